@@ -1,0 +1,1 @@
+"""ConsumerFunction: from a batch of queued events to the profiles' state."""

@@ -1,0 +1,106 @@
+"""The way of one batch: parse, coalesce, write, quarantine; and what became of each message."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from consumer.delivery import Delivery, Record, by_profile, parse
+from getprofile.errors import EventError
+from getprofile.outcome import Outcome
+from getprofile.queue_message import QueueMessage, quarantined
+
+
+class Profiles(Protocol):
+    def put_if_newer(self, delivery: Delivery) -> str: ...
+
+
+class DeadLetters(Protocol):
+    def send(self, message: QueueMessage) -> None: ...
+
+
+class OutOfTimeError(Exception):
+    """Too little of the invocation is left to begin another write."""
+
+
+@dataclass
+class Result:
+    """What became of each message: exactly one of the three."""
+
+    finished: list[tuple[Delivery, Outcome]] = field(default_factory=list)
+    dead_lettered: list[tuple[Record, EventError]] = field(default_factory=list)
+    failed: list[tuple[Record, Exception]] = field(default_factory=list)
+
+    def add(self, other: "Result") -> None:
+        self.finished += other.finished
+        self.dead_lettered += other.dead_lettered
+        self.failed += other.failed
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """What a batch is consumed with. threads: as many writes as should be under way at once."""
+
+    profiles: Profiles
+    dead_letters: DeadLetters
+    threads: ThreadPoolExecutor
+
+    def consume(self, records: Iterable[Record], has_time: Callable[[], bool]) -> Result:
+        """Finish, dead-letter or fail every message; never raises for a single one.
+
+        has_time: whether there is still time to begin a write that may take its longest.
+        """
+        result = Result()
+        deliveries: list[Delivery] = []
+        tasks: list[Callable[[], Result]] = []
+        for record in records:
+            try:
+                deliveries.append(parse(record))
+            except EventError as error:
+                tasks.append(partial(self._quarantine, [record], error, has_time))
+        tasks += [partial(self._write, g, has_time) for g in by_profile(deliveries).values()]
+        result.finished += [(d, Outcome.RECORDED) for d in deliveries if d.state is None]
+        for part in self.threads.map(lambda task: task(), tasks):
+            result.add(part)
+        return result
+
+    def _write(self, group: list[Delivery], has_time: Callable[[], bool]) -> Result:
+        """Write the newest state of one profile. When that fails, all of its messages fail."""
+        result = Result()
+        while group:
+            try:
+                if not has_time():
+                    raise OutOfTimeError
+                version = self.profiles.put_if_newer(group[0])
+            except EventError as error:
+                # Only this event can't be stored; the next newest one is the profile's state then.
+                version = group[0].event.version
+                same = [d.record for d in group if d.event.version == version]
+                group = [d for d in group if d.event.version != version]
+                result.add(self._quarantine(same, error, has_time))
+            except Exception as error:  # whatever it was, the messages must come again
+                result.failed += [(d.record, error) for d in group]
+                return result
+            else:
+                result.finished += [
+                    (d, Outcome.APPLIED if d.event.version == version else Outcome.STALE)
+                    for d in group
+                ]
+                return result
+        return result
+
+    def _quarantine(
+        self, records: list[Record], error: EventError, has_time: Callable[[], bool]
+    ) -> Result:
+        result = Result()
+        for record in records:
+            try:
+                if not has_time():
+                    raise OutOfTimeError
+                message = quarantined(record.message, error)
+                self.dead_letters.send(message)
+                result.dead_lettered.append((record, error))
+            except Exception as failure:  # whatever it was, the message must come again
+                result.failed.append((record, failure))
+        return result

@@ -1,0 +1,33 @@
+"""DeadLetterQueue: where a message goes that can't succeed."""
+
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from getprofile.queue_message import QueueMessage
+
+if TYPE_CHECKING:
+    from types_boto3_sqs import SQSClient
+
+
+class DeadLetterQueue:
+    """Sends messages; safe to use from several threads."""
+
+    def __init__(self, url: str, client: "SQSClient | None" = None) -> None:
+        self._url = url
+        self._client = client or sqs_client()
+
+    def send(self, message: QueueMessage) -> None:
+        """Return once SQS holds the message. Raises: botocore's errors."""
+        self._client.send_message(**message.send_request(self._url))
+
+
+def sqs_client() -> "SQSClient":
+    """The same timeouts as for a write to the table (see `consumer.profiles`)."""
+    config = Config(
+        connect_timeout=1,
+        read_timeout=2,
+        retries={"mode": "standard", "total_max_attempts": 3},
+    )
+    return boto3.client("sqs", config=config)

@@ -1,0 +1,89 @@
+"""ConsumerFunction's entry point: a batch of SQS records in, the failed ones out."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
+
+from consumer.consume import Consumer, Result
+from consumer.dead_letters import DeadLetterQueue
+from consumer.delivery import from_sqs
+from consumer.profiles import CONCURRENT_WRITES, LONGEST_WRITE_SECONDS, ProfilesTable
+from consumer.settings import ConsumerSettings
+from getprofile.outcome import Outcome
+from runtime import emit, logger
+
+
+def make_consumer(settings: ConsumerSettings) -> Consumer:
+    """A consumer with the real table and dead-letter queue."""
+    return Consumer(
+        profiles=ProfilesTable(settings.profiles_table_name),
+        dead_letters=DeadLetterQueue(settings.dead_letter_queue_url),
+        threads=ThreadPoolExecutor(CONCURRENT_WRITES, thread_name_prefix="write"),
+    )
+
+
+_consumer = make_consumer(ConsumerSettings.from_environment())
+
+
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Consume a batch; a message that is not in the answer is finished, and SQS deletes it."""
+
+    def has_time() -> bool:
+        return context.get_remaining_time_in_millis() > LONGEST_WRITE_SECONDS * 1000
+
+    result = _consumer.consume([from_sqs(record) for record in event["Records"]], has_time)
+    report(result, datetime.now(UTC))
+    return {
+        "batchItemFailures": [
+            {"itemIdentifier": record.message_id} for record, _error in result.failed
+        ]
+    }
+
+
+def report(result: Result, now: datetime) -> None:
+    """Log every message and count the outcomes."""
+    counts = dict.fromkeys(Outcome, 0)
+    ages: list[float] = []
+    for delivery, outcome in result.finished:
+        event = delivery.event
+        counts[outcome] += 1
+        if outcome is Outcome.APPLIED:
+            ages.append((now - event.created_at).total_seconds() * 1000)
+        logger.info(
+            f"event {outcome}",
+            correlation_id=event.id,
+            event=event.event,
+            tenant_id=event.tenant_id,
+            profile_id=delivery.state.profile_id if delivery.state else None,
+            message_id=delivery.record.message_id,
+        )
+    for record, error in result.dead_lettered:
+        logger.error(
+            "message dead-lettered",
+            reason=error.reason,
+            error=type(error).__name__,
+            detail=str(error),
+            message_id=record.message_id,
+        )
+        emit({"DeadLettered": 1}, reason=error.reason)
+    for record, failure in result.failed:
+        logger.warning("message failed", error=_error_name(failure), message_id=record.message_id)
+    emit(
+        {
+            "EventsApplied": counts[Outcome.APPLIED],
+            "EventsStale": counts[Outcome.STALE],
+            "EventsRecorded": counts[Outcome.RECORDED],
+            "MessagesFailed": len(result.failed),
+            "AppliedAge": ages,
+        }
+    )
+
+
+def _error_name(error: Exception) -> str:
+    # The text of an error nobody foresaw might quote the event; its name never does.
+    return (
+        error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    )

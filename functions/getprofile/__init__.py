@@ -1,0 +1,1 @@
+"""The domain: events, their order and their outcome. Standard library and pydantic only, no AWS."""

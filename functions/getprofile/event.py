@@ -1,0 +1,79 @@
+"""The event: GetProfile's envelope, and the registry of event types."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from getprofile.version import version
+
+MAX_ID_LENGTH = 128  # characters; at 4 bytes each still well within DynamoDB's 1,024-byte sort key
+
+# RFC 3339. pydantic alone would also take numbers and day-only dates.
+_TIMESTAMP = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)
+
+
+def _only_rfc3339(value: Any) -> Any:
+    if not (isinstance(value, str) and _TIMESTAMP.fullmatch(value)):
+        raise PydanticCustomError(
+            "timestamp", "Input should be an RFC 3339 timestamp, such as 2023-10-01T12:00:00Z"
+        )
+    try:
+        datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (OverflowError, ValueError):
+        raise PydanticCustomError("timestamp", "Input should be a date that exists") from None
+    return value
+
+
+Id = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=MAX_ID_LENGTH)]
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_only_rfc3339)]
+
+
+@dataclass(frozen=True)
+class ProfileState:
+    """What an event says about one profile of its tenant."""
+
+    profile_id: str
+    status: str | None
+    data: dict[str, Any]
+
+
+class Event(BaseModel):
+    """The envelope that every event has; also the type of every event that has no class of its own.
+
+    Strict on what state is keyed and ordered by, open on the rest: fields that GetProfile adds
+    later are accepted. A subclass is one event type, registered by being defined:
+    `class ProfileUpdated(Event, event_type="profile.updated")`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    types: ClassVar[dict[str, type["Event"]]] = {}
+
+    id: Id
+    event: Id
+    tenant_id: Id
+    data: Any = None
+    created_at: Timestamp
+    webhook_id: Any = None
+
+    def __init_subclass__(cls, *, event_type: str, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if event_type in Event.types:
+            raise TypeError(f"two classes for the event type {event_type!r}")
+        Event.types[event_type] = cls
+
+    @property
+    def version(self) -> str:
+        """This event's place in the order of its profile's events (see `getprofile.version`)."""
+        status = self.data.get("status") if isinstance(self.data, dict) else None
+        return version(self.created_at, status, self.id)
+
+    def profile_state(self) -> ProfileState | None:
+        """What this event says about a profile's state, or None when its type says nothing."""
+        return None

@@ -1,0 +1,102 @@
+"""What travels through the queues: the body as it came, and named attributes beside it."""
+
+import base64
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from getprofile.errors import EventError
+from getprofile.version import timestamp
+
+# An SQS message, attributes included, has at most 1 MiB; our attributes need far less than 4 KiB.
+MAX_MESSAGE_BYTES = 1_048_576
+MAX_CONTENT_BYTES = MAX_MESSAGE_BYTES - 4_096
+
+# The characters that SQS takes are those of XML 1.0. Strict JSON has no raw control characters, so
+# what remains are the two noncharacters; they can only stand inside a JSON string.
+_REFUSED_IN_JSON = re.compile("[\ufffe\uffff]")
+_REFUSED_BY_SQS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True)
+class QueueMessage:
+    """A message to send: text that SQS takes, and string attributes."""
+
+    body: str
+    attributes: dict[str, str] = field(default_factory=dict)
+
+    def send_request(self, queue_url: str, trace_header: str | None = None) -> dict[str, Any]:
+        """The arguments of SQS `SendMessage`; an X-Ray trace header goes along as AWS wants it."""
+        request: dict[str, Any] = {
+            "QueueUrl": queue_url,
+            "MessageBody": self.body,
+            "MessageAttributes": {
+                name: {"DataType": "String", "StringValue": value}
+                for name, value in self.attributes.items()
+            },
+        }
+        if trace_header:
+            request["MessageSystemAttributes"] = {
+                "AWSTraceHeader": {"DataType": "String", "StringValue": trace_header}
+            }
+        return request
+
+
+def accepted(body: str, received_at: datetime) -> QueueMessage:
+    """An accepted event on its way to the consumer.
+
+    body: strict JSON, kept verbatim but for the characters that SQS refuses, which become JSON
+    escapes: the same value for every JSON parser.
+    """
+    escaped = _REFUSED_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", body)
+    return QueueMessage(escaped, {"received_at": timestamp(received_at)})
+
+
+def refused(body: bytes, error: EventError, received_at: datetime) -> QueueMessage:
+    """An authenticated body that ingest answers with 4xx, on its way to the dead-letter queue.
+
+    A body that SQS would refuse is sent in base64, and the attribute `encoding` says so. One too
+    long for a message is cut; `body_bytes` tells the whole length.
+    """
+    attributes = {
+        "source": "ingest",
+        **_cause(error),
+        "received_at": timestamp(received_at),
+        "body_bytes": str(len(body)),
+    }
+    if not body:
+        # SQS refuses an empty message, and the operator should still see that one came.
+        return QueueMessage("(empty)", attributes | {"encoding": "empty"})
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        text = None
+    if text is None or _REFUSED_BY_SQS.search(text) or len(body) > MAX_CONTENT_BYTES:
+        kept = body[: MAX_CONTENT_BYTES // 4 * 3]  # 4 characters of base64 hold 3 bytes
+        encoded = base64.b64encode(kept).decode("ascii")
+        return QueueMessage(encoded, attributes | {"encoding": "base64"})
+    return QueueMessage(text, attributes)
+
+
+def quarantined(message: QueueMessage, error: EventError) -> QueueMessage:
+    """A message that the consumer can't finish, on its way to the dead-letter queue.
+
+    The body is kept as it came, and so is what an earlier stay in that queue noted about it.
+    """
+    return QueueMessage(message.body, message.attributes | {"source": "consumer"} | _cause(error))
+
+
+def _cause(error: EventError) -> dict[str, str]:
+    return {"reason": error.reason, "error": type(error).__name__, "detail": str(error)[:256]}
+
+
+def original_body(message: QueueMessage) -> bytes:
+    """The body as the sender sent it, whichever way it travelled."""
+    match message.attributes.get("encoding"):
+        case "base64":
+            return base64.b64decode(message.body)
+        case "empty":
+            return b""
+        case _:
+            return message.body.encode("utf-8")

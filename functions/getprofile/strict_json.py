@@ -1,0 +1,51 @@
+"""JSON as RFC 8259 says it, with every number kept exactly."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from getprofile.errors import NotJsonError
+
+
+def loads(body: bytes | str) -> Any:
+    """Parse strict JSON.
+
+    Returns: numbers as `Decimal` (no digit is lost), the rest as `json.loads` does.
+    Raises: NotJsonError for bytes that are not UTF-8, NaN and Infinity, trailing data, a byte-order
+    mark, a key that An object has twice, a number outside `Decimal`'s range, nesting past Python's
+    recursion limit.
+    """
+    try:
+        text = body if isinstance(body, str) else body.decode("utf-8")
+        return json.loads(
+            text,
+            parse_int=Decimal,
+            parse_float=Decimal,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_unique_keys,
+        )
+    except NotJsonError:
+        raise
+    except UnicodeDecodeError:
+        raise NotJsonError("The body is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        # Only the position: the error's own text is safe today, but its document is the body.
+        raise NotJsonError(
+            f"The body is not JSON (line {error.lineno}, column {error.colno})"
+        ) from None
+    except RecursionError:
+        raise NotJsonError("The body is nested too deeply") from None
+    except ArithmeticError:
+        raise NotJsonError("A number is out of range") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise NotJsonError(f"{name} is not JSON")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Parsers disagree on which of two equal keys counts; to keep one is to lose the other.
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise NotJsonError("An object has the same key twice")
+    return found

@@ -1,0 +1,1 @@
+"""IngestFunction: from an HTTP request to a queued event."""

@@ -1,0 +1,70 @@
+"""What the sender is answered. The texts of 200 and 401 are GetProfile's, to the letter."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from getprofile.errors import (
+    BodyTooLargeError,
+    ContentTypeError,
+    EventError,
+    InvalidEventError,
+)
+
+RETRY_AFTER_SECONDS = 10
+_STATUS: dict[type[EventError], int] = {BodyTooLargeError: 413, ContentTypeError: 415}  # else 400
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer, and for the metrics the short machine reason for it."""
+
+    status: int
+    body: str
+    reason: str
+    headers: dict[str, str] = field(default_factory=dict)
+    detail: str | None = None  # for the log, never for the sender
+    event_id: str | None = None
+    previous_secret: bool = False
+    dead_lettered: bool = False
+
+    def for_api_gateway(self) -> dict[str, Any]:
+        content_type = "application/json" if self.body.startswith("{") else "text/plain"
+        return {
+            "statusCode": self.status,
+            "headers": {"content-type": f"{content_type}; charset=utf-8", **self.headers},
+            "body": self.body,
+        }
+
+
+def accepted(event_id: str, *, previous_secret: bool) -> Answer:
+    return Answer(200, "OK", "accepted", event_id=event_id, previous_secret=previous_secret)
+
+
+def no_bearer_token(reason: str) -> Answer:
+    text = "Unauthorized: Missing or invalid Authorization header"
+    return Answer(401, text, reason, {"www-authenticate": "Bearer"})
+
+
+def wrong_secret() -> Answer:
+    text = "Unauthorized: Invalid webhook secret"
+    return Answer(401, text, "wrong_secret", {"www-authenticate": 'Bearer error="invalid_token"'})
+
+
+def refused(error: EventError) -> Answer:
+    """A body that no retry can make acceptable. The error never quotes the body."""
+    document: dict[str, Any] = {"error": str(error)}
+    if isinstance(error, InvalidEventError):
+        document = {
+            "error": "Invalid event",
+            "fields": [{"field": p.field, "problem": p.problem} for p in error.problems],
+        }
+    status = _STATUS.get(type(error), 400)
+    return Answer(status, json.dumps(document), error.reason, detail=str(error), dead_lettered=True)
+
+
+def unavailable(reason: str, detail: str) -> Answer:
+    """Our own failure: the sender is to try again. detail is for the log only."""
+    document = json.dumps({"error": "Temporarily unavailable, try again"})
+    retry = {"retry-after": str(RETRY_AFTER_SECONDS)}
+    return Answer(503, document, reason, retry, detail=detail)

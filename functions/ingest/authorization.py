@@ -1,0 +1,35 @@
+"""The Authorization header: `Bearer <secret>`, nothing else."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+
+# Visible ASCII without the comma: API Gateway joins repeated headers with commas, and a request
+# with two credentials must not pass with either.
+VISIBLE_ASCII = r"[\x21-\x2b\x2d-\x7e]+"
+_BEARER = re.compile(rf"[ \t]*bearer +({VISIBLE_ASCII})[ \t]*", re.IGNORECASE | re.ASCII)
+
+
+def bearer_token(header: str | None) -> str | None:
+    """The one token of a bearer header, or None when the header is absent or anything else."""
+    match = _BEARER.fullmatch(header or "")
+    return match[1] if match else None
+
+
+def digest(secret: str) -> bytes:
+    """SHA-256 of a secret: what is kept and compared instead of the secret.
+
+    Digests have one length, so a comparison tells nothing about the secret's. API keys are random,
+    so there is nothing for a salt or a slow hash to protect.
+    """
+    return hashlib.sha256(secret.encode("utf-8")).digest()
+
+
+def matches(token: str, accepted: Sequence[bytes]) -> list[bool]:
+    """Which of the accepted digests is this token's, in constant time for their number.
+
+    Every digest is compared, and each comparison looks at every byte (`hmac.compare_digest`).
+    """
+    presented = digest(token)
+    return [hmac.compare_digest(presented, one) for one in accepted]

@@ -1,0 +1,63 @@
+"""IngestFunction's entry point: API Gateway in, API Gateway out."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from ingest.answer import Answer
+from ingest.deadline import within_deadline
+from ingest.queues import Queue, sqs_client
+from ingest.receive import Receiver
+from ingest.request import from_api_gateway
+from ingest.secret import WebhookSecret
+from ingest.settings import IngestSettings
+from runtime import emit, logger, trace_header
+
+
+def make_receiver(settings: IngestSettings) -> Receiver:
+    """A receiver with the real queues and secret."""
+    sqs = sqs_client()
+    return Receiver(
+        secret=WebhookSecret(
+            settings.webhook_secret_id,
+            cache_seconds=settings.secret_cache_seconds,
+            grace_seconds=settings.previous_secret_grace_hours * 3600,
+        ),
+        events=Queue(settings.events_queue_url, sqs),
+        dead_letters=Queue(settings.dead_letter_queue_url, sqs),
+        max_body_bytes=settings.max_body_bytes,
+    )
+
+
+_receiver = make_receiver(IngestSettings.from_environment())
+
+
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one webhook request (HTTP API, payload format 2.0)."""
+    request = from_api_gateway(event)
+    answer = within_deadline(lambda: _receiver.receive(request, trace_header()))
+    report(answer, source_ip=request.source_ip, request_id=context.aws_request_id)
+    return answer.for_api_gateway()
+
+
+def report(answer: Answer, *, source_ip: str, request_id: str) -> None:
+    """Log and count an answer."""
+    keys: dict[str, Any] = {
+        "reason": answer.reason,
+        "status": answer.status,
+        "source_ip": source_ip,
+        "function_request_id": request_id,
+    }
+    if answer.status == 200:
+        logger.info("event accepted", correlation_id=answer.event_id, **keys)
+        emit({"EventsAccepted": 1, "PreviousSecretUsed": int(answer.previous_secret)})
+        if _receiver.secret.failure:
+            logger.warning("secret not refreshed", detail=str(_receiver.secret.failure))
+    elif answer.status < 500:
+        logger.warning("request refused", detail=answer.detail, **keys)
+        emit(
+            {"RequestsRefused": 1, "DeadLettered": int(answer.dead_lettered)}, reason=answer.reason
+        )
+    else:
+        logger.error("request failed", detail=answer.detail, **keys)
+        emit({"RequestsFailed": 1}, reason=answer.reason)

@@ -1,0 +1,74 @@
+"""The way of one request: authorize, check, queue, answer."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from getprofile import queue_message
+from getprofile.errors import BodyTooLargeError, ContentTypeError, EventError
+from getprofile.event import Event
+from getprofile.parse import parse_event
+from ingest import answer
+from ingest.answer import Answer
+from ingest.authorization import bearer_token
+from ingest.queues import Queue, QueueUnavailableError
+from ingest.request import Request
+from ingest.secret import Match, SecretUnavailableError, WebhookSecret
+
+_JSON_TYPE = re.compile(
+    r"\s*(application/([\w.!#$&^-]+\+)?json|text/json)\s*(;.*)?", re.IGNORECASE | re.ASCII
+)
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """What a request is received with."""
+
+    secret: WebhookSecret
+    events: Queue
+    dead_letters: Queue
+    max_body_bytes: int
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def receive(self, request: Request, trace_header: str | None = None) -> Answer:
+        """The answer. 200 and 4xx are given only after SQS holds the body, 401 aside."""
+        header = request.headers.get("authorization")
+        token = bearer_token(header)
+        if token is None:
+            present = header is not None and header.strip()
+            return answer.no_bearer_token(
+                "malformed_authorization" if present else "missing_authorization"
+            )
+        try:
+            match = self.secret.match(token)
+        except SecretUnavailableError as error:
+            return answer.unavailable("secret_unavailable", str(error))
+        if match is Match.NONE:
+            return answer.wrong_secret()
+        try:
+            return self._queue(request, trace_header, previous_secret=match is Match.PREVIOUS)
+        except QueueUnavailableError as error:
+            return answer.unavailable("queue_unavailable", str(error))
+
+    def _queue(
+        self, request: Request, trace_header: str | None, *, previous_secret: bool
+    ) -> Answer:
+        received_at = self.now()
+        try:
+            event = self._check(request, received_at)
+        except EventError as error:
+            dead = queue_message.refused(request.body, error, received_at)
+            self.dead_letters.send(dead, trace_header)
+            return answer.refused(error)
+        message = queue_message.accepted(request.body.decode("utf-8"), received_at)
+        self.events.send(message, trace_header)
+        return answer.accepted(event.id, previous_secret=previous_secret)
+
+    def _check(self, request: Request, received_at: datetime) -> Event:
+        if len(request.body) > self.max_body_bytes:
+            raise BodyTooLargeError(f"The body is larger than {self.max_body_bytes} bytes")
+        content_type = request.headers.get("content-type")
+        if content_type and not _JSON_TYPE.fullmatch(content_type):
+            raise ContentTypeError("The content type must be application/json")
+        return parse_event(request.body, now=received_at)

@@ -1,0 +1,14 @@
+"""IngestFunction's environment variables."""
+
+from runtime import Settings
+
+
+class IngestSettings(Settings):
+    """See template.yaml for what sets each."""
+
+    events_queue_url: str
+    dead_letter_queue_url: str
+    webhook_secret_id: str
+    max_body_bytes: int
+    secret_cache_seconds: int
+    previous_secret_grace_hours: int
