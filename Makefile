@@ -1,0 +1,60 @@
+# Every target sets itself up; a second run of `make setup` takes a second.
+
+PYTHON ?= $(shell command -v python3.13 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+SAM := $(shell command -v sam || echo .venv-sam/bin/sam)
+UV_VERSION := 0.13.9
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export SAM_CLI_TELEMETRY := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo start test check build deploy lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready $(if $(filter .venv-sam/%,$(SAM)),.venv-sam/.ready) ## make the virtual environments (done by every other target)
+
+demo: setup ## show an event travel from a POST to a row in DynamoDB, on this machine
+	@$(BIN)/python -m infra.local.demo
+
+start: setup ## keep the stack running on this machine until Ctrl-C
+	@$(BIN)/python -m infra.local.start $(if $(PORT),--port $(PORT))
+
+test: setup ## run all tests, with the coverage of functions/
+	$(BIN)/pytest --cov
+
+check: setup ## lint, format check, types, template
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/cfn-lint -a cfn_lint_serverless.rules -- template.yaml
+	$(SAM) validate --lint --region us-east-1
+
+build: setup ## build the functions for AWS, bytecode included
+	$(SAM) build
+	$(BIN)/python infra/bytecode.py .aws-sam/build
+
+deploy: build ## deploy to the AWS account of your credentials (the first time: make deploy GUIDED=1)
+	$(SAM) deploy $(if $(GUIDED),--guided)
+
+lock: setup ## renew the pins of everything that requirements.txt brings along
+	sed '/^-c/d' requirements.txt | $(BIN)/uv pip compile - --quiet --upgrade --no-header --no-annotate --no-emit-index-url --python-version 3.13 -o infra/constraints.txt
+
+clean: ## remove everything that the other targets made
+	rm -rf $(VENV) .venv-sam .aws-sam .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/.ready: requirements.txt functions/requirements.txt infra/constraints.txt .python-version
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 13) and f"make: Python 3.13 is needed, found {sys.version.split()[0]} at {sys.executable}; name one with: make PYTHON=/path/to/python3.13")'
+	@echo "Setting up $(VENV) (about half a minute the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	@touch $@
+
+.venv-sam/.ready: infra/sam-requirements.txt $(VENV)/.ready
+	@echo "Setting up .venv-sam: the SAM CLI, because there is none on PATH"
+	@test -x .venv-sam/bin/python || $(PYTHON) -m venv --without-pip .venv-sam
+	@$(BIN)/uv pip install --quiet --python .venv-sam/bin/python -r infra/sam-requirements.txt
+	@touch $@

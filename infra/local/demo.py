@@ -1,0 +1,159 @@
+"""`make demo`: one event's journey through the real template, on this machine."""
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from infra.local.cloud import LocalCloud, LocalCloudError
+from infra.local.stack import ROUTE, Stack, build, deploy
+from infra.local.story import complain, say, step, wait_until
+
+# The event of GetProfile's documentation.
+EVENT = {
+    "id": "evt_1234567890",
+    "event": "profile.updated",
+    "tenant_id": "abc-tenant",
+    "data": {"profile_id": "12345", "status": "ready"},
+    "created_at": "2023-10-01T12:00:00Z",
+    "webhook_id": "webhook_12345",
+}
+STALE_EVENT = EVENT | {
+    "id": "evt_1234567889",
+    "data": {"profile_id": "12345", "status": "processing"},
+    "created_at": "2023-10-01T11:59:00Z",
+}
+MALFORMED_EVENT = {"event": "profile.updated", "data": {"status": "ready"}}
+WRONG_SECRET = "not-the-secret-at-all"  # noqa: S105
+
+
+class DemoError(Exception):
+    """The system did not do what it promises."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One request of the story, and the answer it must get."""
+
+    title: str
+    body: dict[str, Any]
+    status: int
+    answer: str
+    secret: str | None = None
+
+
+DELIVERIES = [
+    Delivery("GetProfile delivers an event", EVENT, 200, "OK"),
+    Delivery("... and delivers it again, as senders do", EVENT, 200, "OK"),
+    Delivery("... and an older one arrives late", STALE_EVENT, 200, "OK"),
+    Delivery(
+        "Someone tries a secret of their own",
+        EVENT,
+        401,
+        "Unauthorized: Invalid webhook secret",
+        secret=WRONG_SECRET,
+    ),
+    Delivery("A body comes that is no event", MALFORMED_EVENT, 400, '"field": "id"'),
+]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="make demo",
+        description="Deploys the real template to a local cloud and shows an event's journey "
+        "from a POST to a row in DynamoDB. Needs no Docker and no AWS account; leaves nothing.",
+    )
+    parser.parse_args()
+    try:
+        tell()
+    except (LocalCloudError, DemoError, TimeoutError) as error:
+        complain(f"\nThe demo failed: {error}")
+        return 1
+    except KeyboardInterrupt:
+        complain("\nStopped; everything is cleaned up.")
+        return 130
+    return 0
+
+
+def tell() -> None:
+    """The story, from an empty cloud to a clean desk."""
+    say("A cloud on this machine")
+    with LocalCloud() as cloud:
+        try:
+            with step("sam build: the functions, for this machine's processor"):
+                template = build(cloud.directory)
+            with step("sam deploy: template.yaml, with IAM enforced"):
+                stack = deploy(cloud, template)
+            deliver(stack)
+            show(stack)
+        except (DemoError, TimeoutError) as error:
+            raise DemoError(f"{error}\n\nThe local cloud's log ends:\n{cloud.log_tail()}") from None
+    say("\nThe local cloud is gone again. `make start` keeps one running to play with.")
+
+
+def deliver(stack: Stack) -> None:
+    say(f"\nWebhooks arrive: POST {ROUTE}")
+    for delivery in DELIVERIES:
+        body = json.dumps(delivery.body)
+        if delivery.secret:
+            answer = stack.post(body, secret=delivery.secret)
+        else:
+            answer = stack.post(body)
+        text = answer.data.decode()
+        say(f"  {delivery.title}")
+        say(f"      {body}")
+        say(f"      -> {answer.status} {text}")
+        if answer.status != delivery.status or delivery.answer not in text:
+            raise DemoError(f"expected {delivery.status} {delivery.answer}")
+
+
+def show(stack: Stack) -> None:
+    with step("\nThe consumer takes them from the queue"):
+        wait_until(lambda: drained(stack), seconds=60, what="the events queue to be empty")
+        row = wait_until(lambda: profile(stack), seconds=10, what="the profile's row")
+    say("\nThe profile's row in DynamoDB: the newest event, whatever came twice or late")
+    for name, value in sorted(row.items()):
+        say(f"      {name:<12} {value}")
+    if row["event_id"] != EVENT["id"] or row["status"] != "ready":
+        raise DemoError(f"the row should hold the event {EVENT['id']}")
+    dead = wait_until(lambda: dead_letter(stack), seconds=10, what="the dead letter")
+    say("\nThe dead-letter queue: the body that is no event, kept with the reason")
+    say(f"      {dead['Body']}")
+    for name, attribute in sorted(dead["MessageAttributes"].items()):
+        say(f"      {name:<12} {attribute['StringValue']}")
+
+
+def drained(stack: Stack) -> bool | None:
+    """True once no event is waiting or being consumed, else None."""
+    counts = stack.client("sqs").get_queue_attributes(
+        QueueUrl=stack.outputs["EventsQueueUrl"],
+        AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+    )["Attributes"]
+    return True if all(int(count) == 0 for count in counts.values()) else None
+
+
+def profile(stack: Stack) -> dict[str, Any] | None:
+    """The event's profile as it stands in the table."""
+    key = {"tenant_id": {"S": EVENT["tenant_id"]}, "profile_id": {"S": "12345"}}
+    found = stack.client("dynamodb").get_item(
+        TableName=stack.outputs["ProfilesTableName"], Key=key, ConsistentRead=True
+    )
+    deserialize = TypeDeserializer().deserialize
+    item = {name: deserialize(value) for name, value in found.get("Item", {}).items()}
+    return item or None
+
+
+def dead_letter(stack: Stack) -> dict[str, Any] | None:
+    """A message of the dead-letter queue, with its attributes."""
+    received = stack.client("sqs").receive_message(
+        QueueUrl=stack.outputs["DeadLetterQueueUrl"], MessageAttributeNames=["All"]
+    )
+    messages: list[dict[str, Any]] = received.get("Messages", [])
+    return messages[0] if messages else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""The real template, deployed by SAM to the local cloud."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+from infra.local.cloud import LocalCloud, LocalCloudError
+
+ROOT = Path(__file__).resolve().parents[2]
+STACK_NAME = "getprofile-webhooks"
+ROUTE = "/webhooks/getprofile"
+DEVELOPMENT_SECRET = "development-secret-of-the-local-cloud"  # noqa: S105  worth nothing anywhere
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A deployed stack: where to POST, and its resources by name."""
+
+    cloud: LocalCloud
+    outputs: dict[str, str]
+    resources: dict[str, str]  # physical id by logical id
+    url: str
+
+    def client(self, service: str) -> Any:
+        return client(self.cloud, service)
+
+    def post(
+        self, body: bytes | str, *, secret: str | None = DEVELOPMENT_SECRET, **headers: str
+    ) -> urllib3.BaseHTTPResponse:
+        """POST a webhook as GetProfile would; secret None leaves the Authorization header out."""
+        sent = {"content-type": "application/json", **headers}
+        if secret is not None:
+            sent["authorization"] = f"Bearer {secret}"
+        return _http.request("POST", self.url, body=body, headers=sent)
+
+
+_http = urllib3.PoolManager(timeout=30, retries=False, maxsize=16)
+
+
+def client(cloud: LocalCloud, service: str) -> Any:
+    """A boto3 client of the cloud."""
+    return cloud.session.client(service, endpoint_url=cloud.endpoint)  # type: ignore[call-overload]
+
+
+def build(directory: Path, *, architecture: str | None = None) -> Path:
+    """`sam build` for this machine, bytecode included. Returns: the built template."""
+    output = directory / "build"
+    architecture = architecture or host_architecture()
+    _run(
+        [sam(), "build", "--template", str(ROOT / "template.yaml"), "--build-dir", str(output)]
+        + ["--config-file", str(ROOT / "samconfig.toml"), "--no-cached"]
+        + ["--parameter-overrides", f"Architecture={architecture}"],
+        os.environ | _TOOLS,
+    )
+    _run([sys.executable, str(ROOT / "infra" / "bytecode.py"), str(output)], dict(os.environ))
+    return output / "template.yaml"
+
+
+def deploy(cloud: LocalCloud, template: Path, **parameters: str) -> Stack:
+    """`sam deploy` of a built template, then what the local cloud needs on top of it."""
+    bucket = "getprofile-artifacts"
+    client(cloud, "s3").create_bucket(Bucket=bucket)
+    overrides = {"Architecture": host_architecture(), **parameters}
+    _run(
+        [sam(), "deploy", "--config-env", "local", "--config-file", str(ROOT / "samconfig.toml")]
+        + ["--template-file", str(template), "--stack-name", STACK_NAME, "--s3-bucket", bucket]
+        + ["--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())],
+        cloud.environment | _TOOLS,
+    )
+    cloudformation = client(cloud, "cloudformation")
+    described = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+    found = cloudformation.describe_stack_resources(StackName=STACK_NAME)["StackResources"]
+    resources = {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in found}
+    stack = Stack(
+        cloud=cloud,
+        outputs={o["OutputKey"]: o["OutputValue"] for o in described["Outputs"]},
+        resources=resources,
+        # The path form, because names under localhost do not resolve on every machine.
+        url=f"{cloud.endpoint}/_aws/execute-api/{resources['HttpApi']}/$default{ROUTE}",
+    )
+    _add_routes(stack)
+    set_secret(stack, DEVELOPMENT_SECRET)
+    return stack
+
+
+def set_secret(stack: Stack, value: str) -> None:
+    """Make a value the current webhook secret, as an owner would."""
+    stack.client("secretsmanager").put_secret_value(
+        SecretId=stack.outputs["WebhookSecretArn"], SecretString=value
+    )
+
+
+def _add_routes(stack: Stack) -> None:
+    # MiniStack leaves out the OpenAPI body that SAM writes for an HTTP API, so the API would have
+    # no routes. They are read from what SAM wrote and made through the API Gateway's own API.
+    processed = stack.client("cloudformation").get_template(
+        StackName=STACK_NAME, TemplateStage="Processed"
+    )["TemplateBody"]
+    template = json.loads(processed) if isinstance(processed, str) else processed
+    gateway = stack.client("apigatewayv2")
+    api = stack.resources["HttpApi"]
+    for path, methods in template["Resources"]["HttpApi"]["Properties"]["Body"]["paths"].items():
+        for method, operation in methods.items():
+            uri = json.dumps(operation["x-amazon-apigateway-integration"]["uri"])
+            function = next(
+                name
+                for name, resource in template["Resources"].items()
+                if resource["Type"] == "AWS::Lambda::Function" and name in uri
+            )
+            arn = stack.client("lambda").get_function(FunctionName=stack.resources[function])
+            integration = gateway.create_integration(
+                ApiId=api,
+                IntegrationType="AWS_PROXY",
+                IntegrationUri=arn["Configuration"]["FunctionArn"],
+                PayloadFormatVersion="2.0",
+            )["IntegrationId"]
+            gateway.create_route(
+                ApiId=api,
+                RouteKey=f"{method.upper()} {path}",
+                Target=f"integrations/{integration}",
+            )
+
+
+def host_architecture() -> str:
+    """Lambda's name for this machine's processor."""
+    return "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+
+
+def sam() -> str:
+    """The SAM CLI: the one on PATH, else the one that `make setup` put into .venv-sam."""
+    own = ROOT / ".venv-sam" / "bin" / "sam"
+    found = str(own) if own.exists() else shutil.which("sam")
+    if not found:
+        raise LocalCloudError("the SAM CLI is missing: run `make setup`")
+    return found
+
+
+# SAM's builder looks for `uv` on PATH; it is in the virtual environment that runs this.
+_TOOLS = {
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+    "SAM_CLI_TELEMETRY": "0",
+    "SAM_CLI_POLL_DELAY": "0.2",  # seconds between two looks at the stack; made for AWS's 5
+}
+
+
+def _run(command: list[str], environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise LocalCloudError(f"`{' '.join(command[:2])}` failed:\n{done.stdout}")
+
+

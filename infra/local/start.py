@@ -1,0 +1,103 @@
+"""`make start`: the stack on this machine until Ctrl-C, with the logs of its functions."""
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from infra.local.cloud import PREFERRED_PORT, LocalCloud, LocalCloudError
+from infra.local.stack import DEVELOPMENT_SECRET, ROOT, Stack, build, deploy
+from infra.local.story import complain, say, step
+
+ENVIRONMENT_FILE = ROOT / ".local" / "env.json"
+SAMPLE = "tests/samples/profile.updated.json"
+LOG_GROUPS = {"IngestLogGroup": "ingest", "ConsumerLogGroup": "consumer"}
+
+# Lambda's own lines about an invocation: START, END, REPORT.
+_PLATFORM_LINES = ("START ", "END ", "REPORT ")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="make start",
+        description="Keeps the real template deployed on a local cloud until Ctrl-C and prints "
+        "the functions' logs as they happen.",
+    )
+    parser.add_argument("--port", type=int, help=f"(default: {PREFERRED_PORT}, or a free one)")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that a kill cleans up as well
+    try:
+        run(arguments.port)
+    except LocalCloudError as error:
+        complain(f"\nThe local cloud failed: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("\nStopped; everything is cleaned up.")
+    return 0
+
+
+def run(port: int | None) -> None:
+    say("A cloud on this machine")
+    with LocalCloud(port=port, for_containers=True) as cloud:
+        with step("sam build: the functions, for this machine's processor"):
+            template = build(cloud.directory)
+        with step("sam deploy: template.yaml, with IAM enforced"):
+            stack = deploy(cloud, template)
+        write_environment(stack, ENVIRONMENT_FILE)
+        try:
+            greet(stack)
+            for line in logs(stack):
+                say(line)
+        finally:
+            ENVIRONMENT_FILE.unlink(missing_ok=True)
+
+
+def greet(stack: Stack) -> None:
+    bold, plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
+    say(f"\n{bold}Ready{plain}  AWS endpoint {stack.cloud.endpoint}")
+    say(f"       webhook URL  {stack.url}")
+    say("\nSend an event:\n")
+    say(f"  curl -i '{stack.url}' \\")
+    say(f"    -H 'Authorization: Bearer {DEVELOPMENT_SECRET}' \\")
+    say(f"    -H 'Content-Type: application/json' -d @{SAMPLE}\n")
+    say(f"For `sam local start-api` (see README): {ENVIRONMENT_FILE.relative_to(ROOT)}")
+    say("Logs of both functions follow; Ctrl-C ends it all.\n")
+
+
+def write_environment(stack: Stack, path: Path) -> None:
+    """What `sam local --env-vars` needs: the real queues and secret, and the way to this cloud.
+
+    `sam local` itself would resolve `!Ref EventsQueue` to the logical name.
+    """
+    functions = stack.client("lambda")
+    variables: dict[str, str] = {}
+    for logical in ("IngestFunction", "ConsumerFunction"):
+        found = functions.get_function_configuration(FunctionName=stack.resources[logical])
+        variables |= found["Environment"]["Variables"]
+    # From inside a container; `--add-host` gives the name on Linux, Docker Desktop has it.
+    endpoint = f"http://host.docker.internal:{stack.cloud.port}"
+    variables["AWS_ENDPOINT_URL"] = endpoint
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"Parameters": variables}, indent=2) + "\n")
+
+
+def logs(stack: Stack) -> Iterator[str]:
+    """The functions' log lines as they happen, without end."""
+    client = stack.client("logs")
+    seen: dict[str, set[str]] = {group: set() for group in LOG_GROUPS}
+    while True:
+        for group, name in LOG_GROUPS.items():
+            found = client.filter_log_events(logGroupName=stack.resources[group])["events"]
+            for event in sorted(found, key=lambda e: e["timestamp"]):
+                if event["eventId"] not in seen[group]:
+                    seen[group].add(event["eventId"])
+                    if not event["message"].startswith(_PLATFORM_LINES):
+                        yield f"{name:<8} {event['message'].rstrip()}"
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""Lines on a terminal that read like a short story."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+def say(text: str = "") -> None:
+    print(text, flush=True)
+
+
+@contextmanager
+def step(text: str) -> Iterator[None]:
+    """Announce work before it begins, and say how long it took once it is done."""
+    print(f"  {text} ...", end="", flush=True)
+    began = time.monotonic()
+    try:
+        yield
+    except BaseException:
+        print(" failed", flush=True)
+        raise
+    print(f" {time.monotonic() - began:.1f} s", flush=True)
+
+
+def wait_until[T](found: Callable[[], T | None], *, seconds: float, what: str) -> T:
+    """Ask until there is an answer. Raises: TimeoutError, saying what was waited for."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if (answer := found()) is not None:
+            return answer
+        time.sleep(0.1)
+    raise TimeoutError(f"waited {seconds:.0f} s for {what}")
+
+
+def complain(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,94 @@
+"""One deployment of the real template for all end-to-end tests, and a profile of its own for each."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from boto3.dynamodb.types import TypeDeserializer
+
+from infra.local.cloud import LocalCloud, free_port
+from infra.local.demo import drained
+from infra.local.stack import Stack, build, deploy
+from infra.local.story import wait_until
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _marked(request: pytest.FixtureRequest) -> None:
+    request.node.add_marker("e2e")
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The template, built by SAM and deployed to a local cloud that enforces IAM."""
+    with LocalCloud(port=free_port(preferred=0)) as cloud:
+        yield deploy(cloud, build(cloud.directory), SecretCacheSeconds="10")
+
+
+@pytest.fixture
+def profile_id() -> str:
+    """An id that no other test uses, so that tests share the table without meeting."""
+    return f"profile-{os.getpid()}-{next(_numbers)}"
+
+
+@pytest.fixture
+def state(stack: Stack) -> Callable[[str], dict[str, Any] | None]:
+    """Reads a profile's item, or None."""
+
+    def read(profile: str, tenant: str = "abc-tenant") -> dict[str, Any] | None:
+        key = {"tenant_id": {"S": tenant}, "profile_id": {"S": profile}}
+        found = stack.client("dynamodb").get_item(
+            TableName=stack.outputs["ProfilesTableName"], Key=key, ConsistentRead=True
+        )
+        deserialize = TypeDeserializer().deserialize
+        return {n: deserialize(v) for n, v in found.get("Item", {}).items()} or None
+
+    return read
+
+
+@pytest.fixture
+def settle(stack: Stack) -> Callable[[], None]:
+    """Waits until the consumer has taken everything from the queue."""
+
+    def wait() -> None:
+        wait_until(lambda: drained(stack), seconds=60, what="the events queue to be empty")
+
+    return wait
+
+
+@pytest.fixture
+def dead_letters(stack: Stack) -> Callable[[], list[dict[str, Any]]]:
+    """Takes all messages out of the dead-letter queue, attributes as plain strings."""
+
+    def take() -> list[dict[str, Any]]:
+        sqs, url = stack.client("sqs"), stack.outputs["DeadLetterQueueUrl"]
+        taken: list[dict[str, Any]] = []
+        while messages := sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        ).get("Messages"):
+            for message in messages:
+                attributes = message.get("MessageAttributes", {})
+                values = {name: a["StringValue"] for name, a in attributes.items()}
+                taken.append({"body": message["Body"], **values})
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return taken
+
+    return take
+
+
+@pytest.fixture
+def log_lines(stack: Stack) -> Callable[[str], list[str]]:
+    """The lines of one log group, by its logical id."""
+
+    def read(group: str) -> list[str]:
+        pages = stack.client("logs").get_paginator("filter_log_events")
+        return [
+            event["message"]
+            for page in pages.paginate(logGroupName=stack.resources[group])
+            for event in page["events"]
+        ]
+
+    return read
