@@ -1,43 +1,54 @@
-"""Bytecode for a built artifact: without it every cold start compiles all sources anew."""
+"""Compile the built functions to bytecode, which SAM does not ship and Lambda can't write.
 
-import argparse
+Usage: python infra/bytecode.py [BUILD_DIR]    (after `sam build`; BUILD_DIR is .aws-sam/build)
+
+Without it every cold start compiles every module again. The bytecode is "unchecked": Python loads
+it without a look at the source, whose time stamp the deployment package changes.
+"""
+
 import compileall
-import py_compile
+import re
 import sys
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
-RUNTIME = (3, 13)  # template.yaml's python3.13: another version's bytecode would not be used
+TASK_ROOT = "/var/task"  # where Lambda unpacks a function
 
 
 def compile_artifacts(build_dir: Path) -> int:
-    """Compile every function in a `sam build` directory. Returns: how many there were.
+    """Compile each function directory of a SAM build directory.
 
-    /var/task is read-only, so Python can't keep what it compiles there. The bytecode is marked as
-    unchecked, because the time stamps of an unzipped source say nothing.
+    Returns: how many. Raises: SystemExit, with what to do, when there is nothing to compile, this
+    is not the Python that the functions run on, or a module does not compile.
     """
-    functions = [path for path in sorted(build_dir.iterdir()) if path.is_dir()]
-    for function in functions:
-        done = compileall.compile_dir(
-            function, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+    template = build_dir / "template.yaml"
+    if not template.is_file():
+        sys.exit(f"{build_dir} is not a SAM build: run `sam build` first")
+    runtimes = set(re.findall(r"^\s*Runtime: (\S+)", template.read_text("utf-8"), re.MULTILINE))
+    current = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    if runtimes != {current}:
+        wanted = ", ".join(sorted(runtimes)) or "no Python"
+        sys.exit(f"The functions run on {wanted}, this is {current}: its bytecode is of no use")
+    directories = [d for d in sorted(build_dir.iterdir()) if d.is_dir() and any(d.rglob("*.py"))]
+    if not directories:
+        sys.exit(f"{build_dir} has no function: run `sam build` again")
+    for directory in directories:
+        compiled = compileall.compile_dir(
+            directory,
+            quiet=1,
+            force=True,
+            workers=0,  # one for each processor
+            invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
+            # The same bytes wherever it is built, so that an unchanged function is not deployed.
+            stripdir=directory,
+            prependdir=TASK_ROOT,
         )
-        if not done:
-            raise SystemExit(f"{function.name}: a source could not be compiled")
-        print(f"Compiled {function.name}")
-    return len(functions)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("build_dir", nargs="?", type=Path, default=Path(".aws-sam/build"))
-    build_dir: Path = parser.parse_args().build_dir
-    if sys.version_info[:2] != RUNTIME:
-        parser.error(f"needs Python {'.'.join(map(str, RUNTIME))}, the functions' runtime")
-    if not build_dir.is_dir():
-        parser.error(f"{build_dir} is not there: run `sam build` first")
-    if not compile_artifacts(build_dir):
-        parser.error(f"{build_dir} holds no function: run `sam build` first")
-    return 0
+        if not compiled:
+            sys.exit(f"{directory} has a module that does not compile: see above")
+    return len(directories)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    directory = Path(sys.argv[1] if len(sys.argv) > 1 else ".aws-sam/build")
+    count = compile_artifacts(directory)
+    print(f"Compiled {count} function director{'y' if count == 1 else 'ies'} in {directory}")

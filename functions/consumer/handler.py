@@ -55,6 +55,7 @@ def report(result: Result, now: datetime) -> None:
         logger.info(
             f"event {outcome}",
             correlation_id=event.id,
+            outcome=outcome,
             event=event.event,
             tenant_id=event.tenant_id,
             profile_id=delivery.state.profile_id if delivery.state else None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from getprofile.errors import EventError
+from getprofile.errors import EventError, NotJsonError
 from getprofile.version import timestamp
 
 # An SQS message, attributes included, has at most 1 MiB; our attributes need far less than 4 KiB.
@@ -92,10 +92,16 @@ def _cause(error: EventError) -> dict[str, str]:
 
 
 def original_body(message: QueueMessage) -> bytes:
-    """The body as the sender sent it, whichever way it travelled."""
+    """The body as the sender sent it, whichever way it travelled.
+
+    Raises: NotJsonError when a body that is said to be base64 isn't (somebody edited the message).
+    """
     match message.attributes.get("encoding"):
         case "base64":
-            return base64.b64decode(message.body)
+            try:
+                return base64.b64decode(message.body)
+            except ValueError:
+                raise NotJsonError("The message is not the base64 it is said to be") from None
         case "empty":
             return b""
         case _:

@@ -9,6 +9,7 @@ from getprofile.errors import NotStorableError
 MAX_DEPTH = 32
 MAX_DIGITS = 38
 MIN_EXPONENT, MAX_EXPONENT = -130, 125
+MIN_LAST_DIGIT = -165  # boto3's: it neither sends nor reads a digit below 1E-165
 
 # Wide enough that normalizing a number never rounds it: a body has fewer digits than this.
 _EXACT = Context(prec=10_000_000, Emin=-999_999_999, Emax=999_999_999)
@@ -49,11 +50,15 @@ def _text(value: str) -> str:
 
 
 def _number(value: Decimal) -> Decimal:
-    exact = value.normalize(_EXACT)
-    if not exact:
+    if not value:
         return Decimal(0)
-    if len(exact.as_tuple().digits) > MAX_DIGITS:
-        raise NotStorableError(f"A number has more than {MAX_DIGITS} significant digits")
-    if not MIN_EXPONENT <= exact.adjusted() <= MAX_EXPONENT:
+    # Before any arithmetic, which would make zero of a number this small and overflow on a large.
+    if not MIN_EXPONENT <= value.adjusted() <= MAX_EXPONENT:
         raise NotStorableError("A number is outside 1E-130 to 9.99E+125")
+    exact = value.normalize(_EXACT)
+    digits = len(exact.as_tuple().digits)
+    if digits > MAX_DIGITS:
+        raise NotStorableError(f"A number has more than {MAX_DIGITS} significant digits")
+    if exact.adjusted() - digits + 1 < MIN_LAST_DIGIT:
+        raise NotStorableError(f"A number has a digit below 1E{MIN_LAST_DIGIT}")
     return exact

@@ -12,7 +12,7 @@ def loads(body: bytes | str) -> Any:
 
     Returns: numbers as `Decimal` (no digit is lost), the rest as `json.loads` does.
     Raises: NotJsonError for bytes that are not UTF-8, NaN and Infinity, trailing data, a byte-order
-    mark, a key that An object has twice, a number outside `Decimal`'s range, nesting past Python's
+    mark, a key that an object has twice, a number outside `Decimal`'s range, nesting past Python's
     recursion limit.
     """
     try:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,7 @@ import boto3
 import urllib3
 
 PREFERRED_PORT = 4566
+DOCKER_GATEWAY = "172.17.0.1"
 START_SECONDS = 60
 STOP_SECONDS = 10
 
@@ -74,12 +76,16 @@ class LocalCloud:
         """
         inherited = {name: v for name, v in os.environ.items() if not name.startswith("AWS_")}
         nowhere = str(self.directory / "no-aws-config")
-        return inherited | CREDENTIALS | {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_CONFIG_FILE": nowhere,
-            "AWS_SHARED_CREDENTIALS_FILE": nowhere,
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        return (
+            inherited
+            | CREDENTIALS
+            | {
+                "AWS_ENDPOINT_URL": self.endpoint,
+                "AWS_CONFIG_FILE": nowhere,
+                "AWS_SHARED_CREDENTIALS_FILE": nowhere,
+                "AWS_EC2_METADATA_DISABLED": "true",
+            }
+        )
 
     @property
     def session(self) -> boto3.Session:
@@ -100,10 +106,8 @@ class LocalCloud:
         if self._process:
             # Its own process group: this ends the Lambda workers along with it.
             _signal_group(self._process, signal.SIGTERM)
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                pass
             _signal_group(self._process, signal.SIGKILL)
             self._process.wait()
             self._process = None
@@ -114,7 +118,15 @@ class LocalCloud:
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 # `-m hypercorn` rather than `ministack`, which can listen on one address only.
-                [sys.executable, "-m", "hypercorn", "ministack.app:app", *binds, "--keep-alive", "75"],
+                [
+                    sys.executable,
+                    "-m",
+                    "hypercorn",
+                    "ministack.app:app",
+                    *binds,
+                    "--keep-alive",
+                    "75",
+                ],
                 env=self.environment
                 | {
                     "GATEWAY_PORT": str(self.port),
@@ -173,9 +185,9 @@ def docker_gateway() -> str | None:
         text=True,
         check=False,
     )
-    address = found.stdout.strip()
-    if found.returncode != 0 or not address:
+    if found.returncode != 0:
         return None
+    address = found.stdout.strip() or DOCKER_GATEWAY  # an engine may leave its default out
     with socket.socket() as probe:
         try:
             probe.bind((address, 0))
@@ -185,7 +197,5 @@ def docker_gateway() -> str | None:
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError, PermissionError):  # all of it has ended already
         os.killpg(process.pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass  # all of it has ended already

@@ -53,12 +53,11 @@ def client(cloud: LocalCloud, service: str) -> Any:
 def build(directory: Path, *, architecture: str | None = None) -> Path:
     """`sam build` for this machine, bytecode included. Returns: the built template."""
     output = directory / "build"
-    architecture = architecture or host_architecture()
-    _run(
-        [sam(), "build", "--template", str(ROOT / "template.yaml"), "--build-dir", str(output)]
-        + ["--config-file", str(ROOT / "samconfig.toml"), "--no-cached"]
-        + ["--parameter-overrides", f"Architecture={architecture}"],
-        os.environ | _TOOLS,
+    _sam(
+        dict(os.environ),
+        *("build", "--template", str(ROOT / "template.yaml"), "--build-dir", str(output)),
+        *("--no-cached", "--parameter-overrides"),
+        f"Architecture={architecture or host_architecture()}",
     )
     _run([sys.executable, str(ROOT / "infra" / "bytecode.py"), str(output)], dict(os.environ))
     return output / "template.yaml"
@@ -69,11 +68,11 @@ def deploy(cloud: LocalCloud, template: Path, **parameters: str) -> Stack:
     bucket = "getprofile-artifacts"
     client(cloud, "s3").create_bucket(Bucket=bucket)
     overrides = {"Architecture": host_architecture(), **parameters}
-    _run(
-        [sam(), "deploy", "--config-env", "local", "--config-file", str(ROOT / "samconfig.toml")]
-        + ["--template-file", str(template), "--stack-name", STACK_NAME, "--s3-bucket", bucket]
-        + ["--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())],
-        cloud.environment | _TOOLS,
+    _sam(
+        cloud.environment,
+        *("deploy", "--config-env", "local", "--template-file", str(template)),
+        *("--stack-name", STACK_NAME, "--s3-bucket", bucket, "--parameter-overrides"),
+        *(f"{name}={value}" for name, value in overrides.items()),
     )
     cloudformation = client(cloud, "cloudformation")
     described = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
@@ -151,6 +150,11 @@ _TOOLS = {
 }
 
 
+def _sam(environment: dict[str, str], *arguments: str) -> None:
+    config = ("--config-file", str(ROOT / "samconfig.toml"))
+    _run([sam(), *arguments, *config], environment | _TOOLS)
+
+
 def _run(command: list[str], environment: dict[str, str]) -> None:
     done = subprocess.run(
         command,
@@ -164,5 +168,3 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
     )
     if done.returncode != 0:
         raise LocalCloudError(f"`{' '.join(command[:2])}` failed:\n{done.stdout}")
-
-

@@ -6,7 +6,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from infra.local.cloud import PREFERRED_PORT, LocalCloud, LocalCloudError
 from infra.local.stack import DEVELOPMENT_SECRET, ROOT, Stack, build, deploy
@@ -46,13 +45,17 @@ def run(port: int | None) -> None:
             template = build(cloud.directory)
         with step("sam deploy: template.yaml, with IAM enforced"):
             stack = deploy(cloud, template)
-        write_environment(stack, ENVIRONMENT_FILE)
+        environment = sam_local_environment(stack)
+        ENVIRONMENT_FILE.parent.mkdir(exist_ok=True)
+        ENVIRONMENT_FILE.write_text(environment)
         try:
             greet(stack)
             for line in logs(stack):
                 say(line)
         finally:
-            ENVIRONMENT_FILE.unlink(missing_ok=True)
+            # Unless another `make start` has put its own there meanwhile.
+            if ENVIRONMENT_FILE.exists() and ENVIRONMENT_FILE.read_text() == environment:
+                ENVIRONMENT_FILE.unlink()
 
 
 def greet(stack: Stack) -> None:
@@ -67,8 +70,8 @@ def greet(stack: Stack) -> None:
     say("Logs of both functions follow; Ctrl-C ends it all.\n")
 
 
-def write_environment(stack: Stack, path: Path) -> None:
-    """What `sam local --env-vars` needs: the real queues and secret, and the way to this cloud.
+def sam_local_environment(stack: Stack) -> str:
+    """The file for `sam local --env-vars`: the real queues and secret, the way to this cloud.
 
     `sam local` itself would resolve `!Ref EventsQueue` to the logical name.
     """
@@ -80,22 +83,28 @@ def write_environment(stack: Stack, path: Path) -> None:
     # From inside a container; `--add-host` gives the name on Linux, Docker Desktop has it.
     endpoint = f"http://host.docker.internal:{stack.cloud.port}"
     variables["AWS_ENDPOINT_URL"] = endpoint
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"Parameters": variables}, indent=2) + "\n")
+    return json.dumps({"Parameters": variables}, indent=2) + "\n"
 
 
 def logs(stack: Stack) -> Iterator[str]:
     """The functions' log lines as they happen, without end."""
-    client = stack.client("logs")
-    seen: dict[str, set[str]] = {group: set() for group in LOG_GROUPS}
+    pages = stack.client("logs").get_paginator("filter_log_events")
+    seen: set[tuple[str, int, str]] = set()
+    since = 0
     while True:
+        latest = since
         for group, name in LOG_GROUPS.items():
-            found = client.filter_log_events(logGroupName=stack.resources[group])["events"]
-            for event in sorted(found, key=lambda e: e["timestamp"]):
-                if event["eventId"] not in seen[group]:
-                    seen[group].add(event["eventId"])
-                    if not event["message"].startswith(_PLATFORM_LINES):
+            # Looking back a little, because a line can arrive with an earlier time stamp.
+            for page in pages.paginate(
+                logGroupName=stack.resources[group], startTime=max(0, since - 10_000)
+            ):
+                for event in page["events"]:
+                    line = (event["logStreamName"], event["timestamp"], event["message"])
+                    latest = max(latest, event["timestamp"])
+                    if line not in seen and not event["message"].startswith(_PLATFORM_LINES):
                         yield f"{name:<8} {event['message'].rstrip()}"
+                    seen.add(line)
+        since = latest
         time.sleep(0.5)
 
 

@@ -1,4 +1,4 @@
-"""One deployment of the real template for all end-to-end tests, and a profile of its own for each."""
+"""One deployment of the real template for all end-to-end tests; each has a profile of its own."""
 
 import itertools
 import os
@@ -24,7 +24,7 @@ def _marked(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The template, built by SAM and deployed to a local cloud that enforces IAM."""
-    with LocalCloud(port=free_port(preferred=0)) as cloud:
+    with LocalCloud(port=free_port(preferred=0), for_containers=True) as cloud:
         yield deploy(cloud, build(cloud.directory), SecretCacheSeconds="10")
 
 

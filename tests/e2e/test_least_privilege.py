@@ -120,9 +120,7 @@ def test_the_same_way_of_asking_succeeds_for_what_a_function_needs(
     answer = (
         assume("IngestRole")
         .client("secretsmanager")
-        .get_secret_value(
-            SecretId=assume("IngestRole").stack.outputs["WebhookSecretArn"]
-        )
+        .get_secret_value(SecretId=assume("IngestRole").stack.outputs["WebhookSecretArn"])
     )
 
     assert answer["VersionStages"] == ["AWSCURRENT"]

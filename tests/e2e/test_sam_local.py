@@ -1,0 +1,90 @@
+"""`sam local start-api`: the ingest function in a container, the rest in the local cloud."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+from infra.local.cloud import free_port
+from infra.local.stack import DEVELOPMENT_SECRET, ROOT, ROUTE, Stack, build, host_architecture, sam
+from infra.local.start import sam_local_environment
+from infra.local.story import wait_until
+from tests.factories import make_body, make_event
+
+PULL_SECONDS = 300  # the first time, SAM fetches the runtime's image
+
+
+def docker(*arguments: str) -> bool:
+    """Whether a docker command succeeds."""
+    if not shutil.which("docker"):
+        return False
+    return subprocess.run(["docker", *arguments], capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture
+def local_api(stack: Stack, tmp_path: Path) -> Iterator[str]:
+    """The URL of `sam local start-api`, which uses the stack's queues and secret."""
+    if not docker("info"):
+        pytest.skip("no Docker engine answers, and sam local needs one")
+    template = build(tmp_path)
+    environment = tmp_path / "env.json"
+    environment.write_text(sam_local_environment(stack))
+    port = free_port(preferred=0)
+    image = f"public.ecr.aws/lambda/python:3.13-{host_architecture()}"
+    log = tmp_path / "start-api.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [
+                *(sam(), "local", "start-api", "--config-env", "local"),
+                *("--config-file", str(ROOT / "samconfig.toml"), "--template", str(template)),
+                *("--parameter-overrides", f"Architecture={host_architecture()}"),
+                *("--env-vars", str(environment), "--port", str(port)),
+                *(["--skip-pull-image"] if docker("image", "inspect", image) else []),
+            ],
+            # SAM itself must not look for its account in the local cloud.
+            env={n: v for n, v in stack.cloud.environment.items() if n != "AWS_ENDPOINT_URL"}
+            | {"SAM_CLI_TELEMETRY": "0", "PATH": os.environ["PATH"]},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+
+        def listening() -> bool | None:
+            assert process.poll() is None, log.read_text()
+            return True if "Running on" in log.read_text() else None
+
+        wait_until(listening, seconds=60, what="sam local start-api to listen")
+        yield f"http://127.0.0.1:{port}{ROUTE}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_an_event_posted_to_sam_local_becomes_the_profiles_row(
+    local_api: str,
+    state: Callable[[str], dict[str, Any] | None],
+    profile_id: str,
+    settle: Callable[[], None],
+) -> None:
+    answer = urllib3.request(
+        "POST",
+        local_api,
+        body=make_body(make_event("evt-sam-local", profile_id=profile_id)),
+        headers={
+            "content-type": "application/json",
+            "authorization": f"Bearer {DEVELOPMENT_SECRET}",
+        },
+        timeout=PULL_SECONDS,
+    )
+    settle()
+    row = state(profile_id)
+
+    assert (answer.status, answer.data) == (200, b"OK")
+    assert row is not None
+    assert row["event_id"] == "evt-sam-local"

@@ -1,0 +1,188 @@
+"""Who may import what: the layers of functions/, and what is shipped with them."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+DOMAIN = "getprofile"
+DOMAIN_LIBRARIES = {"pydantic", "pydantic_core", "typing_extensions"}
+AWS_SDK = re.compile(r"(boto3|botocore|s3transfer|types_boto3\w*)(\.|$)")
+ADAPTERS = {
+    "consumer/dead_letters.py",
+    "consumer/profiles.py",
+    "ingest/queues.py",
+    "ingest/secret.py",
+}
+DIRECT_DEPENDENCIES = ("aws-lambda-powertools", "pydantic")
+
+
+@pytest.fixture(scope="module")
+def functions(repository: Path) -> Path:
+    return repository / "functions"
+
+
+@pytest.fixture(scope="module")
+def sources(functions: Path) -> dict[str, str]:
+    """The source of every module by its path at the zip root."""
+    return {
+        path.relative_to(functions).as_posix(): path.read_text("utf-8")
+        for path in functions.rglob("*.py")
+    }
+
+
+@pytest.fixture(scope="module")
+def pins(functions: Path) -> dict[str, str]:
+    """The version of every distribution that is shipped."""
+    lines = (functions / "requirements.txt").read_text("utf-8").splitlines()
+    requirements = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return dict(line.partition("==")[::2] for line in requirements)
+
+
+def imports(path: PurePosixPath, source: str) -> Iterator[str]:
+    """The full name of everything that a module imports, at its top or anywhere within it."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = [] if node.level == 0 else list(path.parts[: -node.level])
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def violations(path_at_root: str, source: str, packages: set[str]) -> list[str]:
+    """What a module imports against the rules. packages: those at the zip root, the domain too."""
+    path = PurePosixPath(path_at_root)
+    package = path.parts[0] if len(path.parts) > 1 else None
+    is_handler = package not in {None, DOMAIN} and path.name == "handler.py"
+    is_runtime = path_at_root == "runtime.py"
+    found = []
+    for name in imports(path, source):
+        top = name.partition(".")[0]
+        if package == DOMAIN and top not in sys.stdlib_module_names | DOMAIN_LIBRARIES | {DOMAIN}:
+            found.append(f"the domain imports {name}")
+        if top in packages - {DOMAIN, package}:
+            found.append(f"a function is imported from outside: {name}")
+        may_use_sdk = is_handler and name.startswith("botocore.exceptions.")
+        if AWS_SDK.match(name) and not may_use_sdk and path_at_root not in ADAPTERS:
+            found.append(f"the AWS SDK is imported outside of an adapter: {name}")
+        if top == "aws_lambda_powertools" and not (is_handler or is_runtime):
+            found.append(f"powertools is imported outside of a handler: {name}")
+        if top == "os" and not is_runtime:
+            found.append(f"the environment can be read outside of runtime.py: {name}")
+    return found
+
+
+def packages_of(sources: dict[str, str]) -> set[str]:
+    return {path.partition("/")[0] for path in sources if "/" in path}
+
+
+# ---------------------------------------------------------------- the rules
+
+
+def test_every_module_keeps_to_the_import_rules(sources: dict[str, str]) -> None:
+    packages = packages_of(sources)
+    found = {path: violations(path, source, packages) for path, source in sources.items()}
+
+    assert {path: broken for path, broken in found.items() if broken} == {}
+
+
+def test_every_adapter_is_one(sources: dict[str, str]) -> None:
+    imported = {path: set(imports(PurePosixPath(path), sources[path])) for path in ADAPTERS}
+
+    assert [path for path, names in imported.items() if "boto3" not in names] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "broken"),
+    [
+        ("getprofile/event.py", "import boto3", "the domain imports boto3"),
+        ("getprofile/event.py", "from runtime import logger", "the domain imports runtime.logger"),
+        ("getprofile/event.py", "import requests", "the domain imports requests"),
+        ("getprofile/a.py", "def f():\n import ingest.answer", "the domain imports ingest.answer"),
+        ("ingest/receive.py", "from consumer import consume", "from outside: consumer.consume"),
+        ("ingest/receive.py", "from ..consumer import consume", "from outside: consumer.consume"),
+        ("consumer/consume.py", "import ingest", "from outside: ingest"),
+        ("runtime.py", "from ingest.settings import IngestSettings", "from outside: ingest."),
+        ("ingest/receive.py", "import boto3", "outside of an adapter: boto3"),
+        ("ingest/receive.py", "from types_boto3_sqs import SQSClient", "outside of an adapter"),
+        ("ingest/handler.py", "from botocore.config import Config", "outside of an adapter"),
+        ("ingest/handler.py", "import boto3", "outside of an adapter: boto3"),
+        ("ingest/answer.py", "from botocore.exceptions import ClientError", "of an adapter"),
+        ("runtime.py", "import botocore", "outside of an adapter: botocore"),
+        ("ingest/queues.py", "import aws_lambda_powertools", "outside of a handler"),
+        ("ingest/secret.py", "import os", "outside of runtime.py: os"),
+        ("ingest/handler.py", "from os import environ", "outside of runtime.py: os.environ"),
+    ],
+)
+def test_the_checker_finds_a_broken_rule(path: str, source: str, broken: str) -> None:
+    [first, *_] = violations(path, source, {"getprofile", "ingest", "consumer"}) or ["nothing"]
+
+    assert broken in first
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("getprofile/event.py", "import re\nfrom pydantic import BaseModel"),
+        ("getprofile/events/a.py", "from ..event import Event\nfrom getprofile import parse"),
+        ("ingest/receive.py", "from . import answer\nfrom getprofile.event import Event"),
+        ("ingest/queues.py", "import boto3\nfrom botocore.config import Config"),
+        ("ingest/handler.py", "from botocore.exceptions import ClientError\nimport runtime"),
+        ("consumer/handler.py", "from aws_lambda_powertools import Logger"),
+        ("runtime.py", "import os\nfrom aws_lambda_powertools import Logger"),
+    ],
+)
+def test_the_checker_lets_pass_what_the_rules_allow(path: str, source: str) -> None:
+    assert violations(path, source, {"getprofile", "ingest", "consumer"}) == []
+
+
+def test_nothing_at_the_zip_root_shadows_the_standard_library(functions: Path) -> None:
+    names = {path.stem for path in functions.iterdir()}
+
+    assert {"runtime", DOMAIN} < names
+    assert names & sys.stdlib_module_names == set()
+
+
+def test_nothing_at_the_zip_root_shadows_a_library(functions: Path) -> None:
+    names = {path.stem for path in functions.iterdir() if path.name != "__pycache__"}
+
+    assert names & metadata.packages_distributions().keys() == set()
+
+
+# ---------------------------------------------------------------- functions/requirements.txt
+
+
+def runtime_dependencies(*roots: str) -> set[str]:
+    """The distributions and all that they need here, extras aside."""
+    found: set[str] = set()
+    waiting = list(roots)
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name not in found:
+            found.add(name)
+            requirements = map(Requirement, metadata.requires(name) or [])
+            waiting += [
+                r.name for r in requirements if not r.marker or r.marker.evaluate({"extra": ""})
+            ]
+    return found
+
+
+def test_what_is_shipped_is_pinned_to_the_exact_version(pins: dict[str, str]) -> None:
+    loose = [name for name, pin in pins.items() if not re.fullmatch(r"\d+(\.\d+)+", pin)]
+
+    assert loose == []
+
+
+def test_what_is_shipped_is_what_the_functions_need_at_run_time(pins: dict[str, str]) -> None:
+    assert {canonicalize_name(name) for name in pins} == runtime_dependencies(*DIRECT_DEPENDENCIES)
+
+
+def test_what_is_tested_is_what_is_shipped(pins: dict[str, str]) -> None:
+    assert {name: metadata.version(name) for name in pins} == pins

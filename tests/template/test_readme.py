@@ -1,0 +1,57 @@
+"""README's tables say what the code and the template say."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def table(heading: str) -> dict[str, list[str]]:
+    """The first table under a heading: the further cells by what the first has in backquotes."""
+    section = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    rows = [line.strip().strip("|").split("|") for line in section.splitlines() if "|" in line]
+    return {
+        first.replace("*", "").strip().strip("`"): [cell.strip() for cell in rest]
+        for first, *rest in rows[2:]
+    }
+
+
+def emitted_metrics() -> set[str]:
+    """The names in every dictionary that is handed to `emit`."""
+    return {
+        key.value
+        for source in (ROOT / "functions").rglob("*.py")
+        for call in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "emit"
+        for key in getattr(call.args[0], "keys", [])
+        if isinstance(key, ast.Constant) and isinstance(key.value, str)
+    }
+
+
+def test_the_configuration_table_lists_every_parameter_with_its_default(
+    template: dict[str, Any],
+) -> None:
+    written = {name: cells[0].strip("`") for name, cells in table("Configuration").items()}
+
+    assert written == {n: str(p["Default"]) for n, p in template["Parameters"].items()}
+
+
+def test_the_metrics_table_lists_every_metric_that_is_emitted_and_no_other() -> None:
+    assert set(table("Metrics")) == emitted_metrics()
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?\bmake ([a-z]+)\b", README))))
+def test_every_make_target_in_the_readme_exists(target: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))
+def test_every_link_to_a_file_leads_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()

@@ -1,0 +1,642 @@
+"""What template.yaml promises, held against the code that relies on it."""
+
+import ast
+import importlib
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.shared import constants as powertools
+from botocore.retries.standard import ExponentialBackoff, RetryContext
+
+import consumer.dead_letters
+import ingest.queues
+from consumer.profiles import CONCURRENT_WRITES, LONGEST_WRITE_SECONDS, dynamodb_client
+from getprofile import queue_message
+from getprofile.errors import EventError, NotStorableError
+from ingest.deadline import DEADLINE_SECONDS
+from ingest.secret import MIN_SECRET_LENGTH, WebhookSecret
+from runtime import Settings
+
+type Json = dict[str, Any]
+
+SENDER_GIVES_UP_SECONDS = 5  # GetProfile's documentation
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+FUNCTION = "AWS::Lambda::Function"
+LOG_GROUP = "AWS::Logs::LogGroup"
+QUEUE = "AWS::SQS::Queue"
+ROLE = "AWS::IAM::Role"
+SECRET = "AWS::SecretsManager::Secret"
+TABLE = "AWS::DynamoDB::Table"
+
+
+def resources(document: Json, kind: str) -> dict[str, Json]:
+    """All resources of a type by logical ID; a type that nothing has is a mistake in the test."""
+    found = {name: r for name, r in document["Resources"].items() if r["Type"] == kind}
+    assert found, f"no {kind} in the template"
+    return found
+
+
+def properties(document: Json, kind: str) -> dict[str, Json]:
+    return {name: r["Properties"] for name, r in resources(document, kind).items()}
+
+
+def only(document: Json, kind: str) -> Json:
+    [found] = properties(document, kind).values()
+    return found
+
+
+def unlike(expected: Any, found: dict[str, Any]) -> dict[str, Any]:
+    """What is not as expected: nothing, when all is well."""
+    return {name: value for name, value in found.items() if value != expected}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def target(intrinsic: Any) -> str:
+    """The logical ID that a Ref or a GetAtt points at, with the attribute of the latter."""
+    match intrinsic:
+        case {"Ref": str(name)}:
+            return name
+        case {"Fn::GetAtt": [str(name), str(attribute)]}:
+            return f"{name}.{attribute}"
+        case _:
+            return str(intrinsic)
+
+
+def environment(function: Json) -> Json:
+    variables: Json = function["Environment"]["Variables"]
+    return variables
+
+
+def settings_class(function: Json) -> type[Settings]:
+    """The Settings subclass of the package that the function's handler is in."""
+    package = function["Handler"].partition(".")[0]
+    module = importlib.import_module(f"{package}.settings")
+    [found] = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and value is not Settings and issubclass(value, Settings)
+    ]
+    return found
+
+
+def longest_call(client: Any) -> float:
+    """Seconds that one call of a botocore client takes at most: attempts, and waits in between."""
+    config = client.meta.config
+    attempts = config.retries["total_max_attempts"]
+    backoff = ExponentialBackoff(random=lambda: 1.0)
+    told_to_wait = SimpleNamespace(headers={"x-amz-retry-after": "3600000"})
+    waits = [
+        backoff.delay_amount(RetryContext(attempt_number=n, http_response=told_to_wait))
+        for n in range(1, attempts)
+    ]
+    return float(attempts * (config.connect_timeout + config.read_timeout) + sum(waits))
+
+
+@pytest.fixture(autouse=True)
+def region(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+
+
+# ---------------------------------------------------------------- time
+
+
+def test_a_message_stays_invisible_for_six_consumer_timeouts_and_the_batch_window(
+    stack: Json,
+) -> None:
+    consumer_function = properties(stack, FUNCTION)["ConsumerFunction"]
+    window = only(stack, "AWS::Lambda::EventSourceMapping")["MaximumBatchingWindowInSeconds"]
+
+    expected = 6 * consumer_function["Timeout"] + window
+    assert expected == properties(stack, QUEUE)["EventsQueue"]["VisibilityTimeout"]
+
+
+def test_ingest_answers_a_second_before_lambda_ends_it_and_before_the_sender_gives_up(
+    stack: Json,
+) -> None:
+    timeout = properties(stack, FUNCTION)["IngestFunction"]["Timeout"]
+
+    assert timeout >= DEADLINE_SECONDS + 1
+    assert timeout <= SENDER_GIVES_UP_SECONDS
+    assert DEADLINE_SECONDS < SENDER_GIVES_UP_SECONDS - 1
+
+
+def test_sending_to_sqs_with_its_retry_fits_the_deadline_of_ingest() -> None:
+    longest = longest_call(ingest.queues.sqs_client())
+
+    assert longest == 3.5  # as the client's docstring sums it up
+    assert longest <= DEADLINE_SECONDS
+
+
+def test_reading_both_values_of_the_secret_fits_the_deadline_of_ingest() -> None:
+    secret = WebhookSecret("any", cache_seconds=300, grace_seconds=300)
+
+    assert 2 * longest_call(secret._client) <= DEADLINE_SECONDS
+
+
+@pytest.mark.parametrize("make_client", [dynamodb_client, consumer.dead_letters.sqs_client])
+def test_no_call_of_the_consumer_takes_longer_than_the_longest_write(
+    make_client: Callable[[], Any],
+) -> None:
+    assert longest_call(make_client()) <= LONGEST_WRITE_SECONDS
+
+
+def test_the_consumer_can_begin_writes_for_longer_than_one_write_takes(stack: Json) -> None:
+    timeout = properties(stack, FUNCTION)["ConsumerFunction"]["Timeout"]
+
+    assert timeout - LONGEST_WRITE_SECONDS > LONGEST_WRITE_SECONDS
+
+
+@pytest.mark.parametrize("make_client", [dynamodb_client, consumer.dead_letters.sqs_client])
+def test_every_concurrent_call_has_a_connection_of_its_own(make_client: Callable[[], Any]) -> None:
+    assert make_client().meta.config.max_pool_connections >= CONCURRENT_WRITES
+
+
+# ---------------------------------------------------------------- sizes
+
+
+def size(message: queue_message.QueueMessage) -> int:
+    """Bytes that SQS counts: the body, and of each attribute the name, the type and the value."""
+    attributes = message.send_request("url")["MessageAttributes"]
+    return len(message.body.encode()) + sum(
+        len(f"{name}{attribute['DataType']}{attribute['StringValue']}".encode())
+        for name, attribute in attributes.items()
+    )
+
+
+def longest_error(kind: type[EventError]) -> EventError:
+    return kind("\U0001f600" * 10_000)
+
+
+def test_the_code_knows_the_largest_message_that_every_queue_takes(stack: Json) -> None:
+    limits = {name: q.get("MaximumMessageSize") for name, q in properties(stack, QUEUE).items()}
+
+    assert unlike(queue_message.MAX_MESSAGE_BYTES, limits) == {}
+
+
+def test_the_largest_body_still_fits_when_escaped_and_quarantined(template: Json) -> None:
+    largest = template["Parameters"]["MaxBodyBytes"]["MaxValue"]
+    body = "\uffff" * (largest // 3)  # a character of 3 bytes that SQS gets as an escape of 6
+
+    message = queue_message.accepted(body, NOW)
+    quarantined = queue_message.quarantined(message, longest_error(NotStorableError))
+
+    assert len(message.body) == 2 * len(body.encode())
+    assert size(message) < size(quarantined) <= queue_message.MAX_MESSAGE_BYTES
+
+
+@pytest.mark.parametrize("filler", [b"x", b"\x00", b"\xff"], ids=["text", "control", "binary"])
+def test_a_refused_body_as_large_as_api_gateway_takes_fits_the_dead_letter_queue(
+    filler: bytes,
+) -> None:
+    body = filler * 10 * 1024 * 1024
+
+    message = queue_message.refused(body, longest_error(EventError), NOW)
+
+    assert size(message) <= queue_message.MAX_MESSAGE_BYTES
+
+
+# ---------------------------------------------------------------- queues
+
+
+def test_a_dead_letter_outlives_its_source_because_its_age_counts_from_the_first_enqueueing(
+    stack: Json,
+) -> None:
+    queues = properties(stack, QUEUE)
+    source = queues["EventsQueue"]["MessageRetentionPeriod"]
+
+    assert queues["DeadLetterQueue"]["MessageRetentionPeriod"] >= source + 7 * 24 * 3600
+
+
+def test_a_message_that_fails_five_times_goes_to_the_dead_letter_queue(stack: Json) -> None:
+    redrive = properties(stack, QUEUE)["EventsQueue"]["RedrivePolicy"]
+
+    assert redrive["maxReceiveCount"] == 5
+    assert target(redrive["deadLetterTargetArn"]) == "DeadLetterQueue.Arn"
+
+
+def test_the_dead_letter_queue_is_the_end_of_the_way(stack: Json) -> None:
+    assert "RedrivePolicy" not in properties(stack, QUEUE)["DeadLetterQueue"]
+
+
+def test_the_consumer_takes_batches_of_a_hundred_and_reports_each_failed_message(
+    stack: Json,
+) -> None:
+    mapping = only(stack, "AWS::Lambda::EventSourceMapping")
+
+    assert target(mapping["EventSourceArn"]) == "EventsQueue.Arn"
+    assert target(mapping["FunctionName"]) == "ConsumerFunction"
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["BatchSize"] == 100
+    assert mapping["MaximumBatchingWindowInSeconds"] == 1  # AWS wants it for more than 10
+    assert "FilterCriteria" not in mapping  # what a filter refuses is deleted
+    assert "ScalingConfig" not in mapping  # a limit stops the scale-down of an idle queue
+
+
+# ---------------------------------------------------------------- functions
+
+
+def test_every_function_runs_on_the_python_that_tests_it(stack: Json, repository: Path) -> None:
+    version = (repository / ".python-version").read_text("utf-8").strip()
+    runtimes = {name: f["Runtime"] for name, f in properties(stack, FUNCTION).items()}
+
+    assert unlike(f"python{version}", runtimes) == {}
+
+
+def test_every_function_runs_on_the_chosen_processor_arm64_unless_said_otherwise(
+    stack: Json,
+) -> None:
+    parameter = stack["Parameters"]["Architecture"]
+    chosen = {name: f["Architectures"] for name, f in properties(stack, FUNCTION).items()}
+
+    assert parameter["Default"] == "arm64"
+    assert set(parameter["AllowedValues"]) == {"arm64", "x86_64"}
+    assert unlike([{"Ref": "Architecture"}], chosen) == {}
+
+
+def test_every_function_is_built_with_uv_for_its_processor(template: Json) -> None:
+    functions = resources(template, "AWS::Serverless::Function")
+    methods = {name: f["Metadata"]["BuildMethod"] for name, f in functions.items()}
+
+    assert unlike("python-uv", methods) == {}
+
+
+def test_every_function_is_traced(stack: Json) -> None:
+    modes = {name: f.get("TracingConfig") for name, f in properties(stack, FUNCTION).items()}
+
+    assert unlike({"Mode": "Active"}, modes) == {}
+
+
+def test_every_handler_named_in_the_template_exists(stack: Json, repository: Path) -> None:
+    for function in properties(stack, FUNCTION).values():
+        module, _, name = function["Handler"].rpartition(".")
+        path = repository / "functions" / f"{module.replace('.', '/')}.py"
+        body = ast.parse(path.read_text("utf-8")).body
+
+        assert name in {node.name for node in body if isinstance(node, ast.FunctionDef)}
+
+
+def test_a_function_gets_exactly_the_variables_that_its_settings_declare(
+    template: Json, stack: Json
+) -> None:
+    shared = template["Globals"]["Function"]["Environment"]["Variables"].keys()
+
+    for name, function in properties(stack, FUNCTION).items():
+        declared = {field.upper() for field in settings_class(function).model_fields}
+
+        assert (name, environment(function).keys() - shared) == (name, declared)
+
+
+def test_a_variable_that_all_functions_share_is_one_that_a_library_reads(template: Json) -> None:
+    shared = template["Globals"]["Function"]["Environment"]["Variables"].keys()
+    known = {value for value in vars(powertools).values() if isinstance(value, str)}
+
+    assert set() == shared - known - {"AWS_ENDPOINT_URL"}
+
+
+@pytest.mark.parametrize("bound", ["Default", "MinValue", "MaxValue"])
+def test_settings_accept_every_value_that_a_parameter_can_have(stack: Json, bound: str) -> None:
+    for function in properties(stack, FUNCTION).values():
+        given = {
+            name.lower(): str(stack["Parameters"].get(target(value), {}).get(bound, "text"))
+            for name, value in environment(function).items()
+        }
+        kind = settings_class(function)
+
+        settings = kind.model_validate({name: given[name] for name in kind.model_fields})
+
+        assert {name: given[name] for name in kind.model_fields} == {
+            name: str(value) for name, value in settings.model_dump().items()
+        }
+
+
+def test_the_endpoint_is_declared_for_sam_local_and_set_nowhere(stack: Json) -> None:
+    endpoints = {
+        name: environment(f).get("AWS_ENDPOINT_URL")
+        for name, f in properties(stack, FUNCTION).items()
+    }
+
+    assert unlike({"Ref": "AWS::NoValue"}, endpoints) == {}
+
+
+# ---------------------------------------------------------------- data
+
+
+@pytest.mark.parametrize("kind", [QUEUE, TABLE])
+def test_what_holds_data_survives_the_stack_and_its_replacement(stack: Json, kind: str) -> None:
+    policies = {
+        name: (r.get("DeletionPolicy"), r.get("UpdateReplacePolicy"))
+        for name, r in resources(stack, kind).items()
+    }
+
+    assert unlike(("Retain", "Retain"), policies) == {}
+
+
+def test_every_queue_is_encrypted(stack: Json) -> None:
+    encrypted = {n: q.get("SqsManagedSseEnabled") for n, q in properties(stack, QUEUE).items()}
+
+    assert unlike(True, encrypted) == {}
+
+
+def test_every_table_is_encrypted_on_demand_and_restorable_to_any_second(stack: Json) -> None:
+    for table in properties(stack, TABLE).values():
+        assert table["SSESpecification"] == {"SSEEnabled": True}
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+        assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+def test_a_state_is_keyed_by_tenant_and_profile(stack: Json) -> None:
+    table = properties(stack, TABLE)["ProfilesTable"]
+    keys = {key["KeyType"]: key["AttributeName"] for key in table["KeySchema"]}
+
+    assert keys == {"HASH": "tenant_id", "RANGE": "profile_id"}
+
+
+def test_nothing_has_a_fixed_name_so_that_two_stacks_never_collide(template: Json) -> None:
+    fixed = [
+        f"{logical_id}.{key}"
+        for logical_id, resource in template["Resources"].items()
+        for key, value in resource.get("Properties", {}).items()
+        if key.endswith("Name") and "AWS::StackName" not in str(value)
+    ]
+
+    assert fixed == []
+
+
+# ---------------------------------------------------------------- logs
+
+
+def test_every_function_and_the_access_log_have_a_log_group_of_their_own(stack: Json) -> None:
+    written = [
+        target(function["LoggingConfig"]["LogGroup"])
+        for function in properties(stack, FUNCTION).values()
+    ]
+    stage = only(stack, "AWS::ApiGatewayV2::Stage")
+    written.append(target(stage["AccessLogSettings"]["DestinationArn"]).removesuffix(".Arn"))
+
+    assert sorted(resources(stack, LOG_GROUP)) == sorted(written)
+
+
+def test_no_log_is_kept_for_ever(stack: Json) -> None:
+    kept = {name: g.get("RetentionInDays") for name, g in properties(stack, LOG_GROUP).items()}
+
+    assert unlike({"Ref": "LogRetentionDays"}, kept) == {}
+
+
+def test_the_access_log_is_one_line_of_json_that_nothing_of_the_sender_can_get_into(
+    stack: Json,
+) -> None:
+    line = only(stack, "AWS::ApiGatewayV2::Stage")["AccessLogSettings"]["Format"]
+
+    fields = json.loads(line)
+
+    assert "\n" not in line
+    assert "$context.requestId" in fields.values()  # API Gateway wants it
+    for value in fields.values():
+        assert re.fullmatch(r"\$context\.[A-Za-z.]+", value)
+        assert not re.search("header|query|body|path|agent|authorizer|domain", value, re.IGNORECASE)
+
+
+# ---------------------------------------------------------------- API
+
+
+def test_the_one_route_is_post_to_webhooks_getprofile_with_payload_format_2(stack: Json) -> None:
+    [(path, methods)] = only(stack, "AWS::ApiGatewayV2::Api")["Body"]["paths"].items()
+    [(method, operation)] = methods.items()
+    integration = operation["x-amazon-apigateway-integration"]
+
+    assert (method, path) == ("post", "/webhooks/getprofile")
+    assert integration["payloadFormatVersion"] == "2.0"
+    assert "${IngestFunction.Arn}" in integration["uri"]["Fn::Sub"]
+    assert "AWS::ApiGatewayV2::Route" not in {r["Type"] for r in stack["Resources"].values()}
+
+
+def test_only_that_route_of_the_api_may_invoke_a_function(stack: Json) -> None:
+    permission = only(stack, "AWS::Lambda::Permission")
+    source, values = permission["SourceArn"]["Fn::Sub"]
+
+    assert target(permission["FunctionName"]) == "IngestFunction"
+    assert permission["Principal"] == "apigateway.amazonaws.com"
+    assert source.endswith("${__ApiId__}/${__Stage__}/POST/webhooks/getprofile")
+    assert target(values["__ApiId__"]) == "HttpApi"
+
+
+def test_the_api_is_throttled_by_the_parameters(stack: Json) -> None:
+    route = only(stack, "AWS::ApiGatewayV2::Stage")["DefaultRouteSettings"]
+
+    assert target(route["ThrottlingRateLimit"]) == "RequestsPerSecond"
+    assert target(route["ThrottlingBurstLimit"]) == "RequestBurst"
+
+
+# ---------------------------------------------------------------- permissions
+
+LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+XRAY = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+ALLOWED: dict[str, dict[str, set[str]]] = {  # role: resource: actions
+    "IngestRole": {
+        "EventsQueue.Arn": {"sqs:SendMessage"},
+        "DeadLetterQueue.Arn": {"sqs:SendMessage"},
+        "WebhookSecret.Id": {"secretsmanager:GetSecretValue"},
+        "IngestLogGroup.Arn": LOGS,
+        "*": XRAY,
+    },
+    "ConsumerRole": {
+        "EventsQueue.Arn": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
+        "DeadLetterQueue.Arn": {"sqs:SendMessage"},
+        "ProfilesTable.Arn": {"dynamodb:UpdateItem"},
+        "ConsumerLogGroup.Arn": LOGS,
+        "*": XRAY,
+    },
+}
+
+
+def statements(role: Json) -> list[Json]:
+    return [s for policy in role["Policies"] for s in policy["PolicyDocument"]["Statement"]]
+
+
+def granted(role: Json) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for statement in statements(role):
+        for resource in as_list(statement["Resource"]):
+            found.setdefault(target(resource), set()).update(as_list(statement["Action"]))
+    return found
+
+
+def test_a_role_may_do_exactly_what_its_function_does(stack: Json) -> None:
+    assert {name: granted(role) for name, role in properties(stack, ROLE).items()} == ALLOWED
+
+
+def test_every_function_has_a_role_of_its_own_that_only_lambda_can_take(stack: Json) -> None:
+    used = [target(f["Role"]).removesuffix(".Arn") for f in properties(stack, FUNCTION).values()]
+
+    assert sorted(used) == sorted(resources(stack, ROLE))
+    for role in properties(stack, ROLE).values():
+        [trust] = role["AssumeRolePolicyDocument"]["Statement"]
+
+        assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+        assert trust["Action"] == "sts:AssumeRole"
+
+
+def test_a_role_has_its_inline_policies_and_nothing_else(stack: Json) -> None:
+    for name, role in properties(stack, ROLE).items():
+        assert (name, set(role)) == (name, {"AssumeRolePolicyDocument", "Policies"})
+
+    elsewhere = {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"}
+    assert elsewhere.isdisjoint(r["Type"] for r in stack["Resources"].values())
+
+
+def test_a_statement_names_its_actions_and_its_resources(stack: Json) -> None:
+    for role in properties(stack, ROLE).values():
+        for statement in statements(role):
+            assert statement.keys() == {"Effect", "Action", "Resource"}
+            assert statement["Effect"] == "Allow"
+            assert not [action for action in as_list(statement["Action"]) if "*" in action]
+            if statement["Resource"] == "*":  # X-Ray knows no finer one
+                assert {a.partition(":")[0] for a in as_list(statement["Action"])} == {"xray"}
+            else:
+                assert "*" not in str(statement["Resource"])
+
+
+# ---------------------------------------------------------------- secret
+
+
+def test_the_secret_is_made_in_the_account_and_long_enough_to_be_accepted(stack: Json) -> None:
+    secret = only(stack, SECRET)
+
+    assert "SecretString" not in secret
+    assert secret["GenerateSecretString"]["PasswordLength"] >= 2 * MIN_SECRET_LENGTH
+    assert secret["GenerateSecretString"]["ExcludePunctuation"] is True  # a comma is refused
+
+
+def test_the_value_of_the_secret_comes_into_no_place_of_the_template(
+    stack: Json, template: Json
+) -> None:
+    assert "{{resolve:" not in json.dumps(template)
+    assert [name for name, p in stack["Parameters"].items() if "NoEcho" in p] == []
+
+
+def test_only_ingest_is_told_which_secret_it_is(stack: Json) -> None:
+    told = [
+        f"{name}.{variable}"
+        for name, function in properties(stack, FUNCTION).items()
+        for variable, value in environment(function).items()
+        if target(value).startswith("WebhookSecret")
+    ]
+
+    assert told == ["IngestFunction.WEBHOOK_SECRET_ID"]
+
+
+# ---------------------------------------------------------------- interface
+
+
+def test_the_outputs_are_what_a_user_and_the_tools_need(stack: Json) -> None:
+    outputs = {name: target(output["Value"]) for name, output in stack["Outputs"].items()}
+    url = outputs.pop("WebhookUrl")
+    [path] = only(stack, "AWS::ApiGatewayV2::Api")["Body"]["paths"]
+
+    assert f"https://${{HttpApi}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}{path}" in url
+    assert outputs == {
+        "WebhookSecretArn": "WebhookSecret.Id",  # its ARN, never its value
+        "EventsQueueUrl": "EventsQueue",
+        "DeadLetterQueueUrl": "DeadLetterQueue",
+        "ProfilesTableName": "ProfilesTable",
+    }
+    assert [
+        name for name, output in stack["Outputs"].items() if not output.get("Description")
+    ] == []
+
+
+def test_every_parameter_has_a_type_a_description_and_a_default(template: Json) -> None:
+    incomplete = [
+        name
+        for name, parameter in template["Parameters"].items()
+        if not {"Type", "Description", "Default"} <= parameter.keys()
+    ]
+
+    assert incomplete == []
+
+
+def test_every_parameter_is_used(template: Json) -> None:
+    used = re.findall(r'{"Ref": "(\w+)"}', json.dumps(template))
+
+    assert template["Parameters"].keys() - used == set()
+
+
+def test_every_number_has_a_lower_limit_and_a_default_within_its_limits(template: Json) -> None:
+    for name, parameter in template["Parameters"].items():
+        if parameter["Type"] == "Number":
+            default, choice = parameter["Default"], parameter.get("AllowedValues")
+            low, high = parameter.get("MinValue"), parameter.get("MaxValue", default)
+
+            assert default in choice if choice else low <= default <= high, name
+
+
+# ---------------------------------------------------------------- samconfig.toml
+
+
+@pytest.fixture(scope="module")
+def samconfig(repository: Path) -> Json:
+    parsed = tomllib.loads((repository / "samconfig.toml").read_text("utf-8"))
+    return {name: value for name, value in parsed.items() if name != "version"}
+
+
+def overrides(settings: Json) -> dict[str, str]:
+    """The template's parameters that a samconfig environment sets, whatever the command."""
+    found: dict[str, str] = {}
+    for command in settings.values():
+        given = command["parameters"].get("parameter_overrides", [])
+        for pair in shlex.split(given) if isinstance(given, str) else given:
+            name, separator, value = pair.partition("=")
+            assert separator, f"{pair} is not Name=Value"
+            found[name] = value
+    return found
+
+
+def test_samconfig_has_the_default_a_production_and_a_local_environment(samconfig: Json) -> None:
+    assert samconfig.keys() == {"default", "prod", "local"}
+
+
+def test_samconfig_sets_only_parameters_that_exist_to_values_that_they_allow(
+    samconfig: Json, template: Json
+) -> None:
+    for name, settings in samconfig.items():
+        for parameter, value in overrides(settings).items():
+            declared = template["Parameters"].get(parameter)
+
+            assert declared is not None, f"{name} sets {parameter}, which the template has not"
+            assert value in map(str, declared.get("AllowedValues", [value]))
+
+
+def test_the_tests_of_samconfig_see_its_overrides(samconfig: Json) -> None:
+    assert any(overrides(settings) for settings in samconfig.values())
+
+
+def test_every_environment_may_create_the_roles_and_no_more(samconfig: Json) -> None:
+    allowed = {n: s["deploy"]["parameters"].get("capabilities") for n, s in samconfig.items()}
+
+    assert unlike("CAPABILITY_IAM", allowed) == {}
+
+
+def test_every_environment_that_builds_allows_the_build_with_uv(samconfig: Json) -> None:
+    builds = {n: s["build"]["parameters"] for n, s in samconfig.items() if "build" in s}
+
+    assert "default" in builds
+    assert [name for name, build in builds.items() if build.get("beta_features") is not True] == []
+
+
+def test_production_asks_nothing_and_has_a_stack_of_its_own(samconfig: Json) -> None:
+    stacks = [s["global"]["parameters"]["stack_name"] for s in samconfig.values() if "global" in s]
+
+    assert samconfig["prod"]["deploy"]["parameters"]["confirm_changeset"] is False
+    assert len(stacks) == len(set(stacks)) >= 2
