@@ -1,0 +1,171 @@
+"""AWS in memory (moto), with the queues, tables and secrets that template.yaml describes."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.session
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import ClientError
+from botocore.loaders import Loader
+from samtranslator.yaml_helper import yaml_parse
+
+REGION = "eu-central-1"
+STACK = "my-stack"
+TEMPLATE: dict[str, Any] = yaml_parse(
+    (Path(__file__).parents[2] / "template.yaml").read_text(encoding="utf-8")
+)
+_LOADER = Loader()  # reads the description of each AWS service once, not once for each test
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message that is on a queue."""
+
+    body: str
+    attributes: dict[str, str]
+    system_attributes: dict[str, str]
+
+
+class Cloud:
+    """The stack's resources, made from the template's own properties."""
+
+    def __init__(self) -> None:
+        # The session that the handlers' clients come from, so that they can be made to fail.
+        self._session = botocore.session.Session()
+        self._session.register_component("data_loader", _LOADER)
+        boto3.setup_default_session(region_name=REGION, botocore_session=self._session)
+        self._sqs = boto3.client("sqs")
+        self._dynamodb = boto3.client("dynamodb")
+        self._secrets = boto3.client("secretsmanager")
+        self._ids: dict[str, str] = {}  # what !Ref gives
+        self._arns: dict[str, str] = {}
+        for kind, create in (
+            ("AWS::SQS::Queue", self._create_queue),
+            ("AWS::DynamoDB::Table", self._create_table),
+            ("AWS::SecretsManager::Secret", self._create_secret),
+        ):
+            of_kind = {n: r for n, r in TEMPLATE["Resources"].items() if r["Type"] == kind}
+            # A queue comes after its dead-letter queue.
+            for name in sorted(of_kind, key=lambda n: "RedrivePolicy" in of_kind[n]["Properties"]):
+                create(name, of_kind[name]["Properties"])
+
+    def environment(self, function: str) -> dict[str, str]:
+        """A function's environment variables, as the stack sets them."""
+        own = TEMPLATE["Resources"][function]["Properties"]["Environment"]["Variables"]
+        variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"] | own
+        resolved = {name: self._resolve(value) for name, value in variables.items()}
+        return {name: str(value) for name, value in resolved.items() if value is not None}
+
+    # ---------------------------------------------------------------- what tests look at
+
+    def messages(self, queue: str) -> list[Message]:
+        """What is on a queue, in the order in which it came; it stays there."""
+        received: list[Message] = []
+        while batch := self._sqs.receive_message(
+            QueueUrl=self._ids[queue],
+            MaxNumberOfMessages=10,
+            MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["All"],
+        ).get("Messages"):
+            received += [
+                Message(
+                    message["Body"],
+                    {n: a["StringValue"] for n, a in message.get("MessageAttributes", {}).items()},
+                    {str(name): value for name, value in message["Attributes"].items()},
+                )
+                for message in batch
+            ]
+        return received
+
+    def item(self, profile_id: str, tenant_id: str = "abc-tenant") -> dict[str, Any] | None:
+        """A profile's state, or None."""
+        key = {"tenant_id": {"S": tenant_id}, "profile_id": {"S": profile_id}}
+        found = self._dynamodb.get_item(TableName=self._ids["ProfilesTable"], Key=key).get("Item")
+        deserialize = TypeDeserializer().deserialize
+        return {name: deserialize(value) for name, value in found.items()} if found else None
+
+    def redrive_policy(self, queue: str) -> dict[str, Any]:
+        attributes = self._sqs.get_queue_attributes(
+            QueueUrl=self._ids[queue], AttributeNames=["RedrivePolicy", "QueueArn"]
+        )["Attributes"]
+        policy: dict[str, Any] = json.loads(attributes["RedrivePolicy"])
+        return policy
+
+    def arn(self, resource: str) -> str:
+        return self._arns[resource]
+
+    # ---------------------------------------------------------------- what tests change
+
+    def set_secret(self, value: str) -> None:
+        self._secrets.put_secret_value(SecretId=self._ids["WebhookSecret"], SecretString=value)
+
+    def delete_secret(self) -> None:
+        self._secrets.delete_secret(
+            SecretId=self._ids["WebhookSecret"], ForceDeleteWithoutRecovery=True
+        )
+
+    def delete_queue(self, queue: str) -> None:
+        self._sqs.delete_queue(QueueUrl=self._ids[queue])
+
+    def put_item(self, item: dict[str, Any]) -> None:
+        table = boto3.resource("dynamodb").Table(self._ids["ProfilesTable"])
+        table.put_item(Item=item)
+
+    def fail(
+        self, operation: str, code: str, when: Callable[[dict[str, Any]], bool] = lambda _: True
+    ) -> None:
+        """Let an operation (`dynamodb.UpdateItem`) of handlers imported later fail with a code.
+
+        when: for which requests.
+        """
+
+        def refuse(**called: Any) -> None:
+            if when(called["params"]):
+                response: Any = {
+                    "Error": {"Code": code, "Message": "as told by the test"},
+                    "ResponseMetadata": {"HTTPStatusCode": 400},
+                }
+                raise ClientError(response, operation)
+
+        self._session.register(f"before-parameter-build.{operation}", refuse)
+
+    # ---------------------------------------------------------------- from template to resources
+
+    def _create_queue(self, name: str, properties: dict[str, Any]) -> None:
+        attributes: Any = {key: self._attribute(value) for key, value in properties.items()}
+        url = self._sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        arn = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        self._ids[name], self._arns[name] = url, arn["Attributes"]["QueueArn"]
+
+    def _create_table(self, name: str, properties: dict[str, Any]) -> None:
+        kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+        request: Any = {key: properties[key] for key in kept if key in properties}
+        table = self._dynamodb.create_table(TableName=name, **request)["TableDescription"]
+        self._ids[name], self._arns[name] = name, table["TableArn"]
+
+    def _create_secret(self, name: str, properties: dict[str, Any]) -> None:
+        generate = properties["GenerateSecretString"]
+        value = self._secrets.get_random_password(**generate)["RandomPassword"]
+        arn = self._secrets.create_secret(Name=name, SecretString=value)["ARN"]
+        self._ids[name] = self._arns[name] = arn
+
+    def _attribute(self, value: Any) -> str:
+        resolved = self._resolve(value)
+        return resolved if isinstance(resolved, str) else json.dumps(resolved)
+
+    def _resolve(self, value: Any) -> Any:
+        match value:
+            case {"Ref": name}:
+                pseudo = {"AWS::NoValue": None, "AWS::StackName": STACK}
+                defaults = {n: p["Default"] for n, p in TEMPLATE["Parameters"].items()}
+                return (pseudo | defaults | self._ids)[name]
+            case {"Fn::GetAtt": [name, "Arn" | "Id"]}:
+                return self._arns[name]
+            case dict():
+                return {key: self._resolve(member) for key, member in value.items()}
+            case _:
+                return value

@@ -1,0 +1,126 @@
+"""Functional tests: a whole handler, against resources made from template.yaml in memory."""
+
+import importlib
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from moto import mock_aws
+from pytest_socket import disable_socket, enable_socket
+
+from tests.factories import SECRET
+from tests.functional.cloud import REGION, STACK, Cloud
+
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def no_network() -> Iterator[None]:
+    """What moto does not answer fails, and reaches no one."""
+    disable_socket()
+    yield
+    enable_socket()
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """The stack, just deployed; its secret is still the random one."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "_X_AMZN_TRACE_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_SESSION_TOKEN": "testing",
+        "AWS_DEFAULT_REGION": REGION,
+    }.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        yield Cloud()
+
+
+@pytest.fixture
+def load(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Handler]]:
+    """Imports a function anew with the stack's environment variables, as a cold start does."""
+    before = dict(sys.modules)
+
+    def cold_start(function: str) -> Handler:
+        for name, value in cloud.environment(function).items():
+            monkeypatch.setenv(name, value)
+        package = function.removesuffix("Function").lower()
+        for name in list(sys.modules):
+            if name == "runtime" or name.partition(".")[0] == package:
+                del sys.modules[name]
+        logging.Logger.manager.loggerDict.pop(STACK, None)  # the one of the test before this one
+        handler: Handler = importlib.import_module(f"{package}.handler").lambda_handler
+        to_stdout = importlib.import_module("runtime").logger.registered_handler
+
+        def invoke(event: dict[str, Any], context: Any) -> dict[str, Any]:
+            # pytest replaces standard output between the set-up and the call of a test.
+            to_stdout.setStream(sys.stdout)
+            return handler(event, context)
+
+        return invoke
+
+    yield cold_start
+    sys.modules.clear()
+    sys.modules.update(before)
+
+
+@pytest.fixture
+def ingest(cloud: Cloud, load: Callable[[str], Handler]) -> Handler:
+    """IngestFunction, with the webhook's secret set."""
+    cloud.set_secret(SECRET)
+    return load("IngestFunction")
+
+
+@pytest.fixture
+def consumer(load: Callable[[str], Handler]) -> Handler:
+    return load("ConsumerFunction")
+
+
+class Output:
+    """What a function wrote to its log."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self._out = ""
+        self._err = ""
+
+    @property
+    def text(self) -> str:
+        captured = self._capsys.readouterr()
+        self._out += captured.out
+        self._err += captured.err
+        return self._out + self._err
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The log's lines, each of them JSON."""
+        return [json.loads(line) for line in self.text.splitlines()]
+
+    @property
+    def logs(self) -> list[dict[str, Any]]:
+        return [line for line in self.lines if "_aws" not in line]
+
+    def metrics(self, *, reason: str | None = None) -> dict[str, list[float]]:
+        """The values of every metric by name; only those of a reason, when one is given."""
+        values: dict[str, list[float]] = {}
+        for line in self.lines:
+            for directive in line.get("_aws", {}).get("CloudWatchMetrics", []):
+                assert directive["Namespace"] == "GetProfileWebhooks"
+                assert line["service"] == STACK
+                assert ["service"] in directive["Dimensions"]
+                if reason is None or (
+                    ["service", "reason"] in directive["Dimensions"] and line["reason"] == reason
+                ):
+                    for metric in directive["Metrics"]:
+                        values.setdefault(metric["Name"], []).extend(line[metric["Name"]])
+        return values
+
+
+@pytest.fixture
+def output(capsys: pytest.CaptureFixture[str]) -> Output:
+    return Output(capsys)

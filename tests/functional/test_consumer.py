@@ -1,0 +1,443 @@
+import base64
+import itertools
+import json
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.factories import (
+    make_batch,
+    make_body,
+    make_context,
+    make_event,
+    make_number_body,
+    make_sqs_record,
+    sample,
+    to_json,
+)
+from tests.functional.cloud import Cloud
+from tests.functional.conftest import Handler, Output
+from tests.strategies import batches, events
+
+DONE: dict[str, Any] = {"batchItemFailures": []}
+RANKS = {"processing": 0, "summarizing": 1, "ready": 3}
+
+
+def failures(*message_ids: str) -> dict[str, Any]:
+    return {"batchItemFailures": [{"itemIdentifier": one} for one in message_ids]}
+
+
+def outcomes(output: Output) -> dict[str, str]:
+    return {line["message_id"]: line["message"] for line in output.logs}
+
+
+def second(n: int) -> str:
+    return f"2023-10-01T12:00:{n:02}Z"
+
+
+# ---------------------------------------------------------------- outcomes
+
+
+def test_a_genuine_batch_becomes_state_and_metrics(
+    consumer: Handler, cloud: Cloud, output: Output
+) -> None:
+    answer = consumer(sample("sqs-batch"), make_context())
+
+    item = cloud.item("12345")
+    assert answer == DONE
+    assert item is not None
+    assert datetime.fromisoformat(item.pop("updated_at")).year > 2023
+    assert item == {
+        "tenant_id": "abc-tenant",
+        "profile_id": "12345",
+        "status": "ready",
+        "version": "2023-10-01T12:00:00.000000Z#3#evt_1234567890",
+        "event_id": "evt_1234567890",
+        "event_at": "2023-10-01T12:00:00.000000Z",
+        "received_at": "2023-10-01T12:00:01.234567Z",
+        "webhook_id": "webhook_12345",
+        "data": {"profile_id": "12345", "status": "ready"},
+    }
+    metrics = output.metrics()
+    [age] = metrics.pop("AppliedAge")
+    assert age > 0
+    assert metrics == {"EventsApplied": [1.0], "EventsRecorded": [1.0]}
+
+
+def test_an_event_is_one_log_line_that_names_it_and_what_became_of_it(
+    consumer: Handler, output: Output
+) -> None:
+    consumer(sample("sqs-batch"), make_context())
+
+    keys = ("message", "correlation_id", "event", "tenant_id", "profile_id", "message_id")
+    recorded, applied = [{key: line.get(key) for key in keys} for line in output.logs]
+    assert recorded == {
+        "message": "event recorded",
+        "correlation_id": "evt_1234567891",
+        "event": "invoice.paid",
+        "tenant_id": "abc-tenant",
+        "profile_id": None,
+        "message_id": "2e1424d4-f796-459a-8184-9c92662be6da",
+    }
+    assert applied == {
+        "message": "event applied",
+        "correlation_id": "evt_1234567890",
+        "event": "profile.updated",
+        "tenant_id": "abc-tenant",
+        "profile_id": "12345",
+        "message_id": "059f36b4-87a3-44ab-83d2-661975830a7d",
+    }
+
+
+def test_an_empty_batch_is_done(consumer: Handler, output: Output) -> None:
+    assert consumer({"Records": []}, make_context()) == DONE
+    assert output.text == ""
+
+
+def test_an_older_event_is_stale(consumer: Handler, cloud: Cloud, output: Output) -> None:
+    newer = make_body(make_event("evt_2", status="ready", created_at=second(2)))
+    older = make_body(make_event("evt_1", status="processing", created_at=second(1)))
+    consumer(make_batch(newer), make_context())
+
+    answer = consumer(make_batch(older), make_context())
+
+    item = cloud.item("12345")
+    assert answer == DONE
+    assert item is not None
+    assert (item["event_id"], item["status"]) == ("evt_2", "ready")
+    assert output.metrics()["EventsStale"] == [1.0]
+
+
+def test_a_redelivered_event_that_was_the_one_applied_is_applied_again(
+    consumer: Handler, cloud: Cloud, output: Output
+) -> None:
+    consumer(make_batch(make_body()), make_context())
+    first = cloud.item("12345")
+
+    answer = consumer(make_batch(make_body()), make_context())
+
+    assert answer == DONE
+    assert cloud.item("12345") == first
+    assert output.metrics()["EventsApplied"] == [1.0, 1.0]
+    assert "EventsStale" not in output.metrics()
+
+
+def test_what_another_writer_added_to_a_profile_stays(consumer: Handler, cloud: Cloud) -> None:
+    key = {"tenant_id": "abc-tenant", "profile_id": "12345"}
+    cloud.put_item(key | {"profile": {"name": "Ada"}})
+
+    consumer(make_batch(make_body()), make_context())
+
+    item = cloud.item("12345")
+    assert item is not None
+    assert (item["profile"], item["status"]) == ({"name": "Ada"}, "ready")
+
+
+def test_what_the_newest_event_does_not_say_is_no_longer_there(
+    consumer: Handler, cloud: Cloud
+) -> None:
+    consumer(make_batch(make_body(make_event("evt_1"))), make_context())
+    silent = make_body(
+        make_event("evt_2", created_at=second(1)), data={"profile_id": "12345"}, webhook_id=None
+    )
+
+    consumer(make_batch(silent), make_context())
+
+    item = cloud.item("12345")
+    assert item is not None
+    assert item["data"] == {"profile_id": "12345"}
+    assert not {"status", "webhook_id"} & set(item)
+
+
+@pytest.mark.parametrize("text", ["a#b", "\ufffe\0 ", "𐀀" * 128])
+def test_ids_may_be_any_text(consumer: Handler, cloud: Cloud, text: str) -> None:
+    answer = consumer(
+        make_batch(make_body(make_event(text, tenant_id=text, profile_id=text))), make_context()
+    )
+
+    item = cloud.item(text, text)
+    assert answer == DONE
+    assert item is not None
+    assert item["event_id"] == text
+
+
+def test_each_message_of_a_full_batch_is_counted_once(consumer: Handler, output: Output) -> None:
+    answer = consumer(make_batch(*[make_body()] * 100), make_context())
+
+    metrics = output.metrics()
+    assert answer == DONE
+    assert metrics["EventsApplied"] == [100.0]
+    assert len(metrics["AppliedAge"]) == 100
+
+
+# ---------------------------------------------------------------- exact values
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "10.10",
+        "1e2",
+        "12345678901234567890.123456789012345678",
+        "1E-130",
+        "9.9999999999999999999999999999999999999E+125",
+    ],
+)
+def test_a_number_comes_back_exactly(consumer: Handler, cloud: Cloud, number: str) -> None:
+    answer = consumer(make_batch(make_number_body(number)), make_context())
+
+    item = cloud.item("12345")
+    assert answer == DONE
+    assert item is not None
+    assert item["data"]["number"] == Decimal(number)
+
+
+def test_every_kind_of_json_value_comes_back_as_it_was(consumer: Handler, cloud: Cloud) -> None:
+    members: list[Any] = [None, True, False, {}, [], "", "\ufffe", {"b": [Decimal("1.5")]}]
+    value = {"empty": "", "list": members}
+
+    consumer(make_batch(to_json(make_event(value=value))), make_context())
+
+    item = cloud.item("12345")
+    assert item is not None
+    assert item["data"]["value"] == value
+
+
+# ---------------------------------------------------------------- quarantine
+
+NEVER = [
+    pytest.param("not json", "not_json", "NotJsonError", id="no-json"),
+    pytest.param('{"id": "evt_1"}', "invalid_event", "InvalidEventError", id="no-envelope"),
+    pytest.param(make_number_body("1" * 39), "not_storable", "NotStorableError", id="39-digits"),
+    pytest.param(make_number_body("1E126"), "not_storable", "NotStorableError", id="too-large"),
+    pytest.param(make_number_body("1E-131"), "not_storable", "NotStorableError", id="too-small"),
+    pytest.param(
+        make_number_body("1E-1000000000"), "not_storable", "NotStorableError", id="far-too-small"
+    ),
+    pytest.param(
+        make_number_body("1E+1000000000"), "not_storable", "NotStorableError", id="far-too-large"
+    ),
+    pytest.param(
+        make_number_body("[" * 32 + "]" * 32), "not_storable", "NotStorableError", id="33-levels"
+    ),
+    pytest.param(
+        make_body(make_event(text="\ud83d")), "not_storable", "NotStorableError", id="surrogate"
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "reason", "error"), NEVER)
+def test_what_can_never_succeed_is_dead_lettered_with_the_reason_in_one_attempt(
+    consumer: Handler, cloud: Cloud, output: Output, body: str, reason: str, error: str
+) -> None:
+    good = make_body(make_event("evt_2", profile_id="good"))
+
+    answer = consumer(make_batch(body, good), make_context())
+
+    [message] = cloud.messages("DeadLetterQueue")
+    assert answer == DONE
+    assert message.body == body
+    assert message.attributes == {
+        "source": "consumer",
+        "reason": reason,
+        "error": error,
+        "detail": message.attributes["detail"],
+        "received_at": "2023-10-01T12:00:01.234567Z",
+    }
+    assert cloud.item("12345") is None
+    assert cloud.item("good") is not None
+    assert output.metrics(reason=reason) == {"DeadLettered": [1.0]}
+    assert outcomes(output) == {"message-1": "message dead-lettered", "message-2": "event applied"}
+
+
+def test_when_dynamodb_calls_the_newest_event_invalid_the_next_newest_is_the_state(
+    cloud: Cloud, load: Callable[[str], Handler], output: Output
+) -> None:
+    def of_newest(params: dict[str, Any]) -> bool:
+        return bool(params["ExpressionAttributeValues"][":event_id"]["S"] == "evt_3")
+
+    cloud.fail("dynamodb.UpdateItem", "ValidationException", when=of_newest)
+    bodies = [make_body(make_event(f"evt_{n}", created_at=second(n))) for n in (1, 3, 2)]
+
+    answer = load("ConsumerFunction")(make_batch(*bodies), make_context())
+
+    [message] = cloud.messages("DeadLetterQueue")
+    item = cloud.item("12345")
+    assert answer == DONE
+    assert item is not None
+    assert item["event_id"] == "evt_2"
+    assert (message.body, message.attributes["reason"]) == (bodies[1], "not_storable")
+    assert outcomes(output) == {
+        "message-1": "event stale",
+        "message-2": "message dead-lettered",
+        "message-3": "event applied",
+    }
+
+
+def test_a_redriven_base64_body_is_decoded_and_applied(consumer: Handler, cloud: Cloud) -> None:
+    record = make_sqs_record(
+        base64.b64encode(make_body().encode()).decode(),
+        attributes={"encoding": "base64", "received_at": "2023-10-01T12:00:02.000000Z"},
+    )
+
+    answer = consumer({"Records": [record]}, make_context())
+
+    item = cloud.item("12345")
+    assert answer == DONE
+    assert item is not None
+    assert item["received_at"] == "2023-10-01T12:00:02.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"), [("(empty)", "empty"), ("/w==", "base64"), ("no base64", "base64")]
+)
+def test_a_redriven_body_that_is_still_no_event_goes_back_as_it_was(
+    consumer: Handler, cloud: Cloud, body: str, encoding: str
+) -> None:
+    record = make_sqs_record(body, attributes={"encoding": encoding, "body_bytes": "7"})
+
+    answer = consumer({"Records": [record]}, make_context())
+
+    [message] = cloud.messages("DeadLetterQueue")
+    assert answer == DONE
+    assert message.body == body
+    assert message.attributes["encoding"] == encoding
+    assert message.attributes["body_bytes"] == "7"
+    assert message.attributes["reason"] == "not_json"
+
+
+def test_a_message_that_the_dead_letter_queue_does_not_take_comes_again(
+    consumer: Handler, cloud: Cloud, output: Output
+) -> None:
+    cloud.delete_queue("DeadLetterQueue")
+
+    answer = consumer(make_batch("not json", make_body()), make_context())
+
+    assert answer == failures("message-1")
+    assert cloud.item("12345") is not None
+    assert output.metrics()["MessagesFailed"] == [1.0]
+    assert "DeadLettered" not in output.metrics()
+
+
+# ---------------------------------------------------------------- failure
+
+
+def test_when_a_profiles_write_fails_all_of_its_messages_come_again_and_no_other(
+    cloud: Cloud, load: Callable[[str], Handler], output: Output
+) -> None:
+    def of_bad_profile(params: dict[str, Any]) -> bool:
+        return bool(params["Key"]["profile_id"]["S"] == "bad")
+
+    cloud.fail("dynamodb.UpdateItem", "AccessDeniedException", when=of_bad_profile)
+    bodies = [
+        make_body(make_event("evt_1", profile_id="bad", created_at=second(1))),
+        make_body(make_event("evt_2", profile_id="good")),
+        make_body(make_event("evt_3", profile_id="bad", created_at=second(3))),
+        make_body(make_event("evt_4", event_type="invoice.paid")),
+        "not json",
+    ]
+
+    answer = load("ConsumerFunction")(make_batch(*bodies), make_context())
+
+    identifiers = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+    assert answer == failures(*identifiers)
+    assert sorted(identifiers) == ["message-1", "message-3"]
+    assert cloud.item("good") is not None
+    assert cloud.item("bad") is None
+    metrics = output.metrics()
+    assert len(metrics.pop("AppliedAge")) == 1
+    assert metrics == {
+        "EventsApplied": [1.0],
+        "EventsRecorded": [1.0],
+        "MessagesFailed": [2.0],
+        "DeadLettered": [1.0],
+    }
+    assert {line["error"] for line in output.logs if line["message"] == "message failed"} == {
+        "AccessDeniedException"
+    }
+
+
+@pytest.mark.parametrize("remaining", [0, 12_000])
+def test_when_too_little_time_is_left_for_a_write_the_messages_come_again(
+    consumer: Handler, cloud: Cloud, output: Output, remaining: int
+) -> None:
+    answer = consumer(make_batch(make_body(), "not json"), make_context(remaining))
+
+    identifiers = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+    assert sorted(identifiers) == ["message-1", "message-2"]
+    assert cloud.item("12345") is None
+    assert cloud.messages("DeadLetterQueue") == []
+    assert {line["error"] for line in output.logs} == {"OutOfTimeError"}
+    assert output.metrics() == {"MessagesFailed": [2.0]}
+
+
+def test_when_just_enough_time_is_left_the_write_begins(consumer: Handler, cloud: Cloud) -> None:
+    assert consumer(make_batch(make_body()), make_context(12_001)) == DONE
+    assert cloud.item("12345") is not None
+
+
+def test_an_error_that_nobody_foresaw_is_logged_by_its_name_alone(
+    consumer: Handler, output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: Any) -> str:
+        raise LookupError("quotes the event: marker")
+
+    table = sys.modules["consumer.profiles"].ProfilesTable
+    monkeypatch.setattr(table, "put_if_newer", fail)
+
+    answer = consumer(make_batch(make_body()), make_context())
+
+    assert answer == failures("message-1")
+    assert [line["error"] for line in output.logs] == ["LookupError"]
+    assert "marker" not in output.text
+
+
+def test_no_value_of_data_gets_into_the_log(consumer: Handler, output: Output) -> None:
+    consumer(
+        make_batch(
+            make_body(make_event("evt_1", note="marker")),
+            make_body(make_event("evt_2", profile_id="2", note="marker\ud800")),
+            make_body(make_event("evt_3", profile_id="3", note="marker"), created_at="marker"),
+            "marker",
+        ),
+        make_context(),
+    )
+
+    assert len(output.logs) == 4
+    assert "marker" not in output.text
+
+
+# ---------------------------------------------------------------- convergence
+
+_tenants = itertools.count()
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_order_duplication_and_split_of_a_set_of_events_ends_in_the_same_state(
+    consumer: Handler, cloud: Cloud, data: st.DataObject
+) -> None:
+    tenant_id = f"tenant-{next(_tenants)}"
+    some_events = data.draw(events(tenant_id))
+    for batch in data.draw(batches(some_events)):
+        assert consumer(make_batch(*map(json.dumps, batch)), make_context()) == DONE
+
+    def order(event: dict[str, Any]) -> tuple[datetime, int, bytes]:
+        rank = RANKS.get(event["data"]["status"], 2)
+        return datetime.fromisoformat(event["created_at"]), rank, event["id"].encode()
+
+    for profile_id in ("1", "2", "1#2"):
+        about = [
+            event
+            for event in some_events
+            if event["event"] == "profile.updated" and event["data"]["profile_id"] == profile_id
+        ]
+        item = cloud.item(profile_id, tenant_id)
+        newest = max(about, key=order)["id"] if about else None
+        assert (item["event_id"] if item else None) == newest

@@ -1,0 +1,317 @@
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from getprofile.errors import (
+    EventError,
+    FieldProblem,
+    FutureEventError,
+    InvalidEventError,
+    NotJsonError,
+)
+from getprofile.event import Event, ProfileState
+from getprofile.events.profile_updated import ProfileUpdated
+from getprofile.parse import parse_event
+from tests.factories import NOON, make_body, make_event, sample, to_json
+from tests.strategies import ids, json_values
+
+
+def problems(body: str) -> list[FieldProblem]:
+    with pytest.raises(InvalidEventError) as caught:
+        parse_event(body)
+    return caught.value.problems
+
+
+def test_the_documented_event_is_parsed() -> None:
+    event = parse_event(json.dumps(sample("profile.updated")))
+
+    assert event == ProfileUpdated(
+        id="evt_1234567890",
+        event="profile.updated",
+        tenant_id="abc-tenant",
+        data={"profile_id": "12345", "status": "ready"},
+        created_at="2023-10-01T12:00:00Z",  # type: ignore[arg-type]  # as the sender writes it
+        webhook_id="webhook_12345",
+    )
+    assert event.created_at == datetime(2023, 10, 1, 12, tzinfo=UTC)
+
+
+def test_the_documented_event_tells_the_profile_state() -> None:
+    event = parse_event(json.dumps(sample("profile.updated")))
+
+    assert event.profile_state() == ProfileState(
+        "12345", "ready", {"profile_id": "12345", "status": "ready"}
+    )
+
+
+@pytest.mark.parametrize("data", ["absent", None, [], {}, "text", 7, {"profile_id": "12345"}])
+def test_an_event_of_an_unknown_type_is_accepted_whatever_its_data(data: Any) -> None:
+    document = make_event(event_type="invoice.paid") | {"data": data}
+    if data == "absent":
+        del document["data"]
+
+    event = parse_event(json.dumps(document))
+
+    assert type(event) is Event
+    assert event.profile_state() is None
+
+
+@pytest.mark.parametrize("name", ["Profile.Updated", "profile.updated ", "", "types"])
+def test_the_type_of_an_event_is_its_exact_name(name: str) -> None:
+    document = make_event(event_type=name or "x")
+
+    assert type(parse_event(json.dumps(document))) is Event
+
+
+def test_unknown_fields_anywhere_are_accepted_and_those_in_data_kept() -> None:
+    event = parse_event(
+        make_body(make_event(new={"amount": 1.10, "list": [1]}), delivery_attempt=3)
+    )
+
+    state = event.profile_state()
+    assert state is not None
+    assert state.data == {
+        "profile_id": "12345",
+        "status": "ready",
+        "new": {"amount": Decimal("1.10"), "list": [Decimal(1)]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [("archived", "archived"), ("", ""), (None, None), (7, None), ({"a": 1}, None), ([], None)],
+)
+def test_any_status_is_accepted_and_only_a_text_becomes_the_state_status(
+    status: Any, text: str | None
+) -> None:
+    state = parse_event(make_body(make_event(status=status))).profile_state()
+
+    assert state is not None
+    assert state.status == text
+    assert state.data["status"] == status
+
+
+def test_an_event_without_a_status_is_accepted() -> None:
+    state = parse_event(make_body(data={"profile_id": "1"})).profile_state()
+
+    assert state == ProfileState("1", None, {"profile_id": "1"})
+
+
+@pytest.mark.parametrize("field", ["webhook_id", "data"])
+def test_fields_that_nothing_is_keyed_by_may_be_absent(field: str) -> None:
+    document = make_event(event_type="other")
+    del document[field]
+
+    assert getattr(parse_event(json.dumps(document)), field) is None
+
+
+@pytest.mark.parametrize("webhook_id", [None, 12345, "webhook", {"a": []}])
+def test_the_webhook_id_may_be_anything(webhook_id: Any) -> None:
+    assert parse_event(make_body(webhook_id=webhook_id)).webhook_id == webhook_id
+
+
+@pytest.mark.parametrize("field", ["id", "event", "tenant_id", "created_at"])
+def test_a_missing_key_field_is_refused_by_name(field: str) -> None:
+    document = make_event()
+    del document[field]
+
+    assert problems(json.dumps(document)) == [FieldProblem(field, "Field required")]
+
+
+def test_a_missing_profile_id_is_refused_by_its_path() -> None:
+    assert problems(make_body(data={})) == [FieldProblem("data.profile_id", "Field required")]
+
+
+def test_a_profile_updated_event_without_data_is_refused() -> None:
+    document = make_event()
+    del document["data"]
+
+    assert problems(json.dumps(document)) == [FieldProblem("data", "Field required")]
+
+
+@pytest.mark.parametrize("data", [None, [], "text", 7])
+def test_a_profile_updated_event_whose_data_is_no_object_is_refused(data: Any) -> None:
+    assert [p.field for p in problems(make_body(data=data))] == ["data"]
+
+
+@pytest.mark.parametrize("field", ["id", "tenant_id", "event"])
+@pytest.mark.parametrize("value", ["", "x" * 129, "é" * 129, 7, 1.5, True, None, [], {}, "\ud800"])
+def test_an_id_that_is_no_text_of_1_to_128_characters_is_refused(field: str, value: Any) -> None:
+    assert [p.field for p in problems(make_body(**{field: value}))] == [field]
+
+
+@pytest.mark.parametrize("value", ["", "x" * 129, 7, None, [], "\udfff"])
+def test_a_profile_id_that_is_no_text_of_1_to_128_characters_is_refused(value: Any) -> None:
+    assert [p.field for p in problems(make_body(data={"profile_id": value}))] == ["data.profile_id"]
+
+
+@given(ids)
+def test_any_unicode_text_of_1_to_128_characters_is_an_id(text: str) -> None:
+    event = parse_event(make_body(make_event(text, tenant_id=text, profile_id=text)))
+
+    state = event.profile_state()
+    assert state is not None
+    assert (event.id, event.tenant_id, state.profile_id) == (text, text, text)
+
+
+def test_every_problem_is_named_not_only_the_first() -> None:
+    body = make_body(id="", tenant_id=None, created_at="yesterday", data={})
+
+    assert {p.field for p in problems(body)} == {"id", "tenant_id", "created_at", "data.profile_id"}
+
+
+@pytest.mark.parametrize("document", [None, [], "text", 7, True, [make_event()]])
+def test_a_document_that_is_no_object_is_refused(document: Any) -> None:
+    assert [p.field for p in problems(json.dumps(document))] == ["(body)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2023-10-01T12:00:00Z", NOON),
+        ("2023-10-01t12:00:00z", NOON),
+        ("2023-10-01T12:00:00+00:00", NOON),
+        ("2023-10-01T12:00:00-00:00", NOON),
+        ("2023-10-01T14:30:00+02:30", NOON),
+        ("2023-09-30T23:00:00-13:00", NOON),
+        ("2023-10-01T12:00:00.5Z", NOON + timedelta(milliseconds=500)),
+        ("2023-10-01T12:00:00.123456Z", NOON + timedelta(microseconds=123_456)),
+        ("2023-10-01T12:00:00.123456999Z", NOON + timedelta(microseconds=123_456)),
+        ("2024-02-29T00:00:00Z", datetime(2024, 2, 29, tzinfo=UTC)),
+        ("0001-01-01T00:00:00Z", datetime(1, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_an_rfc_3339_timestamp_is_the_moment_it_says(text: str, moment: datetime) -> None:
+    assert parse_event(make_body(created_at=text)).created_at == moment
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2023-10-01T12:00:00",  # no time zone
+        "2023-10-01",
+        "2023-10-01 12:00:00Z",
+        "2023-10-01T12:00Z",
+        "2023-10-01T12:00:00 Z",
+        " 2023-10-01T12:00:00Z",
+        "2023-10-01T12:00:00Z\n",
+        "2023-10-01T12:00:00,5Z",
+        "2023-10-01T12:00:00.Z",
+        "2023-10-01T12:00:00.1234567890Z",
+        "2023-10-01T12:00:00+0200",
+        "20231001T120000Z",
+        "２０２３-10-01T12:00:00Z",  # noqa: RUF001  digits, but not ASCII's
+        "Sun, 01 Oct 2023 12:00:00 GMT",
+        "",
+        1696161600,
+        1696161600.5,
+        None,
+        True,
+        {},
+    ],
+)
+def test_anything_but_an_rfc_3339_timestamp_is_refused(value: Any) -> None:
+    assert problems(make_body(created_at=value)) == [
+        FieldProblem(
+            "created_at", "Input should be an RFC 3339 timestamp, such as 2023-10-01T12:00:00Z"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2023-02-29T12:00:00Z",
+        "2023-13-01T12:00:00Z",
+        "2023-10-01T25:00:00Z",
+        "2023-10-01T12:00:60Z",
+        "2023-10-01T12:00:00+24:00",
+        "0000-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+01:00",  # before the first moment there is in UTC
+        "9999-12-31T23:59:59-01:00",
+    ],
+)
+def test_a_timestamp_of_a_moment_that_does_not_exist_is_refused(value: str) -> None:
+    assert problems(make_body(created_at=value)) == [
+        FieldProblem("created_at", "Input should be a date that exists")
+    ]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(minutes=5), timedelta(days=-4_000)])
+def test_an_event_of_up_to_5_minutes_in_the_future_is_accepted(ahead: timedelta) -> None:
+    body = make_body(created_at=(NOON + ahead).isoformat())
+
+    assert parse_event(body, now=NOON).created_at == NOON + ahead
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=5, microseconds=1), timedelta(days=1)])
+def test_an_event_of_more_than_5_minutes_in_the_future_is_refused(ahead: timedelta) -> None:
+    body = make_body(created_at=(NOON + ahead).isoformat())
+
+    with pytest.raises(FutureEventError) as caught:
+        parse_event(body, now=NOON)
+
+    assert str(caught.value) == "created_at: Input is more than 5 minutes in the future"
+    assert caught.value.reason == "created_at_in_future"
+
+
+def test_without_a_clock_an_event_may_be_from_any_time() -> None:
+    assert parse_event(make_body(created_at="9999-12-31T23:59:59Z")).created_at.year == 9999
+
+
+def test_two_classes_for_one_event_type_cannot_be_defined() -> None:
+    with pytest.raises(TypeError, match=r"two classes for the event type 'profile.updated'"):
+
+        class _Second(Event, event_type="profile.updated"):
+            pass
+
+    assert Event.types["profile.updated"] is ProfileUpdated
+
+
+def result(body: bytes | str) -> Event | EventError:
+    try:
+        return parse_event(body, now=NOON)
+    except EventError as error:
+        return error
+
+
+@given(st.binary())
+def test_any_bytes_are_an_event_or_an_event_error(body: bytes) -> None:
+    assert isinstance(result(body), Event | NotJsonError | InvalidEventError)
+
+
+members = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": json_values | ids,
+        "event": json_values | st.sampled_from(["profile.updated", "invoice.paid"]),
+        "tenant_id": json_values | ids,
+        "data": json_values | st.fixed_dictionaries({"profile_id": json_values | ids}),
+        "created_at": json_values | st.datetimes().map(lambda d: d.isoformat() + "Z"),
+        "webhook_id": json_values,
+        "more": json_values,
+    },
+)
+
+
+@given(json_values | members)
+def test_any_json_document_is_an_event_or_an_event_error(document: Any) -> None:
+    assert isinstance(result(to_json(document)), Event | InvalidEventError)
+
+
+@given(st.text(st.sampled_from("qxzj"), min_size=8), st.sampled_from(["id", "created_at", "data"]))
+def test_the_text_of_an_error_never_echoes_a_value(value: str, field: str) -> None:
+    values: dict[str, Any] = {
+        "id": {value: value},
+        "created_at": value,
+        "data": {"profile_id": [value], value: value},
+    }
+
+    found = problems(make_body(**{field: values[field]}))
+
+    assert value not in str(found)

@@ -1,0 +1,142 @@
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from hypothesis import given
+
+from getprofile import strict_json
+from getprofile.errors import NotStorableError
+from getprofile.storable import storable
+from tests.factories import to_json
+from tests.strategies import json_values
+
+RANGE = "A number is outside 1E-130 to 9.99E+125"
+DIGITS = "A number has more than 38 significant digits"
+
+
+def nested(levels: int, innermost: Any = None) -> Any:
+    value: Any = {} if innermost is None else innermost
+    for level in range(levels - 1):
+        value = {"a": value} if level % 2 else [value]
+    return value
+
+
+def stored(value: Any) -> Any:
+    """The value after a stay in DynamoDB."""
+    return TypeDeserializer().deserialize(TypeSerializer().serialize(storable(value)))
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "0",
+        "-0",
+        "0.0",
+        "0E-500",
+        "0E+999999999999",
+        "1",
+        "-1",
+        "0.1",
+        "10.10",
+        "100",
+        "1E+2",
+        "1E-130",
+        "-1E-130",
+        "9.9999999999999999999999999999999999999E+125",
+        "-9.9999999999999999999999999999999999999E+125",
+        "1.23456789012345678901234567890123456E-130",
+        "1.2345678901234567890123456789012345678E-128",
+        "12345678901234567890123456789012345678",
+        "0.00000000000000000012345678901234567890123456789012345678",
+        "1" + "0" * 125,
+        "1." + "0" * 1_000,
+        "0." + "0" * 129 + "1",
+    ],
+)
+def test_a_number_that_dynamodb_can_hold_keeps_its_exact_value(number: str) -> None:
+    assert stored(Decimal(number)) == Decimal(number)
+
+
+@pytest.mark.parametrize(
+    ("number", "problem"),
+    [
+        ("1E+126", RANGE),
+        ("-1E+126", RANGE),
+        ("9.9E-131", RANGE),
+        ("1" + "0" * 126, RANGE),
+        ("1E+1000000000", RANGE),
+        ("1E-1000000000", RANGE),
+        ("1E+999999999999999999", RANGE),
+        ("-1E-999999999999999999", RANGE),
+        ("123456789012345678901234567890123456789", DIGITS),
+        (
+            "0.123456789012345678901234567890123456789",
+            DIGITS,
+        ),
+        ("1." + "0" * 37 + "1", DIGITS),
+        ("0." + "9" * 100_000, DIGITS),
+        ("1." + "0" * 100_000 + "1", DIGITS),
+        ("9" * 100_000, RANGE),
+        ("1.234567890123456789012345678901234567E-130", "A number has a digit below 1E-165"),
+    ],
+)
+@pytest.mark.parametrize("wrap", [lambda n: n, lambda n: {"a": [n]}])
+def test_a_number_that_dynamodb_cannot_hold_is_refused(
+    number: str, problem: str, wrap: Any
+) -> None:
+    with pytest.raises(NotStorableError) as caught:
+        storable(wrap(Decimal(number)))
+
+    assert str(caught.value) == problem
+
+
+@pytest.mark.parametrize("value", [nested(32), nested(32, [1, "a"]), {"a": nested(31), "b": []}])
+def test_a_value_of_32_levels_is_storable(value: Any) -> None:
+    assert storable(value) == value
+
+
+@pytest.mark.parametrize("value", [nested(33), nested(33, []), {"a": nested(32)}, [[], nested(32)]])
+def test_a_value_of_more_than_32_levels_is_refused(value: Any) -> None:
+    with pytest.raises(NotStorableError) as caught:
+        storable(value)
+
+    assert str(caught.value) == "Nested more than 32 levels deep"
+
+
+@pytest.mark.parametrize(
+    "value", ["\ud800", "a\udfff", ["\ud83d"], {"a": {"b": "\ud800"}}, {"\ud800": 1}]
+)
+def test_half_of_a_surrogate_pair_is_refused(value: Any) -> None:
+    with pytest.raises(NotStorableError) as caught:
+        storable(value)
+
+    assert str(caught.value) == "A text has half of a surrogate pair"
+
+
+@pytest.mark.parametrize("value", [None, True, False, "", "\0", "\uffff", "😀", [], {}, {"": None}])
+def test_every_other_value_stays_what_it_is(value: Any) -> None:
+    assert stored(value) == value
+    assert type(stored(value)) is type(value)
+
+
+@given(json_values)
+def test_any_json_value_survives_dynamodb_exactly_or_is_refused(value: Any) -> None:
+    parsed = strict_json.loads(to_json(value))
+    try:
+        back = stored(parsed)
+    except NotStorableError:
+        return
+
+    assert typed(back) == typed(value)
+
+
+def typed(value: Any) -> Any:
+    """The value with its types, because `True == 1`; two zeros are equal whatever their sign."""
+    match value:
+        case dict():
+            return {key: typed(member) for key, member in value.items()}
+        case list():
+            return [typed(member) for member in value]
+        case _:
+            return (type(value), value)

@@ -1,0 +1,93 @@
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from getprofile import strict_json
+from getprofile.errors import NotJsonError
+from tests.factories import to_json
+from tests.strategies import json_values
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'{"a": [1, "b", true, false, null]}', {"a": [Decimal(1), "b", True, False, None]}),
+        (b" \t\r\n[] \n", []),
+        (b'"\xc3\xa9"', "é"),
+        (rb'"\ud83d\ude00"', "😀"),
+        (rb'"\u0000\uffff"', "\0\uffff"),
+        (rb'"\ud83d"', "\ud83d"),
+        ("[]", []),
+    ],
+)
+def test_strict_json_is_parsed(body: bytes | str, value: Any) -> None:
+    assert strict_json.loads(body) == value
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "0.1",
+        "10.10",
+        "12345678901234567890.123456789012345678",
+        "1E400",
+        "1e-400",
+        "-0.0",
+        "9" * 5_000,
+    ],
+)
+def test_a_number_keeps_every_digit(number: str) -> None:
+    assert str(strict_json.loads(number)) == str(Decimal(number))
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"\xff\xfe", "The body is not UTF-8"),
+        (b'"\xed\xa0\x80"', "The body is not UTF-8"),  # a surrogate, encoded
+        (b"", "The body is not JSON (line 1, column 1)"),
+        (b" ", "The body is not JSON (line 1, column 2)"),
+        (b"OK", "The body is not JSON (line 1, column 1)"),
+        (b'{"a": 1', "The body is not JSON (line 1, column 8)"),
+        (b"[1,]", "The body is not JSON (line 1, column 3)"),
+        (b"{'a': 1}", "The body is not JSON (line 1, column 2)"),
+        (b'"a\nb"', "The body is not JSON (line 1, column 3)"),  # a raw control character
+        (b"[01]", "The body is not JSON (line 1, column 3)"),
+        (b"[]\n[]", "The body is not JSON (line 2, column 1)"),
+        (b"\xef\xbb\xbf[]", "The body is not JSON (line 1, column 1)"),
+        (b"[NaN]", "NaN is not JSON"),
+        (b"[Infinity]", "Infinity is not JSON"),
+        (b"[-Infinity]", "-Infinity is not JSON"),
+        (b'{"a": 1, "a": 1}', "An object has the same key twice"),
+        (rb'[{"a": 1, "\u0061": 2}]', "An object has the same key twice"),
+        (b"1E9999999999999999999", "A number is out of range"),
+        (b"[" * 100_000, "The body is nested too deeply"),
+        (b'{"a":' * 100_000, "The body is nested too deeply"),
+    ],
+)
+def test_anything_else_is_refused_without_a_word_of_the_body(body: bytes, text: str) -> None:
+    with pytest.raises(NotJsonError) as caught:
+        strict_json.loads(body)
+
+    assert str(caught.value) == text
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@given(json_values)
+def test_every_json_value_comes_back_as_it_was(value: Any) -> None:
+    assert strict_json.loads(to_json(value)) == value
+
+
+@given(st.binary() | st.text(st.sampled_from('{}[]",:0123456789.eE+- \\untrfalse')).map(str.encode))
+def test_any_bytes_parse_as_python_parses_them_or_are_refused(body: bytes) -> None:
+    try:
+        value = strict_json.loads(body)
+    except NotJsonError:
+        return
+
+    assert value == json.loads(body.decode(), parse_float=Decimal, parse_int=Decimal)
