@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SAM := $(shell command -v sam || echo .venv-sam/bin/sam)
 UV_VERSION := 0.13.9
+SAM_VERSION := 1.170.0
+CHECKOV_VERSION := 3.3.30
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --python-version 3.13 --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
@@ -25,12 +28,15 @@ start: setup ## keep the stack running on this machine until Ctrl-C
 test: setup ## run all tests, with the coverage of functions/
 	$(BIN)/pytest --cov
 
-check: setup ## lint, format check, types, template
+check: setup .venv-checkov/.ready ## lint, format, types, template, security
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/cfn-lint -a cfn_lint_serverless.rules -- template.yaml
 	$(SAM) validate --lint --region us-east-1
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions infra
+	.venv-checkov/bin/checkov --config-file infra/checkov.yaml
+	$(BIN)/python infra/audit.py
 
 build: setup ## build the functions for AWS, bytecode included
 	$(SAM) build
@@ -39,11 +45,13 @@ build: setup ## build the functions for AWS, bytecode included
 deploy: build ## deploy to the AWS account of your credentials (the first time: make deploy GUIDED=1)
 	$(SAM) deploy $(if $(GUIDED),--guided)
 
-lock: setup ## renew the pins of everything that requirements.txt brings along
-	sed '/^-c/d' requirements.txt | $(BIN)/uv pip compile - --quiet --upgrade --no-header --no-annotate --no-emit-index-url --python-version 3.13 -o infra/constraints.txt
+lock: setup ## renew the pins of all that the named packages bring along
+	sed '/^-c/d' requirements.txt | $(LOCK) - -o infra/constraints.txt
+	echo aws-sam-cli==$(SAM_VERSION) | $(LOCK) - -o infra/sam-requirements.txt
+	echo checkov==$(CHECKOV_VERSION) | $(LOCK) - -o infra/checkov-requirements.txt
 
 clean: ## remove everything that the other targets made
-	rm -rf $(VENV) .venv-sam .aws-sam .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-sam .venv-checkov .aws-sam .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.ready: requirements.txt functions/requirements.txt infra/constraints.txt .python-version
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 13) and f"make: Python 3.13 is needed, found {sys.version.split()[0]} at {sys.executable}; name one with: make PYTHON=/path/to/python3.13")'
@@ -53,8 +61,9 @@ $(VENV)/.ready: requirements.txt functions/requirements.txt infra/constraints.tx
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
 	@touch $@
 
-.venv-sam/.ready: infra/sam-requirements.txt $(VENV)/.ready
-	@echo "Setting up .venv-sam: the SAM CLI, because there is none on PATH"
-	@test -x .venv-sam/bin/python || $(PYTHON) -m venv --without-pip .venv-sam
-	@$(BIN)/uv pip install --quiet --python .venv-sam/bin/python -r infra/sam-requirements.txt
+# Tools whose boto3 is another one than MiniStack's have a virtual environment each.
+.venv-%/.ready: infra/%-requirements.txt $(VENV)/.ready
+	@echo "Setting up .venv-$*"
+	@test -x .venv-$*/bin/python || $(PYTHON) -m venv --without-pip .venv-$*
+	@$(BIN)/uv pip install --quiet --python .venv-$*/bin/python -r $<
 	@touch $@

@@ -24,9 +24,10 @@ STOP_SECONDS = 10
 
 # The account's root: allowed everything, as the owner of an AWS account is. The functions get
 # sessions of their own roles, and MiniStack enforces the policies (AUTH=true).
+_ROOT = "test"
 CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_ACCESS_KEY_ID": _ROOT,
+    "AWS_SECRET_ACCESS_KEY": _ROOT,
     "AWS_DEFAULT_REGION": "us-east-1",
 }
 

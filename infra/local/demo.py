@@ -9,7 +9,7 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer
 
 from infra.local.cloud import LocalCloud, LocalCloudError
-from infra.local.stack import DEVELOPMENT_SECRET, ROUTE, Stack, build, deploy
+from infra.local.stack import DEVELOPMENT_SECRET, ROUTE, Stack, build, deploy, headers_for
 from infra.local.story import complain, say, step, wait_until
 
 # The event of GetProfile's documentation.
@@ -27,7 +27,7 @@ STALE_EVENT = EVENT | {
     "created_at": "2023-10-01T11:59:00Z",
 }
 MALFORMED_EVENT = {"event": "profile.updated", "data": {"status": "ready"}}
-WRONG_SECRET = "not-the-secret-at-all"  # noqa: S105
+WRONG_SECRET = "not-the-secret-at-all"  # noqa: S105  # nosec B105
 
 
 class DemoError(Exception):
@@ -100,7 +100,7 @@ def deliver(stack: Stack) -> None:
     for delivery in DELIVERIES:
         body = json.dumps(delivery.body)
         shown, last = body if body != last else "(the same body)", body
-        answer = stack.post(body, secret=delivery.secret)
+        answer = stack.post(body, headers_for(delivery.secret))
         text = answer.data.decode()
         say(f"  {delivery.title}")
         say(f"      {shown}")

@@ -17,14 +17,16 @@ from infra.local.cloud import LocalCloud, LocalCloudError
 ROOT = Path(__file__).resolve().parents[2]
 STACK_NAME = "getprofile-webhooks"
 ROUTE = "/webhooks/getprofile"
-DEVELOPMENT_SECRET = "development-secret-of-the-local-cloud"  # noqa: S105  worth nothing anywhere
+# Worth nothing anywhere else.
+DEVELOPMENT_SECRET = "development-secret-of-the-local-cloud"  # noqa: S105  # nosec B105
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A deployed stack: where to POST, and its resources by name."""
+    """A deployed stack: where to POST and with which secret, and its resources by name."""
 
     cloud: LocalCloud
+    secret: str
     outputs: dict[str, str]
     resources: dict[str, str]  # physical id by logical id
     url: str
@@ -33,13 +35,17 @@ class Stack:
         return client(self.cloud, service)
 
     def post(
-        self, body: bytes | str, *, secret: str | None = DEVELOPMENT_SECRET, **headers: str
+        self, body: bytes | str, headers: dict[str, str] | None = None
     ) -> urllib3.BaseHTTPResponse:
-        """POST a webhook as GetProfile would; secret None leaves the Authorization header out."""
-        sent = {"content-type": "application/json", **headers}
-        if secret is not None:
-            sent["authorization"] = f"Bearer {secret}"
-        return _http.request("POST", self.url, body=body, headers=sent)
+        """POST a webhook as GetProfile would, unless other headers are given."""
+        return _http.request(
+            "POST", self.url, body=body, headers=headers or headers_for(self.secret)
+        )
+
+
+def headers_for(secret: str) -> dict[str, str]:
+    """What GetProfile sends beside the body."""
+    return {"content-type": "application/json", "authorization": f"Bearer {secret}"}
 
 
 _http = urllib3.PoolManager(timeout=30, retries=False, maxsize=16)
@@ -63,7 +69,9 @@ def build(directory: Path, *, architecture: str | None = None) -> Path:
     return output / "template.yaml"
 
 
-def deploy(cloud: LocalCloud, template: Path, **parameters: str) -> Stack:
+def deploy(
+    cloud: LocalCloud, template: Path, *, secret: str = DEVELOPMENT_SECRET, **parameters: str
+) -> Stack:
     """`sam deploy` of a built template, then what the local cloud needs on top of it."""
     bucket = "getprofile-artifacts"
     client(cloud, "s3").create_bucket(Bucket=bucket)
@@ -80,13 +88,14 @@ def deploy(cloud: LocalCloud, template: Path, **parameters: str) -> Stack:
     resources = {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in found}
     stack = Stack(
         cloud=cloud,
+        secret=secret,
         outputs={o["OutputKey"]: o["OutputValue"] for o in described["Outputs"]},
         resources=resources,
         # The path form, because names under localhost do not resolve on every machine.
         url=f"{cloud.endpoint}/_aws/execute-api/{resources['HttpApi']}/$default{ROUTE}",
     )
     _add_routes(stack)
-    set_secret(stack, DEVELOPMENT_SECRET)
+    set_secret(stack, secret)
     return stack
 
 

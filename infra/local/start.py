@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from infra.local.cloud import PREFERRED_PORT, LocalCloud, LocalCloudError
-from infra.local.stack import DEVELOPMENT_SECRET, ROOT, Stack, build, deploy
+from infra.local.stack import ROOT, Stack, build, deploy
 from infra.local.story import complain, say, step
 
 ENVIRONMENT_FILE = ROOT / ".local" / "env.json"
@@ -64,7 +64,7 @@ def greet(stack: Stack) -> None:
     say(f"       webhook URL  {stack.url}")
     say("\nSend an event:\n")
     say(f"  curl -i '{stack.url}' \\")
-    say(f"    -H 'Authorization: Bearer {DEVELOPMENT_SECRET}' \\")
+    say(f"    -H 'Authorization: Bearer {stack.secret}' \\")
     say(f"    -H 'Content-Type: application/json' -d @{SAMPLE}\n")
     say(f"For `sam local start-api` (see README): {ENVIRONMENT_FILE.relative_to(ROOT)}")
     say("Logs of both functions follow; Ctrl-C ends it all.\n")

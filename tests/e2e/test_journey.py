@@ -51,16 +51,26 @@ def test_a_duplicate_and_a_late_event_change_nothing(
 
 
 @pytest.mark.parametrize(
-    ("secret", "text"),
+    ("headers", "text"),
     [
-        (None, b"Unauthorized: Missing or invalid Authorization header"),
-        ("not-the-secret-at-all", b"Unauthorized: Invalid webhook secret"),
+        ({}, b"Unauthorized: Missing or invalid Authorization header"),
+        (
+            {"authorization": "Bearer not-the-secret-at-all"},
+            b"Unauthorized: Invalid webhook secret",
+        ),
     ],
 )
 def test_nobody_comes_in_without_the_secret(
-    stack: Stack, state: State, profile_id: str, settle: Settle, secret: str | None, text: bytes
+    stack: Stack,
+    state: State,
+    profile_id: str,
+    settle: Settle,
+    headers: dict[str, str],
+    text: bytes,
 ) -> None:
-    answer = stack.post(make_body(make_event(profile_id=profile_id)), secret=secret)
+    json_type = {"content-type": "application/json"}
+
+    answer = stack.post(make_body(make_event(profile_id=profile_id)), json_type | headers)
     settle()
 
     assert (answer.status, answer.data) == (401, text)

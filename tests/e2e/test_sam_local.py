@@ -11,7 +11,7 @@ import pytest
 import urllib3
 
 from infra.local.cloud import free_port
-from infra.local.stack import DEVELOPMENT_SECRET, ROOT, ROUTE, Stack, build, host_architecture, sam
+from infra.local.stack import ROOT, ROUTE, Stack, build, headers_for, host_architecture, sam
 from infra.local.start import sam_local_environment
 from infra.local.story import wait_until
 from tests.factories import make_body, make_event
@@ -68,6 +68,7 @@ def local_api(stack: Stack, tmp_path: Path) -> Iterator[str]:
 
 def test_an_event_posted_to_sam_local_becomes_the_profiles_row(
     local_api: str,
+    stack: Stack,
     state: Callable[[str], dict[str, Any] | None],
     profile_id: str,
     settle: Callable[[], None],
@@ -76,10 +77,7 @@ def test_an_event_posted_to_sam_local_becomes_the_profiles_row(
         "POST",
         local_api,
         body=make_body(make_event("evt-sam-local", profile_id=profile_id)),
-        headers={
-            "content-type": "application/json",
-            "authorization": f"Bearer {DEVELOPMENT_SECRET}",
-        },
+        headers=headers_for(stack.secret),
         timeout=PULL_SECONDS,
     )
     settle()

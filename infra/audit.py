@@ -1,0 +1,61 @@
+"""Look the runtime dependencies up among the known vulnerabilities.
+
+Usage: python infra/audit.py    (part of `make check`)
+
+Exits 1 for a known vulnerability. Where the advisory service does not answer for a package, says so
+and goes on: a machine without a way there can still run the other checks.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+REQUIREMENTS = Path(__file__).resolve().parents[1] / "functions" / "requirements.txt"
+
+
+def audit() -> dict[str, Any] | None:
+    """pip-audit's report on what is deployed, or None when its service could not be reached."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pip_audit", "--format", "json", "--progress-spinner", "off"),
+            *("--requirement", str(REQUIREMENTS), "--no-deps", "--disable-pip"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        report: dict[str, Any] = json.loads(done.stdout)
+    except json.JSONDecodeError:
+        return None
+    return report
+
+
+def verdict(report: dict[str, Any] | None) -> tuple[list[str], list[str]]:
+    """What a report says. Returns: known vulnerabilities; packages that were not looked up."""
+    if report is None:
+        return [], ["all packages"]
+    vulnerable = [
+        f"{package['name']} {package['version']}: {found['id']}"
+        for package in report["dependencies"]
+        for found in package.get("vulns", [])
+    ]
+    skipped = [package["name"] for package in report["dependencies"] if "skip_reason" in package]
+    return vulnerable, skipped
+
+
+def main() -> int:
+    vulnerable, skipped = verdict(audit())
+    for line in vulnerable:
+        print(f"Vulnerable: {line}")
+    if skipped:
+        print(f"SKIPPED, the advisory service did not answer for: {', '.join(skipped)}")
+    elif not vulnerable:
+        print("No known vulnerability in the runtime dependencies")
+    return 1 if vulnerable else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
