@@ -1,7 +1,7 @@
 """The way of one batch: parse, coalesce, write, quarantine; and what became of each message."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -21,7 +21,7 @@ class DeadLetters(Protocol):
 
 
 class OutOfTimeError(Exception):
-    """Too little of the invocation is left to begin another write."""
+    """Too little of the invocation is left to begin a write, or to wait on for one."""
 
 
 @dataclass
@@ -46,23 +46,38 @@ class Consumer:
     dead_letters: DeadLetters
     threads: ThreadPoolExecutor
 
-    def consume(self, records: Iterable[Record], has_time: Callable[[], bool]) -> Result:
+    def consume(
+        self,
+        records: Iterable[Record],
+        has_time: Callable[[], bool],
+        seconds: float | None = None,
+    ) -> Result:
         """Finish, dead-letter or fail every message; never raises for a single one.
 
         has_time: whether there is still time to begin a write that may take its longest.
+        seconds: how long to wait for all of them; an answer that trickles in has no timeout else.
         """
         result = Result()
         deliveries: list[Delivery] = []
-        tasks: list[Callable[[], Result]] = []
+        tasks: list[tuple[list[Record], Callable[[], Result]]] = []
         for record in records:
             try:
                 deliveries.append(parse(record))
             except EventError as error:
-                tasks.append(partial(self._quarantine, [record], error, has_time))
-        tasks += [partial(self._write, g, has_time) for g in by_profile(deliveries).values()]
+                tasks.append(([record], partial(self._quarantine, [record], error, has_time)))
+        tasks += [
+            ([d.record for d in group], partial(self._write, group, has_time))
+            for group in by_profile(deliveries).values()
+        ]
         result.finished += [(d, Outcome.RECORDED) for d in deliveries if d.state is None]
-        for part in self.threads.map(lambda task: task(), tasks):
-            result.add(part)
+        futures = {self.threads.submit(task): concerned for concerned, task in tasks}
+        over, _stuck = wait(futures, timeout=seconds)
+        for future, concerned in futures.items():
+            if future in over:
+                result.add(future.result())
+            else:
+                future.cancel()  # should it go on all the same: its messages come again anyway
+                result.failed += [(record, OutOfTimeError()) for record in concerned]
         return result
 
     def _write(self, group: list[Delivery], has_time: Callable[[], bool]) -> Result:

@@ -6,6 +6,7 @@ import boto3
 from botocore.config import Config
 
 from getprofile.queue_message import QueueMessage
+from runtime import confirmed
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
@@ -30,4 +31,4 @@ def sqs_client() -> "SQSClient":
         read_timeout=2,
         retries={"mode": "standard", "total_max_attempts": 3},
     )
-    return boto3.client("sqs", config=config)
+    return confirmed(boto3.client("sqs", config=config), "SendMessage", b'"MessageId"')

@@ -12,6 +12,7 @@ from consumer.delivery import Delivery
 from getprofile.errors import NotStorableError
 from getprofile.storable import storable
 from getprofile.version import timestamp
+from runtime import confirmed
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -95,4 +96,4 @@ def dynamodb_client() -> "DynamoDBClient":
         retries={"mode": "standard", "total_max_attempts": 3},
         max_pool_connections=CONCURRENT_WRITES,
     )
-    return boto3.client("dynamodb", config=config)
+    return confirmed(boto3.client("dynamodb", config=config), "UpdateItem", b"{")

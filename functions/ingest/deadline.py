@@ -13,9 +13,6 @@ from ingest.answer import Answer
 # 503 leaves 1.5 s before the function's timeout of 5 s, which is also when the sender gives up.
 DEADLINE_SECONDS = 3.5
 
-# More than one thread, so that a call that is stuck does not hold up the next request.
-_threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="receive")
-
 
 def within_deadline(receive: Callable[[], Answer], seconds: float = DEADLINE_SECONDS) -> Answer:
     """The answer, or 503 once the time is up or something unforeseen was raised.
@@ -23,12 +20,16 @@ def within_deadline(receive: Callable[[], Answer], seconds: float = DEADLINE_SEC
     What goes on after the deadline may still queue the event: the sender's retry is then a
     duplicate, which changes nothing.
     """
+    # A thread for each request: calls that are stuck, however many, do not hold up the next one.
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="receive")
     try:
-        return _threads.submit(receive).result(timeout=seconds)
+        return thread.submit(receive).result(timeout=seconds)
     except TimeoutError:
         return answer.unavailable("deadline_exceeded", f"no answer within {seconds} s")
     except Exception as error:  # the sender must be told to retry, whatever it was
         return answer.unavailable("internal_error", _place(error))
+    finally:
+        thread.shutdown(wait=False)
 
 
 def _place(error: Exception) -> str:

@@ -7,6 +7,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from getprofile.queue_message import QueueMessage
+from runtime import confirmed
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
@@ -44,4 +45,4 @@ def sqs_client() -> "SQSClient":
         read_timeout=0.75,
         retries={"mode": "standard", "total_max_attempts": 2},
     )
-    return boto3.client("sqs", config=config)
+    return confirmed(boto3.client("sqs", config=config), "SendMessage", b'"MessageId"')

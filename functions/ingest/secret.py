@@ -12,15 +12,15 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ingest import authorization
+from runtime import confirmed
 
 if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
+    from types_boto3_secretsmanager.type_defs import GetSecretValueResponseTypeDef
 
 MIN_SECRET_LENGTH = 16
 REREAD_SECONDS = 10  # at most one read in this time because of tokens that do not match
-MAX_STALE_SECONDS = (
-    3600  # how long an outage of Secrets Manager is bridged with what was read before
-)
+MAX_STALE_SECONDS = 3600  # how long what was read before bridges an outage of Secrets Manager
 RETRY_SECONDS = 1  # at most one read in this time while there is no usable secret
 
 _USABLE = re.compile(authorization.VISIBLE_ASCII, re.ASCII)
@@ -97,7 +97,7 @@ class WebhookSecret:
             self._read(at_most_every=REREAD_SECONDS)
             found = self._compare(token)
             if found is Match.NONE and self._failure:
-                raise self._failure
+                raise self._failure.with_traceback(None)
         return found
 
     def _refresh_seconds(self) -> float:
@@ -107,7 +107,8 @@ class WebhookSecret:
 
     def _compare(self, token: str) -> Match:
         if self._accepted is None:
-            raise self._failure or SecretUnavailableError("the webhook secret was never read")
+            failure = self._failure or SecretUnavailableError("the webhook secret was never read")
+            raise failure.with_traceback(None)  # or it would grow, and keep the token of each raise
         current, *previous = authorization.matches(token, self._accepted.digests)
         if current:
             return Match.CURRENT
@@ -121,44 +122,44 @@ class WebhookSecret:
             return
         self._tried_at = now
         try:
-            self._accepted = self._fetch(now)
-            self._failure = None
+            self._accepted, self._failure = self._fetch(now)
         except SecretUnavailableError as error:
             self._failure = error
             known_since = self._accepted.read_at if self._accepted else float("-inf")
             if not error.passing or now - known_since > MAX_STALE_SECONDS:
                 self._accepted = None
 
-    def _fetch(self, now: float) -> _Accepted:
+    def _fetch(self, now: float) -> tuple[_Accepted, SecretUnavailableError | None]:
+        """What to accept, and why the previous value is missing from it if it could not be read."""
+        current = self._get("AWSCURRENT")
+        digests = [authorization.digest(usable(current.get("SecretString")))]
+        previous_until = current["CreatedDate"].timestamp() + self._grace_seconds
+        failure = None
+        if now < previous_until:
+            try:
+                previous = self._get("AWSPREVIOUS")
+                digests.append(authorization.digest(usable(previous.get("SecretString"))))
+            except SecretUnavailableError as error:
+                # Never rotated, or a value that can't be used anyway: there is no previous one.
+                failure = error if error.passing else None
+        return _Accepted(tuple(digests), previous_until, read_at=now), failure
+
+    def _get(self, stage: str) -> "GetSecretValueResponseTypeDef":
         try:
-            current = self._client.get_secret_value(SecretId=self._secret_id)
-            digests = [authorization.digest(usable(current.get("SecretString")))]
-            previous_until = current["CreatedDate"].timestamp() + self._grace_seconds
-            if now < previous_until:
-                digests += self._fetch_previous()
+            return self._client.get_secret_value(SecretId=self._secret_id, VersionStage=stage)
         except ClientError as error:
             code = error.response["Error"]["Code"]
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            # AWSCURRENT was readable a moment ago: only that there is no other version is for good.
+            previous_exists = stage == "AWSPREVIOUS" and code != "ResourceNotFoundException"
             raise SecretUnavailableError(
                 f"Secrets Manager refused to give the webhook secret ({code})",
-                passing=status >= 500 or "Throttl" in code,
+                passing=status >= 500 or "Throttl" in code or previous_exists,
             ) from None
         except BotoCoreError as error:
             raise SecretUnavailableError(
                 f"Secrets Manager could not be reached ({type(error).__name__})", passing=True
             ) from None
-        return _Accepted(tuple(digests), previous_until, read_at=now)
-
-    def _fetch_previous(self) -> list[bytes]:
-        try:
-            previous = self._client.get_secret_value(
-                SecretId=self._secret_id, VersionStage="AWSPREVIOUS"
-            )
-            return [authorization.digest(usable(previous.get("SecretString")))]
-        except self._client.exceptions.ResourceNotFoundException:
-            return []  # the secret was never rotated
-        except SecretUnavailableError:
-            return []  # an unusable value lets no one in
 
 
 def usable(secret: str | None) -> str:
@@ -184,4 +185,5 @@ def usable(secret: str | None) -> str:
 def _client() -> "SecretsManagerClient":
     # One attempt, because a request waits: (connect 0.5 + read 1.0) × 2 reads = 3.0 s at most.
     config = Config(connect_timeout=0.5, read_timeout=1.0, retries={"total_max_attempts": 1})
-    return boto3.client("secretsmanager", config=config)
+    client = boto3.client("secretsmanager", config=config)
+    return confirmed(client, "GetSecretValue", b'"CreatedDate"')

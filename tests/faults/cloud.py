@@ -1,0 +1,352 @@
+"""SQS, Secrets Manager and DynamoDB in memory, behind real sockets of this machine.
+
+They do what the functions need of them, and on top of that fail as a test tells them to.
+"""
+
+import hashlib
+import http.client
+import json
+import re
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Container
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, cast
+
+from tests.faults.faults import Fault, Reply, error
+
+EVENTS, DEAD_LETTERS = "events", "dead-letters"
+MAX_MESSAGE_BYTES = 1024 * 1024
+MAX_ITEM_BYTES = 400 * 1024
+_SQS_TEXT = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
+_CONDITION = "attribute_not_exists(#version) OR #version < :version"
+_UPDATE = re.compile(r"SET (?P<set>.+?)(?: REMOVE (?P<remove>.+))?")
+
+Key = tuple[str, str]  # tenant, profile
+When = Callable[[dict[str, Any]], bool]
+
+
+class SurpriseError(Exception):
+    """The functions sent what this cloud does not know: the cloud has to learn it first."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message that a queue holds. answered: the sender was told so."""
+
+    id: str
+    body: str
+    attributes: dict[str, str]
+    answered: bool
+
+
+@dataclass(frozen=True)
+class Rule:
+    """operation: "*" is any. calls: which ones of it, counted from 1 (all when absent)."""
+
+    operation: str
+    fault: Fault
+    calls: Container[int] | None
+    when: When
+
+    def applies(self, operation: str, calls: Counter[str], request: dict[str, Any]) -> bool:
+        number = calls.total() if self.operation == "*" else calls[operation]
+        called = self.calls is None or number in self.calls
+        return self.operation in {"*", operation} and called and self.when(request)
+
+
+@dataclass
+class Secret:
+    """A secret of Secrets Manager: a new value makes the current one the previous one."""
+
+    current: str = ""
+    previous: str | None = None
+    created_at: float = field(default_factory=time.time)
+
+
+class Cloud:
+    """One account with two queues, one table and one secret; a port for each service."""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, list[Message]] = {EVENTS: [], DEAD_LETTERS: []}
+        self.table: dict[Key, dict[str, Any]] = {}
+        self.secret = Secret()
+        self.calls: Counter[str] = Counter()
+        self.injected: Counter[str] = Counter()
+        self.surprises: list[str] = []
+        self._rules: list[Rule] = []
+        self._lock = threading.RLock()
+        self._gone = threading.Event()
+        self._ports = {name: Port(self) for name in ("SQS", "DYNAMODB", "SECRETS_MANAGER")}
+
+    def __enter__(self) -> "Cloud":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._gone.set()
+        for port in self._ports.values():
+            port.close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes the functions use this cloud, and no other."""
+        endpoints = {
+            f"AWS_ENDPOINT_URL_{name}": f"http://127.0.0.1:{port.number}"
+            for name, port in self._ports.items()
+        }
+        sqs = endpoints["AWS_ENDPOINT_URL_SQS"]
+        return endpoints | {
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # any other service: nobody there
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "EVENTS_QUEUE_URL": f"{sqs}/123456789012/{EVENTS}",
+            "DEAD_LETTER_QUEUE_URL": f"{sqs}/123456789012/{DEAD_LETTERS}",
+            "PROFILES_TABLE_NAME": "profiles",
+            "WEBHOOK_SECRET_ID": "webhook-secret",
+            "MAX_BODY_BYTES": "262144",
+            "SECRET_CACHE_SECONDS": "300",
+            "PREVIOUS_SECRET_GRACE_HOURS": "24",
+            "POWERTOOLS_SERVICE_NAME": "fault-tests",
+            "POWERTOOLS_METRICS_NAMESPACE": "GetProfileWebhooks",
+            "POWERTOOLS_LOG_LEVEL": "INFO",
+        }
+
+    # ---------------------------------------------------------------- how it fails
+
+    def fail(
+        self,
+        operation: str,
+        fault: Fault,
+        *,
+        calls: Container[int] | None = None,
+        when: When = lambda _request: True,
+    ) -> None:
+        """Let calls of an operation (`UpdateItem`) go wrong; of several rules the first counts."""
+        with self._lock:
+            self._rules.append(Rule(operation, fault, calls, when))
+
+    def refuse(self, service: str) -> None:
+        """Nobody listens on this service's port any more; open connections break."""
+        self.injected["refused"] += 1
+        self._ports[service].refuse()
+
+    def drop_connections(self) -> None:
+        """Close every open connection, as AWS does while a function is frozen."""
+        for port in self._ports.values():
+            port.drop_connections()
+
+    def heal(self) -> None:
+        """From here on, new calls succeed; those that hang go on hanging."""
+        with self._lock:
+            self._rules.clear()
+            self.calls.clear()
+        for port in self._ports.values():
+            port.listen()
+
+    def reset(self) -> None:
+        """As new, but on the same ports."""
+        self.heal()
+        with self._lock:
+            for messages in self.queues.values():
+                messages.clear()
+            self.table.clear()
+
+    # ---------------------------------------------------------------- what it does
+
+    def answer(self, operation: str, request: dict[str, Any]) -> tuple[Reply, Fault | None]:
+        with self._lock:
+            self.calls[operation] += 1
+            rules = [r for r in self._rules if r.applies(operation, self.calls, request)]
+            fault = rules[0].fault if rules else None
+            if fault:
+                self.injected[fault.name] += 1
+                if not fault.done:
+                    return Reply(200, b'{"MessageId": "never"}'), fault
+            answered = fault is None or fault.name.startswith("slow")
+            return self._do(operation, request, answered=answered), fault
+
+    def wait(self, seconds: float) -> bool:
+        return self._gone.wait(seconds)
+
+    def _do(self, operation: str, request: dict[str, Any], *, answered: bool) -> Reply:
+        try:
+            match operation:
+                case "SendMessage":
+                    return self._send_message(request, answered=answered)
+                case "GetSecretValue":
+                    return self._get_secret_value(request)
+                case "UpdateItem":
+                    return self._update_item(request)
+            raise SurpriseError(operation)
+        except Exception as surprise:  # shown by the test, which fails for it
+            self.surprises.append(repr(surprise))
+            return error("InternalFailure", 500)
+
+    def _send_message(self, request: dict[str, Any], *, answered: bool) -> Reply:
+        body = request["MessageBody"]
+        attributes = {n: a["StringValue"] for n, a in request["MessageAttributes"].items()}
+        size = sum(
+            len(text.encode("utf-8"))
+            for text in (body, *attributes, *attributes.values(), *["String"] * len(attributes))
+        )
+        texts = [body, *attributes.values()]
+        if size > MAX_MESSAGE_BYTES or not all(_SQS_TEXT.fullmatch(text) for text in texts):
+            return error("InvalidMessageContents")
+        queue = self.queues[request["QueueUrl"].rpartition("/")[2]]
+        message = Message(f"{id(queue):x}-{len(queue) + 1}", body, attributes, answered)
+        queue.append(message)
+        digest = hashlib.md5(body.encode("utf-8"), usedforsecurity=False).hexdigest()
+        return _ok({"MessageId": message.id, "MD5OfMessageBody": digest})
+
+    def _get_secret_value(self, request: dict[str, Any]) -> Reply:
+        stage = request.get("VersionStage", "AWSCURRENT")
+        value = self.secret.current if stage == "AWSCURRENT" else self.secret.previous
+        if value is None:
+            return error("ResourceNotFoundException")
+        return _ok(
+            {
+                "ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:webhook-secret",
+                "Name": request["SecretId"],
+                "SecretString": value,
+                "CreatedDate": self.secret.created_at,
+                "VersionId": hashlib.sha256(value.encode()).hexdigest()[:36],
+                "VersionStages": [stage],
+            }
+        )
+
+    def _update_item(self, request: dict[str, Any]) -> Reply:
+        expression = _UPDATE.fullmatch(request["UpdateExpression"])
+        if request["ConditionExpression"] != _CONDITION or expression is None:
+            raise SurpriseError(f"{request['ConditionExpression']} / {request['UpdateExpression']}")
+        names, values = request["ExpressionAttributeNames"], request["ExpressionAttributeValues"]
+        key = (request["Key"]["tenant_id"]["S"], request["Key"]["profile_id"]["S"])
+        item = dict(self.table.get(key, request["Key"]))
+        if "version" in item and not item["version"]["S"] < values[":version"]["S"]:
+            refusal = json.loads(error("ConditionalCheckFailedException").body)
+            if request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
+                refusal["Item"] = item
+            return Reply(400, json.dumps(refusal).encode())
+        updated = {}
+        for assignment in expression["set"].split(", "):
+            name, _, value = assignment.partition(" = ")
+            updated[names[name]] = values[value]
+        item |= updated
+        for name in (expression["remove"] or "").split(", "):
+            item.pop(names.get(name, ""), None)
+        if len(json.dumps(item)) > MAX_ITEM_BYTES:
+            return error("ValidationException")
+        self.table[key] = item
+        return _ok({"Attributes": updated} if request.get("ReturnValues") == "UPDATED_NEW" else {})
+
+
+def _ok(document: dict[str, Any]) -> Reply:
+    return Reply(200, json.dumps(document).encode())
+
+
+class Port:
+    """A TCP port of 127.0.0.1 on which one service listens, or for a time does not."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._connections: set[socket.socket] = set()
+        self._socket = _bound(0)
+        self.number: int = self._socket.getsockname()[1]
+        self._listening = False
+        self.listen()
+
+    def listen(self) -> None:
+        if not self._listening:
+            self._listening = True
+            self._socket.listen(128)
+            threading.Thread(target=self._accept, args=[self._socket], daemon=True).start()
+
+    def refuse(self) -> None:
+        # The successor keeps the port reserved without listening on it.
+        successor = _bound(self.number)
+        self._close_socket()
+        self._socket, self._listening = successor, False
+        self.drop_connections()
+
+    def drop_connections(self) -> None:
+        for connection in list(self._connections):
+            _shutdown(connection)
+
+    def close(self) -> None:
+        self._close_socket()
+        self.drop_connections()
+
+    def _close_socket(self) -> None:
+        _shutdown(self._socket)  # wakes the thread that accepts
+        self._socket.close()
+
+    def _accept(self, listening: socket.socket) -> None:
+        while True:
+            try:
+                connection, _address = listening.accept()
+            except OSError:
+                return
+            self._connections.add(connection)
+            threading.Thread(target=self._serve, args=[connection], daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        line = Connection(connection, self._cloud)
+        try:
+            with connection, connection.makefile("rb") as reader:
+                while request := _read(reader):
+                    reply, fault = self._cloud.answer(*request)
+                    if fault is None:
+                        line.send(reply.on_the_wire())
+                    elif not fault.play(line, reply):
+                        return
+        except OSError:
+            pass  # the client went away
+        finally:
+            self._connections.discard(connection)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What a fault plays on (`tests.faults.faults.Line`)."""
+
+    connection: socket.socket
+    cloud: Cloud
+
+    def send(self, data: bytes) -> None:
+        self.connection.sendall(data)
+
+    def reset(self) -> None:
+        linger = struct.pack("ii", 1, 0)  # on closing, no farewell but an RST
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    def wait(self, seconds: float) -> bool:
+        return self.cloud.wait(seconds)
+
+
+def _read(reader: BinaryIO) -> tuple[str, dict[str, Any]] | None:
+    """The operation and the request; None when the client has closed, be it in the middle."""
+    reader.readline()
+    headers = http.client.parse_headers(cast("Any", reader))
+    length = int(headers.get("content-length", "0"))
+    body = reader.read(length)
+    if not length or len(body) < length:
+        return None
+    return str(headers["x-amz-target"]).rpartition(".")[2], json.loads(body)
+
+
+def _bound(port: int) -> socket.socket:
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    one.bind(("127.0.0.1", port))
+    return one
+
+
+def _shutdown(one: socket.socket) -> None:
+    with suppress(OSError):  # already closed
+        one.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,106 @@
+"""Fault tests: the real handlers with real clients, against a cloud that fails as it is told."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import boto3
+import pytest
+from _pytest.terminal import TerminalReporter
+
+from tests.factories import SECRET
+from tests.faults.cloud import Cloud, Secret
+from tests.faults.system import Consumer, Ingest, Tally, own_clients, restored_modules
+
+COUNTED = ("faults", "deliveries", "lost")
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """One line: the sum over all tests, also when they ran in several processes."""
+    total: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "teardown":
+                total.update({n: int(v) for n, v in report.user_properties if n in COUNTED})
+    if total:
+        terminalreporter.write_line(
+            f"faults injected: {total['faults']}, deliveries: {total['deliveries']}, "
+            f"lost: {total['lost']}"
+        )
+
+
+@pytest.fixture(scope="session")
+def session() -> boto3.Session:
+    """It keeps the descriptions of the services, which take long to read."""
+    return boto3.Session("testing", "testing", region_name="eu-central-1")
+
+
+@pytest.fixture
+def tally() -> Tally:
+    return Tally()
+
+
+@pytest.fixture
+def cloud(
+    request: pytest.FixtureRequest,
+    tally: Tally,
+    session: boto3.Session,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Cloud]:
+    """A cloud of this test alone, which the functions use; the webhook's secret is set."""
+    with Cloud() as one, restored_modules(), own_clients(monkeypatch, session):
+        one.secret = Secret(SECRET)
+        for name in ("AWS_PROFILE", "_X_AMZN_TRACE_ID"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in one.environment.items():
+            monkeypatch.setenv(name, value)
+        yield one
+        counts = (one.injected.total(), tally.deliveries, tally.lost)
+        request.node.user_properties += zip(COUNTED, counts, strict=True)
+        assert one.surprises == []
+        captured = capsys.readouterr()
+        messages = [message for queue in one.queues.values() for message in queue]
+        assert SECRET not in captured.out + captured.err + str(messages) + str(one.table)
+
+
+@pytest.fixture
+def ingest(start_ingest: Callable[[], Ingest]) -> Ingest:
+    """IngestFunction, cold: it has read no secret yet."""
+    return start_ingest()
+
+
+@pytest.fixture
+def start_ingest(cloud: Cloud, tally: Tally) -> Iterator[Callable[[], Ingest]]:
+    started: list[Ingest] = []
+
+    def start() -> Ingest:
+        started.append(Ingest(cloud, tally))
+        return started[-1]
+
+    yield start
+    assert not any(SECRET in one.output.getvalue() for one in started)
+
+
+@pytest.fixture
+def consumer(cloud: Cloud, tally: Tally) -> Iterator[Consumer]:
+    """ConsumerFunction, cold."""
+    one = Consumer(cloud, tally)
+    yield one
+    one.module._consumer.threads.shutdown(wait=False)
+
+
+@pytest.fixture
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK tries again at once. Not for tests that prove a time."""
+    monkeypatch.setattr(
+        "botocore.retries.standard.ExponentialBackoff.delay_amount", lambda _self, _context: 0.0
+    )
+
+
+@pytest.fixture
+def longest_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK waits for as long as it may ever do before it tries again: its random number is 1."""
+    monkeypatch.setattr(
+        "botocore.retries.standard.ExponentialBackoff.delay_amount",
+        lambda _self, context: float(2 ** (context.attempt_number - 1)),
+    )

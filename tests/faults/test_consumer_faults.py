@@ -1,0 +1,310 @@
+"""ConsumerFunction while DynamoDB and the dead-letter queue fail.
+
+Every batch is checked in `Consumer.consume` too: each message has exactly one fate, what is
+acknowledged is in the table or on the dead-letter queue, and the handler returns in time.
+"""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.factories import make_body, make_event, make_sqs_record
+from tests.faults import faults
+from tests.faults.cloud import DEAD_LETTERS, Cloud, When
+from tests.faults.faults import Fault, lost, slow
+from tests.faults.system import Consumer
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+POISON = "poison"
+TABLE_FAULTS = [*faults.QUICK, *faults.GARBAGE, faults.OVER_THROUGHPUT, faults.NO_RESOURCE]
+LOST_BY_TABLE = [*faults.QUICK_LOST, *map(lost, faults.GARBAGE)]
+QUEUE_FAULTS = [
+    *faults.QUICK,
+    *faults.GARBAGE,
+    faults.OBJECT,
+    faults.REQUEST_THROTTLED,
+    faults.NO_QUEUE,
+]
+
+
+def record(message_id: str, profile_id: str, second: int = 0, **more: Any) -> dict[str, Any]:
+    event = make_event(
+        f"evt_{message_id}",
+        profile_id=profile_id,
+        created_at=f"2023-10-01T12:00:{second:02}Z",
+        **more,
+    )
+    return make_sqs_record(make_body(event), message_id)
+
+
+def poison(message_id: str) -> dict[str, Any]:
+    return make_sqs_record(f"{POISON} {message_id}", message_id)
+
+
+def profile(profile_id: str) -> When:
+    return lambda request: bool(request["Key"]["profile_id"]["S"] == profile_id)
+
+
+def newest(cloud: Cloud) -> dict[str, str]:
+    """Each profile's newest event, as the table has it."""
+    return {profile_id: item["event_id"]["S"] for (_, profile_id), item in cloud.table.items()}
+
+
+def dead_letters(cloud: Cloud) -> list[str]:
+    return sorted(message.body for message in cloud.queues[DEAD_LETTERS])
+
+
+# Three profiles; one has three messages, the newest of them in the middle.
+BATCH = [
+    record("1", "a", 1),
+    record("2", "b", 1),
+    record("3", "b", 3),
+    record("4", "b", 2),
+    record("5", "c", 1),
+]
+NEWEST = {"a": "evt_1", "b": "evt_3", "c": "evt_5"}
+OUTCOMES = {"1": "applied", "2": "stale", "3": "applied", "4": "stale", "5": "applied"}
+
+# ---------------------------------------------------------------- the table
+
+
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize("fault", TABLE_FAULTS, ids=str)
+def test_all_messages_of_the_profile_whose_write_fails_come_again_and_no_other(
+    cloud: Cloud, consumer: Consumer, fault: Fault
+) -> None:
+    cloud.fail("UpdateItem", fault, when=profile("b"))
+    during = consumer.consume(BATCH)
+    written_during = newest(cloud)
+    cloud.heal()
+    after = consumer.consume([r for r in BATCH if r["messageId"] in during.failed])
+
+    assert during.failed == {"2", "3", "4"}
+    assert during.outcomes == {"1": "applied", "5": "applied"}
+    assert written_during == {"a": "evt_1", "c": "evt_5"}
+    assert after.outcomes == {"2": "stale", "3": "applied", "4": "stale"}
+    assert newest(cloud) == NEWEST
+
+
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize("fault", [*TABLE_FAULTS, *LOST_BY_TABLE], ids=str)
+def test_while_the_whole_table_fails_every_message_comes_again_until_it_is_back(
+    cloud: Cloud, consumer: Consumer, fault: Fault
+) -> None:
+    cloud.fail("UpdateItem", fault)
+    during = [consumer.consume(BATCH) for _ in range(3)]
+    cloud.heal()
+    after = consumer.consume(BATCH)
+
+    # An answer that only got lost is told by the condition when the SDK asks again.
+    assert all(run.failed in ({"1", "2", "3", "4", "5"}, set()) for run in during)
+    assert all(run.failed for run in during) or fault.done
+    assert after.outcomes == OUTCOMES
+    assert newest(cloud) == NEWEST
+
+
+@pytest.mark.usefixtures("no_backoff")
+def test_a_table_that_refuses_connections_is_waited_for_with_the_messages_in_the_queue(
+    cloud: Cloud, consumer: Consumer
+) -> None:
+    consumer.consume([record("0", "a", 0)])
+    cloud.refuse("DYNAMODB")
+    during = consumer.consume(BATCH)
+    cloud.heal()
+    after = consumer.consume(BATCH)
+
+    assert during.failed == {"1", "2", "3", "4", "5"}
+    assert after.outcomes == OUTCOMES
+
+
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize("fault", LOST_BY_TABLE, ids=str)
+def test_an_event_whose_answer_was_lost_is_applied_again_with_the_same_state(
+    cloud: Cloud, consumer: Consumer, fault: Fault
+) -> None:
+    cloud.fail("UpdateItem", fault)
+    consumer.consume(BATCH)
+    written = {key: item | {"updated_at": None} for key, item in cloud.table.items()}
+    cloud.heal()
+    again = consumer.consume(BATCH)
+
+    assert again.outcomes == OUTCOMES
+    assert {key: item | {"updated_at": None} for key, item in cloud.table.items()} == written
+
+
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize(
+    "fault",
+    [faults.RESET, faults.BROKEN, faults.THROTTLED, faults.OVER_THROUGHPUT, lost(faults.RESET)],
+    ids=str,
+)
+def test_two_failures_of_a_write_are_made_good_within_the_invocation(
+    cloud: Cloud, consumer: Consumer, fault: Fault
+) -> None:
+    cloud.fail("UpdateItem", fault, calls={1, 2})
+    run = consumer.consume([BATCH[0]])
+
+    assert run.outcomes == {"1": "applied"}
+    assert cloud.injected.total() == 2
+
+
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize("fault", [faults.BROKEN, faults.DENIED, lost(faults.RESET)], ids=str)
+@pytest.mark.parametrize("first", range(1, 31, 5))
+def test_an_outage_that_begins_in_the_middle_of_a_batch_fails_only_what_was_not_written(
+    cloud: Cloud, consumer: Consumer, fault: Fault, first: int
+) -> None:
+    records = [record(str(n), f"profile-{n}") for n in range(30)]
+    cloud.fail("UpdateItem", fault, calls=range(first, 1000))
+    during = consumer.consume(records)
+    written = {f"profile-{message_id}" for message_id in during.outcomes}
+    cloud.heal()
+    again = consumer.consume([r for r in records if r["messageId"] in during.failed])
+
+    assert len(during.outcomes) >= first - 1
+    assert written <= {profile_id for _, profile_id in cloud.table}
+    assert set(again.outcomes.values()) <= {"applied"}
+    assert len(cloud.table) == 30
+
+
+def test_connections_that_died_while_the_function_was_frozen_cost_nothing(
+    cloud: Cloud, consumer: Consumer
+) -> None:
+    failed = []
+    for n in range(5):
+        failed.append(consumer.consume([record(f"{n}", f"{n}"), poison(f"p{n}")]).failed)
+        cloud.drop_connections()
+
+    assert failed == [set()] * 5
+
+
+# ---------------------------------------------------------------- poison and its queue
+
+
+@pytest.mark.parametrize("position", range(6))
+def test_poison_at_any_place_of_a_batch_is_dead_lettered_at_once_and_holds_up_nothing(
+    cloud: Cloud, consumer: Consumer, position: int
+) -> None:
+    run = consumer.consume([*BATCH[:position], poison("p"), *BATCH[position:]])
+
+    assert run.failed == set()
+    assert run.dead == {"p": "not_json"}
+    assert dead_letters(cloud) == ["poison p"]
+    assert newest(cloud) == NEWEST
+
+
+def test_a_batch_of_poison_alone_is_dead_lettered_whole(cloud: Cloud, consumer: Consumer) -> None:
+    run = consumer.consume([poison(f"{n:02}") for n in range(20)])
+
+    assert set(run.dead.values()) == {"not_json"}
+    assert dead_letters(cloud) == [f"poison {n:02}" for n in range(20)]
+    assert cloud.calls["UpdateItem"] == 0
+
+
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize("fault", QUEUE_FAULTS, ids=str)
+def test_poison_comes_again_until_the_dead_letter_queue_has_it_and_holds_up_nothing(
+    cloud: Cloud, consumer: Consumer, fault: Fault
+) -> None:
+    cloud.fail("SendMessage", fault)
+    during = consumer.consume([*BATCH, poison("p")])
+    cloud.heal()
+    after = consumer.consume([poison("p")])
+
+    assert during.failed == {"p"}
+    assert newest(cloud) == NEWEST
+    assert after.dead == {"p": "not_json"}
+    assert dead_letters(cloud) == ["poison p"]
+
+
+@pytest.mark.usefixtures("no_backoff")
+def test_poison_whose_confirmation_was_lost_is_dead_lettered_at_least_once(
+    cloud: Cloud, consumer: Consumer
+) -> None:
+    cloud.fail("SendMessage", lost(faults.RESET))
+    during = consumer.consume([poison("p")])
+    cloud.heal()
+    after = consumer.consume([poison("p")])
+
+    assert during.failed == {"p"}
+    assert after.dead == {"p": "not_json"}
+    assert set(dead_letters(cloud)) == {"poison p"}
+
+
+@pytest.mark.parametrize("size", [0, 500_000])
+def test_an_item_that_dynamodb_calls_too_large_gives_way_to_the_next_newest_of_its_profile(
+    cloud: Cloud, consumer: Consumer, size: int
+) -> None:
+    large = record("6", "b", 9, text="x" * size)
+    run = consumer.consume([*BATCH, large])
+
+    assert run.dead == ({"6": "not_storable"} if size else {})
+    assert newest(cloud) == NEWEST | ({} if size else {"b": "evt_6"})
+
+
+@pytest.mark.usefixtures("no_backoff")
+def test_with_table_and_dead_letter_queue_away_every_message_comes_again(
+    cloud: Cloud, consumer: Consumer
+) -> None:
+    cloud.fail("SendMessage", faults.BROKEN)
+    cloud.fail("UpdateItem", faults.BROKEN)
+    run = consumer.consume([*BATCH, poison("p")])
+
+    assert run.failed == {"1", "2", "3", "4", "5", "p"}
+    assert cloud.table == {}
+
+
+def test_an_event_of_a_type_without_a_projection_needs_no_table(
+    cloud: Cloud, consumer: Consumer
+) -> None:
+    cloud.refuse("DYNAMODB")
+    body = json.dumps(make_event(event_type="invoice.paid"))
+    run = consumer.consume([make_sqs_record(body, "1")])
+
+    assert run.outcomes == {"1": "recorded"}
+
+
+# ---------------------------------------------------------------- time
+
+
+def test_a_slow_table_and_little_time_fail_the_rest_and_return_before_the_timeout(
+    cloud: Cloud, consumer: Consumer
+) -> None:
+    records = [record(str(n), f"profile-{n}") for n in range(60)]
+    cloud.fail("UpdateItem", slow(0.6))
+    during = consumer.consume(records, seconds=13.5)
+    cloud.heal()
+    after = consumer.consume([r for r in records if r["messageId"] in during.failed])
+
+    assert 8 <= len(during.outcomes) < 60
+    assert during.seconds < 4
+    assert set(after.outcomes.values()) == {"applied"}
+    assert len(cloud.table) == 60
+
+
+@pytest.mark.usefixtures("longest_backoff")
+def test_a_table_that_hangs_or_trickles_for_some_fails_these_alone_before_the_timeout(
+    cloud: Cloud, consumer: Consumer
+) -> None:
+    cloud.fail("UpdateItem", faults.TRICKLE, when=profile("a"))
+    cloud.fail("UpdateItem", faults.HANG, when=profile("b"))
+    cloud.fail("SendMessage", lost(faults.TRICKLE))
+    during = consumer.consume([*BATCH, poison("p")], seconds=12.5)
+    cloud.heal()
+    after = consumer.consume([*BATCH, poison("p")])
+
+    assert during.failed == {"1", "2", "3", "4", "p"}
+    assert during.outcomes == {"5": "applied"}
+    assert after.outcomes == OUTCOMES
+    assert after.dead == {"p": "not_json"}
+
+
+def test_with_no_time_left_nothing_is_begun_and_every_message_comes_again(
+    cloud: Cloud, consumer: Consumer
+) -> None:
+    run = consumer.consume([*BATCH, poison("p")], seconds=11)
+
+    assert run.failed == {"1", "2", "3", "4", "5", "p"}
+    assert cloud.calls.total() == 0
