@@ -6,10 +6,13 @@ import boto3
 from botocore.config import Config
 
 from getprofile.queue_message import QueueMessage
-from runtime import confirmed
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
+
+
+class NotConfirmedError(Exception):
+    """The answer was no error, but not SQS's either: the message may be lost."""
 
 
 class DeadLetterQueue:
@@ -20,8 +23,10 @@ class DeadLetterQueue:
         self._client = client or sqs_client()
 
     def send(self, message: QueueMessage) -> None:
-        """Return once SQS holds the message. Raises: botocore's errors."""
-        self._client.send_message(**message.send_request(self._url))
+        """Return once SQS holds the message. Raises: botocore's errors, NotConfirmedError."""
+        answer = self._client.send_message(**message.send_request(self._url))
+        if not answer.get("MessageId"):  # botocore takes any answer with status 200 for a success
+            raise NotConfirmedError
 
 
 def sqs_client() -> "SQSClient":
@@ -31,4 +36,4 @@ def sqs_client() -> "SQSClient":
         read_timeout=2,
         retries={"mode": "standard", "total_max_attempts": 3},
     )
-    return confirmed(boto3.client("sqs", config=config), "SendMessage", b'"MessageId"')
+    return boto3.client("sqs", config=config)

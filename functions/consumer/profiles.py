@@ -12,7 +12,6 @@ from consumer.delivery import Delivery
 from getprofile.errors import NotStorableError
 from getprofile.storable import storable
 from getprofile.version import timestamp
-from runtime import confirmed
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -23,6 +22,10 @@ CONCURRENT_WRITES = 8
 LONGEST_WRITE_SECONDS = 12.0
 
 _serialize = TypeSerializer().serialize
+
+
+class NotConfirmedError(Exception):
+    """The answer was no error, but not DynamoDB's either: the state may not be written."""
 
 
 class ProfilesTable:
@@ -37,11 +40,12 @@ class ProfilesTable:
 
         Returns: the version that the profile has now: the delivery's own if it was written, now or
         by an earlier delivery of the same event.
-        Raises: NotStorableError when DynamoDB can never take it; botocore's errors otherwise.
+        Raises: NotStorableError when DynamoDB can never take it; botocore's
+        errors and NotConfirmedError otherwise.
         """
         request = update_request(self._name, delivery, datetime.now(UTC))
         try:
-            self._client.update_item(**request)
+            answer = self._client.update_item(**request)
         except ClientError as error:
             match error.response["Error"]["Code"]:
                 case "ConditionalCheckFailedException":
@@ -49,6 +53,9 @@ class ProfilesTable:
                 case "ValidationException":
                     raise NotStorableError("DynamoDB refused the item as invalid") from None
             raise
+        # botocore takes any answer with status 200 for a success, even an empty one.
+        if "ConsumedCapacity" not in answer:
+            raise NotConfirmedError
         return delivery.event.version
 
 
@@ -85,6 +92,7 @@ def update_request(table: str, delivery: Delivery, updated_at: datetime) -> dict
         "ExpressionAttributeNames": {f"#{name}": name for name in attributes},
         "ExpressionAttributeValues": {f":{name}": _serialize(v) for name, v in present.items()},
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        "ReturnConsumedCapacity": "TOTAL",  # not for its number: only DynamoDB answers with one
     }
 
 
@@ -96,4 +104,4 @@ def dynamodb_client() -> "DynamoDBClient":
         retries={"mode": "standard", "total_max_attempts": 3},
         max_pool_connections=CONCURRENT_WRITES,
     )
-    return confirmed(boto3.client("dynamodb", config=config), "UpdateItem", b"{")
+    return boto3.client("dynamodb", config=config)

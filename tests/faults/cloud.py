@@ -242,7 +242,8 @@ class Cloud:
         if len(json.dumps(item)) > MAX_ITEM_BYTES:
             return error("ValidationException")
         self.table[key] = item
-        return _ok({"Attributes": updated} if request.get("ReturnValues") == "UPDATED_NEW" else {})
+        capacity = {"ConsumedCapacity": {"TableName": request["TableName"], "CapacityUnits": 1.0}}
+        return _ok(capacity if request.get("ReturnConsumedCapacity") == "TOTAL" else {})
 
 
 def _ok(document: dict[str, Any]) -> Reply:

@@ -87,7 +87,7 @@ class FakeSqs:
     sent: list[dict[str, Any]] = field(default_factory=list)
     error: Exception | None = None
 
-    def send_message(self, **request: Any) -> None:
+    def send_message(self, **request: Any) -> dict[str, str]:
         if self.error:
             raise self.error
         body: str = request["MessageBody"]
@@ -102,6 +102,7 @@ class FakeSqs:
         if len(attributes) > 10:
             raise client_error("InvalidParameterValue")
         self.sent.append(request)
+        return {"MessageId": f"message-{len(self.sent)}"}
 
     def as_client(self) -> "SQSClient":
         return cast("SQSClient", self)

@@ -20,10 +20,11 @@ class FakeDynamoDB:
         self.error = error
         self.requests: list[dict[str, Any]] = []
 
-    def update_item(self, **request: Any) -> None:
+    def update_item(self, **request: Any) -> dict[str, Any]:
         self.requests.append(request)
         if self.error:
             raise self.error
+        return {"ConsumedCapacity": {"CapacityUnits": 1.0}}
 
     def as_table(self) -> ProfilesTable:
         return ProfilesTable("profiles", cast("DynamoDBClient", self))
@@ -68,6 +69,7 @@ def test_the_update_sets_the_whole_state_under_one_condition() -> None:
             },
         },
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        "ReturnConsumedCapacity": "TOTAL",
     }
 
 
