@@ -1,0 +1,78 @@
+"""The limits that AWS documents for DynamoDB and moto does not hold to, put in front of moto."""
+
+from decimal import Context, Decimal
+from typing import Any, NoReturn
+
+import boto3
+from botocore.exceptions import ClientError
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+MAX_ITEM_BYTES = 400 * 1024
+MAX_NAME_BYTES = 65_535
+MAX_LEVELS = 32
+MAX_DIGITS = 38
+SMALLEST, LARGEST = Decimal("1E-130"), Decimal("9.9999999999999999999999999999999999999E+125")
+_EXACT = Context(prec=1_000_000)
+
+
+class Limits:
+    """Refuses what DynamoDB refuses; `refused` says which limits were met."""
+
+    def __init__(self) -> None:
+        self.refused: list[str] = []
+
+    def enforce(self) -> None:
+        """For all clients of the default session that are made from now on."""
+        session = boto3.DEFAULT_SESSION
+        assert session is not None
+        hook: Any = self._update_item
+        session.events.register("provide-client-params.dynamodb.UpdateItem", hook)
+
+    def _update_item(self, params: dict[str, Any], **_more: Any) -> None:
+        key, values = params["Key"], params["ExpressionAttributeValues"]
+        names = params["ExpressionAttributeNames"].values()
+        if (
+            len(key["tenant_id"]["S"].encode()) > 2048
+            or len(key["profile_id"]["S"].encode()) > 1024
+        ):
+            self._refuse("key")
+        size = sum(len(name) + self._size(value, 0) for name, value in key.items())
+        size += sum(map(len, names)) + sum(self._size(value, 0) for value in values.values())
+        if size > MAX_ITEM_BYTES:
+            self._refuse("item size")
+
+    def _size(self, attribute: dict[str, Any], level: int) -> int:
+        """Bytes, as DynamoDB counts them, of `{"S": …}` and the like."""
+        [(kind, value)] = attribute.items()
+        if kind in {"M", "L"} and level >= MAX_LEVELS:
+            self._refuse("nesting")
+        match kind:
+            case "S":
+                return len(value.encode())
+            case "N":
+                return self._number_size(value)
+            case "BOOL" | "NULL":
+                return 1
+            case "L":
+                return 3 + sum(1 + self._size(member, level + 1) for member in value)
+            case "M":
+                total = 3
+                for name, member in value.items():
+                    length = len(name.encode())
+                    if not 1 <= length <= MAX_NAME_BYTES:
+                        self._refuse("attribute name")
+                    total += 1 + length + self._size(member, level + 1)
+                return total
+        raise AssertionError(f"{kind} is no type of JSON")
+
+    def _number_size(self, text: str) -> int:
+        number = Decimal(text).normalize(_EXACT)
+        digits = len(number.as_tuple().digits)
+        if digits > MAX_DIGITS or (number and not SMALLEST <= number.copy_abs() <= LARGEST):
+            self._refuse("number")
+        return (digits + 1) // 2 + 1 + (number < 0)
+
+    def _refuse(self, limit: str) -> NoReturn:
+        self.refused.append(limit)
+        error: Any = {"Error": {"Code": "ValidationException", "Message": f"limit: {limit}"}}
+        raise ClientError(error, "UpdateItem")
