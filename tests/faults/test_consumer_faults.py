@@ -18,8 +18,14 @@ from tests.faults.system import Consumer
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 POISON = "poison"
-TABLE_FAULTS = [*faults.QUICK, *faults.GARBAGE, faults.OVER_THROUGHPUT, faults.NO_RESOURCE]
-LOST_BY_TABLE = [*faults.QUICK_LOST, *map(lost, faults.GARBAGE)]
+TABLE_FAULTS = [
+    *faults.QUICK,
+    *faults.GARBAGE,
+    faults.OBJECT,
+    faults.OVER_THROUGHPUT,
+    faults.NO_RESOURCE,
+]
+LOST_BY_TABLE = [*faults.QUICK_LOST, *map(lost, faults.GARBAGE), lost(faults.OBJECT)]
 QUEUE_FAULTS = [
     *faults.QUICK,
     *faults.GARBAGE,

@@ -164,7 +164,7 @@ def test_one_lost_answer_of_sqs_makes_a_duplicate_and_no_loss(
 
 
 def test_a_slow_queue_is_waited_for(cloud: Cloud, ingest: Ingest) -> None:
-    cloud.fail("SendMessage", slow(0.6))
+    cloud.fail("SendMessage", slow(0.4))
 
     assert ingest.deliver().status == 200
     assert len(cloud.queues[EVENTS]) == 1
@@ -292,14 +292,14 @@ def test_a_secret_read_just_within_its_timeouts_and_a_hanging_queue_still_end_in
     cloud: Cloud, ingest: Ingest
 ) -> None:
     cloud.secret.previous = "the-previous-secret-0123456789"
-    cloud.fail("GetSecretValue", slow(0.95))
+    cloud.fail("GetSecretValue", slow(0.85))
     cloud.fail("SendMessage", lost(faults.HANG))
     during = ingest.deliver()
     cloud.heal()
     after = ingest.deliver()
 
     assert during.status == 503
-    assert 1.9 < during.seconds < 4
+    assert 1.7 < during.seconds < 4
     assert after.status == 200
 
 
@@ -315,14 +315,10 @@ def test_a_queue_that_refuses_slowly_as_often_as_it_is_asked_still_ends_in_503_i
     assert 2.4 < during.seconds < 4
 
 
-@pytest.mark.usefixtures("no_backoff")
 def test_an_event_that_reaches_the_queue_after_its_503_is_a_duplicate_and_nothing_worse(
     cloud: Cloud, ingest: Ingest
 ) -> None:
-    cloud.secret.previous = "the-previous-secret-0123456789"
-    cloud.fail("GetSecretValue", slow(0.95))
-    cloud.fail("SendMessage", faults.HANG, calls={1})
-    cloud.fail("SendMessage", slow(1.2))  # past the deadline; the queue takes it all the same
+    cloud.fail("SendMessage", lost(faults.TRICKLE))  # the answer goes on past the deadline
     during = ingest.deliver()
     late = len(cloud.queues[EVENTS])
     cloud.heal()

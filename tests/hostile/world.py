@@ -175,8 +175,10 @@ class World:
         """IngestFunction with another clock (`now`) or limit (`max_body_bytes`) for a while."""
         before = self.ingest._receiver
         self.ingest._receiver = replace(before, **changes)
-        yield
-        self.ingest._receiver = before
+        try:
+            yield
+        finally:
+            self.ingest._receiver = before
 
     def item(self, event: dict[str, Any], *, delete: bool = False) -> dict[str, Any] | None:
         """The state of the event's profile."""
@@ -250,8 +252,15 @@ def make_world() -> Iterator[World]:
 
 
 def independent_loads(body: bytes) -> Any:
-    """What a body means to another reader than ours, every number exact."""
-    return json.loads(body.decode(), parse_int=Decimal, parse_float=Decimal)
+    """What a body means to any JSON reader, every number exact; no reader has to choose a key."""
+    return json.loads(
+        body.decode(), parse_int=Decimal, parse_float=Decimal, object_pairs_hook=_each_key_once
+    )
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    assert len({name for name, _value in pairs}) == len(pairs)
+    return dict(pairs)
 
 
 def typed(value: Any) -> list[Any]:
