@@ -1,9 +1,11 @@
-"""What every layer of tests shares: how hypothesis searches."""
+"""What every layer of tests shares: how hypothesis searches, and the figures at the end."""
 
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
@@ -24,3 +26,19 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # Hypothesis keeps a table of Unicode's categories; the working tree is not the place for it.
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis")
+
+# What the tests attack with, and what came of it; each adds to these with `record_property`.
+FIGURES = ["faults injected", "hostile inputs", "deliveries", "workers killed", "lost"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line with the sums over all tests, also when they ran in several processes."""
+    total: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) == "teardown":
+                total.update(
+                    {name: int(v) for name, v in report.user_properties if name in FIGURES}
+                )
+    if total:
+        terminalreporter.write_line(", ".join(f"{name}: {total[name]}" for name in FIGURES))

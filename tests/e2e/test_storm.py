@@ -145,6 +145,7 @@ def test_every_profile_ends_at_its_newest_event_whatever_happens_meanwhile(
     dead_letters: Callable[[], list[dict[str, Any]]],
     short_visibility: None,
     capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
 ) -> None:
     dead_letters()
     rng = random.Random(SEED)  # noqa: S311  not for secrets
@@ -164,6 +165,9 @@ def test_every_profile_ends_at_its_newest_event_whatever_happens_meanwhile(
     ended = {profile: state(profile) or {} for profile in expected}
     taken = taken_from_queue(stack) - taken_before
     received_too_often = sum("reason" not in letter for letter in dead)
+    record_property("deliveries", len(deliveries))
+    record_property("workers killed", killer.kills)
+    record_property("lost", max(0, len(deliveries) - taken - received_too_often))
     with capsys.disabled():
         print(  # noqa: T201  the figures are what `make soak` is run for
             f"\nstorm: {len(events)} events of {PROFILES} profiles, {len(deliveries)} deliveries, "

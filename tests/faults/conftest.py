@@ -1,31 +1,13 @@
 """Fault tests: the real handlers with real clients, against a cloud that fails as it is told."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 
 import boto3
 import pytest
-from _pytest.terminal import TerminalReporter
 
 from tests.factories import SECRET
 from tests.faults.cloud import Cloud, Secret
 from tests.faults.system import Consumer, Ingest, Tally, own_clients, restored_modules
-
-COUNTED = ("faults", "deliveries", "lost")
-
-
-def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """One line: the sum over all tests, also when they ran in several processes."""
-    total: Counter[str] = Counter()
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            if getattr(report, "when", None) == "teardown":
-                total.update({n: int(v) for n, v in report.user_properties if n in COUNTED})
-    if total:
-        terminalreporter.write_line(
-            f"faults injected: {total['faults']}, deliveries: {total['deliveries']}, "
-            f"lost: {total['lost']}"
-        )
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +23,7 @@ def tally() -> Tally:
 
 @pytest.fixture
 def cloud(
-    request: pytest.FixtureRequest,
+    record_property: Callable[[str, object], None],
     tally: Tally,
     session: boto3.Session,
     monkeypatch: pytest.MonkeyPatch,
@@ -55,8 +37,9 @@ def cloud(
         for name, value in one.environment.items():
             monkeypatch.setenv(name, value)
         yield one
-        counts = (one.injected.total(), tally.deliveries, tally.lost)
-        request.node.user_properties += zip(COUNTED, counts, strict=True)
+        record_property("faults injected", one.injected.total())
+        record_property("deliveries", tally.deliveries)
+        record_property("lost", tally.lost)
         assert one.surprises == []
         captured = capsys.readouterr()
         messages = [message for queue in one.queues.values() for message in queue]

@@ -1,7 +1,6 @@
 """Input that nobody expects: each one is kept, recorded, quarantined or refused, never lost."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
 from pytest_socket import disable_socket, enable_socket
@@ -24,19 +23,10 @@ def world() -> Iterator[World]:
         yield world
 
 
-# Under xdist the inputs are counted in the workers, and the summary is printed by their controller.
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["hostile"] = (TALLY.tried, TALLY.lost)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any, error: object) -> None:
-    TALLY.add(*getattr(node, "workeroutput", {}).get("hostile", (0, 0)))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if TALLY.tried:
-        terminalreporter.write_line(f"hostile inputs: {TALLY.tried}, lost: {TALLY.lost}")
+@pytest.fixture(autouse=True)
+def counted(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """What a test tried, for the figures at the end of the run."""
+    tried, lost = TALLY.tried, TALLY.lost
+    yield
+    record_property("hostile inputs", TALLY.tried - tried)
+    record_property("lost", TALLY.lost - lost)

@@ -57,10 +57,6 @@ class Tally:
     tried: int = 0
     lost: int = 0
 
-    def add(self, tried: int, lost: int) -> None:
-        self.tried += tried
-        self.lost += lost
-
 
 TALLY = Tally()
 
