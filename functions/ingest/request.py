@@ -29,7 +29,8 @@ def from_api_gateway(event: dict[str, Any]) -> Request:
     for name, value in (event.get("headers") or {}).items():
         lower = name.lower()
         headers[lower] = f"{headers[lower]},{value}" if lower in headers else str(value)
-    source_ip = event.get("requestContext", {}).get("http", {}).get("sourceIp", "")
+    context = event.get("requestContext") or {}
+    source_ip = (context.get("http") or {}).get("sourceIp", "")
     return Request(headers, _body(event), source_ip)
 
 

@@ -16,6 +16,7 @@ from typing import Self
 
 import boto3
 import urllib3
+from botocore.exceptions import BotoCoreError, ClientError
 
 PREFERRED_PORT = 4566
 DOCKER_GATEWAY = "172.17.0.1"
@@ -30,6 +31,10 @@ CREDENTIALS = {
     "AWS_SECRET_ACCESS_KEY": _ROOT,
     "AWS_DEFAULT_REGION": "us-east-1",
 }
+
+
+# What talking to it may raise: the SDK's errors and those of plain HTTP.
+CLOUD_ERRORS = (BotoCoreError, ClientError, urllib3.exceptions.HTTPError)
 
 
 class LocalCloudError(Exception):
@@ -134,6 +139,7 @@ class LocalCloud:
                     "AUTH": "true",
                     "IOT_MTLS_ENABLED": "0",
                     "SFTP_ENABLED": "0",
+                    "SERVICES": "",  # all: a LocalStack user may have a few of them set
                     "TMPDIR": str(self.directory),
                     "AWS_ENDPOINT_URL": self.endpoint,
                 },

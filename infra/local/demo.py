@@ -8,7 +8,7 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from infra.local.cloud import LocalCloud, LocalCloudError
+from infra.local.cloud import CLOUD_ERRORS, LocalCloud, LocalCloudError
 from infra.local.stack import DEVELOPMENT_SECRET, ROUTE, Stack, build, deploy, headers_for
 from infra.local.story import complain, say, step, wait_until
 
@@ -69,7 +69,7 @@ def main() -> int:
     parser.parse_args()
     try:
         tell()
-    except (LocalCloudError, DemoError, TimeoutError) as error:
+    except (LocalCloudError, DemoError, TimeoutError, *CLOUD_ERRORS) as error:
         complain(f"\nThe demo failed: {error}")
         return 1
     except KeyboardInterrupt:

@@ -60,12 +60,13 @@ def build(directory: Path, *, architecture: str | None = None) -> Path:
     """`sam build` for this machine, bytecode included. Returns: the built template."""
     output = directory / "build"
     _sam(
-        dict(os.environ),
+        os.environ | {"TMPDIR": str(directory)},  # SAM leaves its scratch directories behind
         *("build", "--template", str(ROOT / "template.yaml"), "--build-dir", str(output)),
         *("--no-cached", "--parameter-overrides"),
         f"Architecture={architecture or host_architecture()}",
     )
-    _run([sys.executable, str(ROOT / "infra" / "bytecode.py"), str(output)], dict(os.environ))
+    compiler = [sys.executable, str(ROOT / "infra" / "bytecode.py"), str(output)]
+    _run(compiler, dict(os.environ), name="infra/bytecode.py")
     return output / "template.yaml"
 
 
@@ -77,7 +78,7 @@ def deploy(
     client(cloud, "s3").create_bucket(Bucket=bucket)
     overrides = {"Architecture": host_architecture(), **parameters}
     _sam(
-        cloud.environment,
+        cloud.environment | {"TMPDIR": str(cloud.directory)},
         *("deploy", "--config-env", "local", "--template-file", str(template)),
         *("--stack-name", STACK_NAME, "--s3-bucket", bucket, "--parameter-overrides"),
         *(f"{name}={value}" for name, value in overrides.items()),
@@ -161,10 +162,10 @@ _TOOLS = {
 
 def _sam(environment: dict[str, str], *arguments: str) -> None:
     config = ("--config-file", str(ROOT / "samconfig.toml"))
-    _run([sam(), *arguments, *config], environment | _TOOLS)
+    _run([sam(), *arguments, *config], environment | _TOOLS, name=f"sam {arguments[0]}")
 
 
-def _run(command: list[str], environment: dict[str, str]) -> None:
+def _run(command: list[str], environment: dict[str, str], *, name: str) -> None:
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -176,4 +177,4 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise LocalCloudError(f"`{' '.join(command[:2])}` failed:\n{done.stdout}")
+        raise LocalCloudError(f"`{name}` failed:\n{done.stdout}")

@@ -6,12 +6,13 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
-from infra.local.cloud import PREFERRED_PORT, LocalCloud, LocalCloudError
-from infra.local.stack import ROOT, Stack, build, deploy
+from infra.local.cloud import CLOUD_ERRORS, PREFERRED_PORT, LocalCloud, LocalCloudError
+from infra.local.stack import Stack, build, deploy
 from infra.local.story import complain, say, step
 
-ENVIRONMENT_FILE = ROOT / ".local" / "env.json"
+ENVIRONMENT_FILE = Path(".local/env.json")
 SAMPLE = "tests/samples/profile.updated.json"
 LOG_GROUPS = {"IngestLogGroup": "ingest", "ConsumerLogGroup": "consumer"}
 
@@ -26,11 +27,17 @@ def main() -> int:
         "the functions' logs as they happen.",
     )
     parser.add_argument("--port", type=int, help=f"(default: {PREFERRED_PORT}, or a free one)")
+    parser.add_argument(
+        "--env-file",
+        type=Path,
+        default=ENVIRONMENT_FILE,
+        help="where to write what `sam local --env-vars` needs (default: .local/env.json)",
+    )
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that a kill cleans up as well
     try:
-        run(arguments.port)
-    except LocalCloudError as error:
+        run(arguments.port, arguments.env_file)
+    except (LocalCloudError, *CLOUD_ERRORS) as error:
         complain(f"\nThe local cloud failed: {error}")
         return 1
     except KeyboardInterrupt:
@@ -38,7 +45,7 @@ def main() -> int:
     return 0
 
 
-def run(port: int | None) -> None:
+def run(port: int | None, env_file: Path) -> None:
     say("A cloud on this machine")
     with LocalCloud(port=port, for_containers=True) as cloud:
         with step("sam build: the functions, for this machine's processor"):
@@ -46,19 +53,19 @@ def run(port: int | None) -> None:
         with step("sam deploy: template.yaml, with IAM enforced"):
             stack = deploy(cloud, template)
         environment = sam_local_environment(stack)
-        ENVIRONMENT_FILE.parent.mkdir(exist_ok=True)
-        ENVIRONMENT_FILE.write_text(environment)
+        env_file.parent.mkdir(exist_ok=True)
+        env_file.write_text(environment)
         try:
-            greet(stack)
+            greet(stack, env_file)
             for line in logs(stack):
                 say(line)
         finally:
             # Unless another `make start` has put its own there meanwhile.
-            if ENVIRONMENT_FILE.exists() and ENVIRONMENT_FILE.read_text() == environment:
-                ENVIRONMENT_FILE.unlink()
+            if env_file.exists() and env_file.read_text() == environment:
+                env_file.unlink()
 
 
-def greet(stack: Stack) -> None:
+def greet(stack: Stack, env_file: Path) -> None:
     bold, plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
     say(f"\n{bold}Ready{plain}  AWS endpoint {stack.cloud.endpoint}")
     say(f"       webhook URL  {stack.url}")
@@ -66,7 +73,7 @@ def greet(stack: Stack) -> None:
     say(f"  curl -i '{stack.url}' \\")
     say(f"    -H 'Authorization: Bearer {stack.secret}' \\")
     say(f"    -H 'Content-Type: application/json' -d @{SAMPLE}\n")
-    say(f"For `sam local start-api` (see README): {ENVIRONMENT_FILE.relative_to(ROOT)}")
+    say(f"For `sam local start-api` (see README): {env_file}")
     say("Logs of both functions follow; Ctrl-C ends it all.\n")
 
 

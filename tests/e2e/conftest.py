@@ -27,7 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = [item for item in items if item.path.parent.name == "e2e"]
     for item in here:
         item.add_marker("e2e")
-        item.add_marker(pytest.mark.xdist_group("e2e"))  # one deployment, one worker
+        if "stack" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("e2e"))  # one deployment, one worker
     here.sort(key=lambda item: LAST.index(item.path.name) if item.path.name in LAST else -1)
     items[:] = here + [item for item in items if item not in set(here)]
 

@@ -1,0 +1,116 @@
+"""`make demo` and `make start`, as a user runs them."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from infra.local.stack import DEVELOPMENT_SECRET, ROOT, headers_for
+from infra.local.story import wait_until
+from tests.factories import make_body, make_event
+
+READY_SECONDS = 120
+
+
+@pytest.fixture
+def own_tmp(tmp_path: Path) -> Path:
+    """A directory for temporary files, to see what a command leaves behind."""
+    path = tmp_path / "tmp"
+    path.mkdir()
+    return path
+
+
+def test_the_demo_tells_its_story_and_leaves_nothing(own_tmp: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.local.demo"],
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(own_tmp)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("-> 200 OK") == 3
+    assert "-> 401 Unauthorized: Invalid webhook secret" in done.stdout
+    assert re.search(r"event_id +evt_1234567890\n", done.stdout)
+    assert re.search(r"reason +invalid_event\n", done.stdout)
+    assert list(own_tmp.iterdir()) == []
+
+
+def test_the_demo_says_what_went_wrong_and_exits_1(own_tmp: Path) -> None:
+    no_network = {"UV_OFFLINE": "1", "UV_NO_CACHE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.local.demo"],
+        cwd=ROOT,
+        env=os.environ | no_network | {"TMPDIR": str(own_tmp)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "The demo failed: `sam build` failed" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(own_tmp.iterdir()) == []
+
+
+@pytest.fixture
+def started(tmp_path: Path, own_tmp: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """`make start`, and what it prints."""
+    output = tmp_path / "output.txt"
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "infra.local.start", "--env-file", str(tmp_path / "env.json")],
+            cwd=ROOT,
+            env=os.environ | {"TMPDIR": str(own_tmp)},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    yield process, output
+    process.kill()
+    process.wait()
+
+
+def test_start_keeps_the_stack_up_shows_the_logs_and_cleans_up(
+    started: tuple[subprocess.Popen[bytes], Path], tmp_path: Path, own_tmp: Path
+) -> None:
+    process, output = started
+
+    def printed(pattern: str) -> re.Match[str] | None:
+        assert process.poll() is None, output.read_text()
+        return re.search(pattern, output.read_text(), re.MULTILINE)
+
+    def wait_for(pattern: str) -> re.Match[str]:
+        return wait_until(lambda: printed(pattern), seconds=READY_SECONDS, what=pattern)
+
+    url = wait_for(r"webhook URL +(\S+)\n")[1]
+    wait_for("Ctrl-C ends it all")
+    environment = json.loads((tmp_path / "env.json").read_text())["Parameters"]
+    answer = urllib3.request(
+        "POST",
+        url,
+        body=make_body(make_event("evt-start")),
+        headers=headers_for(DEVELOPMENT_SECRET),
+    )
+    ingest = wait_for(r'^ingest +\{.*"event accepted".*"evt-start"')
+    consumer = wait_for(r'^consumer +\{.*"event applied".*"evt-start"')
+    process.send_signal(signal.SIGTERM)
+    code = process.wait(30)
+
+    assert (answer.status, answer.data) == (200, b"OK")
+    assert ingest
+    assert consumer
+    assert environment["AWS_ENDPOINT_URL"].startswith("http://host.docker.internal:")
+    assert environment["EVENTS_QUEUE_URL"].startswith("http://")
+    assert code == 0
+    assert not (tmp_path / "env.json").exists()
+    assert list(own_tmp.iterdir()) == []
