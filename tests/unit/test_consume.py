@@ -287,15 +287,25 @@ def test_without_time_left_no_write_and_no_quarantine_begins(consume: Consuming)
     assert consume.dead_letters.messages == []
 
 
-def test_an_event_without_a_projection_needs_no_time(consume: Consuming) -> None:
-    result = consume(make_event(event_type="invoice.paid"), has_time=lambda: False)
+def test_a_batch_that_takes_too_long_to_parse_is_parsed_only_as_far_as_there_is_time(
+    consume: Consuming,
+) -> None:
+    answers = iter([True, False, False])
+
+    result = consume(
+        make_event(event_type="invoice.paid"),
+        make_event(event_type="invoice.paid"),
+        "not json",
+        has_time=lambda: next(answers),
+    )
 
     assert outcomes(result) == {"1": Outcome.RECORDED}
+    assert failures(result) == {"2": "OutOfTimeError", "3": "OutOfTimeError"}
 
 
 def test_what_was_done_when_the_time_ran_out_stays_done(consume: Consuming) -> None:
     consume.threads = ThreadPoolExecutor(1)
-    answers: Iterable[bool] = iter([True, False, False])
+    answers: Iterable[bool] = iter([True] * 3 + [True, False, False])  # parsing, then writing
 
     result = consume(
         make_event("evt_1", profile_id="1"),
@@ -313,7 +323,7 @@ def test_what_was_done_when_the_time_ran_out_stays_done(consume: Consuming) -> N
 def test_the_time_may_run_out_between_an_unstorable_event_and_the_next_newest(
     consume: Consuming,
 ) -> None:
-    answers = iter([True, True, False])
+    answers = iter([True] * 2 + [True, True, False])  # parsing, then writing
 
     result = consume(
         make_event("evt_1", created_at=second(1)),
