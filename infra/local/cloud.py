@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -44,16 +44,17 @@ class LocalCloudError(Exception):
 class LocalCloud:
     """Starts MiniStack on enter, ends it and removes all it wrote on exit.
 
-    port: None takes PREFERRED_PORT if it is free, else any free one. for_containers: listen where a
-    Docker container can reach the host too. Otherwise only loopback is listened on.
+    port: None takes PREFERRED_PORT if it is free, else any free one, as 0 does at once.
+    for_containers: listen where a Docker container can reach the host too; otherwise only loopback
+    is listened on.
     """
 
     def __init__(self, *, port: int | None = None, for_containers: bool = False) -> None:
-        self.port = port or free_port()
+        self._wanted_port = port
+        self.port = 0  # known once it has started
         self.addresses = ["127.0.0.1"]
         if for_containers and (gateway := docker_gateway()):
             self.addresses.append(gateway)
-        self.endpoint = f"http://127.0.0.1:{self.port}"
         self.directory = Path(tempfile.mkdtemp(prefix="getprofile-cloud-"))
         self.log = self.directory / "ministack.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -73,6 +74,10 @@ class LocalCloud:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -120,10 +125,16 @@ class LocalCloud:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _start(self) -> None:
-        binds = [part for host in self.addresses for part in ("--bind", f"{host}:{self.port}")]
-        with self.log.open("wb") as log:
+        # Listening before MiniStack runs: nobody else can take the port in between, and a cloud
+        # that can't start is not mistaken for another one that answers on the same port.
+        sockets = listen(self.addresses, self._wanted_port)
+        self.port = sockets[0].getsockname()[1]
+        binds = [part for one in sockets for part in ("--bind", f"fd://{one.fileno()}")]
+        with self.log.open("wb") as log, ExitStack() as closing:
+            for one in sockets:
+                closing.enter_context(one)
             self._process = subprocess.Popen(
-                # `-m hypercorn` rather than `ministack`, which can listen on one address only.
+                # `-m hypercorn` rather than `ministack`, which can't take sockets over.
                 [
                     sys.executable,
                     "-m",
@@ -147,6 +158,7 @@ class LocalCloud:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=[one.fileno() for one in sockets],
             )
         http = urllib3.PoolManager(timeout=1, retries=False)
         deadline = time.monotonic() + START_SECONDS
@@ -165,17 +177,30 @@ class LocalCloud:
         )
 
 
-def free_port(preferred: int = PREFERRED_PORT) -> int:
-    """The preferred port if nothing listens on it, else one that the system picks."""
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise LocalCloudError("no free port on 127.0.0.1")
+def listen(addresses: list[str], port: int | None = None) -> list[socket.socket]:
+    """Sockets that listen on the same port of each address; see LocalCloud for `port`.
+
+    Raises: LocalCloudError, when that port is taken.
+    """
+    candidates = [PREFERRED_PORT, 0, 0, 0] if port is None else [port]
+    for candidate in candidates:
+        with suppress(OSError):
+            return _listen_on(addresses, candidate)
+    raise LocalCloudError(f"port {port or ''} is taken: give another one, or none")
+
+
+def _listen_on(addresses: list[str], port: int) -> list[socket.socket]:
+    with ExitStack() as on_failure:
+        sockets: list[socket.socket] = []
+        for address in addresses:
+            one = on_failure.enter_context(socket.socket())
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind((address, port))
+            one.listen(1024)
+            port = one.getsockname()[1]
+            sockets.append(one)
+        on_failure.pop_all()
+        return sockets
 
 
 def docker_gateway() -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
-from infra.local.cloud import LocalCloud, free_port
+from infra.local.cloud import LocalCloud
 from infra.local.demo import drained
 from infra.local.stack import Stack, build, deploy
 from infra.local.story import wait_until
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The template, built by SAM and deployed to a local cloud that enforces IAM."""
-    with LocalCloud(port=free_port(preferred=0), for_containers=True) as cloud:
+    with LocalCloud(port=0, for_containers=True) as cloud:
         yield deploy(cloud, build(cloud.directory), secret=CANARY)
 
 

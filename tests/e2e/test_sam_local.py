@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 import pytest
 import urllib3
 
-from infra.local.cloud import free_port
 from infra.local.stack import ROOT, ROUTE, Stack, build, headers_for, host_architecture, sam
 from infra.local.start import sam_local_environment
 from infra.local.story import wait_until
@@ -34,7 +34,8 @@ def local_api(stack: Stack, tmp_path: Path) -> Iterator[str]:
     template = build(tmp_path)
     environment = tmp_path / "env.json"
     environment.write_text(sam_local_environment(stack))
-    port = free_port(preferred=0)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     image = f"public.ecr.aws/lambda/python:3.13-{host_architecture()}"
     log = tmp_path / "start-api.log"
     with log.open("wb") as output:
