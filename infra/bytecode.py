@@ -37,7 +37,9 @@ def compile_artifacts(build_dir: Path) -> int:
             directory,
             quiet=1,
             force=True,
-            workers=0,  # one for each processor
+            # In this process: workers would talk through a socket, whose path has 107 characters
+            # at most, and that of a temporary directory may be longer.
+            workers=1,
             invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
             # The same bytes wherever it is built, so that an unchanged function is not deployed.
             stripdir=directory,

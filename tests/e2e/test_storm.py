@@ -122,7 +122,9 @@ def make_storm(rng: random.Random) -> list[dict[str, Any]]:
     return [
         make_event(
             f"storm-{SEED}-{number}",
-            profile_id=f"storm-{SEED}-{number % PROFILES}",
+            # Poison has a profile of its own: one that a newer event of its batch supersedes is
+            # stale, and need not be storable.
+            profile_id=f"storm-{SEED}-{number % PROFILES if number % 20 else f'poison-{number}'}",
             status=rng.choice(["processing", "summarizing", "ready", "archived"]),
             created_at=f"2026-01-01T00:00:{rng.randrange(5):02d}Z",
             number=number if number % 20 else POISON,
@@ -154,7 +156,9 @@ def test_every_profile_ends_at_its_newest_event_whatever_happens_meanwhile(
     deliveries = events * 2 + rng.choices(events, k=EVENTS // 2)
     rng.shuffle(deliveries)
     sender = Sender(stack)
-    killer = Killer(sender, rng, every=len(deliveries) // KILLS)
+    # A storm that is too small for that many is killed less often: a message that meets five dying
+    # workers is dead-lettered, as it should be, and no longer shows where its profile ends.
+    killer = Killer(sender, rng, every=max(25, len(deliveries) // KILLS))
     taken_before = taken_from_queue(stack)
     began = time.monotonic()
     with killer.at_work(), ThreadPoolExecutor(SENDERS) as pool:
