@@ -1,0 +1,1 @@
+"""HydratorFunction: full profiles from GetProfile's API, written beside the state."""

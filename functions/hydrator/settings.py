@@ -1,0 +1,14 @@
+"""HydratorFunction's environment variables."""
+
+from runtime import Settings
+
+
+class HydratorSettings(Settings):
+    """See template.yaml for what sets each."""
+
+    dead_letter_queue_url: str
+    hydration_queue_url: str
+    profiles_table_name: str
+    profile_api_url: str
+    profile_api_requests_per_second: int
+    profile_api_secret_id: str

@@ -1,0 +1,1 @@
+"""PublisherFunction: every event of the history onto the bus."""
