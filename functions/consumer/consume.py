@@ -1,5 +1,6 @@
-"""The way of one batch: parse, coalesce, write, quarantine; and what became of each message."""
+"""The way of one batch: parse, coalesce, write state, then history; quarantine what never can."""
 
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -16,8 +17,16 @@ class Profiles(Protocol):
     def put_if_newer(self, delivery: Delivery) -> str: ...
 
 
+class History(Protocol):
+    def record(self, delivery: Delivery, outcome: Outcome) -> None: ...
+
+
 class DeadLetters(Protocol):
     def send(self, message: QueueMessage) -> None: ...
+
+
+type Finished = tuple[Delivery, Outcome]
+type Task = tuple[list[Record], Callable[[], Result]]  # whose records, what to do
 
 
 class OutOfTimeError(Exception):
@@ -28,7 +37,7 @@ class OutOfTimeError(Exception):
 class Result:
     """What became of each message: exactly one of the three."""
 
-    finished: list[tuple[Delivery, Outcome]] = field(default_factory=list)
+    finished: list[Finished] = field(default_factory=list)
     dead_lettered: list[tuple[Record, EventError]] = field(default_factory=list)
     failed: list[tuple[Record, Exception]] = field(default_factory=list)
 
@@ -43,6 +52,7 @@ class Consumer:
     """What a batch is consumed with. threads: as many writes as should be under way at once."""
 
     profiles: Profiles
+    history: History
     dead_letters: DeadLetters
     threads: ThreadPoolExecutor
 
@@ -54,12 +64,15 @@ class Consumer:
     ) -> Result:
         """Finish, dead-letter or fail every message; never raises for a single one.
 
+        The state first, the history second: what is in the history has happened. A batch that dies
+        in between comes again, and finds the same outcomes.
         has_time: whether there is still time to begin a write that may take its longest.
         seconds: how long to wait for all of them; an answer that trickles in has no timeout else.
         """
+        end = None if seconds is None else time.monotonic() + seconds
         result = Result()
         deliveries: list[Delivery] = []
-        tasks: list[tuple[list[Record], Callable[[], Result]]] = []
+        tasks: list[Task] = []
         for record in records:
             if not has_time():  # bodies of very many small values take seconds to parse
                 result.failed.append((record, OutOfTimeError()))
@@ -72,9 +85,21 @@ class Consumer:
             ([d.record for d in group], partial(self._write, group, has_time))
             for group in by_profile(deliveries).values()
         ]
-        result.finished += [(d, Outcome.RECORDED) for d in deliveries if d.state is None]
+        result.add(self._run(tasks, end))
+        decided = result.finished + [(d, Outcome.RECORDED) for d in deliveries if d.state is None]
+        result.finished = []
+        tasks = [
+            ([d.record for d, _ in group], partial(self._record, group, has_time))
+            for group in by_event(decided)
+        ]
+        result.add(self._run(tasks, end))
+        return result
+
+    def _run(self, tasks: list[Task], end: float | None) -> "Result":
+        """Do the tasks all at once. end: by `time.monotonic`; what is not over then failed."""
+        result = Result()
         futures = {self.threads.submit(task): concerned for concerned, task in tasks}
-        over, _stuck = wait(futures, timeout=seconds)
+        over, _stuck = wait(futures, timeout=end and max(0.0, end - time.monotonic()))
         for future, concerned in futures.items():
             if future in over:
                 result.add(future.result())
@@ -108,6 +133,19 @@ class Consumer:
                 return result
         return result
 
+    def _record(self, group: list[Finished], has_time: Callable[[], bool]) -> Result:
+        """Write the history of one event, however many of the messages are deliveries of it."""
+        records = [delivery.record for delivery, _outcome in group]
+        try:
+            if not has_time():
+                raise OutOfTimeError
+            self.history.record(*group[0])
+        except EventError as error:
+            return self._quarantine(records, error, has_time)
+        except Exception as error:  # whatever it was, the messages must come again
+            return Result(failed=[(record, error) for record in records])
+        return Result(finished=group)
+
     def _quarantine(
         self, records: list[Record], error: EventError, has_time: Callable[[], bool]
     ) -> Result:
@@ -122,3 +160,12 @@ class Consumer:
             except Exception as failure:  # whatever it was, the message must come again
                 result.failed.append((record, failure))
         return result
+
+
+def by_event(decided: Iterable[Finished]) -> list[list[Finished]]:
+    """Deliveries of the same event together."""
+    groups: dict[tuple[str, str], list[Finished]] = {}
+    for delivery, outcome in decided:
+        key = (delivery.event.subject, delivery.event.version)
+        groups.setdefault(key, []).append((delivery, outcome))
+    return list(groups.values())
