@@ -1,6 +1,5 @@
 """The way of one batch: parse, coalesce, write state, then history; quarantine what never can."""
 
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -26,7 +25,6 @@ class DeadLetters(Protocol):
 
 
 type Finished = tuple[Delivery, Outcome]
-type Task = tuple[list[Record], Callable[[], Result]]  # whose records, what to do
 
 
 class OutOfTimeError(Exception):
@@ -69,10 +67,9 @@ class Consumer:
         has_time: whether there is still time to begin a write that may take its longest.
         seconds: how long to wait for all of them; an answer that trickles in has no timeout else.
         """
-        end = None if seconds is None else time.monotonic() + seconds
         result = Result()
         deliveries: list[Delivery] = []
-        tasks: list[Task] = []
+        tasks: list[tuple[list[Record], Callable[[], Result]]] = []
         for record in records:
             if not has_time():  # bodies of very many small values take seconds to parse
                 result.failed.append((record, OutOfTimeError()))
@@ -85,21 +82,12 @@ class Consumer:
             ([d.record for d in group], partial(self._write, group, has_time))
             for group in by_profile(deliveries).values()
         ]
-        result.add(self._run(tasks, end))
-        decided = result.finished + [(d, Outcome.RECORDED) for d in deliveries if d.state is None]
-        result.finished = []
-        tasks = [
+        tasks += [
             ([d.record for d, _ in group], partial(self._record, group, has_time))
-            for group in by_event(decided)
+            for group in by_event((d, Outcome.RECORDED) for d in deliveries if d.state is None)
         ]
-        result.add(self._run(tasks, end))
-        return result
-
-    def _run(self, tasks: list[Task], end: float | None) -> "Result":
-        """Do the tasks all at once. end: by `time.monotonic`; what is not over then failed."""
-        result = Result()
         futures = {self.threads.submit(task): concerned for concerned, task in tasks}
-        over, _stuck = wait(futures, timeout=end and max(0.0, end - time.monotonic()))
+        over, _stuck = wait(futures, timeout=seconds)
         for future, concerned in futures.items():
             if future in over:
                 result.add(future.result())
@@ -109,7 +97,10 @@ class Consumer:
         return result
 
     def _write(self, group: list[Delivery], has_time: Callable[[], bool]) -> Result:
-        """Write the newest state of one profile. When that fails, all of its messages fail."""
+        """Write the newest state of one profile, then the history of each of its events.
+
+        When the state fails, all of its messages fail.
+        """
         result = Result()
         while group:
             try:
@@ -126,15 +117,17 @@ class Consumer:
                 result.failed += [(d.record, error) for d in group]
                 return result
             else:
-                result.finished += [
+                decided = [
                     (d, Outcome.APPLIED if d.event.version == version else Outcome.STALE)
                     for d in group
                 ]
+                for same in by_event(decided):
+                    result.add(self._record(same, has_time))
                 return result
         return result
 
     def _record(self, group: list[Finished], has_time: Callable[[], bool]) -> Result:
-        """Write the history of one event, however many of the messages are deliveries of it."""
+        """Write the history of one event, which the messages are deliveries of."""
         records = [delivery.record for delivery, _outcome in group]
         try:
             if not has_time():

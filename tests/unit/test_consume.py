@@ -406,8 +406,8 @@ def test_a_batch_that_takes_too_long_to_parse_is_parsed_only_as_far_as_there_is_
 
 def test_what_was_done_when_the_time_ran_out_stays_done(consume: Consuming) -> None:
     consume.threads = ThreadPoolExecutor(1)
-    # Parsing, then the three states, then the history of the one that was written.
-    answers: Iterable[bool] = iter([True] * 3 + [True, False, False] + [True])
+    # Parsing, then the state and the history of one, then the states of the others.
+    answers: Iterable[bool] = iter([True] * 3 + [True, True, False, False])
 
     result = consume(
         make_event("evt_1", profile_id="1"),
