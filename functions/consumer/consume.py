@@ -83,8 +83,8 @@ class Consumer:
             for group in by_profile(deliveries).values()
         ]
         tasks += [
-            ([d.record for d, _ in group], partial(self._record, group, has_time))
-            for group in by_event((d, Outcome.RECORDED) for d in deliveries if d.state is None)
+            ([d.record for d, _ in same], partial(self._record, same, has_time))
+            for same in by_event((d, Outcome.RECORDED) for d in deliveries if d.state is None)
         ]
         futures = {self.threads.submit(task): concerned for concerned, task in tasks}
         over, _stuck = wait(futures, timeout=seconds)
@@ -121,23 +121,23 @@ class Consumer:
                     (d, Outcome.APPLIED if d.event.version == version else Outcome.STALE)
                     for d in group
                 ]
-                for same in by_event(decided):
-                    result.add(self._record(same, has_time))
+                for finished in by_event(decided):
+                    result.add(self._record(finished, has_time))
                 return result
         return result
 
-    def _record(self, group: list[Finished], has_time: Callable[[], bool]) -> Result:
+    def _record(self, same: list[Finished], has_time: Callable[[], bool]) -> Result:
         """Write the history of one event, which the messages are deliveries of."""
-        records = [delivery.record for delivery, _outcome in group]
+        records = [delivery.record for delivery, _outcome in same]
         try:
             if not has_time():
                 raise OutOfTimeError
-            self.history.record(*group[0])
+            self.history.record(*same[0])
         except EventError as error:
             return self._quarantine(records, error, has_time)
         except Exception as error:  # whatever it was, the messages must come again
             return Result(failed=[(record, error) for record in records])
-        return Result(finished=group)
+        return Result(finished=same)
 
     def _quarantine(
         self, records: list[Record], error: EventError, has_time: Callable[[], bool]
