@@ -278,7 +278,7 @@ def rows(alarms: list[str], queries: dict[str, Json]) -> list[Row]:
                 ),
             ],
         ),
-        heading("Failures", "what is refused is kept, what fails comes again"),
+        heading("Failures", "dead letters are kept for you, what fails comes again"),
         Row(
             6,
             [

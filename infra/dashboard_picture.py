@@ -14,7 +14,7 @@ _LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 _STYLE = """\
 text { font-family: system-ui, sans-serif; fill: #16191f }
 .title { font-size: 13px; font-weight: 600 }
-.small { font-size: 11px }
+.small { font-size: 10px }
 .faint { font-size: 11px; fill: #687078 }
 .link { font-size: 12px; fill: #0972d3 }
 .number { font-size: 22px }
@@ -129,7 +129,7 @@ def _graph(properties: Json, width: int, height: int) -> list[str]:
             f'<rect x="{x}" y="{height - 21}" width="9" height="9" fill="{colour}"/>',
             _text(x + 13, height - 12, "small", label),
         ]
-        x += 26 + round(6.2 * len(label))
+        x += 22 + round(5.5 * len(label))
     return drawn
 
 
