@@ -67,6 +67,7 @@ def put_request(
         "received_at": delivery.record.received_at,
         "webhook_id": event.webhook_id,
         "data": event.data,
+        "extra": event.model_extra or None,  # fields of the envelope that have no name here
         "outcome": outcome.value,
         "expires_at": int(expires_at.timestamp()),
     }

@@ -23,10 +23,11 @@ ENVELOPE = {
 def event_of(item: dict[str, Any]) -> dict[str, Any]:
     """The event of a history's item. Raises: KeyError, when the item is no event."""
     optional = {"data", "webhook_id"}
-    return {
+    known = {
         name: item.get(attribute) if name in optional else item[attribute]
         for name, attribute in ENVELOPE.items()
     }
+    return item.get("extra", {}) | known
 
 
 def entry(item: dict[str, Any], bus: str) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def entry(item: dict[str, Any], bus: str) -> dict[str, Any]:
 
 
 def trimmed_entry(item: dict[str, Any], bus: str) -> dict[str, Any]:
-    """The same without `data`, but for the members that rules match by most.
+    """The same without what may be large: of `data` only what rules match by most.
 
     For an event that the bus does not take whole: too large, or with an integer that it can't
     read. `data_omitted` says so; the whole event is in the history.
@@ -51,7 +52,8 @@ def trimmed_entry(item: dict[str, Any], bus: str) -> dict[str, Any]:
         for name in ("profile_id", "status")
         if isinstance(data, dict) and isinstance(data.get(name), str) and len(data[name]) <= 128
     }
-    detail = event_of(item) | {
+    small = {name: value for name, value in event_of(item).items() if name in ENVELOPE}
+    detail = small | {
         "data": kept,
         "webhook_id": None,
         "outcome": item["outcome"],

@@ -50,6 +50,15 @@ def test_what_the_event_did_not_say_is_null() -> None:
     assert (detail["data"], detail["webhook_id"], detail["outcome"]) == (None, None, "recorded")
 
 
+def test_a_field_that_getprofile_adds_is_kept_and_never_hides_what_the_receiver_adds() -> None:
+    event = make_event() | {"environment": {"test": True}, "outcome": "mine", "extra": [1]}
+
+    detail = json.loads(entry(item_of(event), "bus")["Detail"])
+
+    assert (detail["environment"], detail["extra"]) == ({"test": True}, [1])
+    assert detail["outcome"] == "applied"
+
+
 @pytest.mark.parametrize("number", ["10.1", "12345678901234567890.123456789012345678", "1E+100"])
 def test_a_number_keeps_every_digit(number: str) -> None:
     found = entry(item_of(make_event(number=Decimal(number))), "bus")
@@ -99,7 +108,7 @@ def test_a_trimmed_entry_always_fits(character: str) -> None:
     longest = character * 128
     item = item_of(
         make_event(longest, tenant_id=longest, profile_id=longest, status=longest)
-        | {"webhook_id": "x" * 300_000}
+        | {"webhook_id": "x" * 100_000, "added": "x" * 200_000}
     )
 
     assert entry_bytes(trimmed_entry(item, "bus")) < MAX_ENTRY_BYTES // 10  # ten to a call
