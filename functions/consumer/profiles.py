@@ -80,6 +80,7 @@ def update_request(
     }
     if drop_profile:
         attributes |= {"profile": None, "profile_status": "not_storable"}
+    storable(event.model_extra)  # the history's alone, but what it can't hold has no state either
     present = {name: storable(value) for name, value in attributes.items() if value is not None}
     absent = [name for name, value in attributes.items() if value is None]
     update = "SET " + ", ".join(f"#{name} = :{name}" for name in present)

@@ -48,8 +48,8 @@ class Event(BaseModel):
     """The envelope that every event has; also the type of every event that has no class of its own.
 
     Strict on what state is keyed and ordered by, open on the rest: fields that GetProfile adds
-    later are accepted and kept (`model_extra`). A subclass is one event type, registered by being defined:
-    `class ProfileUpdated(Event, event_type="profile.updated")`.
+    later are accepted and kept (`model_extra`). A subclass is one event type, registered by being
+    defined: `class ProfileUpdated(Event, event_type="profile.updated")`.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")

@@ -27,7 +27,8 @@ def event_of(item: dict[str, Any]) -> dict[str, Any]:
         name: item.get(attribute) if name in optional else item[attribute]
         for name, attribute in ENVELOPE.items()
     }
-    return item.get("extra", {}) | known
+    extra: dict[str, Any] = item.get("extra", {})
+    return extra | known
 
 
 def entry(item: dict[str, Any], bus: str) -> dict[str, Any]:

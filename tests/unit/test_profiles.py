@@ -112,6 +112,7 @@ def test_an_event_that_tells_no_state_cannot_be_written() -> None:
         make_event(n=Decimal("1E-1000000000")),
         make_event(text="\ud800"),
         make_event() | {"webhook_id": {"a": "\udfff"}},
+        make_event() | {"added": {"": 1}},
         make_event() | {"webhook_id": Decimal("1" * 39)},
         make_event(deep=[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]),
     ],
