@@ -695,6 +695,7 @@ def test_the_outputs_are_what_a_user_and_the_tools_need(stack: Json) -> None:
         "EventBusName": "EventBus",
         "HydrationQueueUrl": "HydrationQueue",
         "ProfileApiSecretArn": "ProfileApiSecret.Id",
+        "DashboardUrl": "Monitoring.Outputs.DashboardUrl",
     }
     assert [
         name for name, output in stack["Outputs"].items() if not output.get("Description")
