@@ -9,6 +9,7 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer
 
 from infra.local.cloud import CLOUD_ERRORS, LocalCloud, LocalCloudError
+from infra.local.profile_api import ProfileApi
 from infra.local.stack import (
     DEVELOPMENT_SECRET,
     ROUTE,
@@ -35,6 +36,14 @@ STALE_EVENT = EVENT | {
     "created_at": "2023-10-01T11:59:00Z",
 }
 MALFORMED_EVENT = {"event": "profile.updated", "data": {"status": "ready"}}
+# What GetProfile's API answers about that profile, here.
+PROFILE = {
+    "name": "Ada",
+    "interests": ["mathematics", "engines"],
+    "last_updated": "2023-10-01T12:00:00Z",
+    "update_log": ["grows without end, so it is left out"],
+}
+API_KEY = "development-key-of-the-stand-in-for-the-api"  # nosec B105
 WRONG_SECRET = "not-the-secret-at-all"  # noqa: S105  # nosec B105
 
 
@@ -90,12 +99,19 @@ def main() -> int:
 def tell() -> None:
     """The story, from an empty cloud to a clean desk."""
     say("A cloud on this machine")
-    with LocalCloud() as cloud:
+    with LocalCloud() as cloud, ProfileApi(key=API_KEY) as api:
+        api.profiles["12345"] = PROFILE
         try:
             with step("sam build: the functions, for this machine's processor"):
                 template = build(cloud.directory)
             with step("sam deploy: template.yaml, with IAM enforced"):
-                stack = deploy(cloud, template)
+                stack = deploy(
+                    cloud,
+                    template,
+                    api_key=API_KEY,
+                    HydrateProfiles="true",
+                    ProfileApiUrl=api.url,
+                )
             with step("a workflow of one's own: infra/examples/profile-ready.yaml"):
                 workflow = deploy_example(stack, "profile-ready")["WorkflowArn"]
             deliver(stack)
@@ -125,10 +141,11 @@ def show(stack: Stack) -> None:
     say("\nMeanwhile")
     with step("the consumer takes the events from the queue"):
         wait_until(lambda: drained(stack), seconds=60, what="the events queue to be empty")
-        row = wait_until(lambda: profile(stack), seconds=10, what="the profile's row")
+    with step("the hydrator fetches the full profile from GetProfile's API (a stand-in)"):
+        row = wait_until(lambda: profile(stack), seconds=30, what="the profile's row")
     say("\nThe profile's row in DynamoDB: the newest event, whatever came twice or late")
     for name, value in sorted(row.items()):
-        say(f"      {name:<12} {value}")
+        say(f"      {name:<18} {value}")
     if row["event_id"] != EVENT["id"] or row["status"] != "ready":
         raise DemoError(f"the row should hold the event {EVENT['id']}")
     events = wait_until(lambda: history(stack), seconds=10, what="the history of both events")
@@ -188,14 +205,14 @@ def drained(stack: Stack) -> bool | None:
 
 
 def profile(stack: Stack) -> dict[str, Any] | None:
-    """The event's profile as it stands in the table."""
+    """The event's profile as it stands in the table, or None before it is whole."""
     key = {"tenant_id": {"S": EVENT["tenant_id"]}, "profile_id": {"S": "12345"}}
     found = stack.client("dynamodb").get_item(
         TableName=stack.outputs["ProfilesTableName"], Key=key, ConsistentRead=True
     )
     deserialize = TypeDeserializer().deserialize
     item = {name: deserialize(value) for name, value in found.get("Item", {}).items()}
-    return item or None
+    return item if "profile" in item else None
 
 
 def dead_letter(stack: Stack) -> dict[str, Any] | None:

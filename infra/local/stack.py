@@ -71,9 +71,17 @@ def build(directory: Path, *, architecture: str | None = None) -> Path:
 
 
 def deploy(
-    cloud: LocalCloud, template: Path, *, secret: str = DEVELOPMENT_SECRET, **parameters: str
+    cloud: LocalCloud,
+    template: Path,
+    *,
+    secret: str = DEVELOPMENT_SECRET,
+    api_key: str | None = None,
+    **parameters: str,
 ) -> Stack:
-    """`sam deploy` of a built template, then what the local cloud needs on top of it."""
+    """`sam deploy` of a built template, then what the local cloud needs on top of it.
+
+    api_key: of GetProfile's API, where parameters say that profiles are fetched.
+    """
     bucket = "getprofile-artifacts"
     client(cloud, "s3").create_bucket(Bucket=bucket)
     overrides = {"Architecture": host_architecture(), **parameters}
@@ -97,6 +105,8 @@ def deploy(
     )
     _add_routes(stack)
     set_secret(stack, secret)
+    if api_key:
+        set_secret(stack, api_key, output="ProfileApiSecretArn")
     return stack
 
 
@@ -117,10 +127,10 @@ def deploy_example(stack: Stack, name: str, **parameters: str) -> dict[str, str]
     return {o["OutputKey"]: o["OutputValue"] for o in described["Outputs"]}
 
 
-def set_secret(stack: Stack, value: str) -> None:
-    """Make a value the current webhook secret, as an owner would."""
+def set_secret(stack: Stack, value: str, *, output: str = "WebhookSecretArn") -> None:
+    """Make a value the current webhook secret, or another one, as an owner would."""
     stack.client("secretsmanager").put_secret_value(
-        SecretId=stack.outputs["WebhookSecretArn"], SecretString=value
+        SecretId=stack.outputs[output], SecretString=value
     )
 
 

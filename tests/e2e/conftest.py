@@ -11,14 +11,19 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from infra.local.cloud import LocalCloud
 from infra.local.demo import drained
+from infra.local.profile_api import ProfileApi
 from infra.local.stack import Stack, build, deploy
 from infra.local.story import wait_until
 
 _numbers = itertools.count()
 
 
-# Recognisable: no part of it stands anywhere unless the secret leaked there.
+# Recognisable: no part of them stands anywhere unless a secret leaked there.
 CANARY = "Zq7Xw2Kp9Lm4Tn8Vb3Rc6Yd1Fg5Hj0Qs"
+API_KEY = "Wd5Gk1Ny8Ue3Sz6Ao9Pt2Mi7Bx4Fv0Lc"
+
+# The attributes that the hydrator writes.
+HYDRATED = {"profile", "profile_status", "profile_fetched_at", "profile_updated_at"}
 
 # These look at what the others left behind, or change the secret: they run last, in this order.
 LAST = ["test_storm.py", "test_rotation.py", "test_canary.py"]
@@ -35,10 +40,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """The template, built by SAM and deployed to a local cloud that enforces IAM."""
+def api() -> Iterator[ProfileApi]:
+    """GetProfile's API, as far as the hydrator can tell."""
+    with ProfileApi(key=API_KEY) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack(api: ProfileApi) -> Iterator[Stack]:
+    """The template, built by SAM and deployed to a local cloud that enforces IAM, all of it on."""
     with LocalCloud(port=0, for_containers=True) as cloud:
-        yield deploy(cloud, build(cloud.directory), secret=CANARY)
+        yield deploy(
+            cloud,
+            build(cloud.directory),
+            secret=CANARY,
+            api_key=API_KEY,
+            HydrateProfiles="true",
+            ProfileApiUrl=api.url,
+            ProfileApiRequestsPerSecond="200",
+        )
 
 
 @pytest.fixture
@@ -48,16 +68,19 @@ def profile_id() -> str:
 
 
 @pytest.fixture
-def state(stack: Stack) -> Callable[[str], dict[str, Any] | None]:
-    """Reads a profile's item, or None."""
+def state(stack: Stack) -> Callable[..., dict[str, Any] | None]:
+    """Reads a profile's item, or None; what the hydrator adds in its own time, only if asked."""
 
-    def read(profile: str, tenant: str = "abc-tenant") -> dict[str, Any] | None:
+    def read(
+        profile: str, tenant: str = "abc-tenant", *, whole: bool = False
+    ) -> dict[str, Any] | None:
         key = {"tenant_id": {"S": tenant}, "profile_id": {"S": profile}}
         found = stack.client("dynamodb").get_item(
             TableName=stack.outputs["ProfilesTableName"], Key=key, ConsistentRead=True
         )
         deserialize = TypeDeserializer().deserialize
-        return {n: deserialize(v) for n, v in found.get("Item", {}).items()} or None
+        item = {n: deserialize(v) for n, v in found.get("Item", {}).items()}
+        return {n: v for n, v in item.items() if whole or n not in HYDRATED} or None
 
     return read
 

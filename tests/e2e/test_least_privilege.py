@@ -141,6 +141,12 @@ def list_queues(who: Principal) -> None:
         ("PublisherRole", send_event),
         ("PublisherRole", receive_dead),
         ("PublisherRole", change_rules),
+        ("HydratorRole", read_secret),
+        ("HydratorRole", read_history),
+        ("HydratorRole", delete_profile),
+        ("HydratorRole", send_event),
+        ("HydratorRole", receive_dead),
+        ("HydratorRole", publish),
     ],
 )
 def test_a_function_is_refused_what_it_does_not_need(
