@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from infra.gpw import dlq, look, send
+from infra.gpw import dlq, erase, look, pause, replay, secret, send
 from infra.gpw.command import flowing
 
 HELP = """Operate the GetProfile webhook receiver: look, send, repair.
@@ -23,7 +23,7 @@ app = typer.Typer(
     add_completion=True,
 )
 
-for _group in (send, look, dlq):
+for _group in (send, look, dlq, replay, pause, secret, erase):
     _group.register(app)
 
 

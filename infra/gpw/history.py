@@ -93,12 +93,12 @@ class Page:
     looked_at: int
 
 
-def read(table: Any, selection: Selection) -> Iterator[Page]:
+def read(table: Any, selection: Selection, *, consistent: bool = False) -> Iterator[Page]:
     """The events that are meant, page by page; those of one profile newest first.
 
-    table: a boto3 `Table`.
+    table: a boto3 `Table`. consistent: see all that was written until now, for twice the units.
     """
-    arguments = request(selection)
+    arguments = request(selection) | {"ConsistentRead": consistent}
     ask = table.query if "KeyConditionExpression" in arguments else table.scan
     while True:
         answer = ask(**arguments)

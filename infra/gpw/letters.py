@@ -332,6 +332,6 @@ def _stream(document: Any) -> str:
         info.get(f"approximateArrivalOf{which}Record", "?") for which in ("First", "Last")
     )
     return (
-        f"Lambda's note, no event: {info.get('batchSize', 'some')} events of {first} to {last} were "
-        f"not published on the bus; the history has them: gpw events --received --since {first}"
+        f"Lambda's note, no event: {info.get('batchSize', 'some')} events of {first} to {last} did "
+        f"not get on the bus; the history has them: gpw events --received --since {first}"
     )
