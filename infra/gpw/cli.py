@@ -4,7 +4,19 @@ import sys
 
 import typer
 
-from infra.gpw import dlq, erase, look, pause, replay, secret, send
+from infra.gpw import (
+    dlq,
+    doctor,
+    erase,
+    local,
+    look,
+    pause,
+    reconcile,
+    replay,
+    secret,
+    send,
+    tail,
+)
 from infra.gpw.command import flowing
 
 HELP = """Operate the GetProfile webhook receiver: look, send, repair.
@@ -23,7 +35,7 @@ app = typer.Typer(
     add_completion=True,
 )
 
-for _group in (send, look, dlq, replay, pause, secret, erase):
+for _group in (doctor, send, tail, look, dlq, replay, pause, secret, erase, reconcile, local):
     _group.register(app)
 
 

@@ -24,7 +24,8 @@ LOG_GROUPS = {"IngestLogGroup": "ingest", "ConsumerLogGroup": "consumer"}
 _PLATFORM_LINES = ("START ", "END ", "REPORT ")
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    """argv: the options, when they are not those of the process."""
     parser = argparse.ArgumentParser(
         prog="make start",
         description="Keeps the real template deployed on a local cloud until Ctrl-C and prints "
@@ -37,7 +38,7 @@ def main() -> int:
         default=ENVIRONMENT_FILE,
         help="where to write what `sam local --env-vars` needs (default: .local/env.json)",
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that a kill cleans up as well
     try:
         run(arguments.port, arguments.env_file)

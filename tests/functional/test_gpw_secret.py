@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from infra.gpw import secret
 from infra.gpw.sample import SAMPLE
+from infra.gpw.target import Target
 from tests.factories import SECRET, make_api_gateway_event, make_context, sample
 from tests.functional.cloud import Cloud
 from tests.functional.conftest import Handler
@@ -135,9 +136,9 @@ def test_what_aws_says_of_a_refused_secret_is_not_repeated(
             }
             raise ClientError(response, "PutSecretValue")
 
-    real = secret.Target.client
+    real = Target.client
     monkeypatch.setattr(
-        "infra.gpw.secret.Target.client",
+        "infra.gpw.target.Target.client",
         lambda self, name: (
             Refusing(real(self, name)) if name == "secretsmanager" else real(self, name)
         ),
