@@ -25,6 +25,8 @@ from infra.gpw.output import plain
 from infra.gpw.queues import Outgoing, Pace, Walk, send
 from infra.gpw.when import ago
 
+WIDE = 120  # columns of a terminal from which on details have room beside the rest
+
 IdsArgument = Annotated[
     list[str] | None, typer.Argument(help="Only these message ids, or their beginnings.")
 ]
@@ -74,9 +76,9 @@ def ls(
     if not letters:
         gpw.out.say(gpw.out.marks[True], " No dead letters", " like that." if terms else ".")
         return
-    now = datetime.now(UTC)
+    now, details = datetime.now(UTC), gpw.out.console.width >= WIDE
     gpw.out.table(
-        ["id", "ago", "from", "reason", "type", "tenant", "profile", "detail"],
+        ["id", "ago", "from", "reason", "type", "tenant", "profile", *["detail"] * details],
         [
             [
                 letter.message_id[:8],
@@ -86,7 +88,7 @@ def ls(
                 plain(letter.event or ""),
                 plain(letter.tenant or ""),
                 plain(letter.profile or ""),
-                plain(letter.detail),
+                *[plain(letter.detail)] * details,
             ]
             for letter in letters
         ],
@@ -173,6 +175,7 @@ def redrive_letters(
             gpw.confirm(
                 f"Redrive the letters{which} of about {walk.expected} in {gpw.target.where}?"
             )
+        walk.settle()  # or what fails again within a second would be redriven again
         try:
             _redrive_all(
                 gpw, walk, chosen, tally, Pace(rate), limit=limit, dry_run=dry_run, force=force

@@ -149,7 +149,7 @@ def _permissions(target: Target) -> Iterator[Check]:
         yield Check("permissions", True, f"{who}: everything is allowed")
         return
     try:
-        denied = list(_denied(target, who))
+        denied = list(denied_actions(target, who))
     except ClientError as error:
         if not is_forbidden(error):
             raise
@@ -165,7 +165,8 @@ def _permissions(target: Target) -> Iterator[Check]:
         yield Check("permissions", True, f"{who}: all that the commands need")
 
 
-def _denied(target: Target, who: str) -> Iterator[str]:
+def denied_actions(target: Target, who: str) -> Iterator[str]:
+    """What the other commands do and this operator may not."""
     iam = target.client("iam")
     if ":assumed-role/" in who:
         # The session's ARN leaves out the role's path.
@@ -290,7 +291,7 @@ def _hydration(target: Target) -> Iterator[Check]:
 
 
 def _alarms(target: Target) -> Iterator[Check]:
-    names = list(_alarm_names(target, target.stack))
+    names = list(alarm_names(target, target.stack))
     if not names:
         yield Check("alarms", None, "the stack has none")
         return
@@ -309,14 +310,14 @@ def _alarms(target: Target) -> Iterator[Check]:
         yield Check("alarms", True, f"none of {len(names)} rings")
 
 
-def _alarm_names(target: Target, stack: str) -> Iterator[str]:
+def alarm_names(target: Target, stack: str) -> Iterator[str]:
     """Those of the stack and of the stacks nested in it."""
     for resource in target.listed(stack):
         match resource["ResourceType"]:
             case "AWS::CloudWatch::Alarm" | "AWS::CloudWatch::CompositeAlarm":
                 yield resource["PhysicalResourceId"]
             case "AWS::CloudFormation::Stack":
-                yield from _alarm_names(target, resource["PhysicalResourceId"])
+                yield from alarm_names(target, resource["PhysicalResourceId"])
 
 
 def _ping(gpw: Gpw) -> Iterator[Check]:

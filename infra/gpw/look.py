@@ -132,7 +132,7 @@ def show_events(out: Output, items: Sequence[dict[str, Any]]) -> None:
         ["created", "ago", "outcome", "type", "status", "tenant", "profile", "id"],
         [
             [
-                plain(item["created_at"]),
+                plain(item["created_at"][:19].replace("T", " ")),
                 ago(datetime.fromisoformat(item["created_at"]), now),
                 Text(plain(item["outcome"]), OUTCOME_STYLES.get(item["outcome"], "")),
                 plain(item["event"]),

@@ -17,6 +17,7 @@ MAX_BATCH_BYTES = 1_048_576  # of all messages in one request
 HOLD_SECONDS = 300  # how long nobody else sees what a walk looks at, should it end badly
 EXTEND_SECONDS = 120  # before that is over, it is made longer
 WAIT_SECONDS = 1  # with a wait, SQS asks all of its servers
+CLOCK_SECONDS = 1.0  # how exactly the server's clock is known
 EMPTY_RECEIVES = 2  # that many empty answers in a row: the end
 BARREN_RECEIVES = 50  # that many answers in a row with nothing new: the end, too
 
@@ -61,6 +62,7 @@ class Walk:
         )
         self.expected = int(answer["Attributes"]["ApproximateNumberOfMessages"])
         self._began = _server_time(answer)
+        self._asked_at = clock()
 
     def __enter__(self) -> Self:
         return self
@@ -88,6 +90,10 @@ class Walk:
                 self._seen.add(message["MessageId"])
             if old := [m for m in new if self._was_there(m)]:
                 yield old
+
+    def settle(self) -> None:
+        """Wait until what is sent from now on counts as sent after the walk began."""
+        time.sleep(max(0.0, self._asked_at + CLOCK_SECONDS - self._clock()))
 
     def delete(self, message_ids: Sequence[str]) -> set[str]:
         """Returns: which of them are deleted; SQS may refuse some for now."""
@@ -124,7 +130,7 @@ class Walk:
         return messages
 
     def _was_there(self, message: Mapping[str, Any]) -> bool:
-        # The server's clock, in whole seconds: what came in the same second counts as there.
+        # The server tells whole seconds: what came in the same second counts as there.
         return int(message["Attributes"]["SentTimestamp"]) < (self._began.timestamp() + 1) * 1000
 
     def _extend(self) -> None:

@@ -1,6 +1,7 @@
 """`gpw send`: webhooks as GetProfile sends them."""
 
 import sys
+import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from infra.gpw.webhook import Answer, Webhook, current_secret
 from infra.gpw.when import duration
 
 CONNECTIONS = 16
+NO_ANSWER = 0  # in the place of a status
 
 
 def register(app: typer.Typer) -> None:
@@ -103,7 +105,7 @@ def _post_at_once(
         gpw.out.progress("sending", len(planned)) as advance,
         ThreadPoolExecutor(CONNECTIONS) as threads,
     ):
-        waiting = [threads.submit(webhook.post, posting.body, secret) for posting in planned]
+        waiting = [threads.submit(_post, webhook, posting, secret) for posting in planned]
         try:
             for _ in as_completed(waiting):
                 advance(1)
@@ -111,6 +113,15 @@ def _post_at_once(
             threads.shutdown(cancel_futures=True)
             raise
         return [one.result() for one in waiting]
+
+
+def _post(webhook: Webhook, posting: Posting, secret: str) -> Answer:
+    """One of many: that it is not answered is a result like the others."""
+    began = time.monotonic()
+    try:
+        return webhook.post(posting.body, secret)
+    except OperatorError as error:
+        return Answer(NO_ANSWER, str(error), time.monotonic() - began)
 
 
 def _show(gpw: Gpw, planned: Sequence[Posting], answers: Sequence[Answer]) -> None:
@@ -130,7 +141,8 @@ def _show(gpw: Gpw, planned: Sequence[Posting], answers: Sequence[Answer]) -> No
     if len(planned) > 4:
         seconds = sorted(answer.seconds for answer in answers)
         for status, count in sorted(Counter(answer.status for answer in answers).items()):
-            out.say(out.marks[status == 200], f" {status} {count} times")
+            what = "no answer" if status == NO_ANSWER else str(status)
+            out.say(out.marks[status == 200], f" {what} {count} times")
         half, most = (
             seconds[len(seconds) // 2],
             seconds[min(len(seconds) - 1, len(seconds) * 99 // 100)],

@@ -25,7 +25,7 @@ class Webhook:
 
     def __init__(self, url: str, *, connections: int = 1) -> None:
         self._url = url
-        self._http = urllib3.PoolManager(timeout=10, retries=False, maxsize=connections)
+        self._http = urllib3.PoolManager(timeout=30, retries=False, maxsize=connections)
 
     def post(self, body: bytes, secret: str | None) -> Answer:
         """Raises: OperatorError, when nobody answers. Its text never holds the secret."""

@@ -64,11 +64,10 @@ class OperatedStack:
             },
         }
         parameters = {"PreviousSecretGraceHours": {"Type": "Number", "Default": 24}}
+        self.template = {"Parameters": parameters, "Resources": resources, "Outputs": outputs}
         boto3.client("cloudformation").create_stack(
             StackName=STACK,
-            TemplateBody=json.dumps(
-                {"Parameters": parameters, "Resources": resources, "Outputs": outputs}
-            ),
+            TemplateBody=json.dumps(self.template),
             Capabilities=["CAPABILITY_IAM"],
         )
         self.outputs = {name: str(output["Value"]) for name, output in outputs.items()}
