@@ -35,7 +35,7 @@ check: setup .venv-checkov/.ready ## lint, format, types, template, security
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/cfn-lint -a cfn_lint_serverless.rules -- template.yaml
+	$(BIN)/cfn-lint -a cfn_lint_serverless.rules -- template.yaml infra/monitoring.yaml infra/examples/*.yaml
 	$(SAM) validate --lint --region us-east-1
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions infra
 	.venv-checkov/bin/checkov --config-file infra/checkov.yaml
@@ -46,6 +46,7 @@ build: setup ## build the functions for AWS, bytecode included
 	$(BIN)/python infra/bytecode.py .aws-sam/build
 
 deploy: build ## deploy to the AWS account of your credentials (the first time: make deploy GUIDED=1)
+	$(if $(GRADUAL),$(BIN)/python infra/gradual.py $(GRADUAL) .aws-sam/build)
 	$(SAM) deploy $(if $(GUIDED),--guided)
 
 lock: setup ## renew the pins of all that the named packages bring along

@@ -10,6 +10,8 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from consumer.delivery import Delivery, Record, parse
+from consumer.history import put_request
+from getprofile.outcome import Outcome
 from getprofile.queue_message import QueueMessage
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -109,6 +111,31 @@ def make_record(
 def make_delivery(event: dict[str, Any] | None = None, message_id: str = "message-1") -> Delivery:
     """A delivery of an event; its numbers may be `Decimal`."""
     return parse(make_record(to_json(event or make_event()), message_id))
+
+
+def make_item(
+    event: dict[str, Any] | None = None, outcome: Outcome = Outcome.APPLIED
+) -> dict[str, Any]:
+    """An event's item in the history, in DynamoDB's own JSON."""
+    item: dict[str, Any] = put_request("events", make_delivery(event), outcome, NOON)["Item"]
+    return item
+
+
+def make_stream_record(
+    item: dict[str, Any] | None = None, number: int = 1, *, name: str = "INSERT"
+) -> dict[str, Any]:
+    """A record of the history's stream; number: its place in the shard."""
+    record: dict[str, Any] = sample("dynamodb-stream")["Records"][0]
+    item = make_item() if item is None else item
+    change = record["dynamodb"] | {
+        "Keys": {key: item[key] for key in ("subject", "version") if key in item},
+        "SequenceNumber": f"{number:021}",
+    }
+    if name == "REMOVE":
+        del change["NewImage"]
+    else:
+        change["NewImage"] = item
+    return record | {"eventName": name, "dynamodb": change}
 
 
 def to_json(value: Any) -> str:

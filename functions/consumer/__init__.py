@@ -1,1 +1,1 @@
-"""ConsumerFunction: from a batch of queued events to the profiles' state."""
+"""ConsumerFunction: from a batch of queued events to the profiles' state and the history."""

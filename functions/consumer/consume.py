@@ -1,4 +1,4 @@
-"""The way of one batch: parse, coalesce, write, quarantine; and what became of each message."""
+"""The way of one batch: parse, coalesce, write state, then history; quarantine what never can."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -16,8 +16,15 @@ class Profiles(Protocol):
     def put_if_newer(self, delivery: Delivery) -> str: ...
 
 
+class History(Protocol):
+    def record(self, delivery: Delivery, outcome: Outcome) -> None: ...
+
+
 class DeadLetters(Protocol):
     def send(self, message: QueueMessage) -> None: ...
+
+
+type Finished = tuple[Delivery, Outcome]
 
 
 class OutOfTimeError(Exception):
@@ -28,7 +35,7 @@ class OutOfTimeError(Exception):
 class Result:
     """What became of each message: exactly one of the three."""
 
-    finished: list[tuple[Delivery, Outcome]] = field(default_factory=list)
+    finished: list[Finished] = field(default_factory=list)
     dead_lettered: list[tuple[Record, EventError]] = field(default_factory=list)
     failed: list[tuple[Record, Exception]] = field(default_factory=list)
 
@@ -43,6 +50,7 @@ class Consumer:
     """What a batch is consumed with. threads: as many writes as should be under way at once."""
 
     profiles: Profiles
+    history: History
     dead_letters: DeadLetters
     threads: ThreadPoolExecutor
 
@@ -54,6 +62,8 @@ class Consumer:
     ) -> Result:
         """Finish, dead-letter or fail every message; never raises for a single one.
 
+        The state first, the history second: what is in the history has happened. A batch that dies
+        in between comes again, and finds the same outcomes.
         has_time: whether there is still time to begin a write that may take its longest.
         seconds: how long to wait for all of them; an answer that trickles in has no timeout else.
         """
@@ -72,7 +82,10 @@ class Consumer:
             ([d.record for d in group], partial(self._write, group, has_time))
             for group in by_profile(deliveries).values()
         ]
-        result.finished += [(d, Outcome.RECORDED) for d in deliveries if d.state is None]
+        tasks += [
+            ([d.record for d, _ in same], partial(self._record, same, has_time))
+            for same in by_event((d, Outcome.RECORDED) for d in deliveries if d.state is None)
+        ]
         futures = {self.threads.submit(task): concerned for concerned, task in tasks}
         over, _stuck = wait(futures, timeout=seconds)
         for future, concerned in futures.items():
@@ -84,7 +97,10 @@ class Consumer:
         return result
 
     def _write(self, group: list[Delivery], has_time: Callable[[], bool]) -> Result:
-        """Write the newest state of one profile. When that fails, all of its messages fail."""
+        """Write the newest state of one profile, then the history of each of its events.
+
+        When the state fails, all of its messages fail.
+        """
         result = Result()
         while group:
             try:
@@ -101,12 +117,27 @@ class Consumer:
                 result.failed += [(d.record, error) for d in group]
                 return result
             else:
-                result.finished += [
+                decided = [
                     (d, Outcome.APPLIED if d.event.version == version else Outcome.STALE)
                     for d in group
                 ]
+                for finished in by_event(decided):
+                    result.add(self._record(finished, has_time))
                 return result
         return result
+
+    def _record(self, same: list[Finished], has_time: Callable[[], bool]) -> Result:
+        """Write the history of one event, which the messages are deliveries of."""
+        records = [delivery.record for delivery, _outcome in same]
+        try:
+            if not has_time():
+                raise OutOfTimeError
+            self.history.record(*same[0])
+        except EventError as error:
+            return self._quarantine(records, error, has_time)
+        except Exception as error:  # whatever it was, the messages must come again
+            return Result(failed=[(record, error) for record in records])
+        return Result(finished=same)
 
     def _quarantine(
         self, records: list[Record], error: EventError, has_time: Callable[[], bool]
@@ -122,3 +153,12 @@ class Consumer:
             except Exception as failure:  # whatever it was, the message must come again
                 result.failed.append((record, failure))
         return result
+
+
+def by_event(decided: Iterable[Finished]) -> list[list[Finished]]:
+    """Deliveries of the same event together."""
+    groups: dict[tuple[str, str], list[Finished]] = {}
+    for delivery, outcome in decided:
+        key = (delivery.event.subject, delivery.event.version)
+        groups.setdefault(key, []).append((delivery, outcome))
+    return list(groups.values())

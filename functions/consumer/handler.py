@@ -1,27 +1,31 @@
 """ConsumerFunction's entry point: a batch of SQS records in, the failed ones out."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import ClientError
 
 from consumer.consume import Consumer, Result
-from consumer.dead_letters import DeadLetterQueue
 from consumer.delivery import from_sqs
-from consumer.profiles import CONCURRENT_WRITES, LONGEST_WRITE_SECONDS, ProfilesTable
+from consumer.dynamodb import CONCURRENT_WRITES, LONGEST_WRITE_SECONDS, dynamodb_client
+from consumer.history import EventsTable
+from consumer.profiles import ProfilesTable
 from consumer.settings import ConsumerSettings
+from dead_letters import DeadLetterQueue
 from getprofile.outcome import Outcome
-from runtime import emit, logger
+from runtime import emit, error_name, logger
 
 REPORT_SECONDS = 1.0  # of the invocation, kept for the log and the answer
 
 
 def make_consumer(settings: ConsumerSettings) -> Consumer:
-    """A consumer with the real table and dead-letter queue."""
+    """A consumer with the real tables and dead-letter queue."""
+    dynamodb = dynamodb_client()
+    retention = timedelta(days=settings.event_retention_days)
     return Consumer(
-        profiles=ProfilesTable(settings.profiles_table_name),
+        profiles=ProfilesTable(settings.profiles_table_name, dynamodb),
+        history=EventsTable(settings.events_table_name, retention, dynamodb),
         dead_letters=DeadLetterQueue(settings.dead_letter_queue_url),
         threads=ThreadPoolExecutor(CONCURRENT_WRITES, thread_name_prefix="write"),
     )
@@ -61,7 +65,7 @@ def report(result: Result, now: datetime) -> None:
             outcome=outcome,
             event=event.event,
             tenant_id=event.tenant_id,
-            profile_id=delivery.state.profile_id if delivery.state else None,
+            profile_id=event.profile_id,
             message_id=delivery.record.message_id,
         )
     for record, error in result.dead_lettered:
@@ -74,7 +78,7 @@ def report(result: Result, now: datetime) -> None:
         )
         emit({"DeadLettered": 1}, reason=error.reason)
     for record, failure in result.failed:
-        logger.warning("message failed", error=_error_name(failure), message_id=record.message_id)
+        logger.warning("message failed", error=error_name(failure), message_id=record.message_id)
     emit(
         {
             "EventsApplied": counts[Outcome.APPLIED],
@@ -83,11 +87,4 @@ def report(result: Result, now: datetime) -> None:
             "MessagesFailed": len(result.failed),
             "AppliedAge": ages,
         }
-    )
-
-
-def _error_name(error: Exception) -> str:
-    # The text of an error nobody foresaw might quote the event; its name never does.
-    return (
-        error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
     )

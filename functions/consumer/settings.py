@@ -8,3 +8,5 @@ class ConsumerSettings(Settings):
 
     dead_letter_queue_url: str
     profiles_table_name: str
+    events_table_name: str
+    event_retention_days: int

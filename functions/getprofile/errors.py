@@ -54,6 +54,12 @@ class FutureEventError(InvalidEventError):
     reason = "created_at_in_future"
 
 
+class NotPublishableError(EventError):
+    """The bus refuses the event, also without its `data`."""
+
+    reason = "not_publishable"
+
+
 class NotStorableError(EventError):
     """The event holds a value that a DynamoDB item can't hold."""
 

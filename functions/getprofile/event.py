@@ -1,5 +1,6 @@
 """The event: GetProfile's envelope, and the registry of event types."""
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,11 +48,11 @@ class Event(BaseModel):
     """The envelope that every event has; also the type of every event that has no class of its own.
 
     Strict on what state is keyed and ordered by, open on the rest: fields that GetProfile adds
-    later are accepted. A subclass is one event type, registered by being defined:
-    `class ProfileUpdated(Event, event_type="profile.updated")`.
+    later are accepted and kept (`model_extra`). A subclass is one event type, registered by being
+    defined: `class ProfileUpdated(Event, event_type="profile.updated")`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     types: ClassVar[dict[str, type["Event"]]] = {}
 
@@ -73,6 +74,23 @@ class Event(BaseModel):
         """This event's place in the order of its profile's events (see `getprofile.version`)."""
         status = self.data.get("status") if isinstance(self.data, dict) else None
         return version(self.created_at, status, self.id)
+
+    @property
+    def profile_id(self) -> str | None:
+        """The profile that `data` names, whatever the event's type; None when it names none."""
+        named = self.data.get("profile_id") if isinstance(self.data, dict) else None
+        return named if isinstance(named, str) and 0 < len(named) <= MAX_ID_LENGTH else None
+
+    @property
+    def subject(self) -> str:
+        """What this event is about, as one text: `["tenant","profile"]`, or `["tenant"]`.
+
+        JSON, so that no two different pairs of ids ever give the same text. At most 1,543 bytes (a
+        control character takes 6), of 2,048 that a DynamoDB key may have.
+        """
+        profile_id = self.profile_id
+        ids = [self.tenant_id] if profile_id is None else [self.tenant_id, profile_id]
+        return json.dumps(ids, ensure_ascii=False, separators=(",", ":"))
 
     def profile_state(self) -> ProfileState | None:
         """What this event says about a profile's state, or None when its type says nothing."""

@@ -5,8 +5,9 @@ from typing import Any
 
 from getprofile.errors import NotStorableError
 
-# DynamoDB's limits: nesting, significant digits, and magnitude 1E-130 to 9.99…E+125.
+# DynamoDB's limits: nesting, names, significant digits, and magnitude 1E-130 to 9.99…E+125.
 MAX_DEPTH = 32
+MAX_NAME_BYTES = 65_535
 MAX_DIGITS = 38
 MIN_EXPONENT, MAX_EXPONENT = -130, 125
 MIN_LAST_DIGIT = -165  # boto3's: it neither sends nor reads a digit below 1E-165
@@ -24,7 +25,7 @@ def storable(value: Any, *, depth: int = 0) -> Any:
     match value:
         case dict():
             _check_depth(depth)
-            return {_text(key): storable(member, depth=depth + 1) for key, member in value.items()}
+            return {_name(key): storable(member, depth=depth + 1) for key, member in value.items()}
         case list():
             _check_depth(depth)
             return [storable(member, depth=depth + 1) for member in value]
@@ -39,6 +40,12 @@ def storable(value: Any, *, depth: int = 0) -> Any:
 def _check_depth(depth: int) -> None:
     if depth >= MAX_DEPTH:
         raise NotStorableError(f"Nested more than {MAX_DEPTH} levels deep")
+
+
+def _name(value: str) -> str:
+    if not 1 <= len(_text(value).encode("utf-8")) <= MAX_NAME_BYTES:
+        raise NotStorableError(f"A name has no character or more than {MAX_NAME_BYTES} bytes")
+    return value
 
 
 def _text(value: str) -> str:

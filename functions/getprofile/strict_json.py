@@ -6,6 +6,9 @@ from typing import Any
 
 from getprofile.errors import NotJsonError
 
+# Longer numbers are written with an exponent, as JSON allows; not all readers take it for shorter.
+MAX_PLAIN_DIGITS = 38
+
 
 def loads(body: bytes | str) -> Any:
     """Parse strict JSON.
@@ -37,6 +40,28 @@ def loads(body: bytes | str) -> Any:
         raise NotJsonError("The body is nested too deeply") from None
     except ArithmeticError:
         raise NotJsonError("A number is out of range") from None
+
+
+def dumps(value: Any) -> str:
+    """Compact JSON of what `loads` returned, with every digit of every number."""
+    match value:
+        case dict():
+            members = (f"{_text(name)}:{dumps(member)}" for name, member in value.items())
+            return "{" + ",".join(members) + "}"
+        case list():
+            return "[" + ",".join(map(dumps, value)) + "]"
+        case Decimal() if 0 <= value.adjusted() <= MAX_PLAIN_DIGITS:
+            return f"{value:f}"
+        case str():
+            return _text(value)
+        case Decimal():
+            return str(value)
+        case _:
+            return json.dumps(value)
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _refuse_constant(name: str) -> Any:

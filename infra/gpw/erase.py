@@ -129,7 +129,8 @@ def _events(gpw: Gpw, tenant: str, profile: str, found: Found, *, delete: bool) 
                 looked_at += page.looked_at
                 advance(to=looked_at)
                 for item in page.items:
-                    if item["subject"] == own or names(item.get("data"), profile):
+                    content = [item.get("data"), item.get("extra")]
+                    if item["subject"] == own or names(content, profile):
                         key = {"subject": item["subject"], "version": item["version"]}
                         keys[item["subject"], item["version"]] = key
     found.events = list(keys.values())

@@ -8,9 +8,9 @@ from typing import Any
 
 from boto3.dynamodb.conditions import Attr, ConditionBase, Key
 
+from getprofile import strict_json
 from getprofile.parse import parse_event
 from getprofile.version import timestamp
-from infra.gpw import exact
 from infra.gpw.errors import USAGE, OperatorError
 
 
@@ -113,7 +113,7 @@ def body(item: dict[str, Any]) -> str:
 
     Raises: ValueError, when the event would have another version than the item has.
     """
-    event = {
+    event = item.get("extra", {}) | {
         "id": item["event_id"],
         "event": item["event"],
         "tenant_id": item["tenant_id"],
@@ -121,7 +121,7 @@ def body(item: dict[str, Any]) -> str:
         "created_at": item["created_at"],
         "webhook_id": item.get("webhook_id"),
     }
-    text = exact.dumps({name: value for name, value in event.items() if value is not None})
+    text = strict_json.dumps({name: value for name, value in event.items() if value is not None})
     if parse_event(text).version != item["version"]:
         raise ValueError("the event would get another version")
     return text

@@ -291,8 +291,8 @@ def _to_events(letter: Letter, now: datetime, *, force: bool) -> Redrive:
         if encoding and len(body) < int(attributes.get("body_bytes", "0")):
             raise NotRedrivableError("the body was too long to be kept whole")
         event = parse_event(body, now=now)
-        storable(event.data)
-        storable(event.webhook_id)
+        for value in (event.data, event.webhook_id, event.model_extra):
+            storable(value)
     except FutureEventError:
         # The consumer would take it, and no true event would be newer until then.
         raise NotRedrivableError("created_at is still in the future") from None

@@ -9,7 +9,15 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer
 
 from infra.local.cloud import CLOUD_ERRORS, LocalCloud, LocalCloudError
-from infra.local.stack import DEVELOPMENT_SECRET, ROUTE, Stack, build, deploy, headers_for
+from infra.local.stack import (
+    DEVELOPMENT_SECRET,
+    ROUTE,
+    Stack,
+    build,
+    deploy,
+    deploy_example,
+    headers_for,
+)
 from infra.local.story import complain, say, step, wait_until
 
 # The event of GetProfile's documentation.
@@ -64,7 +72,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="make demo",
         description="Deploys the real template to a local cloud and shows an event's journey "
-        "from a POST to a row in DynamoDB. Needs no Docker and no AWS account; leaves nothing.",
+        "from a POST to a row in DynamoDB and to a workflow that it starts. Needs no Docker and no "
+        "AWS account; leaves nothing.",
     )
     parser.parse_args()
     try:
@@ -87,8 +96,11 @@ def tell() -> None:
                 template = build(cloud.directory)
             with step("sam deploy: template.yaml, with IAM enforced"):
                 stack = deploy(cloud, template)
+            with step("a workflow of one's own: infra/examples/profile-ready.yaml"):
+                workflow = deploy_example(stack, "profile-ready")["WorkflowArn"]
             deliver(stack)
             show(stack)
+            show_workflow(stack, workflow)
         except (DemoError, TimeoutError) as error:
             raise DemoError(f"{error}\n\nThe local cloud's log ends:\n{cloud.log_tail()}") from None
     say("\nThe local cloud is gone again. `make start` keeps one running to play with.")
@@ -119,11 +131,51 @@ def show(stack: Stack) -> None:
         say(f"      {name:<12} {value}")
     if row["event_id"] != EVENT["id"] or row["status"] != "ready":
         raise DemoError(f"the row should hold the event {EVENT['id']}")
+    events = wait_until(lambda: history(stack), seconds=10, what="the history of both events")
+    say("\nThe history in DynamoDB: every event once, and what became of it")
+    for event in events:
+        shown = ("created_at", "event_id", "event", "outcome")
+        say("      " + "  ".join(str(event[name]) for name in shown))
+    if [event["outcome"] for event in events] != ["stale", "applied"]:
+        raise DemoError("the older event should be stale, the newer one applied")
     dead = wait_until(lambda: dead_letter(stack), seconds=10, what="the dead letter")
     say("\nThe dead-letter queue: the body that is no event, kept with the reason")
     say(f"      {dead['Body']}")
     for name, attribute in sorted(dead["MessageAttributes"].items()):
         say(f"      {name:<12} {attribute['StringValue']}")
+
+
+def show_workflow(stack: Stack, workflow: str) -> None:
+    started = wait_until(
+        lambda: executions(stack, workflow), seconds=30, what="the workflow to be started"
+    )
+    say("\nThe workflow: started by the event that was applied, once")
+    for execution in started:
+        say(f"      {execution['status']}  {execution['output']}")
+    if len(started) != 1:
+        raise DemoError("the workflow should have been started once")
+
+
+def executions(stack: Stack, workflow: str) -> list[dict[str, Any]] | None:
+    """What the workflow has done, or None before it has done anything."""
+    states = stack.client("stepfunctions")
+    found = states.list_executions(stateMachineArn=workflow)["executions"]
+    described = [states.describe_execution(executionArn=one["executionArn"]) for one in found]
+    over = [one for one in described if one["status"] != "RUNNING"]
+    return over if found and len(over) == len(found) else None
+
+
+def history(stack: Stack) -> list[dict[str, Any]] | None:
+    """The two events of the profile, oldest first, or None while one is missing."""
+    found = stack.client("dynamodb").query(
+        TableName=stack.outputs["EventsTableName"],
+        KeyConditionExpression="subject = :subject",
+        ExpressionAttributeValues={":subject": {"S": '["abc-tenant","12345"]'}},
+        ConsistentRead=True,
+    )["Items"]
+    deserialize = TypeDeserializer().deserialize
+    items = [{name: deserialize(value) for name, value in item.items()} for item in found]
+    return items if len(items) == 2 else None
 
 
 def drained(stack: Stack) -> bool | None:

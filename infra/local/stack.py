@@ -100,6 +100,23 @@ def deploy(
     return stack
 
 
+def deploy_example(stack: Stack, name: str, **parameters: str) -> dict[str, str]:
+    """Deploy one of infra/examples beside the stack. Returns: its outputs."""
+    cloudformation = stack.client("cloudformation")
+    given = {"EventBusName": stack.outputs["EventBusName"], **parameters}
+    cloudformation.create_stack(
+        StackName=name,
+        TemplateBody=(ROOT / "infra" / "examples" / f"{name}.yaml").read_text(encoding="utf-8"),
+        Capabilities=["CAPABILITY_IAM"],
+        Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
+    )
+    cloudformation.get_waiter("stack_create_complete").wait(
+        StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
+    [described] = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    return {o["OutputKey"]: o["OutputValue"] for o in described["Outputs"]}
+
+
 def set_secret(stack: Stack, value: str) -> None:
     """Make a value the current webhook secret, as an owner would."""
     stack.client("secretsmanager").put_secret_value(

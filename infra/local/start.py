@@ -18,7 +18,11 @@ from infra.local.story import complain, say, step
 ENVIRONMENT_FILE = ROOT / ".local" / "env.json"
 CLOUD_FILE = "cloud.json"  # beside it, for gpw --local
 SAMPLE = "tests/samples/profile.updated.json"
-LOG_GROUPS = {"IngestLogGroup": "ingest", "ConsumerLogGroup": "consumer"}
+LOG_GROUPS = {
+    "IngestLogGroup": "ingest",
+    "ConsumerLogGroup": "consumer",
+    "PublisherLogGroup": "publisher",
+}
 
 # Lambda's own lines about an invocation: START, END, REPORT.
 _PLATFORM_LINES = ("START ", "END ", "REPORT ")
@@ -111,7 +115,7 @@ def greet(stack: Stack, env_file: Path) -> None:
     say(f"    -H 'Content-Type: application/json' -d @{SAMPLE}\n")
     say("Operate it from another terminal: .venv/bin/gpw doctor --local; gpw --help")
     say(f"For `sam local start-api` (see README): {env_file}")
-    say("Logs of both functions follow; Ctrl-C ends it all.\n")
+    say("Logs of the functions follow; Ctrl-C ends it all.\n")
 
 
 def sam_local_environment(stack: Stack) -> str:
@@ -146,7 +150,7 @@ def logs(stack: Stack) -> Iterator[str]:
                     line = (event["logStreamName"], event["timestamp"], event["message"])
                     latest = max(latest, event["timestamp"])
                     if line not in seen and not event["message"].startswith(_PLATFORM_LINES):
-                        yield f"{name:<8} {event['message'].rstrip()}"
+                        yield f"{name:<9} {event['message'].rstrip()}"
                     seen.add(line)
         since = latest
         time.sleep(0.5)

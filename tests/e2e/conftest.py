@@ -1,6 +1,7 @@
 """One deployment of the real template for all end-to-end tests; each has a profile of its own."""
 
 import itertools
+import json
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -57,6 +58,24 @@ def state(stack: Stack) -> Callable[[str], dict[str, Any] | None]:
         )
         deserialize = TypeDeserializer().deserialize
         return {n: deserialize(v) for n, v in found.get("Item", {}).items()} or None
+
+    return read
+
+
+@pytest.fixture
+def history(stack: Stack) -> Callable[..., list[dict[str, Any]]]:
+    """Reads a profile's history, oldest event first."""
+
+    def read(profile: str, tenant: str = "abc-tenant") -> list[dict[str, Any]]:
+        subject = json.dumps([tenant, profile], ensure_ascii=False, separators=(",", ":"))
+        found = stack.client("dynamodb").query(
+            TableName=stack.outputs["EventsTableName"],
+            KeyConditionExpression="subject = :subject",
+            ExpressionAttributeValues={":subject": {"S": subject}},
+            ConsistentRead=True,
+        )
+        deserialize = TypeDeserializer().deserialize
+        return [{n: deserialize(v) for n, v in item.items()} for item in found["Items"]]
 
     return read
 

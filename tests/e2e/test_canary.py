@@ -27,8 +27,7 @@ def logs(stack: Stack) -> Iterator[str]:
 
 def messages(stack: Stack) -> Iterator[str]:
     sqs = stack.client("sqs")
-    for output in ("EventsQueueUrl", "DeadLetterQueueUrl"):
-        url = stack.outputs[output]
+    for url in sqs.list_queues()["QueueUrls"]:  # those behind the bus too
         while found := sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
         ).get("Messages"):
@@ -37,8 +36,9 @@ def messages(stack: Stack) -> Iterator[str]:
 
 def items(stack: Stack) -> Iterator[str]:
     pages = stack.client("dynamodb").get_paginator("scan")
-    for page in pages.paginate(TableName=stack.outputs["ProfilesTableName"]):
-        yield json.dumps(page["Items"])
+    for table in ("ProfilesTableName", "EventsTableName"):
+        for page in pages.paginate(TableName=stack.outputs[table]):
+            yield json.dumps(page["Items"])
 
 
 def metrics(stack: Stack) -> Iterator[str]:

@@ -78,6 +78,32 @@ def send_event(who: Principal) -> None:
     who.client("sqs").send_message(QueueUrl=url, MessageBody="{}")
 
 
+def read_history(who: Principal) -> None:
+    key = {"subject": {"S": "s"}, "version": {"S": "v"}}
+    who.client("dynamodb").get_item(TableName=who.stack.outputs["EventsTableName"], Key=key)
+
+
+def delete_history(who: Principal) -> None:
+    key = {"subject": {"S": "s"}, "version": {"S": "v"}}
+    who.client("dynamodb").delete_item(TableName=who.stack.outputs["EventsTableName"], Key=key)
+
+
+def write_profile(who: Principal) -> None:
+    key = {"tenant_id": {"S": "t"}, "profile_id": {"S": "p"}}
+    who.client("dynamodb").update_item(TableName=who.stack.outputs["ProfilesTableName"], Key=key)
+
+
+def publish(who: Principal) -> None:
+    entry = {"EventBusName": who.stack.outputs["EventBusName"], "Source": "getprofile.webhooks"}
+    entry |= {"DetailType": "profile.updated", "Detail": "{}"}
+    who.client("events").put_events(Entries=[entry])
+
+
+def change_rules(who: Principal) -> None:
+    bus = who.stack.outputs["EventBusName"]
+    who.client("events").list_rules(EventBusName=bus)
+
+
 def list_queues(who: Principal) -> None:
     who.client("sqs").list_queues()
 
@@ -102,6 +128,19 @@ def list_queues(who: Principal) -> None:
         ("ConsumerRole", set_secret),
         ("ConsumerRole", send_event),
         ("ConsumerRole", list_queues),
+        ("ConsumerRole", read_history),
+        ("ConsumerRole", delete_history),
+        ("ConsumerRole", publish),
+        ("IngestRole", read_history),
+        ("IngestRole", publish),
+        ("PublisherRole", read_history),
+        ("PublisherRole", delete_history),
+        ("PublisherRole", read_profile),
+        ("PublisherRole", write_profile),
+        ("PublisherRole", read_secret),
+        ("PublisherRole", send_event),
+        ("PublisherRole", receive_dead),
+        ("PublisherRole", change_rules),
     ],
 )
 def test_a_function_is_refused_what_it_does_not_need(

@@ -23,10 +23,11 @@ EVENTS, DEAD_LETTERS = "events", "dead-letters"
 MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_ITEM_BYTES = 400 * 1024
 _SQS_TEXT = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
+_NEW = "attribute_not_exists(#version)"
 _CONDITION = "attribute_not_exists(#version) OR #version < :version"
 _UPDATE = re.compile(r"SET (?P<set>.+?)(?: REMOVE (?P<remove>.+))?")
 
-Key = tuple[str, str]  # tenant, profile
+Key = tuple[str, str]  # tenant, profile; or of the history: subject, version
 When = Callable[[dict[str, Any]], bool]
 
 
@@ -69,11 +70,12 @@ class Secret:
 
 
 class Cloud:
-    """One account with two queues, one table and one secret; a port for each service."""
+    """One account with two queues, two tables and one secret; a port for each service."""
 
     def __init__(self) -> None:
         self.queues: dict[str, list[Message]] = {EVENTS: [], DEAD_LETTERS: []}
         self.table: dict[Key, dict[str, Any]] = {}
+        self.history: dict[Key, dict[str, Any]] = {}
         self.secret = Secret()
         self.calls: Counter[str] = Counter()
         self.injected: Counter[str] = Counter()
@@ -108,6 +110,8 @@ class Cloud:
             "EVENTS_QUEUE_URL": f"{sqs}/123456789012/{EVENTS}",
             "DEAD_LETTER_QUEUE_URL": f"{sqs}/123456789012/{DEAD_LETTERS}",
             "PROFILES_TABLE_NAME": "profiles",
+            "EVENTS_TABLE_NAME": "events",
+            "EVENT_RETENTION_DAYS": "30",
             "WEBHOOK_SECRET_ID": "webhook-secret",
             "MAX_BODY_BYTES": "262144",
             "SECRET_CACHE_SECONDS": "300",
@@ -156,6 +160,7 @@ class Cloud:
             for messages in self.queues.values():
                 messages.clear()
             self.table.clear()
+            self.history.clear()
 
     # ---------------------------------------------------------------- what it does
 
@@ -183,6 +188,8 @@ class Cloud:
                     return self._get_secret_value(request)
                 case "UpdateItem":
                     return self._update_item(request)
+                case "PutItem":
+                    return self._put_item(request)
             raise SurpriseError(operation)
         except Exception as surprise:  # shown by the test, which fails for it
             self.surprises.append(repr(surprise))
@@ -244,6 +251,18 @@ class Cloud:
         self.table[key] = item
         capacity = {"ConsumedCapacity": {"TableName": request["TableName"], "CapacityUnits": 1.0}}
         return _ok(capacity if request.get("ReturnConsumedCapacity") == "TOTAL" else {})
+
+    def _put_item(self, request: dict[str, Any]) -> Reply:
+        if (request["TableName"], request["ConditionExpression"]) != ("events", _NEW):
+            raise SurpriseError(f"{request['TableName']} / {request['ConditionExpression']}")
+        item = request["Item"]
+        key = (item["subject"]["S"], item["version"]["S"])
+        if key in self.history:
+            return error("ConditionalCheckFailedException")
+        if len(json.dumps(item)) > MAX_ITEM_BYTES:
+            return error("ValidationException")
+        self.history[key] = item
+        return _ok({"ConsumedCapacity": {"TableName": "events", "CapacityUnits": 1.0}})
 
 
 def _ok(document: dict[str, Any]) -> Reply:

@@ -215,14 +215,16 @@ class Consumer(Function):
 def holds(cloud: Cloud, body: str) -> bool:
     """Whether a message that was acknowledged is accounted for.
 
-    Its profile has its version or a newer one, or it is on the dead-letter queue. An event that
-    says nothing of a profile leaves no more than a line in the log.
+    It is on the dead-letter queue; or in the history, and its profile, if it tells the state of
+    one, has its version or a newer one.
     """
     if any(message.body == body for message in cloud.queues[DEAD_LETTERS]):
         return True
     try:
         event = parse_event(body)
     except EventError:
+        return False
+    if (event.subject, event.version) not in cloud.history:
         return False
     state = event.profile_state()
     if state is None:

@@ -209,6 +209,21 @@ def test_every_delivery_is_accounted_for_and_every_profile_is_at_its_newest_even
     assert events_queue.books["redriven"] == 0
     table = {profile_id: item["event_id"]["S"] for (_, profile_id), item in cloud.table.items()}
     assert table == newest(message.body for message in cloud.queues[EVENTS])
+    check_history(cloud)
+
+
+def check_history(cloud: Cloud) -> None:
+    """Every distinct event that a table can hold is in it once; the newest ones were applied."""
+    bodies = {message.body for message in cloud.queues[EVENTS]}
+    events = [json.loads(body) for body in bodies if TOO_LARGE_A_NUMBER not in body]
+    found = [(item["event_id"]["S"], item["outcome"]["S"]) for item in cloud.history.values()]
+    outcomes = dict(found)
+    unprojected = {event["id"] for event in events if event["event"] != "profile.updated"}
+
+    assert len(found) == len(outcomes)
+    assert set(outcomes) == {event["id"] for event in events}
+    assert {event_id for event_id in outcomes if outcomes[event_id] == "recorded"} == unprojected
+    assert {outcomes[event_id] for event_id in newest(bodies).values()} <= {"applied"}
 
 
 def assert_books_balance(

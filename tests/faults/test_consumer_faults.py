@@ -186,6 +186,66 @@ def test_connections_that_died_while_the_function_was_frozen_cost_nothing(
     assert failed == [set()] * 5
 
 
+# ---------------------------------------------------------------- the history
+
+
+def event(event_id: str) -> When:
+    return lambda request: bool(request["Item"]["event_id"]["S"] == event_id)
+
+
+def history(cloud: Cloud) -> dict[str, str]:
+    """Each event's outcome, as the history has it."""
+    return {item["event_id"]["S"]: item["outcome"]["S"] for item in cloud.history.values()}
+
+
+HISTORY = {f"evt_{message_id}": outcome for message_id, outcome in OUTCOMES.items()}
+
+
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize("fault", TABLE_FAULTS, ids=str)
+def test_the_messages_of_an_event_whose_history_fails_come_again_and_no_other(
+    cloud: Cloud, consumer: Consumer, fault: Fault
+) -> None:
+    cloud.fail("PutItem", fault, when=event("evt_3"))
+    during = consumer.consume(BATCH)
+    recorded_during = history(cloud)
+    cloud.heal()
+    after = consumer.consume([r for r in BATCH if r["messageId"] in during.failed])
+
+    assert during.failed == {"3"}
+    assert "evt_3" not in recorded_during
+    assert after.outcomes == {"3": "applied"}
+    assert history(cloud) == HISTORY
+
+
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize("fault", [*TABLE_FAULTS, *LOST_BY_TABLE], ids=str)
+def test_while_the_whole_history_fails_messages_come_again_and_end_with_the_same_outcomes(
+    cloud: Cloud, consumer: Consumer, fault: Fault
+) -> None:
+    cloud.fail("PutItem", fault)
+    during = [consumer.consume(BATCH) for _ in range(2)]
+    cloud.heal()
+    after = consumer.consume(BATCH)
+
+    assert all(run.failed for run in during) or fault.done
+    assert after.outcomes == OUTCOMES
+    assert history(cloud) == HISTORY
+
+
+def test_a_batch_that_comes_again_whole_changes_nothing_in_the_history(
+    cloud: Cloud, consumer: Consumer
+) -> None:
+    consumer.consume(BATCH)
+    written = dict(cloud.history)
+    consumer.consume([record("9", "b", 9)])
+
+    again = consumer.consume(BATCH)
+
+    assert again.outcomes == OUTCOMES | {"3": "stale"}
+    assert {key: cloud.history[key] for key in written} == written
+
+
 # ---------------------------------------------------------------- poison and its queue
 
 
@@ -262,14 +322,15 @@ def test_with_table_and_dead_letter_queue_away_every_message_comes_again(
     assert cloud.table == {}
 
 
-def test_an_event_of_a_type_without_a_projection_needs_no_table(
+def test_an_event_of_a_type_without_a_projection_needs_only_the_history(
     cloud: Cloud, consumer: Consumer
 ) -> None:
-    cloud.refuse("DYNAMODB")
+    cloud.fail("UpdateItem", faults.BROKEN)
     body = json.dumps(make_event(event_type="invoice.paid"))
     run = consumer.consume([make_sqs_record(body, "1")])
 
     assert run.outcomes == {"1": "recorded"}
+    assert [item["outcome"]["S"] for item in cloud.history.values()] == ["recorded"]
 
 
 # ---------------------------------------------------------------- time

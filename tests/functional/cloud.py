@@ -1,4 +1,4 @@
-"""AWS in memory (moto), with the queues, tables and secrets that template.yaml describes."""
+"""AWS in memory (moto), with the queues, tables, secrets and bus that template.yaml describes."""
 
 import json
 from collections.abc import Callable
@@ -41,12 +41,14 @@ class Cloud:
         self._sqs = boto3.client("sqs")
         self._dynamodb = boto3.client("dynamodb")
         self._secrets = boto3.client("secretsmanager")
+        self._events = boto3.client("events")
         self._ids: dict[str, str] = {}  # what !Ref gives
         self._arns: dict[str, str] = {}
         for kind, create in (
             ("AWS::SQS::Queue", self._create_queue),
             ("AWS::DynamoDB::Table", self._create_table),
             ("AWS::SecretsManager::Secret", self._create_secret),
+            ("AWS::Events::EventBus", self._create_bus),
         ):
             of_kind = {n: r for n, r in TEMPLATE["Resources"].items() if r["Type"] == kind}
             # A queue comes after its dead-letter queue.
@@ -87,6 +89,30 @@ class Cloud:
         found = self._dynamodb.get_item(TableName=self._ids["ProfilesTable"], Key=key).get("Item")
         deserialize = TypeDeserializer().deserialize
         return {name: deserialize(value) for name, value in found.items()} if found else None
+
+    def history(self) -> list[dict[str, Any]]:
+        """Every event that is recorded, in the order of its key."""
+        found = self._dynamodb.scan(TableName=self._ids["EventsTable"])["Items"]
+        deserialize = TypeDeserializer().deserialize
+        items = [{name: deserialize(v) for name, v in item.items()} for item in found]
+        return sorted(items, key=lambda item: (item["subject"], item["version"]))
+
+    def stream(self) -> list[dict[str, Any]]:
+        """The records of the history's stream, as Lambda hands them over."""
+        streams = boto3.client("dynamodbstreams")
+        shards = streams.describe_stream(StreamArn=self._arns["EventsTable.StreamArn"])
+        [shard] = shards["StreamDescription"]["Shards"]
+        iterator = streams.get_shard_iterator(
+            StreamArn=self._arns["EventsTable.StreamArn"],
+            ShardId=shard["ShardId"],
+            ShardIteratorType="TRIM_HORIZON",
+        )["ShardIterator"]
+        records: Any = streams.get_records(ShardIterator=iterator)["Records"]
+        return [record for record in records if record["eventName"] == "INSERT"]
+
+    def published(self) -> list[dict[str, Any]]:
+        """What a rule for everything on the bus has got."""
+        return [json.loads(message.body) for message in self.messages("Published")]
 
     def redrive_policy(self, queue: str) -> dict[str, Any]:
         attributes = self._sqs.get_queue_attributes(
@@ -137,6 +163,12 @@ class Cloud:
 
         self._session.register(f"before-parameter-build.{operation}", refuse)
 
+    def watch(self, operation: str, see: Callable[[dict[str, Any]], None]) -> None:
+        """Show each request of an operation by handlers imported later."""
+        self._session.register(
+            f"before-parameter-build.{operation}", lambda **called: see(called["params"])
+        )
+
     # ---------------------------------------------------------------- from template to resources
 
     def _create_queue(self, name: str, properties: dict[str, Any]) -> None:
@@ -146,16 +178,32 @@ class Cloud:
         self._ids[name], self._arns[name] = url, arn["Attributes"]["QueueArn"]
 
     def _create_table(self, name: str, properties: dict[str, Any]) -> None:
-        kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+        kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "StreamSpecification")
         request: Any = {key: properties[key] for key in kept if key in properties}
+        if "StreamSpecification" in request:
+            request["StreamSpecification"] |= {"StreamEnabled": True}  # CloudFormation implies it
         table = self._dynamodb.create_table(TableName=name, **request)["TableDescription"]
         self._ids[name], self._arns[name] = name, table["TableArn"]
+        if "LatestStreamArn" in table:
+            self._arns[f"{name}.StreamArn"] = table["LatestStreamArn"]
 
     def _create_secret(self, name: str, properties: dict[str, Any]) -> None:
         generate = properties["GenerateSecretString"]
         value = self._secrets.get_random_password(**generate)["RandomPassword"]
         arn = self._secrets.create_secret(Name=name, SecretString=value)["ARN"]
         self._ids[name] = self._arns[name] = arn
+
+    def _create_bus(self, name: str, properties: dict[str, Any]) -> None:
+        bus = self._resolve(properties["Name"])
+        self._ids[name], self._arns[name] = (
+            bus,
+            self._events.create_event_bus(Name=bus)["EventBusArn"],
+        )
+        self._create_queue("Published", {})
+        pattern = json.dumps({"source": ["getprofile.webhooks"]})
+        self._events.put_rule(Name="all", EventBusName=bus, EventPattern=pattern)
+        target: Any = {"Id": "all", "Arn": self._arns["Published"]}
+        self._events.put_targets(Rule="all", EventBusName=bus, Targets=[target])
 
     def _attribute(self, value: Any) -> str:
         resolved = self._resolve(value)

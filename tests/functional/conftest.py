@@ -81,6 +81,11 @@ def consumer(load: Callable[[str], Handler]) -> Handler:
     return load("ConsumerFunction")
 
 
+@pytest.fixture
+def publisher(load: Callable[[str], Handler]) -> Handler:
+    return load("PublisherFunction")
+
+
 class Output:
     """What a function wrote to its log."""
 

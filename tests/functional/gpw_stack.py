@@ -10,6 +10,17 @@ from typer.testing import CliRunner
 from infra.gpw.cli import app
 from tests.functional.cloud import STACK, TEMPLATE, Cloud
 
+# Those that gpw asks for, and that resources of the cloud answer.
+OUTPUTS = {
+    "WebhookSecretArn",
+    "EventsQueueUrl",
+    "DeadLetterQueueUrl",
+    "ProfilesTableName",
+    "EventsTableName",
+    "HydrationQueueUrl",
+    "ProfileApiSecretArn",
+}
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -33,8 +44,7 @@ class OperatedStack:
         outputs = {
             name: {"Value": cloud.resolve(output["Value"])}
             for name, output in TEMPLATE["Outputs"].items()
-            if name not in {"WebhookUrl", "EventBusName"}
-            and (hydrating or output.get("Condition") != "Hydrate")
+            if name in OUTPUTS and (hydrating or output.get("Condition") != "Hydrate")
         }
         outputs["WebhookUrl"] = {"Value": "https://webhooks.test/webhooks/getprofile"}
         role = {

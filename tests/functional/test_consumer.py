@@ -3,7 +3,7 @@ import itertools
 import json
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -76,7 +76,8 @@ def test_an_event_is_one_log_line_that_names_it_and_what_became_of_it(
     consumer(sample("sqs-batch"), make_context())
 
     keys = ("message", "correlation_id", "event", "tenant_id", "profile_id", "message_id")
-    recorded, applied = [{key: line.get(key) for key in keys} for line in output.logs]
+    lines = sorted(output.logs, key=lambda line: str(line["message"]), reverse=True)
+    recorded, applied = [{key: line.get(key) for key in keys} for line in lines]
     assert recorded == {
         "message": "event recorded",
         "correlation_id": "evt_1234567891",
@@ -174,6 +175,98 @@ def test_each_message_of_a_full_batch_is_counted_once(consumer: Handler, output:
     assert answer == DONE
     assert metrics["EventsApplied"] == [100.0]
     assert len(metrics["AppliedAge"]) == 100
+
+
+# ---------------------------------------------------------------- history
+
+
+def test_every_event_is_recorded_once_whatever_the_deliveries(
+    consumer: Handler, cloud: Cloud
+) -> None:
+    newest = make_event("evt_2", created_at=second(2))
+    older = make_event("evt_1", status="processing", created_at=second(1))
+    bill = make_event("evt_3", event_type="invoice.paid") | {"data": {"amount": 7}}
+    for deliveries in ([newest], [older, newest, bill], [bill, older]):
+        assert consumer(make_batch(*map(make_body, deliveries)), make_context()) == DONE
+
+    items = cloud.history()
+
+    assert [(item["event_id"], item["outcome"]) for item in items] == [
+        ("evt_1", "stale"),
+        ("evt_2", "applied"),
+        ("evt_3", "recorded"),
+    ]
+    assert items[0]["subject"] == items[1]["subject"] == '["abc-tenant","12345"]'
+    assert items[2]["subject"] == '["abc-tenant"]'
+    kept_until = datetime.fromtimestamp(int(items[1].pop("expires_at")), UTC)
+    assert timedelta(days=29) < kept_until - datetime.now(UTC) <= timedelta(days=30)
+    assert items[1] == {
+        "subject": '["abc-tenant","12345"]',
+        "version": "2023-10-01T12:00:02.000000Z#3#evt_2",
+        "event_id": "evt_2",
+        "event": "profile.updated",
+        "tenant_id": "abc-tenant",
+        "profile_id": "12345",
+        "created_at": "2023-10-01T12:00:02.000000Z",
+        "received_at": "2023-10-01T12:00:01.234567Z",
+        "webhook_id": "webhook_12345",
+        "data": {"profile_id": "12345", "status": "ready"},
+        "outcome": "applied",
+    }
+
+
+def test_an_event_of_any_type_is_in_the_history_of_the_profile_that_it_names(
+    consumer: Handler, cloud: Cloud
+) -> None:
+    event = make_event(event_type="profile.deleted", profile_id="12345")
+
+    consumer(make_batch(make_body(event)), make_context())
+
+    [item] = cloud.history()
+    assert (item["subject"], item["outcome"]) == ('["abc-tenant","12345"]', "recorded")
+    assert cloud.item("12345") is None
+
+
+def test_while_the_history_cannot_be_written_messages_come_again_with_the_same_outcome(
+    cloud: Cloud, load: Callable[[str], Handler], output: Output
+) -> None:
+    failing = True
+    cloud.fail("dynamodb.PutItem", "AccessDeniedException", when=lambda _: failing)
+    consumer = load("ConsumerFunction")
+    batch = make_batch(make_body(), make_body(make_event("evt_0", status="processing")))
+
+    first = consumer(batch, make_context())
+    state, failing = cloud.item("12345"), False
+    again = consumer(batch, make_context())
+
+    assert first == failures("message-1", "message-2")
+    assert again == DONE
+    assert cloud.item("12345") == state
+    assert {item["event_id"]: item["outcome"] for item in cloud.history()} == {
+        "evt_1": "applied",
+        "evt_0": "stale",
+    }
+
+
+def test_a_full_profile_that_leaves_no_room_for_a_state_makes_room(
+    cloud: Cloud, load: Callable[[str], Handler]
+) -> None:
+    def keeps_the_profile(params: dict[str, Any]) -> bool:  # moto takes items of any size
+        return "#profile" not in params["ExpressionAttributeNames"]
+
+    key = {"tenant_id": "abc-tenant", "profile_id": "12345"}
+    cloud.put_item(key | {"profile": {"text": "large"}, "profile_status": "complete"})
+    cloud.fail("dynamodb.UpdateItem", "ValidationException", when=keeps_the_profile)
+
+    answer = load("ConsumerFunction")(make_batch(make_body()), make_context())
+
+    item = cloud.item("12345")
+    assert answer == DONE
+    assert item is not None
+    assert item["status"] == "ready"
+    assert "profile" not in item
+    assert item["profile_status"] == "not_storable"
+    assert cloud.messages("DeadLetterQueue") == []
 
 
 # ---------------------------------------------------------------- exact values

@@ -47,6 +47,8 @@ def happened(stack: OperatedStack) -> Callable[..., dict[str, Any]]:
             "outcome": outcome,
             "expires_at": 2_000_000_000,
         } | ({"profile_id": profile} if profile else {})
+        if parsed.model_extra:
+            item["extra"] = parsed.model_extra
         stack.put_history(item | changes)
         return item | changes
 
@@ -154,7 +156,7 @@ def test_replay_sends_the_event_as_it_came_with_every_number_exact(
         tiny=Decimal("1E-100"),
         text="ünï \uffff \x01",
         nested=[{"n": Decimal("0.1")}, None, True],
-    )
+    ) | {"new_field": {"n": Decimal("1.5")}}
     item = happened(event)
 
     done = stack.run("replay", "--tenant", "abc-tenant", "--yes", "--json").document

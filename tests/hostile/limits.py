@@ -27,6 +27,8 @@ class Limits:
         assert session is not None
         hook: Any = self._update_item
         session.events.register("provide-client-params.dynamodb.UpdateItem", hook)
+        hook = self._put_item
+        session.events.register("provide-client-params.dynamodb.PutItem", hook)
 
     def _update_item(self, params: dict[str, Any], **_more: Any) -> None:
         key, values = params["Key"], params["ExpressionAttributeValues"]
@@ -38,6 +40,14 @@ class Limits:
             self._refuse("key")
         size = sum(len(name) + self._size(value, 0) for name, value in key.items())
         size += sum(map(len, names)) + sum(self._size(value, 0) for value in values.values())
+        if size > MAX_ITEM_BYTES:
+            self._refuse("item size")
+
+    def _put_item(self, params: dict[str, Any], **_more: Any) -> None:
+        item = params["Item"]
+        if len(item["subject"]["S"].encode()) > 2048 or len(item["version"]["S"].encode()) > 1024:
+            self._refuse("key")
+        size = sum(len(name) + self._size(value, 0) for name, value in item.items())
         if size > MAX_ITEM_BYTES:
             self._refuse("item size")
 

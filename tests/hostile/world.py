@@ -1,4 +1,4 @@
-"""One input's journey: request -> IngestFunction -> queue -> ConsumerFunction -> table."""
+"""One input's journey: request -> IngestFunction -> queue -> ConsumerFunction -> tables -> bus."""
 
 import importlib
 import io
@@ -18,6 +18,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from moto import mock_aws
 
 from getprofile.queue_message import QueueMessage, original_body
+from publisher.entry import entry
 from tests.factories import (
     SECRET,
     make_api_gateway_event,
@@ -43,8 +44,8 @@ WHOLE_BYTES = 765 * 1024
 class Verdict(Enum):
     """What became of an input."""
 
-    KEPT = "200, and the table has every value exactly"
-    RECORDED = "200, and its type says nothing about a profile's state"
+    KEPT = "200, and both tables have every value exactly"
+    RECORDED = "200, its type says nothing about a state, and the history has every value exactly"
     QUARANTINED = "200, and in one attempt on the dead-letter queue, with the reason"
     REFUSED = "4xx, and on the dead-letter queue, with the reason, byte for byte"
     UNAUTHORIZED = "401, and nowhere else"
@@ -81,6 +82,7 @@ class World:
         self._events = ingest["EVENTS_QUEUE_URL"]
         self._dead_letters = ingest["DEAD_LETTER_QUEUE_URL"]
         self._table = self.cloud.environment("ConsumerFunction")["PROFILES_TABLE_NAME"]
+        self._history = self.cloud.environment("ConsumerFunction")["EVENTS_TABLE_NAME"]
         self._dynamodb = boto3.client("dynamodb")
         client = self.sqs.as_client()
         self.ingest._receiver = replace(
@@ -136,22 +138,25 @@ class World:
             assert len(kept) >= min(len(body), WHOLE_BYTES)
             verdict = Verdict.REFUSED
         self._check_log()
-        assert not set(self.limits.refused) - {"item size", "attribute name"}
+        assert not set(self.limits.refused) - {"item size"}
         return verdict
 
     def _consume(self, message: QueueMessage, body: bytes, *, keep: bool) -> Verdict:
         record = make_sqs_record(message.body, attributes=message.attributes)
         result = self.consumer.lambda_handler({"Records": [record]}, make_context())
         dead = self.take(self._dead_letters)
+        history = self.take_history()
         event = independent_loads(body)
         assert result == {"batchItemFailures": []}
         assert typed(independent_loads(message.body.encode())) == typed(event)
         if dead:
             assert len(dead) == 1
             assert self.item(event, delete=True) is None
+            assert history == []
             self._check_dead_letter(dead[0], "consumer")
             assert dead[0].body == message.body
             return Verdict.QUARANTINED
+        self._check_history(history, event)
         if event["event"] != "profile.updated":
             assert '"message":"event recorded"' in self.log.getvalue()
             return Verdict.RECORDED
@@ -165,6 +170,18 @@ class World:
         assert item["version"].endswith("#" + event["id"])
         self.kept = item
         return Verdict.KEPT
+
+    def _check_history(self, history: list[dict[str, Any]], event: dict[str, Any]) -> None:
+        """The one event is in it, and leaves it for the bus, with every value as it was sent."""
+        [item] = history
+        outcome = "applied" if event["event"] == "profile.updated" else "recorded"
+        detail = independent_loads(entry(item, "bus")["Detail"].encode())
+        assert item["outcome"] == detail["outcome"] == outcome
+        for name in ("data", "webhook_id"):
+            assert typed(item.get(name)) == typed(event.get(name))
+        for name in event.keys() - {"created_at", "outcome", "received_at"} | {"data"}:
+            assert typed(detail[name]) == typed(event.get(name))
+        assert json.loads(item["subject"])[0] == event["tenant_id"]
 
     @contextmanager
     def receiving(self, **changes: Any) -> Iterator[None]:
@@ -190,6 +207,14 @@ class World:
             else self._dynamodb.get_item(TableName=self._table, Key=key).get("Item")
         )
         return {name: _deserialize(value) for name, value in found.items()} if found else None
+
+    def take_history(self) -> list[dict[str, Any]]:
+        """What is in the history, taken out of it."""
+        found = self._dynamodb.scan(TableName=self._history)["Items"]
+        for item in found:
+            key: Any = {name: item[name] for name in ("subject", "version")}
+            self._dynamodb.delete_item(TableName=self._history, Key=key)
+        return [{name: _deserialize(value) for name, value in item.items()} for item in found]
 
     def take(self, queue: str) -> list[QueueMessage]:
         """What this request has sent to a queue so far, taken off it."""

@@ -16,17 +16,22 @@ import pytest
 from aws_lambda_powertools.shared import constants as powertools
 from botocore.retries.standard import ExponentialBackoff, RetryContext
 
-import consumer.dead_letters
+import dead_letters
 import ingest.queues
-from consumer.profiles import CONCURRENT_WRITES, LONGEST_WRITE_SECONDS, dynamodb_client
+from consumer.dynamodb import CONCURRENT_WRITES, LONGEST_WRITE_SECONDS, dynamodb_client
 from getprofile import queue_message
 from getprofile.errors import EventError, NotStorableError
 from ingest.deadline import DEADLINE_SECONDS
 from ingest.secret import MIN_SECRET_LENGTH, WebhookSecret
+from publisher.bus import LONGEST_CALL_SECONDS, events_client
+from publisher.entry import entry
+from publisher.stream import from_stream
 from runtime import Settings
+from tests.factories import make_item, make_stream_record
 
 type Json = dict[str, Any]
 
+STREAM_KEEPS_SECONDS = 24 * 3600  # DynamoDB's documentation
 SENDER_GIVES_UP_SECONDS = 5  # GetProfile's documentation
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -59,17 +64,29 @@ def unlike(expected: Any, found: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value != expected}
 
 
+def mapping(document: Json, function: str) -> Json:
+    """The event source mapping of a function."""
+    found = properties(document, "AWS::Lambda::EventSourceMapping").values()
+    [one] = [m for m in found if target(m["FunctionName"]) == function]
+    return one
+
+
 def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
 def target(intrinsic: Any) -> str:
-    """The logical ID that a Ref or a GetAtt points at, with the attribute of the latter."""
+    """The logical ID that a Ref or a GetAtt points at, with the attribute of the latter.
+
+    Of a Sub, its text without the braces.
+    """
     match intrinsic:
         case {"Ref": str(name)}:
             return name
         case {"Fn::GetAtt": [str(name), str(attribute)]}:
             return f"{name}.{attribute}"
+        case {"Fn::Sub": str(text)}:
+            return re.sub(r"\$\{([\w.]+)\}", r"\1", text)
         case _:
             return str(intrinsic)
 
@@ -112,14 +129,17 @@ def region(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---------------------------------------------------------------- time
 
 
-def test_a_message_stays_invisible_for_six_consumer_timeouts_and_the_batch_window(
-    stack: Json,
+@pytest.mark.parametrize(
+    ("function", "queue"),
+    [("ConsumerFunction", "EventsQueue"), ("HydratorFunction", "HydrationQueue")],
+)
+def test_a_message_stays_invisible_for_six_timeouts_and_the_batch_window(
+    stack: Json, function: str, queue: str
 ) -> None:
-    consumer_function = properties(stack, FUNCTION)["ConsumerFunction"]
-    window = only(stack, "AWS::Lambda::EventSourceMapping")["MaximumBatchingWindowInSeconds"]
+    timeout = properties(stack, FUNCTION)[function]["Timeout"]
+    window = mapping(stack, function)["MaximumBatchingWindowInSeconds"]
 
-    expected = 6 * consumer_function["Timeout"] + window
-    assert expected == properties(stack, QUEUE)["EventsQueue"]["VisibilityTimeout"]
+    assert 6 * timeout + window == properties(stack, QUEUE)[queue]["VisibilityTimeout"]
 
 
 def test_ingest_answers_a_second_before_lambda_ends_it_and_before_the_sender_gives_up(
@@ -145,7 +165,7 @@ def test_reading_both_values_of_the_secret_fits_the_deadline_of_ingest() -> None
     assert 2 * longest_call(secret._client) <= DEADLINE_SECONDS
 
 
-@pytest.mark.parametrize("make_client", [dynamodb_client, consumer.dead_letters.sqs_client])
+@pytest.mark.parametrize("make_client", [dynamodb_client, dead_letters.sqs_client])
 def test_no_call_of_the_consumer_takes_longer_than_the_longest_write(
     make_client: Callable[[], Any],
 ) -> None:
@@ -158,9 +178,17 @@ def test_the_consumer_can_begin_writes_for_longer_than_one_write_takes(stack: Js
     assert timeout - LONGEST_WRITE_SECONDS > LONGEST_WRITE_SECONDS
 
 
-@pytest.mark.parametrize("make_client", [dynamodb_client, consumer.dead_letters.sqs_client])
+@pytest.mark.parametrize("make_client", [dynamodb_client, dead_letters.sqs_client])
 def test_every_concurrent_call_has_a_connection_of_its_own(make_client: Callable[[], Any]) -> None:
     assert make_client().meta.config.max_pool_connections >= CONCURRENT_WRITES
+
+
+def test_no_call_of_the_publisher_takes_longer_than_it_keeps_time_for(stack: Json) -> None:
+    timeout = properties(stack, FUNCTION)["PublisherFunction"]["Timeout"]
+
+    assert longest_call(events_client()) <= LONGEST_CALL_SECONDS
+    assert longest_call(dead_letters.sqs_client()) <= LONGEST_CALL_SECONDS
+    assert timeout > 4 * LONGEST_CALL_SECONDS
 
 
 # ---------------------------------------------------------------- sizes
@@ -233,15 +261,91 @@ def test_the_dead_letter_queue_is_the_end_of_the_way(stack: Json) -> None:
 def test_the_consumer_takes_batches_of_a_hundred_and_reports_each_failed_message(
     stack: Json,
 ) -> None:
-    mapping = only(stack, "AWS::Lambda::EventSourceMapping")
+    found = mapping(stack, "ConsumerFunction")
 
-    assert target(mapping["EventSourceArn"]) == "EventsQueue.Arn"
-    assert target(mapping["FunctionName"]) == "ConsumerFunction"
-    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert mapping["BatchSize"] == 100
-    assert mapping["MaximumBatchingWindowInSeconds"] == 1  # AWS wants it for more than 10
-    assert "FilterCriteria" not in mapping  # what a filter refuses is deleted
-    assert "ScalingConfig" not in mapping  # a limit stops the scale-down of an idle queue
+    assert target(found["EventSourceArn"]) == "EventsQueue.Arn"
+    assert found["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert found["BatchSize"] == 100
+    assert found["MaximumBatchingWindowInSeconds"] == 1  # AWS wants it for more than 10
+    assert "FilterCriteria" not in found  # what a filter refuses is deleted
+    assert "ScalingConfig" not in found  # a limit stops the scale-down of an idle queue
+
+
+def test_the_publisher_gets_each_insertion_and_blocks_the_stream_for_no_longer_than_twelve_hours(
+    stack: Json,
+) -> None:
+    found = mapping(stack, "PublisherFunction")
+    [pattern] = [one["Pattern"] for one in found["FilterCriteria"]["Filters"]]
+
+    assert target(found["EventSourceArn"]) == "EventsTable.StreamArn"
+    assert json.loads(pattern) == {"eventName": ["INSERT"]}
+    assert found["StartingPosition"] == "TRIM_HORIZON"
+    assert found["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert found["BisectBatchOnFunctionError"] is True
+    assert found["MaximumRecordAgeInSeconds"] == STREAM_KEEPS_SECONDS // 2
+    # Lambda's most, so that the age decides: an outage of hours must not use the attempts up.
+    assert found["MaximumRetryAttempts"] == 10_000
+    assert target(found["DestinationConfig"]["OnFailure"]["Destination"]) == "DeadLetterQueue.Arn"
+
+
+def test_the_hydrator_is_held_to_as_many_workers_as_share_the_rate_of_requests(
+    stack: Json,
+) -> None:
+    found = mapping(stack, "HydratorFunction")
+
+    assert target(found["EventSourceArn"]) == "HydrationQueue.Arn"
+    assert found["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert found["ScalingConfig"] == {"MaximumConcurrency": 2}
+
+
+def test_a_rule_sends_to_the_hydration_queue_and_what_it_cannot_to_the_dead_letter_queue(
+    stack: Json,
+) -> None:
+    rules = properties(stack, "AWS::Events::Rule")
+    policy = only(stack, "AWS::SQS::QueuePolicy")
+    [statement] = policy["PolicyDocument"]["Statement"]
+
+    assert rules.keys() == {"ReadyProfileRule", "ReconcileRule"}
+    for rule in rules.values():
+        [to] = rule["Targets"]
+        assert target(to["Arn"]) == "HydrationQueue.Arn"
+        assert target(to["DeadLetterConfig"]["Arn"]) == "DeadLetterQueue.Arn"
+    assert list(map(target, policy["Queues"])) == ["HydrationQueue", "DeadLetterQueue"]
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Action"] == "sqs:SendMessage"
+    assert "ReadyProfileRule" in json.dumps(statement["Condition"]["ArnEquals"]["aws:SourceArn"])
+
+
+def test_the_rule_for_ready_profiles_matches_what_the_publisher_publishes(stack: Json) -> None:
+    rule = properties(stack, "AWS::Events::Rule")["ReadyProfileRule"]
+    published = entry(from_stream(make_stream_record()).item, "bus")
+    detail = json.loads(published["Detail"])
+    pattern = rule["EventPattern"]
+
+    assert pattern["source"] == [published["Source"]]
+    assert pattern["detail-type"] == [published["DetailType"]]
+    assert pattern["detail"] == {
+        "outcome": [detail["outcome"]],
+        "data": {"status": [detail["data"]["status"]]},
+    }
+
+
+def test_what_is_off_by_default_is_a_condition_of_every_resource_that_it_needs(
+    template: Json,
+) -> None:
+    conditions = {n: r["Condition"] for n, r in template["Resources"].items() if "Condition" in r}
+
+    assert conditions == {
+        "EventArchive": "Archive",
+        "ReadyProfileRule": "Hydrate",
+        "ReconcileRule": "Reconcile",
+        "HydrationQueue": "Hydrate",
+        "HydrationQueuePolicy": "Hydrate",
+        "ProfileApiSecret": "Hydrate",
+        "HydratorFunction": "Hydrate",
+        "HydratorRole": "Hydrate",
+        "HydratorLogGroup": "Hydrate",
+    }
 
 
 # ---------------------------------------------------------------- functions
@@ -356,6 +460,16 @@ def test_every_table_is_encrypted_on_demand_and_restorable_to_any_second(stack: 
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
 
+def test_the_history_is_keyed_by_subject_and_version_and_streams_new_images(stack: Json) -> None:
+    table = properties(stack, TABLE)["EventsTable"]
+    keys = {key["KeyType"]: key["AttributeName"] for key in table["KeySchema"]}
+
+    assert keys == {"HASH": "subject", "RANGE": "version"}
+    assert table["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert set(keys.values()) | {"expires_at"} <= make_item().keys()
+
+
 def test_a_state_is_keyed_by_tenant_and_profile(stack: Json) -> None:
     table = properties(stack, TABLE)["ProfilesTable"]
     keys = {key["KeyType"]: key["AttributeName"] for key in table["KeySchema"]}
@@ -368,7 +482,7 @@ def test_nothing_has_a_fixed_name_so_that_two_stacks_never_collide(template: Jso
         f"{logical_id}.{key}"
         for logical_id, resource in template["Resources"].items()
         for key, value in resource.get("Properties", {}).items()
-        if key.endswith("Name") and "AWS::StackName" not in str(value)
+        if key.endswith("Name") and "Ref" not in value  # the stack's name, or another resource
     ]
 
     assert fixed == []
@@ -443,6 +557,7 @@ def test_the_api_is_throttled_by_the_parameters(stack: Json) -> None:
 
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 XRAY = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+RECEIVE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 ALLOWED: dict[str, dict[str, set[str]]] = {  # role: resource: actions
     "IngestRole": {
         "EventsQueue.Arn": {"sqs:SendMessage"},
@@ -452,10 +567,31 @@ ALLOWED: dict[str, dict[str, set[str]]] = {  # role: resource: actions
         "*": XRAY,
     },
     "ConsumerRole": {
-        "EventsQueue.Arn": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
+        "EventsQueue.Arn": RECEIVE,
         "DeadLetterQueue.Arn": {"sqs:SendMessage"},
         "ProfilesTable.Arn": {"dynamodb:UpdateItem"},
+        "EventsTable.Arn": {"dynamodb:PutItem"},
         "ConsumerLogGroup.Arn": LOGS,
+        "*": XRAY,
+    },
+    "PublisherRole": {
+        "EventsTable.StreamArn": {
+            "dynamodb:DescribeStream",
+            "dynamodb:GetRecords",
+            "dynamodb:GetShardIterator",
+        },
+        "EventsTable.Arn/stream/*": {"dynamodb:ListStreams"},
+        "EventBus.Arn": {"events:PutEvents"},
+        "DeadLetterQueue.Arn": {"sqs:SendMessage"},
+        "PublisherLogGroup.Arn": LOGS,
+        "*": XRAY,
+    },
+    "HydratorRole": {
+        "HydrationQueue.Arn": RECEIVE | {"sqs:ChangeMessageVisibility", "sqs:SendMessage"},
+        "DeadLetterQueue.Arn": {"sqs:SendMessage"},
+        "ProfilesTable.Arn": {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:Scan"},
+        "ProfileApiSecret.Id": {"secretsmanager:GetSecretValue"},
+        "HydratorLogGroup.Arn": LOGS,
         "*": XRAY,
     },
 }
@@ -505,18 +641,19 @@ def test_a_statement_names_its_actions_and_its_resources(stack: Json) -> None:
             if statement["Resource"] == "*":  # X-Ray knows no finer one
                 assert {a.partition(":")[0] for a in as_list(statement["Action"])} == {"xray"}
             else:
-                assert "*" not in str(statement["Resource"])
+                named = {target(one) for one in as_list(statement["Resource"])}
+                # Which of the table's streams is the newest is told by its list alone.
+                assert not [one for one in named - {"EventsTable.Arn/stream/*"} if "*" in one]
 
 
 # ---------------------------------------------------------------- secret
 
 
 def test_the_secret_is_made_in_the_account_and_long_enough_to_be_accepted(stack: Json) -> None:
-    secret = only(stack, SECRET)
-
-    assert "SecretString" not in secret
-    assert secret["GenerateSecretString"]["PasswordLength"] >= 2 * MIN_SECRET_LENGTH
-    assert secret["GenerateSecretString"]["ExcludePunctuation"] is True  # a comma is refused
+    for secret in properties(stack, SECRET).values():
+        assert "SecretString" not in secret
+        assert secret["GenerateSecretString"]["PasswordLength"] >= 2 * MIN_SECRET_LENGTH
+        assert secret["GenerateSecretString"]["ExcludePunctuation"] is True  # a comma is refused
 
 
 def test_the_value_of_the_secret_comes_into_no_place_of_the_template(
@@ -526,15 +663,18 @@ def test_the_value_of_the_secret_comes_into_no_place_of_the_template(
     assert [name for name, p in stack["Parameters"].items() if "NoEcho" in p] == []
 
 
-def test_only_ingest_is_told_which_secret_it_is(stack: Json) -> None:
-    told = [
-        f"{name}.{variable}"
+def test_only_the_function_that_needs_a_secret_is_told_which_it_is(stack: Json) -> None:
+    told = {
+        f"{name}.{variable}": target(value)
         for name, function in properties(stack, FUNCTION).items()
         for variable, value in environment(function).items()
-        if target(value).startswith("WebhookSecret")
-    ]
+        if "Secret." in target(value)
+    }
 
-    assert told == ["IngestFunction.WEBHOOK_SECRET_ID"]
+    assert told == {
+        "IngestFunction.WEBHOOK_SECRET_ID": "WebhookSecret.Id",
+        "HydratorFunction.PROFILE_API_SECRET_ID": "ProfileApiSecret.Id",
+    }
 
 
 # ---------------------------------------------------------------- interface
@@ -545,12 +685,17 @@ def test_the_outputs_are_what_a_user_and_the_tools_need(stack: Json) -> None:
     url = outputs.pop("WebhookUrl")
     [path] = only(stack, "AWS::ApiGatewayV2::Api")["Body"]["paths"]
 
-    assert f"https://${{HttpApi}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}{path}" in url
+    assert f"https://HttpApi.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}{path}" in url
     assert outputs == {
         "WebhookSecretArn": "WebhookSecret.Id",  # its ARN, never its value
         "EventsQueueUrl": "EventsQueue",
         "DeadLetterQueueUrl": "DeadLetterQueue",
         "ProfilesTableName": "ProfilesTable",
+        "EventsTableName": "EventsTable",
+        "EventBusName": "EventBus",
+        "HydrationQueueUrl": "HydrationQueue",
+        "ProfileApiSecretArn": "ProfileApiSecret.Id",
+        "DashboardUrl": "Monitoring.Outputs.DashboardUrl",
     }
     assert [
         name for name, output in stack["Outputs"].items() if not output.get("Description")

@@ -10,8 +10,10 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
 from consumer.delivery import Delivery
+from consumer.history import put_request
 from consumer.profiles import update_request
 from getprofile.errors import NotStorableError
+from getprofile.outcome import Outcome
 from getprofile.queue_message import MAX_MESSAGE_BYTES, QueueMessage
 from ingest.queues import Queue
 
@@ -153,6 +155,32 @@ class InMemoryProfiles:
             item.pop(name, None)
         item.update(key | values)
         return delivery.event.version
+
+
+@dataclass
+class InMemoryHistory:
+    """EventsTable as a dictionary: the same request, the same condition, no AWS.
+
+    failing: event ids whose writes fail.
+    """
+
+    failing: Iterable[str] = ()
+    items: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    writes: list[str] = field(default_factory=list)
+
+    def record(self, delivery: Delivery, outcome: Outcome) -> None:
+        request = put_request("events", delivery, outcome, datetime(2024, 1, 1, tzinfo=UTC))
+        if delivery.event.id in self.failing:
+            raise client_error("ProvisionedThroughputExceededException")
+        self.writes.append(delivery.event.id)
+        deserialize = TypeDeserializer().deserialize
+        item = {name: deserialize(value) for name, value in request["Item"].items()}
+        self.items.setdefault((item["subject"], item["version"]), item)
+
+    @property
+    def outcomes(self) -> dict[str, str]:
+        """By event id."""
+        return {item["event_id"]: item["outcome"] for item in self.items.values()}
 
 
 @dataclass

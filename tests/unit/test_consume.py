@@ -9,7 +9,12 @@ import pytest
 from consumer.consume import Consumer, OutOfTimeError, Result
 from getprofile.outcome import Outcome
 from tests.factories import make_body, make_event, make_record, to_json
-from tests.unit.fakes import InMemoryDeadLetters, InMemoryProfiles, client_error
+from tests.unit.fakes import (
+    InMemoryDeadLetters,
+    InMemoryHistory,
+    InMemoryProfiles,
+    client_error,
+)
 
 TOO_LARGE = Decimal("1E+126")
 
@@ -19,6 +24,7 @@ class Consuming:
 
     def __init__(self) -> None:
         self.profiles = InMemoryProfiles()
+        self.history = InMemoryHistory()
         self.dead_letters = InMemoryDeadLetters()
         self.threads = ThreadPoolExecutor(4)
 
@@ -28,8 +34,11 @@ class Consuming:
         """Consume a batch of bodies or events, as messages `1`, `2`, …"""
         texts = [body if isinstance(body, str) else to_json(body) for body in bodies]
         records = [make_record(text, str(n)) for n, text in enumerate(texts, start=1)]
-        consumer = Consumer(self.profiles, self.dead_letters, self.threads)
-        return consumer.consume(records, has_time)
+        return self.consumer.consume(records, has_time)
+
+    @property
+    def consumer(self) -> Consumer:
+        return Consumer(self.profiles, self.history, self.dead_letters, self.threads)
 
     @property
     def state(self) -> dict[str, Any]:
@@ -146,6 +155,99 @@ def test_an_event_of_an_unknown_type_is_recorded_and_changes_no_state(consume: C
     assert consume.profiles.items == {}
 
 
+# ---------------------------------------------------------------- history
+
+
+def test_every_event_is_in_the_history_once_with_its_outcome(consume: Consuming) -> None:
+    result = consume(
+        make_event("evt_1", created_at=second(1)),
+        make_event("evt_2", created_at=second(2)),
+        make_event("evt_2", created_at=second(2)),
+        make_event("evt_3", event_type="invoice.paid"),
+    )
+
+    assert consume.history.outcomes == {"evt_1": "stale", "evt_2": "applied", "evt_3": "recorded"}
+    assert sorted(consume.history.writes) == ["evt_1", "evt_2", "evt_3"]
+    assert outcomes(result) == {
+        "1": Outcome.STALE,
+        "2": Outcome.APPLIED,
+        "3": Outcome.APPLIED,
+        "4": Outcome.RECORDED,
+    }
+
+
+def test_the_first_outcome_stays_when_a_redelivery_has_been_overtaken(consume: Consuming) -> None:
+    consume(make_event("evt_1", created_at=second(1)))
+    consume(make_event("evt_2", created_at=second(2)))
+
+    result = consume(make_event("evt_1", created_at=second(1)))
+
+    assert outcomes(result) == {"1": Outcome.STALE}
+    assert consume.history.outcomes == {"evt_1": "applied", "evt_2": "applied"}
+
+
+def test_when_the_history_of_an_event_fails_its_messages_come_again_and_no_other(
+    consume: Consuming,
+) -> None:
+    consume.history.failing = ["evt_2"]
+
+    result = consume(
+        make_event("evt_1", created_at=second(1)),
+        make_event("evt_2", created_at=second(2)),
+        make_event("evt_2", created_at=second(2)),
+        make_event("evt_3", event_type="invoice.paid"),
+    )
+
+    assert failures(result) == {"2": "ClientError", "3": "ClientError"}
+    assert outcomes(result) == {"1": Outcome.STALE, "4": Outcome.RECORDED}
+    assert consume.state == {"12345": "evt_2"}
+
+
+def test_what_died_between_state_and_history_has_the_same_outcome_when_it_comes_again(
+    consume: Consuming,
+) -> None:
+    batch = (
+        make_event("evt_1", created_at=second(1)),
+        make_event("evt_2", created_at=second(2)),
+        make_event("evt_3", event_type="invoice.paid"),
+    )
+    consume.history.failing = ["evt_1", "evt_2", "evt_3"]
+    first = consume(*batch)
+    consume.history.failing = []
+
+    again = consume(*batch)
+
+    assert set(failures(first)) == {"1", "2", "3"}
+    assert outcomes(again) == {"1": Outcome.STALE, "2": Outcome.APPLIED, "3": Outcome.RECORDED}
+    assert consume.history.outcomes == {"evt_1": "stale", "evt_2": "applied", "evt_3": "recorded"}
+
+
+def test_an_event_whose_state_is_not_written_is_not_in_the_history(consume: Consuming) -> None:
+    consume.profiles.failing = ["12345"]
+
+    consume(make_event("evt_1"))
+
+    assert consume.history.items == {}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        make_event("evt_1", created_at=second(1), n=TOO_LARGE),
+        make_event("evt_1", event_type="invoice.paid", n=TOO_LARGE),
+        make_event("evt_1", event_type="invoice.paid", profile_id="\ud800"),
+    ],
+)
+def test_an_event_without_a_state_to_write_is_dead_lettered_when_the_history_cannot_hold_it(
+    consume: Consuming, event: dict[str, Any]
+) -> None:
+    result = consume(event, make_event("evt_2", created_at=second(2)))
+
+    assert dead_letters(result) == {"1": "not_storable"}
+    assert outcomes(result) == {"2": Outcome.APPLIED}
+    assert consume.history.outcomes == {"evt_2": "applied"}
+
+
 # ---------------------------------------------------------------- quarantine
 
 
@@ -185,10 +287,9 @@ def test_what_can_never_succeed_is_dead_lettered_in_one_attempt(
 
 @pytest.mark.parametrize("body", ["not base64", "é", "YQ"])
 def test_a_broken_encoding_fails_no_message_beside_it(consume: Consuming, body: str) -> None:
-    consumer = Consumer(consume.profiles, consume.dead_letters, consume.threads)
     records = [make_record(body, "1", {"encoding": "base64"}), make_record(make_body(), "2")]
 
-    result = consumer.consume(records, lambda: True)
+    result = consume.consumer.consume(records, lambda: True)
 
     assert dead_letters(result) == {"1": "not_json"}
     assert outcomes(result) == {"2": Outcome.APPLIED}
@@ -290,7 +391,7 @@ def test_without_time_left_no_write_and_no_quarantine_begins(consume: Consuming)
 def test_a_batch_that_takes_too_long_to_parse_is_parsed_only_as_far_as_there_is_time(
     consume: Consuming,
 ) -> None:
-    answers = iter([True, False, False])
+    answers = iter([True, False, False, True])  # parsing, then the history
 
     result = consume(
         make_event(event_type="invoice.paid"),
@@ -305,7 +406,8 @@ def test_a_batch_that_takes_too_long_to_parse_is_parsed_only_as_far_as_there_is_
 
 def test_what_was_done_when_the_time_ran_out_stays_done(consume: Consuming) -> None:
     consume.threads = ThreadPoolExecutor(1)
-    answers: Iterable[bool] = iter([True] * 3 + [True, False, False])  # parsing, then writing
+    # Parsing, then the state and the history of one, then the states of the others.
+    answers: Iterable[bool] = iter([True] * 3 + [True, True, False, False])
 
     result = consume(
         make_event("evt_1", profile_id="1"),
@@ -323,7 +425,7 @@ def test_what_was_done_when_the_time_ran_out_stays_done(consume: Consuming) -> N
 def test_the_time_may_run_out_between_an_unstorable_event_and_the_next_newest(
     consume: Consuming,
 ) -> None:
-    answers = iter([True] * 2 + [True, True, False])  # parsing, then writing
+    answers = iter([True] * 2 + [True, True, False])  # parsing, then the states
 
     result = consume(
         make_event("evt_1", created_at=second(1)),

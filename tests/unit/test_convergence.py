@@ -11,7 +11,7 @@ from consumer.consume import Consumer
 from consumer.delivery import Record
 from tests.factories import make_record, to_json
 from tests.strategies import batches, events
-from tests.unit.fakes import InMemoryDeadLetters, InMemoryProfiles
+from tests.unit.fakes import InMemoryDeadLetters, InMemoryHistory, InMemoryProfiles
 
 RANKS = {"processing": 0, "summarizing": 1, "ready": 3}
 
@@ -34,6 +34,19 @@ def state(profiles: InMemoryProfiles) -> dict[str, Any]:
     }
 
 
+def check_history(history: InMemoryHistory, some_events: list[dict[str, Any]]) -> None:
+    """Each event is in it once; the newest of each profile was applied, whatever came of others."""
+    found = history.outcomes
+    unprojected = {e["id"] for e in some_events if e["event"] != "profile.updated"}
+    applied = {profile["id"] for profile in newest(some_events).values()}
+
+    assert sorted(item["event_id"] for item in history.items.values()) == sorted(
+        event["id"] for event in some_events
+    )
+    assert {event_id for event_id in found if found[event_id] == "recorded"} == unprojected
+    assert applied <= {event_id for event_id in found if found[event_id] == "applied"}
+
+
 @pytest.fixture(scope="module")
 def threads() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(4) as pool:
@@ -45,12 +58,13 @@ def test_any_order_duplication_and_split_ends_in_the_newest_state(
     threads: ThreadPoolExecutor, data: st.DataObject
 ) -> None:
     some_events = data.draw(events())
-    profiles = InMemoryProfiles()
-    consumer = Consumer(profiles, InMemoryDeadLetters(), threads)
+    profiles, history = InMemoryProfiles(), InMemoryHistory()
+    consumer = Consumer(profiles, history, InMemoryDeadLetters(), threads)
     for batch in data.draw(batches(some_events)):
         consumer.consume([make_record(to_json(event)) for event in batch], lambda: True)
 
     assert state(profiles) == newest(some_events)
+    check_history(history, some_events)
 
 
 @given(st.data())
@@ -58,17 +72,19 @@ def test_failures_on_the_way_change_nothing_once_the_failed_messages_came_again(
     threads: ThreadPoolExecutor, data: st.DataObject
 ) -> None:
     some_events = data.draw(events())
-    profiles = InMemoryProfiles()
-    consumer = Consumer(profiles, InMemoryDeadLetters(), threads)
+    profiles, history = InMemoryProfiles(), InMemoryHistory()
+    consumer = Consumer(profiles, history, InMemoryDeadLetters(), threads)
     again: list[Record] = []
     for batch in data.draw(batches(some_events)):
         profiles.failing = data.draw(st.sets(st.sampled_from(["1", "2", "1#2"])))
+        history.failing = data.draw(st.sets(st.sampled_from([e["id"] for e in some_events])))
         result = consumer.consume([make_record(to_json(event)) for event in batch], lambda: True)
         again += [record for record, _error in result.failed]
-    profiles.failing = []
+    profiles.failing = history.failing = []
     consumer.consume(again, lambda: True)
 
     assert state(profiles) == newest(some_events)
+    check_history(history, some_events)
 
 
 @given(st.data())
@@ -81,10 +97,11 @@ def test_every_message_is_finished_dead_lettered_or_failed_and_only_one_of_them(
     profiles = InMemoryProfiles(
         failing=data.draw(st.sets(st.sampled_from(["1", "2"]))), refused=["a", "aa", "é"]
     )
+    history = InMemoryHistory(failing=["b", "#"])
     dead_letters = InMemoryDeadLetters(error=data.draw(st.sampled_from([None, OSError()])))
-    answers = data.draw(st.lists(st.booleans(), min_size=60, max_size=60))
+    answers = data.draw(st.lists(st.booleans(), min_size=90, max_size=90))
 
-    result = Consumer(profiles, dead_letters, threads).consume(records, answers.pop)
+    result = Consumer(profiles, history, dead_letters, threads).consume(records, answers.pop)
 
     finished = [delivery.record.message_id for delivery, _outcome in result.finished]
     dead_lettered = [record.message_id for record, _error in result.dead_lettered]

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 class FakeDynamoDB:
     """Takes one kind of update, or fails in one way."""
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: Exception | None = None, failures: int = 99) -> None:
         self.error = error
+        self.failures = failures
         self.requests: list[dict[str, Any]] = []
 
     def update_item(self, **request: Any) -> dict[str, Any]:
         self.requests.append(request)
-        if self.error:
+        if self.error and len(self.requests) <= self.failures:
             raise self.error
         return {"ConsumedCapacity": {"CapacityUnits": 1.0}}
 
@@ -111,6 +112,7 @@ def test_an_event_that_tells_no_state_cannot_be_written() -> None:
         make_event(n=Decimal("1E-1000000000")),
         make_event(text="\ud800"),
         make_event() | {"webhook_id": {"a": "\udfff"}},
+        make_event() | {"added": {"": 1}},
         make_event() | {"webhook_id": Decimal("1" * 39)},
         make_event(deep=[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]),
     ],
@@ -142,13 +144,30 @@ def test_when_an_equal_or_newer_version_is_there_that_one_is_the_profiles() -> N
     assert version == "2030-01-01T00:00:00.000000Z#3#evt_9"
 
 
-def test_an_item_that_dynamodb_calls_invalid_can_never_be_stored() -> None:
+def test_an_item_that_dynamodb_calls_invalid_also_alone_can_never_be_stored() -> None:
     dynamodb = FakeDynamoDB(client_error("ValidationException"))
 
     with pytest.raises(NotStorableError) as caught:
         dynamodb.as_table().put_if_newer(make_delivery())
 
     assert str(caught.value) == "DynamoDB refused the item as invalid"
+    assert len(dynamodb.requests) == 2
+
+
+def test_a_full_profile_that_leaves_no_room_for_the_state_makes_room() -> None:
+    dynamodb = FakeDynamoDB(client_error("ValidationException"), failures=1)
+    delivery = make_delivery()
+
+    version = dynamodb.as_table().put_if_newer(delivery)
+
+    first, second = dynamodb.requests
+    assert version == delivery.event.version
+    assert "#profile" not in first["ExpressionAttributeNames"]
+    assert second["UpdateExpression"].endswith(
+        ", #profile_status = :profile_status REMOVE #profile"
+    )
+    assert second["ExpressionAttributeValues"][":profile_status"] == {"S": "not_storable"}
+    assert second["ConditionExpression"] == first["ConditionExpression"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,14 @@ from pydantic import ValidationError
 
 from consumer.settings import ConsumerSettings
 from ingest.settings import IngestSettings
-from runtime import emit, trace_header
+from runtime import emit, error_name, trace_header
+from tests.unit.fakes import client_error
+
+
+class ClientErrorWithoutCode(Exception):  # noqa: N818
+    def __init__(self) -> None:
+        self.response: dict[str, Any] = {"Error": {}}
+
 
 INGEST = {
     "EVENTS_QUEUE_URL": "https://sqs.example/events",
@@ -64,6 +71,8 @@ def test_an_ill_typed_setting_stops_the_start(
 def test_settings_of_another_function_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", "https://sqs.example/dead-letters")
     monkeypatch.setenv("PROFILES_TABLE_NAME", "profiles")
+    monkeypatch.setenv("EVENTS_TABLE_NAME", "events")
+    monkeypatch.setenv("EVENT_RETENTION_DAYS", "30")
     monkeypatch.setenv("MAX_BODY_BYTES", "many")
 
     assert ConsumerSettings.from_environment().profiles_table_name == "profiles"
@@ -164,3 +173,17 @@ def test_a_long_series_is_written_whole_and_each_count_once(
     assert counts == [float(count)]
     assert ages == [float(n) for n in range(count)]
     assert max(len(line.get("AppliedAge", [])) for line in lines) <= 100
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (client_error("ThrottlingException"), "ThrottlingException"),
+        (ValueError("marker"), "ValueError"),
+        (ClientErrorWithoutCode(), "ClientErrorWithoutCode"),
+    ],
+)
+def test_an_error_is_named_by_awss_code_or_its_class_and_never_quoted(
+    error: Exception, name: str
+) -> None:
+    assert error_name(error) == name

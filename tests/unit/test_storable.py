@@ -114,7 +114,9 @@ def test_half_of_a_surrogate_pair_is_refused(value: Any) -> None:
     assert str(caught.value) == "A text has half of a surrogate pair"
 
 
-@pytest.mark.parametrize("value", [None, True, False, "", "\0", "\uffff", "😀", [], {}, {"": None}])
+@pytest.mark.parametrize(
+    "value", [None, True, False, "", "\0", "\uffff", "😀", [], {}, {" ": None}]
+)
 def test_every_other_value_stays_what_it_is(value: Any) -> None:
     assert stored(value) == value
     assert type(stored(value)) is type(value)
@@ -140,3 +142,13 @@ def typed(value: Any) -> Any:
             return [typed(member) for member in value]
         case _:
             return (type(value), value)
+
+
+@pytest.mark.parametrize("name", ["", "k" * 65_536, "é" * 32_768])
+def test_a_name_has_one_character_to_65535_bytes(name: str) -> None:
+    with pytest.raises(NotStorableError, match="A name has no character or more than 65535 bytes"):
+        storable([{"a": {name: 1}}])
+
+
+def test_a_name_of_65535_bytes_is_kept() -> None:
+    assert storable({"k" * 65_535: None}) == {"k" * 65_535: None}

@@ -1,0 +1,80 @@
+"""An event of the history as an entry on the bus."""
+
+from datetime import datetime
+from typing import Any
+
+from getprofile import strict_json
+
+SOURCE = "getprofile.webhooks"
+MAX_ENTRY_BYTES = 262_143  # EventBridge: less than 256 KB, for an entry and for all of a call
+TIME_BYTES = 14  # what `Time` counts for
+
+# The envelope as GetProfile sent it, by attribute of the history's item.
+ENVELOPE = {
+    "id": "event_id",
+    "event": "event",
+    "tenant_id": "tenant_id",
+    "data": "data",
+    "created_at": "created_at",
+    "webhook_id": "webhook_id",
+}
+
+
+def event_of(item: dict[str, Any]) -> dict[str, Any]:
+    """The event of a history's item. Raises: KeyError, when the item is no event."""
+    optional = {"data", "webhook_id"}
+    known = {
+        name: item.get(attribute) if name in optional else item[attribute]
+        for name, attribute in ENVELOPE.items()
+    }
+    extra: dict[str, Any] = item.get("extra", {})
+    return extra | known
+
+
+def entry(item: dict[str, Any], bus: str) -> dict[str, Any]:
+    """An entry of `PutEvents`: the event, what became of it, and when it was received.
+
+    item: the history's, its numbers as `Decimal`; they are written with all digits.
+    Raises: KeyError or ValueError, when the item is no event.
+    """
+    detail = event_of(item) | {"outcome": item["outcome"], "received_at": item["received_at"]}
+    return _entry(item, detail, bus)
+
+
+def trimmed_entry(item: dict[str, Any], bus: str) -> dict[str, Any]:
+    """The same without what may be large: of `data` only what rules match by most.
+
+    For an event that the bus does not take whole: too large, or with an integer that it can't
+    read. `data_omitted` says so; the whole event is in the history.
+    """
+    data = item.get("data")
+    kept = {
+        name: data[name]
+        for name in ("profile_id", "status")
+        if isinstance(data, dict) and isinstance(data.get(name), str) and len(data[name]) <= 128
+    }
+    small = {name: value for name, value in event_of(item).items() if name in ENVELOPE}
+    detail = small | {
+        "data": kept,
+        "webhook_id": None,
+        "outcome": item["outcome"],
+        "received_at": item["received_at"],
+        "data_omitted": True,
+    }
+    return _entry(item, detail, bus)
+
+
+def entry_bytes(one: dict[str, Any]) -> int:
+    """The size of an entry as EventBridge counts it."""
+    texts = (one["Source"], one["DetailType"], one["Detail"])
+    return TIME_BYTES + sum(len(text.encode("utf-8")) for text in texts)
+
+
+def _entry(item: dict[str, Any], detail: dict[str, Any], bus: str) -> dict[str, Any]:
+    return {
+        "EventBusName": bus,
+        "Source": SOURCE,
+        "DetailType": item["event"],
+        "Time": datetime.fromisoformat(item["created_at"]),
+        "Detail": strict_json.dumps(detail),
+    }

@@ -1,0 +1,198 @@
+"""The way of one batch: entries in calls of ten, tried again while there is time, quarantined."""
+
+import json
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from getprofile import strict_json
+from getprofile.errors import NotPublishableError
+from getprofile.queue_message import MAX_CONTENT_BYTES, QueueMessage, accepted, quarantined
+from publisher.bus import MAX_ENTRIES, Answer, CallRefusedError
+from publisher.entry import MAX_ENTRY_BYTES, entry, entry_bytes, event_of, trimmed_entry
+from publisher.stream import Insertion
+
+MAX_PAUSE_SECONDS = 2.0
+
+
+class Bus(Protocol):
+    def put(self, entries: list[dict[str, Any]]) -> list[Answer]: ...
+
+
+class DeadLetters(Protocol):
+    def send(self, message: QueueMessage) -> None: ...
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """An insertion on its way to the bus."""
+
+    insertion: Insertion
+    entry: dict[str, Any]
+    trimmed: bool
+
+
+@dataclass
+class Result:
+    """What became of a batch. unfinished: in the stream's order; it comes again from the first on.
+
+    failed: the ones among them that were tried, and why.
+    """
+
+    published: list[Outgoing] = field(default_factory=list)
+    dead_lettered: list[tuple[Insertion, NotPublishableError]] = field(default_factory=list)
+    failed: list[tuple[Insertion, Exception]] = field(default_factory=list)
+    unfinished: list[Insertion] = field(default_factory=list)
+
+
+class OutOfTimeError(Exception):
+    """Too little of the invocation is left to begin a call."""
+
+
+class RefusedForNowError(Exception):
+    """The bus takes the entry later, or perhaps when somebody has mended a permission."""
+
+
+class Publisher:
+    """Publishes batches of one stream. sleep: between two attempts, in seconds."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        bus_name: str,
+        dead_letters: DeadLetters,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._bus = bus
+        self._bus_name = bus_name
+        self._dead_letters = dead_letters
+        self._sleep = sleep
+        # Finished in a batch of which a part comes again: so may they, and mostly to this worker.
+        self._ahead: deque[str] = deque(maxlen=1_000)
+
+    def publish(self, insertions: list[Insertion], has_time: Callable[[], bool]) -> Result:
+        """Publish in order, and stop at a call that can't be finished now.
+
+        has_time: whether there is still time to begin a call that may take its longest.
+        """
+        result = Result()
+        outgoing = [
+            prepared
+            for insertion in insertions
+            if insertion.sequence_number not in self._ahead
+            and (prepared := self._prepare(insertion, has_time, result))
+        ]
+        for call in calls(outgoing):
+            failures = len(result.failed)
+            self._send(call, has_time, result)
+            if len(result.failed) > failures:
+                break
+        finished = [one.insertion.sequence_number for one in result.published]
+        finished += [insertion.sequence_number for insertion, _error in result.dead_lettered]
+        done = {*finished, *self._ahead}
+        result.unfinished = [one for one in insertions if one.sequence_number not in done]
+        if result.unfinished:
+            self._ahead.extend(finished)
+        return result
+
+    def _prepare(
+        self, insertion: Insertion, has_time: Callable[[], bool], result: Result
+    ) -> Outgoing | None:
+        try:
+            whole = entry(insertion.item, self._bus_name)
+        except Exception:  # somebody wrote an item of their own, and the stream must go on
+            self._quarantine(insertion, "The item is not an event", has_time, result)
+            return None
+        if entry_bytes(whole) > MAX_ENTRY_BYTES:
+            return self._trim(insertion)
+        return Outgoing(insertion, whole, trimmed=False)
+
+    def _trim(self, insertion: Insertion) -> Outgoing:
+        return Outgoing(insertion, trimmed_entry(insertion.item, self._bus_name), trimmed=True)
+
+    def _send(self, waiting: list[Outgoing], has_time: Callable[[], bool], result: Result) -> None:
+        attempt = 0
+        while waiting:
+            if attempt:
+                self._sleep(random.uniform(0.5, 1) * min(MAX_PAUSE_SECONDS, 0.1 * 2**attempt))  # noqa: S311  # nosec B311
+            attempt += 1
+            try:
+                answers = self._ask(waiting, has_time)
+            except Exception as error:  # whatever it was, the records must come again
+                result.failed += [(one.insertion, error) for one in waiting]
+                return
+            later: list[Outgoing] = []
+            for one, answer in zip(waiting, answers, strict=True):
+                match answer:
+                    case Answer.TAKEN:
+                        result.published.append(one)
+                    case Answer.NEVER if one.trimmed:
+                        text = "The bus refuses it, also without its data"
+                        self._quarantine(one.insertion, text, has_time, result)
+                    case Answer.NEVER:
+                        later.append(self._trim(one.insertion))
+                    case Answer.LATER:
+                        later.append(one)
+            if later and not has_time():
+                result.failed += [(one.insertion, RefusedForNowError()) for one in later]
+                return
+            waiting = later
+
+    def _ask(self, waiting: list[Outgoing], has_time: Callable[[], bool]) -> list[Answer]:
+        if not has_time():
+            raise OutOfTimeError
+        try:
+            return self._bus.put([one.entry for one in waiting])
+        except CallRefusedError:
+            # One of them is at fault. Alone, it does not take the others along.
+            return [self._ask_alone(one, has_time) for one in waiting]
+
+    def _ask_alone(self, one: Outgoing, has_time: Callable[[], bool]) -> Answer:
+        try:
+            return self._bus.put([one.entry])[0] if has_time() else Answer.LATER
+        except Exception:  # those before it are published: only this one comes again
+            return Answer.LATER
+
+    def _quarantine(
+        self, insertion: Insertion, text: str, has_time: Callable[[], bool], result: Result
+    ) -> None:
+        error = NotPublishableError(text)
+        try:
+            if not has_time():
+                raise OutOfTimeError
+            message = accepted(_body(insertion), datetime.now(UTC))
+            self._dead_letters.send(quarantined(message, error, source="publisher"))
+            result.dead_lettered.append((insertion, error))
+        except Exception as failure:  # whatever it was, the record must come again
+            result.failed.append((insertion, failure))
+
+
+def calls(outgoing: list[Outgoing]) -> Iterator[list[Outgoing]]:
+    """Consecutive entries that fit one call of PutEvents, by number and by size."""
+    call: list[Outgoing] = []
+    size = 0
+    for one in outgoing:
+        more = entry_bytes(one.entry)
+        if call and (len(call) == MAX_ENTRIES or size + more > MAX_ENTRY_BYTES):
+            yield call
+            call, size = [], 0
+        call.append(one)
+        size += more
+    if call:
+        yield call
+
+
+def _body(insertion: Insertion) -> str:
+    """The event as JSON; of an item that is none, its attributes."""
+    try:
+        event = event_of(insertion.item)
+        whole = strict_json.dumps(event)
+    except Exception:  # see `_prepare`
+        whole, event = json.dumps(insertion.image), dict.fromkeys(insertion.image)
+    if len(whole.encode("utf-8")) <= MAX_CONTENT_BYTES:
+        return whole
+    return strict_json.dumps(event | {"data": None})  # the history has it whole

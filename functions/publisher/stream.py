@@ -1,0 +1,29 @@
+"""A record of EventsTable's stream, as Lambda hands it over."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
+
+_deserialize = TypeDeserializer().deserialize
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """An item that is new in the history.
+
+    sequence_number: its place in the stream's shard. image: its attributes in DynamoDB's own JSON.
+    """
+
+    sequence_number: str
+    image: dict[str, Any]
+
+    @property
+    def item(self) -> dict[str, Any]:
+        """The attributes, numbers as `Decimal`."""
+        return {name: _deserialize(value) for name, value in self.image.items()}
+
+
+def from_stream(record: dict[str, Any]) -> Insertion:
+    change = record["dynamodb"]
+    return Insertion(change["SequenceNumber"], change["NewImage"])

@@ -1,0 +1,483 @@
+"""The dashboard's definition; `python -m infra.dashboard` writes what follows from it.
+
+That is the body in infra/monitoring.yaml and the picture of the layout in infra/dashboard.svg.
+"""
+
+import json
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from samtranslator.yaml_helper import yaml_parse
+
+from infra.dashboard_picture import draw
+
+MONITORING = Path(__file__).with_name("monitoring.yaml")
+PICTURE = Path(__file__).with_name("dashboard.svg")
+
+COLUMNS = 24
+NAMESPACE = "GetProfileWebhooks"
+SENDER_GIVES_UP_MS = 5000
+
+type Json = dict[str, Any]
+
+# `${...}` is filled in by CloudFormation: parameters of monitoring.yaml, alarms, and three values
+# that depend on a condition there.
+SILENCE_ALARM = "${SilenceAlarmArn}"
+HYDRATOR_LOGS = "${HydratorLogs}"
+HYDRATION = "${Hydration}"
+
+
+@dataclass(frozen=True)
+class Widget:
+    """A widget without its place, which follows from the row that it is in."""
+
+    kind: str
+    width: int
+    properties: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Widgets side by side, from the left."""
+
+    height: int
+    widgets: list[Widget]
+
+
+# ---------------------------------------------------------------- metrics
+
+
+def own(name: str, label: str, *, reason: str = "", **options: Any) -> list[Any]:
+    """A metric that our functions emit."""
+    dimensions = ["service", "${StackName}", *(["reason", reason] if reason else [])]
+    return [NAMESPACE, name, *dimensions, {"label": label, **options}]
+
+
+def api(name: str, label: str, **options: Any) -> list[Any]:
+    return ["AWS/ApiGateway", name, "ApiId", "${ApiId}", {"label": label, **options}]
+
+
+def function(name: str, which: str, label: str, **options: Any) -> list[Any]:
+    dimension = ["FunctionName", f"${{{which}}}"]
+    return ["AWS/Lambda", name, *dimension, {"label": label, **options}]
+
+
+def queue(name: str, which: str, label: str, **options: Any) -> list[Any]:
+    dimension = ["QueueName", f"${{{which}}}"]
+    return ["AWS/SQS", name, *dimension, {"label": label, "stat": "Maximum", **options}]
+
+
+def by_reason(name: str) -> list[Any]:
+    """One line for each reason that there has been."""
+    search = f'{{{NAMESPACE},service,reason}} MetricName="{name}" service="${{StackName}}"'
+    # `!` keeps the rest from CloudFormation: the label is CloudWatch's to fill in.
+    return [{"expression": f"SEARCH('{search}', 'Sum', 300)", "label": "${!PROP('Dim.reason')}"}]
+
+
+def percentiles(metric: list[Any], *stats: str) -> list[list[Any]]:
+    return [[*metric[:-1], {"label": stat, "stat": stat}] for stat in stats]
+
+
+def in_seconds(metric: list[Any], label: str, identifier: str) -> list[list[Any]]:
+    """A metric in milliseconds, drawn in seconds."""
+    hidden = [*metric[:-1], {**metric[-1], "id": identifier, "visible": False}]
+    return [hidden, [{"expression": f"{identifier} / 1000", "label": label}]]
+
+
+def gigabyte_seconds(which: str, label: str, identifier: str) -> list[list[Any]]:
+    """What Lambda charges for: the duration of all runs times the memory, 512 MB each."""
+    hidden = function("Duration", which, label, id=identifier, visible=False)
+    return [hidden, [{"expression": f"{identifier} / 1000 * 0.5", "label": label}]]
+
+
+# ---------------------------------------------------------------- widgets
+
+
+def graph(title: str, width: int, metrics: list[list[Any]], **options: Any) -> Widget:
+    properties: Json = {
+        "title": title,
+        "view": "timeSeries",
+        "region": "${AWS::Region}",
+        "stat": "Sum",
+        "period": 300,
+        "metrics": metrics,
+        **options,
+    }
+    return Widget("metric", width, properties)
+
+
+def numbers(title: str, width: int, metrics: list[list[Any]], **options: Any) -> Widget:
+    return graph(title, width, metrics, view="singleValue", **options)
+
+
+def text(width: int, *lines: str) -> Widget:
+    return Widget("text", width, {"markdown": "\n".join(lines)})
+
+
+def heading(title: str, explanation: str) -> Row:
+    return Row(1, [text(COLUMNS, f"### {title} · {explanation}")])
+
+
+def lines_at(**values: int) -> Json:
+    """Horizontal lines, each with what it means."""
+    marks = [{"label": label.replace("_", " "), "value": value} for label, value in values.items()]
+    return {"horizontal": marks}
+
+
+def y_axis(label: str) -> Json:
+    return {"left": {"label": label, "showUnits": False, "min": 0}}
+
+
+# ---------------------------------------------------------------- links to the saved queries
+
+
+def encoded(value: str) -> str:
+    """A text as the console's addresses have it: percent-encoded, with `*` for `%`."""
+    return quote(value, safe="").replace("~", "%7E").replace("%", "*")
+
+
+def query_link(query: Json, days: int) -> str:
+    """The address that opens a saved query in Logs Insights for the last days.
+
+    query: the properties of an `AWS::Logs::QueryDefinition`. The console's notation is
+    `~(key~'text~…)`, percent-encoded twice, with `$` for the first `%`.
+    """
+    opening, closing, tilde, apostrophe = "$2528", "$2529", "$257E", "$2527"
+    groups = [group["Ref"] for group in query["LogGroupNames"] if "Ref" in group]
+    sources = "".join(f"{tilde}{apostrophe}${{{group}}}" for group in groups)
+    if len(groups) < len(query["LogGroupNames"]):
+        sources += HYDRATOR_LOGS
+    parts = (
+        f"end{tilde}0",
+        f"start{tilde}-{days * 86_400}",
+        f"timeType{tilde}{apostrophe}RELATIVE",
+        f"unit{tilde}{apostrophe}seconds",
+        f"editorString{tilde}{apostrophe}{encoded(query['QueryString'])}",
+        f"source{tilde}{opening}{sources}{closing}",
+    )
+    detail = f"{tilde}{opening}{tilde.join(parts)}{closing}"
+    home = "https://${AWS::Region}.console.aws.amazon.com/cloudwatch/home?region=${AWS::Region}"
+    return f"{home}#logsV2:logs-insights$3FqueryDetail$3D{detail}"
+
+
+def link_list(queries: dict[str, Json]) -> Widget:
+    titles = {name: q["Name"]["Fn::Sub"].partition("/")[2] for name, q in queries.items()}
+    links = [f"- [{titles[name]}]({query_link(q, days=3)})" for name, q in queries.items()]
+    return text(8, "**Look into it** (the last 3 days)", "", *links)
+
+
+# ---------------------------------------------------------------- the definition
+
+
+def rows(alarms: list[str], queries: dict[str, Json]) -> list[Row]:
+    """All rows but the last. alarms: logical ids; queries: properties by logical id."""
+    waiting = "ApproximateNumberOfMessagesVisible"
+    oldest = "ApproximateAgeOfOldestMessage"
+    arns = [f"${{{name}.Arn}}" for name in alarms]
+    return [
+        Row(
+            4,
+            [
+                numbers(
+                    "In this time",
+                    14,
+                    [
+                        own("EventsAccepted", "accepted"),
+                        own("EventsApplied", "applied"),
+                        api("5xx", "answered 5xx"),
+                        own("RequestsRefused", "wrong secret", reason="wrong_secret"),
+                        own("DeadLettered", "dead-lettered"),
+                    ],
+                    setPeriodToTimeRange=True,
+                    sparkline=True,
+                ),
+                numbers(
+                    "Now",
+                    10,
+                    [
+                        queue(waiting, "EventsQueue", "events waiting"),
+                        queue(oldest, "EventsQueue", "the oldest, s"),
+                        queue(waiting, "DeadLetterQueue", "dead letters"),
+                    ],
+                ),
+            ],
+        ),
+        Row(
+            4,
+            [
+                Widget("alarm", 16, {"title": "Alarms", "alarms": [*arns, SILENCE_ALARM]}),
+                link_list(queries),
+            ],
+        ),
+        heading("Flow", "from the request to your rules, events in 5 minutes"),
+        Row(
+            6,
+            [
+                graph(
+                    "Requests",
+                    8,
+                    [
+                        own("EventsAccepted", "accepted"),
+                        api("4xx", "refused, 429 included"),
+                        api("5xx", "failed"),
+                    ],
+                ),
+                graph(
+                    "What became of the events",
+                    8,
+                    [
+                        own("EventsApplied", "applied"),
+                        own("EventsStale", "stale"),
+                        own("EventsRecorded", "recorded"),
+                    ],
+                    stacked=True,
+                ),
+                graph(
+                    "Published",
+                    8,
+                    [
+                        own("EventsPublished", "published"),
+                        own("EventsTrimmed", "of these without data"),
+                    ],
+                ),
+            ],
+        ),
+        heading("Latency", "GetProfile gives up on an answer after 5 s"),
+        Row(
+            6,
+            [
+                graph(
+                    "Answer to the sender, ms",
+                    8,
+                    percentiles(api("Latency", ""), "p50", "p99"),
+                    annotations=lines_at(the_sender_gives_up=SENDER_GIVES_UP_MS),
+                    yAxis=y_axis("ms"),
+                ),
+                graph(
+                    "Event to state (AppliedAge), ms",
+                    8,
+                    percentiles(own("AppliedAge", ""), "p50", "p90", "p99"),
+                    yAxis=y_axis("ms"),
+                ),
+                graph(
+                    "Behind, s",
+                    8,
+                    [
+                        queue(oldest, "EventsQueue", "oldest event waiting"),
+                        *in_seconds(
+                            function("IteratorAge", "PublisherFunction", "", stat="Maximum"),
+                            "oldest event to publish",
+                            "age",
+                        ),
+                    ],
+                    yAxis=y_axis("s"),
+                ),
+            ],
+        ),
+        heading("Failures", "dead letters are kept for you, what fails comes again"),
+        Row(
+            6,
+            [
+                graph("Refused requests, by reason", 6, [by_reason("RequestsRefused")]),
+                graph("Dead-lettered, by reason", 6, [by_reason("DeadLettered")]),
+                graph(
+                    "What comes again",
+                    6,
+                    [
+                        own("RequestsFailed", "requests, 503"),
+                        own("MessagesFailed", "messages"),
+                        own("PublishFailed", "to publish"),
+                    ],
+                ),
+                graph(
+                    "Crashes and throttles",
+                    6,
+                    [
+                        function("Errors", "IngestFunction", "ingest"),
+                        function("Errors", "ConsumerFunction", "consumer"),
+                        function("Errors", "PublisherFunction", "publisher"),
+                        function("Throttles", "IngestFunction", "throttled"),
+                    ],
+                ),
+            ],
+        ),
+        heading("Cost", "what the bill follows, beside the requests"),
+        Row(
+            6,
+            [
+                graph(
+                    "Lambda, GB s",
+                    6,
+                    [
+                        *gigabyte_seconds("IngestFunction", "ingest", "ingest"),
+                        *gigabyte_seconds("ConsumerFunction", "consumer", "consumer"),
+                        *gigabyte_seconds("PublisherFunction", "publisher", "publisher"),
+                    ],
+                    stacked=True,
+                ),
+                graph(
+                    "DynamoDB, write units",
+                    6,
+                    [
+                        table_writes("ProfilesTable", "state"),
+                        table_writes("EventsTable", "history"),
+                    ],
+                    stacked=True,
+                ),
+                graph(
+                    "SQS, receives without a message",
+                    6,
+                    [queue("NumberOfEmptyReceives", "EventsQueue", "events", stat="Sum")],
+                ),
+                graph(
+                    "Logs, bytes",
+                    6,
+                    [
+                        log_bytes("IngestLogGroup", "ingest"),
+                        log_bytes("ConsumerLogGroup", "consumer"),
+                        log_bytes("PublisherLogGroup", "publisher"),
+                    ],
+                    stacked=True,
+                ),
+            ],
+        ),
+    ]
+
+
+def table_writes(which: str, label: str) -> list[Any]:
+    table = ["TableName", f"${{{which}}}"]
+    return ["AWS/DynamoDB", "ConsumedWriteCapacityUnits", *table, {"label": label}]
+
+
+def log_bytes(which: str, label: str) -> list[Any]:
+    return ["AWS/Logs", "IncomingBytes", "LogGroupName", f"${{{which}}}", {"label": label}]
+
+
+def hydration_rows() -> list[Row]:
+    """The last rows, which are there where profiles are fetched (HydrateProfiles)."""
+    return [
+        heading("Full profiles", "fetched from GetProfile's API"),
+        Row(
+            6,
+            [
+                graph(
+                    "Profiles",
+                    8,
+                    [
+                        own("ProfilesHydrated", "stored"),
+                        own("ProfilesNotFound", "not found"),
+                        own("ProfilesNotStorable", "not storable"),
+                        own("HydrationsFailed", "come again"),
+                    ],
+                ),
+                graph(
+                    "GetProfile's API, ms",
+                    8,
+                    percentiles(own("ProfileApiLatency", ""), "p50", "p99"),
+                    yAxis=y_axis("ms"),
+                ),
+                graph(
+                    "Requests to the API, and what waits",
+                    8,
+                    [
+                        own("ProfileApiRequests", "requests"),
+                        queue(
+                            "ApproximateNumberOfMessagesVisible",
+                            "HydrationQueue",
+                            "messages waiting",
+                        ),
+                    ],
+                ),
+            ],
+        ),
+    ]
+
+
+# ---------------------------------------------------------------- what is written
+
+
+def placed(all_rows: list[Row], top: int = 0) -> list[Json]:
+    """Widgets as CloudWatch wants them: rows below each other, from the given height on."""
+    widgets: list[Json] = []
+    for row in all_rows:
+        left = 0
+        for widget in row.widgets:
+            place = {"x": left, "y": top, "width": widget.width, "height": row.height}
+            widgets.append({"type": widget.kind, **place, "properties": widget.properties})
+            left += widget.width
+        top += row.height
+    return widgets
+
+
+def always_and_hydration(template: Json) -> tuple[list[Json], list[Json]]:
+    """The widgets of every dashboard, and those for full profiles. template: monitoring.yaml."""
+    resources = template["Resources"]
+    alarms = [
+        name
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and "Condition" not in resource
+    ]
+    queries = {
+        name: resource["Properties"]
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::Logs::QueryDefinition"
+    }
+    first = rows(alarms, queries)
+    return placed(first), placed(hydration_rows(), top=sum(row.height for row in first))
+
+
+def body_in_yaml(always: list[Json], hydration: list[Json]) -> str:
+    """The property DashboardBody, one widget a line."""
+
+    def dumped(widgets: list[Json], indent: str) -> str:
+        lines = [json.dumps(widget, ensure_ascii=False) for widget in widgets]
+        return f",\n{indent}".join(lines)
+
+    head = '{"start": "-PT3H", "periodOverride": "inherit", "widgets": ['
+    widgets = dumped(always, " " * 10).replace(f', "{SILENCE_ALARM}"', SILENCE_ALARM)
+    return f"""\
+      DashboardBody: !Sub
+        - |-
+          {head}
+          {widgets}{HYDRATION}]}}
+        - SilenceAlarmArn: !If [Silence, !Sub ', "${{SilenceAlarm.Arn}}"', ""]
+          HydratorLogs: !If [Hydrate, !Sub "$257E$2527${{HydratorLogGroup}}", ""]
+          Hydration: !If
+            - Hydrate
+            - !Sub |-
+              ,
+              {dumped(hydration, " " * 14)}
+            - ""
+"""
+
+
+def written(monitoring: str) -> str:
+    """monitoring.yaml with the body that follows from the definition and from the rest of it."""
+    body = body_in_yaml(*always_and_hydration(yaml_parse(monitoring)))
+    return re.sub(
+        r"^      DashboardBody: .*?(?=^\S|^$)",
+        lambda _: body,
+        monitoring,
+        flags=re.DOTALL | re.MULTILINE,
+    )
+
+
+def picture(monitoring: str) -> str:
+    """The layout, drawn from the widgets."""
+    always, hydration = always_and_hydration(yaml_parse(monitoring))
+    return draw(always + hydration, COLUMNS)
+
+
+def main() -> int:
+    monitoring = written(MONITORING.read_text(encoding="utf-8"))
+    MONITORING.write_text(monitoring, encoding="utf-8")
+    PICTURE.write_text(picture(monitoring), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

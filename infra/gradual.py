@@ -1,0 +1,69 @@
+"""Let a SAM build shift its traffic gradually, and back when an alarm is raised.
+
+Usage: python infra/gradual.py TYPE [BUILD_DIR]    (after `sam build`; BUILD_DIR is .aws-sam/build)
+
+It adds an alias and a deployment preference to the functions between the sender and the state, in
+the built template only: SAM can't make an alias depend on a parameter, and an alias that is always
+there would keep parameters that are changed from the functions (see infra/decisions.md).
+"""
+
+import json
+import secrets
+import sys
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse
+
+type Json = dict[str, Any]
+
+# CodeDeploy's, but for those that are over before an alarm has had its 15 minutes.
+TYPES = (
+    "Canary10Percent15Minutes",
+    "Canary10Percent30Minutes",
+    "Linear10PercentEvery2Minutes",
+    "Linear10PercentEvery3Minutes",
+    "Linear10PercentEvery10Minutes",
+)
+# By name, not by reference: the alarms are in a stack that needs the API, which needs the alias.
+ALARMS = {
+    "IngestFunction": ("ingest-failed", "ingest-slow", "ingest-throttled"),
+    "ConsumerFunction": ("consumer-errors", "oldest-event"),
+}
+
+
+def gradual(template: Json, kind: str, deployment: str) -> Json:
+    """A SAM template whose functions in ALARMS are deployed gradually.
+
+    kind: one of TYPES. deployment: hexadecimal digits that no other deployment has, so that each
+    publishes a version, be it only for a parameter that has changed.
+    """
+    changed = deepcopy(template)
+    for name, alarms in ALARMS.items():
+        changed["Resources"][name]["Properties"] |= {
+            "AutoPublishAlias": "live",
+            "AutoPublishCodeSha256": deployment,
+            "DeploymentPreference": {
+                "Type": kind,
+                "Alarms": [{"Fn::Sub": f"${{AWS::StackName}}-{alarm}"} for alarm in alarms],
+            },
+        }
+    return changed
+
+
+def main(arguments: list[str]) -> int:
+    kind = arguments[0] if arguments else ""
+    if kind not in TYPES:
+        sys.exit(f"{kind or 'nothing'} is no way to shift traffic; one is {', '.join(TYPES)}")
+    path = Path(arguments[1] if len(arguments) > 1 else ".aws-sam/build") / "template.yaml"
+    if not path.is_file():
+        sys.exit(f"{path.parent} is not a SAM build: run `sam build` first")
+    changed = gradual(yaml_parse(path.read_text("utf-8")), kind, secrets.token_hex(8))
+    path.write_text(json.dumps(changed, indent=2), encoding="utf-8")  # JSON is YAML, too
+    print(f"{' and '.join(ALARMS)} will be deployed with {kind}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,195 @@
+"""From a webhook to a rule's target: the history, the stream, the bus and the examples."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from infra.local.demo import executions
+from infra.local.stack import Stack, deploy_example
+from infra.local.story import wait_until
+from tests.e2e.bus import Subscriber, everything, subscriber
+from tests.e2e.workers import workers
+from tests.factories import make_body, make_event, to_json
+
+History = Callable[..., list[dict[str, Any]]]
+Settle = Callable[[], None]
+
+
+@pytest.fixture(scope="module")
+def bus(stack: Stack) -> Subscriber:
+    """What a rule for everything gets."""
+    return everything(stack, "workflows")
+
+
+@pytest.fixture
+def arrived(bus: Subscriber) -> Callable[..., list[dict[str, Any]]]:
+    """Waits for that many events about a profile on the bus; those of other tests are left out."""
+
+    def wait(profile_id: str, number: int) -> list[dict[str, Any]]:
+        mine: list[dict[str, Any]] = []
+
+        def found() -> list[dict[str, Any]] | None:
+            mine.extend(
+                event
+                for event in bus.take()
+                if (event["detail"]["data"] or {}).get("profile_id") == profile_id
+            )
+            return mine if len(mine) >= number else None
+
+        return wait_until(found, seconds=30, what=f"{number} events on the bus")
+
+    return wait
+
+
+def test_every_event_is_in_the_history_and_on_the_bus_once_with_its_outcome(
+    stack: Stack,
+    profile_id: str,
+    settle: Settle,
+    history: History,
+    arrived: Callable[..., list[dict[str, Any]]],
+) -> None:
+    newest = make_event("evt-3", profile_id=profile_id, created_at="2024-01-01T00:00:03Z")
+    late = make_event(
+        "evt-2", profile_id=profile_id, status="processing", created_at="2024-01-01T00:00:02Z"
+    )
+    other = make_event(
+        "evt-1", event_type="profile.viewed", profile_id=profile_id, viewer="é", times=1
+    )
+    for event in (newest, newest, late, other, late, newest):
+        assert stack.post(make_body(event)).status == 200
+    settle()
+    on_the_bus = arrived(profile_id, 3)
+    items = history(profile_id)
+
+    expected = {"evt-1": "recorded", "evt-2": "stale", "evt-3": "applied"}
+    assert {item["event_id"]: item["outcome"] for item in items} == expected
+    assert [item["event_id"] for item in items] == ["evt-1", "evt-2", "evt-3"]  # in time order
+    assert len(on_the_bus) == 3
+    assert {event["detail"]["id"]: event["detail"]["outcome"] for event in on_the_bus} == expected
+    assert {event["source"] for event in on_the_bus} == {"getprofile.webhooks"}
+    [viewed] = [event for event in on_the_bus if event["detail-type"] == "profile.viewed"]
+    assert viewed["detail"]["data"] == other["data"]
+
+
+def test_an_event_too_large_for_the_bus_comes_without_its_data_and_blocks_nothing(
+    stack: Stack,
+    profile_id: str,
+    settle: Settle,
+    history: History,
+    arrived: Callable[..., list[dict[str, Any]]],
+) -> None:
+    # Each number is 5 characters of the body, and 39 of what is published.
+    numbers = [Decimal("1E+37")] * 8_000
+    large = make_event("evt-1", profile_id=profile_id, numbers=numbers)
+    small = make_event("evt-2", profile_id=profile_id, created_at="2024-01-01T00:00:02Z")
+    assert [stack.post(to_json(event)).status for event in (large, small)] == [200, 200]
+    settle()
+    details = {event["detail"]["id"]: event["detail"] for event in arrived(profile_id, 2)}
+    [kept, _] = sorted(history(profile_id), key=lambda item: item["event_id"])
+
+    assert details["evt-1"]["data_omitted"] is True
+    assert details["evt-1"]["data"] == {"profile_id": profile_id, "status": "ready"}
+    assert "data_omitted" not in details["evt-2"]
+    assert kept["data"]["numbers"] == numbers
+
+
+def test_a_ready_profile_starts_the_example_workflow_once(
+    stack: Stack, profile_id: str, settle: Settle
+) -> None:
+    workflow = deploy_example(stack, "profile-ready")["WorkflowArn"]
+    ready = make_event("evt-2", profile_id=profile_id, created_at="2024-01-01T00:00:02Z")
+    late = make_event("evt-1", profile_id=profile_id, created_at="2024-01-01T00:00:01Z")
+    processing = make_event(
+        "evt-3", profile_id=profile_id, status="processing", created_at="2024-01-01T00:00:03Z"
+    )
+    for event in (ready, ready, late, processing, ready):
+        assert stack.post(make_body(event)).status == 200
+        settle()
+    started = wait_until(lambda: executions(stack, workflow), seconds=30, what="the workflow")
+
+    assert [(one["status"], json.loads(one["output"])["profile"]) for one in started] == [
+        ("SUCCEEDED", profile_id)
+    ]
+
+
+def test_a_billing_event_is_mailed_by_the_example(
+    stack: Stack, profile_id: str, settle: Settle
+) -> None:
+    topic = deploy_example(stack, "billing-mail", Email="owner@example.org")["MailTopicArn"]
+    sns, inbox = stack.client("sns"), subscriber(stack, "billing-mail")
+    protocols = {
+        one["Protocol"]: one["Endpoint"]
+        for one in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    }
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=inbox.arn)
+    for event_type in ("invoice.paid", "profile.updated", "billing.plan_changed", "invoices"):
+        event = make_event(f"evt-{event_type}", event_type=event_type, profile_id=profile_id)
+        assert stack.post(make_body(event)).status == 200
+    settle()
+    mails: list[dict[str, Any]] = []
+
+    def two() -> bool | None:
+        mails.extend(json.loads(notice["Message"]) for notice in inbox.take())
+        return len(mails) >= 2 or None
+
+    wait_until(two, seconds=30, what="two mails")
+
+    assert protocols == {"email": "owner@example.org"}
+    assert {mail["detail-type"] for mail in mails} == {"invoice.paid", "billing.plan_changed"}
+
+
+def test_the_example_that_logs_everything_has_a_rule_for_everything(
+    stack: Stack, profile_id: str, settle: Settle
+) -> None:
+    """The local cloud delivers no event to a log group, so a queue stands beside it."""
+    group = deploy_example(stack, "everything-log")["LogGroupName"]
+    events, bus = stack.client("events"), stack.outputs["EventBusName"]
+    [rule] = [
+        rule["Name"]
+        for rule in events.list_rules(EventBusName=bus)["Rules"]
+        if "everything-log" in rule["Name"]
+    ]
+    [target] = events.list_targets_by_rule(Rule=rule, EventBusName=bus)["Targets"]
+    beside = subscriber(stack, "beside-the-log")
+    targets = [{"Id": "beside", "Arn": beside.arn}]
+    events.put_targets(Rule=rule, EventBusName=bus, Targets=targets)
+    for event_type in ("invoice.paid", "profile.updated"):
+        event = make_event(f"evt-{event_type}", event_type=event_type, profile_id=profile_id)
+        assert stack.post(make_body(event)).status == 200
+    settle()
+    types: set[str] = set()
+
+    def both() -> bool | None:
+        types.update(event["detail-type"] for event in beside.take())
+        return types >= {"invoice.paid", "profile.updated"} or None
+
+    wait_until(both, seconds=30, what="both events")
+
+    assert target["Arn"].endswith(f":log-group:{group}")
+
+
+def test_a_publisher_that_is_killed_leaves_no_event_out(
+    stack: Stack, profile_id: str, settle: Settle, bus: Subscriber
+) -> None:
+    ids = {f"evt-{profile_id}-{n}" for n in range(40)}
+    for n, event_id in enumerate(sorted(ids)):
+        event = make_event(event_id, profile_id=profile_id, created_at=f"2024-01-01T00:00:{n:02}Z")
+        assert stack.post(make_body(event)).status == 200
+        if n % 10 == 5:
+            for pid in workers(stack, "PublisherFunction"):
+                os.kill(pid, signal.SIGKILL)
+    settle()
+    published: set[str] = set()
+
+    def all_of_them() -> bool | None:
+        published.update(event["detail"]["id"] for event in bus.take())
+        return published >= ids or None
+
+    wait_until(all_of_them, seconds=60, what="all events on the bus")
+
+    assert published >= ids

@@ -1,0 +1,165 @@
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.factories import make_batch as batch
+from tests.factories import make_body, make_context, make_event, make_item, make_stream_record
+from tests.functional.cloud import STACK, Cloud
+from tests.functional.conftest import Handler, Output
+
+DONE: dict[str, Any] = {"batchItemFailures": []}
+
+
+def stream(*events: dict[str, Any]) -> dict[str, Any]:
+    records = [make_stream_record(make_item(event), n) for n, event in enumerate(events, start=1)]
+    return {"Records": records}
+
+
+def test_what_the_consumer_records_is_published_once(
+    consumer: Handler, load: Callable[[str], Handler], cloud: Cloud, output: Output
+) -> None:
+    newer = make_event("evt_2", created_at="2023-10-01T12:00:02Z", amount=1)
+    older = make_event("evt_1", status="processing")
+    bill = make_event("evt_3", event_type="invoice.paid")
+    for bodies in ([newer], [older, newer], [bill, older]):
+        assert consumer(batch(*map(make_body, bodies)), make_context()) == DONE
+
+    answer = load("PublisherFunction")({"Records": cloud.stream()}, make_context())
+
+    events = cloud.published()
+    published = {event["detail"]["id"]: event for event in events}
+    assert answer == DONE
+    assert len(events) == 3
+    assert {one: event["detail"]["outcome"] for one, event in published.items()} == {
+        "evt_1": "stale",
+        "evt_2": "applied",
+        "evt_3": "recorded",
+    }
+    assert published["evt_2"]["source"] == "getprofile.webhooks"
+    assert published["evt_2"]["detail-type"] == "profile.updated"
+    assert published["evt_2"]["detail"] == newer | {
+        "created_at": "2023-10-01T12:00:02.000000Z",
+        "received_at": "2023-10-01T12:00:01.234567Z",
+        "outcome": "applied",
+    }
+    assert output.metrics()["EventsPublished"] == [3.0]
+
+
+def test_an_event_is_one_log_line_without_its_data(publisher: Handler, output: Output) -> None:
+    publisher(stream(make_event(note="marker")), make_context())
+
+    [line] = output.logs
+    assert line["message"] == "event published"
+    assert (line["correlation_id"], line["outcome"]) == ("evt_1", "applied")
+    assert (line["tenant_id"], line["profile_id"]) == ("abc-tenant", "12345")
+    assert line["service"] == STACK
+    assert "marker" not in output.text
+
+
+@pytest.mark.parametrize("name", ["MODIFY", "REMOVE"])
+def test_only_insertions_are_published(
+    publisher: Handler, cloud: Cloud, output: Output, name: str
+) -> None:
+    answer = publisher({"Records": [make_stream_record(name=name)]}, make_context())
+
+    assert answer == DONE
+    assert cloud.published() == []
+    assert output.text == ""
+
+
+def test_an_oversized_event_is_published_without_its_data(
+    publisher: Handler, cloud: Cloud, output: Output
+) -> None:
+    large = make_event("evt_2", text="x" * 300_000)
+
+    answer = publisher(stream(make_event("evt_1"), large), make_context())
+
+    details = [event["detail"] for event in cloud.published()]
+    assert answer == DONE
+    assert [one["id"] for one in details] == ["evt_1", "evt_2"]
+    assert details[1]["data"] == {"profile_id": "12345", "status": "ready"}
+    assert output.metrics()["EventsTrimmed"] == [1.0]
+
+
+def test_an_item_that_is_no_event_is_dead_lettered_with_the_reason(
+    publisher: Handler, cloud: Cloud, output: Output
+) -> None:
+    stranger = make_stream_record({"subject": {"S": "x"}, "version": {"S": "marker"}}, 1)
+    event = make_stream_record(make_item(make_event("evt_2")), 2)
+
+    answer = publisher({"Records": [stranger, event]}, make_context())
+
+    [message] = cloud.messages("DeadLetterQueue")
+    assert answer == DONE
+    assert [one["detail"]["id"] for one in cloud.published()] == ["evt_2"]
+    assert message.attributes["source"] == "publisher"
+    assert message.attributes["reason"] == "not_publishable"
+    assert output.metrics(reason="not_publishable") == {"DeadLettered": [1.0]}
+    assert "marker" not in output.text
+
+
+def test_while_the_bus_is_away_the_stream_waits_at_the_first_record(
+    cloud: Cloud, load: Callable[[str], Handler], output: Output
+) -> None:
+    cloud.fail("eventbridge.PutEvents", "ThrottlingException")
+
+    answer = load("PublisherFunction")(stream(make_event("a"), make_event("b")), make_context())
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": f"{1:021}"}]}
+    assert cloud.messages("DeadLetterQueue") == []
+    assert {line["error"] for line in output.logs} == {"ThrottlingException"}
+    assert output.metrics() == {"PublishFailed": [2.0]}
+
+
+@pytest.mark.parametrize("code", ["InternalFailure", "ThrottlingException", "AccessDenied"])
+def test_entries_that_are_refused_for_now_are_reported_by_the_first_of_them(
+    publisher: Handler, monkeypatch: pytest.MonkeyPatch, cloud: Cloud, code: str, output: Output
+) -> None:
+    real = sys.modules["publisher.handler"]._publisher._bus._client
+
+    def put_events(Entries: list[Any]) -> Any:  # noqa: N803  botocore's name
+        results = real_put(Entries=[one for one in Entries if "evt_2" not in one["Detail"]])
+        results["Entries"].insert(1, {"ErrorCode": code})
+        return results | {"FailedEntryCount": 1}
+
+    real_put = real.put_events
+    monkeypatch.setattr(real, "put_events", put_events)
+    remaining = iter([13_000, 11_000])
+    context = make_context()
+    monkeypatch.setattr(context, "get_remaining_time_in_millis", lambda: next(remaining))
+
+    answer = publisher(stream(*(make_event(f"evt_{n}") for n in (1, 2, 3))), context)
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": f"{2:021}"}]}
+    assert [one["detail"]["id"] for one in cloud.published()] == ["evt_1", "evt_3"]
+    assert output.metrics() == {"EventsPublished": [2.0], "PublishFailed": [1.0]}
+
+
+@pytest.mark.parametrize("remaining", [0, 12_000])
+def test_with_too_little_time_left_nothing_is_begun(
+    publisher: Handler, cloud: Cloud, remaining: int
+) -> None:
+    answer = publisher(stream(make_event()), make_context(remaining))
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": f"{1:021}"}]}
+    assert cloud.published() == []
+
+
+def test_an_empty_batch_is_done(publisher: Handler, output: Output) -> None:
+    assert publisher({"Records": []}, make_context()) == DONE
+    assert output.text == ""
+
+
+def test_a_number_keeps_its_digits_on_the_bus(
+    consumer: Handler, load: Callable[[str], Handler], cloud: Cloud
+) -> None:
+    body = make_body(make_event(amount="<n>")).replace('"<n>"', "12345678901234567.10")
+    consumer(batch(body), make_context())
+    sent: list[str] = []
+    cloud.watch("eventbridge.PutEvents", lambda params: sent.append(params["Entries"][0]["Detail"]))
+
+    load("PublisherFunction")({"Records": cloud.stream()}, make_context())
+
+    assert '"amount":12345678901234567.1}' in sent[0]

@@ -1,0 +1,596 @@
+"""What is watched: alarms, dashboard, saved queries; and what README and the runbook say."""
+
+import ast
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from infra import dashboard
+from ingest.deadline import DEADLINE_SECONDS
+
+type Json = dict[str, Any]
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+RUNBOOK = (ROOT / "infra" / "runbook.md").read_text("utf-8")
+PACKAGES = ("ingest", "consumer", "publisher", "hydrator")
+
+ALARM = "AWS::CloudWatch::Alarm"
+QUERY = "AWS::Logs::QueryDefinition"
+FREE_ALARM_METRICS = 10
+FREE_DASHBOARD_METRICS = 50
+DAY, WEEK = (
+    86_400,
+    604_800,
+)  # how far an alarm may look back: a day, or with hours as periods a week
+
+# From AWS's documentation: namespace, its dimension, the resource that this names, the metrics.
+AWS_METRICS: dict[str, tuple[str, str, set[str]]] = {
+    "AWS/ApiGateway": (
+        "ApiId",
+        "AWS::Serverless::HttpApi",
+        {"4xx", "5xx", "Count", "DataProcessed", "IntegrationLatency", "Latency"},
+    ),
+    "AWS/DynamoDB": (
+        "TableName",
+        "AWS::DynamoDB::Table",
+        {"ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"},
+    ),
+    "AWS/Lambda": (
+        "FunctionName",
+        "AWS::Serverless::Function",
+        {"Duration", "Errors", "Invocations", "IteratorAge", "Throttles"},
+    ),
+    "AWS/Logs": ("LogGroupName", "AWS::Logs::LogGroup", {"IncomingBytes", "IncomingLogEvents"}),
+    "AWS/SQS": (
+        "QueueName",
+        "AWS::SQS::Queue",
+        {
+            "ApproximateAgeOfOldestMessage",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesVisible",
+            "NumberOfEmptyReceives",
+            "NumberOfMessagesReceived",
+            "NumberOfMessagesSent",
+        },
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def source() -> str:
+    return dashboard.MONITORING.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def monitoring(source: str) -> Json:
+    parsed: Json = yaml_parse(source)
+    return parsed
+
+
+@pytest.fixture(scope="module")
+def alarms(monitoring: Json) -> dict[str, Json]:
+    return of_type(monitoring, ALARM)
+
+
+def of_type(document: Json, kind: str) -> dict[str, Json]:
+    """The properties of all resources of a type, by logical id."""
+    found = {n: r["Properties"] for n, r in document["Resources"].items() if r["Type"] == kind}
+    assert found, f"no {kind}"
+    return found
+
+
+def short(alarm: Json) -> str:
+    """The alarm's name after the stack's."""
+    name = alarm["AlarmName"]["Fn::Sub"]
+    assert name.startswith("${StackName}-")
+    return str(name.removeprefix("${StackName}-"))
+
+
+# ---------------------------------------------------------------- the nested stack
+
+
+def test_the_nested_stack_is_handed_exactly_the_parameters_that_it_declares(
+    template: Json, monitoring: Json
+) -> None:
+    nested = template["Resources"]["Monitoring"]["Properties"]
+
+    assert (ROOT / nested["TemplateURL"]).samefile(dashboard.MONITORING)
+    assert nested["Parameters"].keys() == monitoring["Parameters"].keys()
+
+
+def test_every_parameter_of_the_nested_stack_is_used(monitoring: Json) -> None:
+    text = json.dumps(monitoring)
+    used = set(re.findall(r'"Ref": "(\w+)"|\$\{(\w+)[}.]', text))
+
+    assert monitoring["Parameters"].keys() - {name for pair in used for name in pair} == set()
+
+
+def test_the_nested_stack_needs_no_capability_of_its_own(monitoring: Json) -> None:
+    kinds = {resource["Type"] for resource in monitoring["Resources"].values()}
+
+    assert "Transform" not in monitoring  # CAPABILITY_AUTO_EXPAND
+    assert not [kind for kind in kinds if kind.startswith("AWS::IAM::")]  # CAPABILITY_IAM
+
+
+def test_the_two_templates_allow_the_same_hours_of_silence(
+    template: Json, monitoring: Json
+) -> None:
+    limits = [
+        (p["SilenceHours"]["MinValue"], p["SilenceHours"]["MaxValue"])
+        for p in (template["Parameters"], monitoring["Parameters"])
+    ]
+
+    assert limits[0] == limits[1] == (0, WEEK // 3600)
+
+
+def test_what_a_default_stack_does_not_have_is_conditional(
+    template: Json, monitoring: Json
+) -> None:
+    conditional = {
+        name: resource["Condition"]
+        for name, resource in monitoring["Resources"].items()
+        if "Condition" in resource and resource["Type"] != QUERY
+    }
+
+    assert conditional == {"AlarmMail": "Mail", "SilenceAlarm": "Silence"}
+    assert template["Parameters"]["AlarmEmail"]["Default"] == ""
+    assert template["Parameters"]["SilenceHours"]["Default"] == 0
+
+
+# ---------------------------------------------------------------- alarms
+
+
+def test_all_alarms_are_within_the_free_tier(alarms: dict[str, Json]) -> None:
+    # It counts metrics that are watched: an alarm on an expression would count for several.
+    assert len(alarms) <= FREE_ALARM_METRICS
+    assert [name for name, alarm in alarms.items() if "Metrics" in alarm] == []
+
+
+def test_an_alarm_is_named_as_the_stack_and_its_logical_id(alarms: dict[str, Json]) -> None:
+    kebab = {n: re.sub(r"(?<!^)(?=[A-Z])", "-", n).lower() for n in alarms}
+
+    assert {n: f"{short(a)}-alarm" for n, a in alarms.items()} == kebab
+
+
+def test_every_alarm_says_what_it_means_and_what_to_do_first(alarms: dict[str, Json]) -> None:
+    for name, alarm in alarms.items():
+        description = alarm["AlarmDescription"]
+        text = description["Fn::Sub"] if isinstance(description, dict) else description
+        meaning, separator, first = text.partition(" First: ")
+
+        assert separator, name
+        assert len(meaning) > 30, name
+        assert len(first) > 30, name
+        assert len(text) <= 1024  # CloudWatch's most
+
+
+def test_every_alarm_tells_the_topic(alarms: dict[str, Json]) -> None:
+    actions = {name: alarm.get("AlarmActions") for name, alarm in alarms.items()}
+
+    assert [name for name, told in actions.items() if told != [{"Ref": "AlarmTopic"}]] == []
+
+
+def test_every_alarm_decides_what_missing_data_means_and_why(
+    alarms: dict[str, Json], source: str
+) -> None:
+    decided = re.findall(r"^      TreatMissingData: (\w+) # \S.+$", source, re.MULTILINE)
+
+    assert [alarm["TreatMissingData"] for alarm in alarms.values()] == decided
+    assert set(decided) <= {"notBreaching", "breaching", "ignore"}
+
+
+def test_only_silence_is_raised_by_missing_data(alarms: dict[str, Json]) -> None:
+    raised = [short(a) for a in alarms.values() if a["TreatMissingData"] == "breaching"]
+
+    assert raised == ["silence"]
+
+
+def test_no_alarm_looks_back_further_than_cloudwatch(
+    alarms: dict[str, Json], template: Json
+) -> None:
+    longest = template["Parameters"]["SilenceHours"]["MaxValue"]
+    for name, alarm in alarms.items():
+        periods = alarm["EvaluationPeriods"]
+        count = longest if periods == {"Ref": "SilenceHours"} else periods
+
+        assert alarm["Period"] * count <= (WEEK if alarm["Period"] >= 3600 else DAY), name
+        assert alarm.get("DatapointsToAlarm", 1) <= count, name
+
+
+def test_slow_is_what_leaves_the_sender_time_and_what_the_deadline_lets_happen(
+    alarms: dict[str, Json],
+) -> None:
+    threshold = alarms["IngestSlowAlarm"]["Threshold"]
+
+    assert threshold < dashboard.SENDER_GIVES_UP_MS
+    assert threshold < DEADLINE_SECONDS * 1000
+
+
+def test_the_oldest_event_is_older_than_after_one_failure_and_still_counted_by_sqs(
+    alarms: dict[str, Json], template: Json
+) -> None:
+    alarm = alarms["OldestEventAlarm"]
+    retried_after = template["Resources"]["EventsQueue"]["Properties"]["VisibilityTimeout"]
+    left_out_after = 2 * retried_after  # at its third receive SQS leaves a message out
+
+    lasting = alarm["Period"] * alarm["DatapointsToAlarm"]
+    assert retried_after < alarm["Threshold"] <= left_out_after - lasting
+
+
+def test_the_publisher_is_reported_behind_long_before_its_records_are_given_up(
+    alarms: dict[str, Json], template: Json
+) -> None:
+    events = template["Resources"]["PublisherFunction"]["Properties"]["Events"]
+    given_up_after = events["History"]["Properties"]["MaximumRecordAgeInSeconds"]
+
+    assert alarms["PublisherBehindAlarm"]["Threshold"] / 1000 <= given_up_after / 24
+
+
+# ---------------------------------------------------------------- metrics
+
+
+def emitted(package: str) -> dict[str, bool]:
+    """The metrics in the dictionaries that a package hands to `emit`; whether also by reason."""
+    found: dict[str, bool] = {}
+    for path in (ROOT / "functions" / package).rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "emit":
+                with_reason = any(keyword.arg == "reason" for keyword in call.keywords)
+                for key in getattr(call.args[0], "keys", []):
+                    found[key.value] = found.get(key.value, False) or with_reason
+    return found
+
+
+def listed() -> dict[str, tuple[set[str], bool]]:
+    """README's metrics: the packages that each is from, and whether it is marked as by reason."""
+    section = README.split("\n## Metrics\n", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"^\| `(\w+)`( \*)? \| ([\w, ]+) \|", section, re.MULTILINE)
+    return {name: (set(where.split(", ")), bool(star)) for name, star, where in rows}
+
+
+def named(alarms: dict[str, Json], widgets: list[Json]) -> Iterator[tuple[str, str, Json]]:
+    """Namespace, name and dimensions of every metric of the alarms and the dashboard."""
+    for alarm in alarms.values():
+        dimensions = {d["Name"]: filled(d["Value"]) for d in alarm["Dimensions"]}
+        yield alarm["Namespace"], alarm["MetricName"], dimensions
+    for metric in metrics_of(widgets):
+        match metric:
+            case [str(namespace), str(name), *pairs, dict()]:
+                yield namespace, name, dict(itertools.batched(pairs, 2, strict=True))
+            case [{"expression": str(expression)}]:
+                pattern = (
+                    r"SEARCH\('\{(\w+),service,reason\} MetricName=\"(\w+)\" service=\"(.+)\"'"
+                )
+                if search := re.match(pattern, expression):
+                    yield search[1], search[2], {"service": search[3], "reason": "any"}
+
+
+def filled(value: Any) -> str:
+    """A parameter as the dashboard's text has it."""
+    return f"${{{value['Ref']}}}" if isinstance(value, dict) else str(value)
+
+
+def metrics_of(widgets: list[Json]) -> list[list[Any]]:
+    return [metric for widget in widgets for metric in widget["properties"].get("metrics", [])]
+
+
+@pytest.fixture(scope="module")
+def widgets(monitoring: Json) -> list[Json]:
+    """All of the dashboard's, with the parameters still as `${...}`."""
+    always, hydration = dashboard.always_and_hydration(monitoring)
+    return always + hydration
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_readme_lists_exactly_the_metrics_that_a_function_emits(package: str) -> None:
+    written = {name: star for name, (where, star) in listed().items() if package in where}
+
+    assert written == emitted(package)
+
+
+def test_readme_names_only_functions_that_there_are() -> None:
+    assert set().union(*(where for where, _ in listed().values())) == set(PACKAGES)
+
+
+def test_every_metric_of_ours_that_is_watched_or_shown_is_listed(
+    alarms: dict[str, Json], widgets: list[Json]
+) -> None:
+    ours = [(n, d) for space, n, d in named(alarms, widgets) if space == dashboard.NAMESPACE]
+    metrics = listed()
+
+    assert len(ours) > 20
+    for name, dimensions in ours:
+        assert name in metrics
+        assert dimensions.pop("service") == "${StackName}", name
+        assert dimensions.keys() <= ({"reason"} if metrics[name][1] else set()), name
+
+
+def test_a_reason_that_is_watched_is_one_that_ingest_gives(
+    alarms: dict[str, Json], widgets: list[Json]
+) -> None:
+    reasons = {d["reason"] for _, _, d in named(alarms, widgets) if "reason" in d} - {"any"}
+    answers = (ROOT / "functions" / "ingest" / "answer.py").read_text("utf-8")
+
+    assert reasons == {"wrong_secret"}
+    assert '"wrong_secret"' in answers
+
+
+def test_every_metric_of_aws_exists_and_is_of_a_resource_of_that_kind(
+    alarms: dict[str, Json], widgets: list[Json], template: Json
+) -> None:
+    handed = template["Resources"]["Monitoring"]["Properties"]["Parameters"]
+    of_aws = [one for one in named(alarms, widgets) if one[0] != dashboard.NAMESPACE]
+
+    assert len(of_aws) > 20
+    for namespace, name, dimensions in of_aws:
+        dimension, kind, known = AWS_METRICS[namespace]
+        [(key, value)] = dimensions.items()
+        parameter = value.removeprefix("${").removesuffix("}")
+
+        assert name in known
+        assert key == dimension
+        assert template["Resources"][resource_in(handed[parameter])]["Type"] == kind
+
+
+def resource_in(argument: Any) -> str:
+    """The resource whose name a parameter gets, be it only on a condition."""
+    match argument:
+        case {"Fn::If": [_, then, ""]}:
+            return resource_in(then)
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), "QueueName"]}:
+            return name
+        case _:
+            raise AssertionError(argument)
+
+
+# ---------------------------------------------------------------- dashboard
+
+
+def test_the_body_and_the_picture_follow_from_the_definition(source: str) -> None:
+    hint = "run: .venv/bin/python -m infra.dashboard"
+
+    assert dashboard.written(source) == source, hint
+    assert dashboard.picture(source) == dashboard.PICTURE.read_text("utf-8"), hint
+
+
+def deployed(monitoring: Json, *, silence: bool, hydrate: bool) -> Json:
+    """The dashboard's body as CloudFormation fills it in."""
+    text, values = monitoring["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    conditions = {"Silence": silence, "Hydrate": hydrate}
+    for name, value in values.items():
+        condition, then, otherwise = value["Fn::If"]
+        chosen = then["Fn::Sub"] if conditions[condition] else otherwise
+        text = text.replace(f"${{{name}}}", chosen)
+    text = re.sub(r"\$\{(?!!)([\w:.]+)\}", r"\1", text).replace("${!", "${")
+    body: Json = json.loads(text)
+    return body
+
+
+@pytest.mark.parametrize("silence", [True, False])
+@pytest.mark.parametrize("hydrate", [True, False])
+def test_the_body_is_json_whatever_is_switched_on(
+    monitoring: Json, widgets: list[Json], *, silence: bool, hydrate: bool
+) -> None:
+    always, hydration = dashboard.always_and_hydration(monitoring)
+
+    body = deployed(monitoring, silence=silence, hydrate=hydrate)
+
+    assert len(body["widgets"]) == len(always) + (len(hydration) if hydrate else 0)
+    assert ("SilenceAlarm.Arn" in json.dumps(body)) is silence
+    assert ("HydratorLogGroup" in json.dumps(body)) is hydrate
+
+
+def test_no_widget_is_over_another_one_or_outside_of_the_grid(widgets: list[Json]) -> None:
+    taken: set[tuple[int, int]] = set()
+    for widget in widgets:
+        x, y, width, height = (widget[key] for key in ("x", "y", "width", "height"))
+        cells = set(itertools.product(range(x, x + width), range(y, y + height)))
+
+        assert x >= 0
+        assert x + width <= dashboard.COLUMNS
+        assert not taken & cells, widget["properties"].get("title")
+        taken |= cells
+
+
+def test_rows_fill_the_grid_so_that_nothing_moves_up(widgets: list[Json]) -> None:
+    width: dict[int, int] = {}
+    for widget in widgets:
+        width[widget["y"]] = width.get(widget["y"], 0) + widget["width"]
+
+    assert {y: sum_ for y, sum_ in width.items() if sum_ != dashboard.COLUMNS} == {}
+
+
+def test_the_numbers_that_matter_come_first(widgets: list[Json]) -> None:
+    top = [w for w in widgets if w["y"] == 0]
+
+    assert {w["properties"]["view"] for w in top} == {"singleValue"}
+    names = {metric[1] for metric in metrics_of(top)}
+    assert {"EventsAccepted", "5xx", "ApproximateNumberOfMessagesVisible"} <= names
+
+
+def test_the_rows_are_in_the_order_of_the_questions(widgets: list[Json]) -> None:
+    headings = [
+        w["properties"]["markdown"].split()[1]
+        for w in widgets
+        if w["type"] == "text" and w["height"] == 1
+    ]
+
+    assert headings == ["Flow", "Latency", "Failures", "Cost", "Full"]
+
+
+def test_the_age_of_a_state_is_shown_as_three_percentiles(widgets: list[Json]) -> None:
+    stats = [m[-1]["stat"] for m in metrics_of(widgets) if m[1:2] == ["AppliedAge"]]
+
+    assert sorted(stats[-3:]) == ["p50", "p90", "p99"]
+
+
+def test_the_dashboard_is_within_the_free_tier(widgets: list[Json]) -> None:
+    assert len([m for m in metrics_of(widgets) if len(m) > 1]) <= FREE_DASHBOARD_METRICS
+    assert len(widgets) <= 500
+
+
+def test_every_expression_uses_metrics_of_its_own_widget(widgets: list[Json]) -> None:
+    for widget in widgets:
+        metrics = widget["properties"].get("metrics", [])
+        ids = [metric[-1]["id"] for metric in metrics if "id" in metric[-1]]
+        expressions = [m[0]["expression"] for m in metrics if isinstance(m[0], dict)]
+        plain = [e for e in expressions if not e.startswith("SEARCH(")]
+
+        assert len(ids) == len(set(ids))
+        assert sorted(ids) == sorted(re.match(r"\w+", e)[0] for e in plain)  # type: ignore[index]
+
+
+def test_the_dashboard_shows_every_alarm(monitoring: Json, alarms: dict[str, Json]) -> None:
+    body = deployed(monitoring, silence=True, hydrate=True)
+    [shown] = [w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm"]
+
+    assert sorted(shown) == sorted(f"{name}.Arn" for name in alarms)
+
+
+def test_the_memory_that_gigabyte_seconds_are_reckoned_with_is_the_functions(
+    template: Json, widgets: list[Json]
+) -> None:
+    factors = {
+        float(m[0]["expression"].rpartition("*")[2])
+        for m in metrics_of(widgets)
+        if isinstance(m[0], dict) and "* " in m[0]["expression"]
+    }
+    memory = {
+        r["Properties"]["MemorySize"] / 1024
+        for r in template["Resources"].values()
+        if r["Type"] == "AWS::Serverless::Function"
+    }
+
+    assert factors == memory == {0.5}
+
+
+# ---------------------------------------------------------------- saved queries
+
+
+def opened(link: str) -> tuple[str, list[str]]:
+    """The query and the log groups that the console reads out of a link."""
+    detail = unquote(unquote(link.partition("$3FqueryDetail$3D")[2].replace("$", "%")))
+    fields = re.fullmatch(r"~\((.+)~source~\((.+)\)\)", detail)
+    assert fields
+    text = fields[1].partition("~editorString~'")[2]
+    return unquote(text.replace("*", "%")), fields[2].removeprefix("~'").split("~'")
+
+
+@pytest.mark.parametrize("hydrate", [True, False])
+def test_a_link_opens_the_saved_query_on_its_log_groups(monitoring: Json, *, hydrate: bool) -> None:
+    body = deployed(monitoring, silence=False, hydrate=hydrate)
+    text = next(
+        w["properties"]["markdown"]
+        for w in body["widgets"]
+        if w["height"] == 4 == w["y"] and w["type"] == "text"
+    )
+    links = dict(re.findall(r"^- \[(.+)\]\((\S+)\)$", text, re.MULTILINE))
+    saved = {}
+    for query in of_type(monitoring, QUERY).values():
+        groups = [
+            group["Ref"] if "Ref" in group else group["Fn::If"][1]["Ref"]
+            for group in query["LogGroupNames"]
+            if "Ref" in group or hydrate
+        ]
+        title = query["Name"]["Fn::Sub"].removeprefix("${StackName}/")
+        saved[title] = (query["QueryString"], groups)
+
+    assert {title: opened(link) for title, link in links.items()} == saved
+    assert not re.search(r"[()'\s]", "".join(links.values()))  # would end a link in Markdown
+
+
+def test_saved_queries_are_made_everywhere_but_in_the_local_cloud(monitoring: Json) -> None:
+    conditions = {
+        r.get("Condition") for r in monitoring["Resources"].values() if r["Type"] == QUERY
+    }
+
+    assert conditions == {"SavedQueries"}
+    assert monitoring["Conditions"]["SavedQueries"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "Account"}, "000000000000"]}]
+    }
+
+
+def test_a_query_looks_for_messages_that_a_function_logs(monitoring: Json) -> None:
+    sources = "".join(p.read_text("utf-8") for p in (ROOT / "functions").rglob("*.py"))
+    texts = [q["QueryString"] for q in of_type(monitoring, QUERY).values()]
+    exact = set(re.findall(r'message = "([^"]+)"', "".join(texts)))
+
+    assert exact == {"request refused"}
+    assert '"request refused"' in sources
+    assert 'dead-lettered"' in sources
+
+
+# ---------------------------------------------------------------- README and runbook
+
+
+def sections(heading: str) -> dict[str, str]:
+    """The runbook's sections under a heading, by their own."""
+    part = RUNBOOK.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return dict(re.findall(r"^### (.+?)\n(.*?)(?=^### |\Z)", part, re.MULTILINE | re.DOTALL))
+
+
+def dead_letter_reasons() -> set[str]:
+    """What classes of errors give as their reason, but for the base of all."""
+    return {
+        statement.value.value
+        for path in (ROOT / "functions").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef) and node.name != "EventError"
+        for statement in node.body
+        if isinstance(statement, ast.Assign)
+        and getattr(statement.targets[0], "id", "") == "reason"
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    }
+
+
+def test_the_runbook_has_a_section_for_each_alarm_that_says_what_to_do(
+    alarms: dict[str, Json],
+) -> None:
+    written = sections("Alarms")
+
+    assert set(written) == {short(alarm) for alarm in alarms.values()}
+    for name, text in written.items():
+        for part in ("**Means:** ", "**Look:** ", "**Do:** "):
+            assert part in text, name
+
+
+def test_the_runbook_has_a_section_for_each_reason_of_a_dead_letter() -> None:
+    assert set(sections("Dead letters")) == dead_letter_reasons() | {"no reason"}
+
+
+def test_the_runbook_explains_every_reason_for_503() -> None:
+    given = {
+        call.args[0].value
+        for path in (ROOT / "functions" / "ingest").rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call)
+        and getattr(call.func, "attr", "") == "unavailable"
+        and isinstance(call.args[0], ast.Constant)
+    }
+    explained = re.findall(r"^\| `(\w+)` \|", sections("Alarms")["ingest-failed"], re.MULTILINE)
+
+    assert given
+    assert set(explained) == given
+
+
+def test_readme_lists_every_alarm(alarms: dict[str, Json]) -> None:
+    section = README.split("\n## Alarms\n", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"^\| `([a-z-]+)` \| .+ \| (all is well|stays|raised)", section, re.MULTILINE)
+    meaning = {"notBreaching": "all is well", "ignore": "stays", "breaching": "raised"}
+
+    assert sorted(rows) == sorted(
+        (short(alarm), meaning[alarm["TreatMissingData"]]) for alarm in alarms.values()
+    )
+
+
+def test_readme_shows_the_picture() -> None:
+    assert f"](infra/{dashboard.PICTURE.name})" in README

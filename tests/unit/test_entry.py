@@ -1,0 +1,120 @@
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from getprofile import strict_json
+from getprofile.outcome import Outcome
+from publisher.entry import MAX_ENTRY_BYTES, entry, entry_bytes, trimmed_entry
+from publisher.stream import from_stream
+from tests.factories import make_event, make_item, make_stream_record, sample
+from tests.strategies import ids, json_values
+
+
+def item_of(event: dict[str, Any], outcome: Outcome = Outcome.APPLIED) -> dict[str, Any]:
+    """As the stream brings it."""
+    return from_stream(make_stream_record(make_item(event, outcome))).item
+
+
+def test_a_genuine_record_becomes_an_entry() -> None:
+    [record] = sample("dynamodb-stream")["Records"]
+
+    found = entry(from_stream(record).item, "my-stack")
+
+    assert json.loads(found.pop("Detail")) == {
+        "id": "evt_1234567890",
+        "event": "profile.updated",
+        "tenant_id": "abc-tenant",
+        "data": {"profile_id": "12345", "status": "ready"},
+        "created_at": "2023-10-01T12:00:00.000000Z",
+        "webhook_id": "webhook_12345",
+        "outcome": "applied",
+        "received_at": "2023-10-01T12:00:01.234567Z",
+    }
+    assert found == {
+        "EventBusName": "my-stack",
+        "Source": "getprofile.webhooks",
+        "DetailType": "profile.updated",
+        "Time": datetime(2023, 10, 1, 12, tzinfo=UTC),
+    }
+
+
+def test_what_the_event_did_not_say_is_null() -> None:
+    event = make_event(event_type="invoice.paid") | {"data": None, "webhook_id": None}
+
+    detail = json.loads(entry(item_of(event, Outcome.RECORDED), "bus")["Detail"])
+
+    assert (detail["data"], detail["webhook_id"], detail["outcome"]) == (None, None, "recorded")
+
+
+def test_a_field_that_getprofile_adds_is_kept_and_never_hides_what_the_receiver_adds() -> None:
+    event = make_event() | {"environment": {"test": True}, "outcome": "mine", "extra": [1]}
+
+    detail = json.loads(entry(item_of(event), "bus")["Detail"])
+
+    assert (detail["environment"], detail["extra"]) == ({"test": True}, [1])
+    assert detail["outcome"] == "applied"
+
+
+@pytest.mark.parametrize("number", ["10.1", "12345678901234567890.123456789012345678", "1E+100"])
+def test_a_number_keeps_every_digit(number: str) -> None:
+    found = entry(item_of(make_event(number=Decimal(number))), "bus")
+
+    assert strict_json.loads(found["Detail"])["data"]["number"] == Decimal(number)
+
+
+def test_a_whole_number_is_written_without_an_exponent() -> None:
+    found = entry(item_of(make_event(amount=Decimal("1E+3"))), "bus")
+
+    assert '"amount":1000' in found["Detail"]
+
+
+@given(ids, ids)
+def test_ids_may_be_any_text(tenant: str, event_id: str) -> None:
+    detail = json.loads(entry(item_of(make_event(event_id, tenant_id=tenant)), "b")["Detail"])
+
+    assert (detail["tenant_id"], detail["id"]) == (tenant, event_id)
+
+
+@given(json_values)
+def test_json_that_was_read_and_written_is_the_same_value(value: Any) -> None:
+    assert strict_json.loads(strict_json.dumps(value)) == value
+
+
+def test_a_trimmed_entry_keeps_what_rules_match_by_most() -> None:
+    item = item_of(make_event("evt_1", status="ready", text="x" * 300_000, n=Decimal(2) ** 64))
+
+    found = trimmed_entry(item, "bus")
+
+    detail = json.loads(found["Detail"])
+    assert detail["data"] == {"profile_id": "12345", "status": "ready"}
+    assert detail["data_omitted"] is True
+    assert (detail["id"], detail["outcome"]) == ("evt_1", "applied")
+    assert entry_bytes(found) < 1_000
+
+
+@pytest.mark.parametrize("data", [None, [1], "text", {"status": ["ready"]}, {"status": "x" * 129}])
+def test_a_trimmed_entry_keeps_nothing_that_could_be_large(data: Any) -> None:
+    item = item_of(make_event(event_type="invoice.paid") | {"data": data}, Outcome.RECORDED)
+
+    assert json.loads(trimmed_entry(item, "bus")["Detail"])["data"] == {}
+
+
+@pytest.mark.parametrize("character", ["\0", "\U0001f600"])
+def test_a_trimmed_entry_always_fits(character: str) -> None:
+    longest = character * 128
+    item = item_of(
+        make_event(longest, tenant_id=longest, profile_id=longest, status=longest)
+        | {"webhook_id": "x" * 100_000, "added": "x" * 200_000}
+    )
+
+    assert entry_bytes(trimmed_entry(item, "bus")) < MAX_ENTRY_BYTES // 10  # ten to a call
+
+
+def test_the_size_is_counted_as_eventbridge_does() -> None:
+    found = {"Source": "é", "DetailType": "ab", "Detail": "{}"}
+
+    assert entry_bytes(found) == 14 + 2 + 2 + 2
