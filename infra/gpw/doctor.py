@@ -50,8 +50,10 @@ _OPERATOR_ACTIONS = {
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at. well: None, when it could not be told, or is only worth a
-    look; fix: what to do."""
+    """One thing that was looked at.
+
+    well: None when it can't be told. fix: what to do, where something is to be done.
+    """
 
     what: str
     well: bool | None
@@ -189,8 +191,8 @@ def denied_actions(target: Target, who: str) -> Iterator[str]:
 
 
 def _secret(target: Target) -> Iterator[Check]:
-    yield _secret_check("secret", secret.state(target), "gpw secret set")
     state, now = secret.state(target), datetime.now(UTC)
+    yield _secret_check("secret", state, "gpw secret set")
     if state.previous_accepted(now):
         used = secret.previous_last_used(target, state.set_at)
         if used:

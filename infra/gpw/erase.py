@@ -34,8 +34,11 @@ def register(app: typer.Typer) -> None:
 
 @dataclass
 class Found:
-    """What is kept of a person. letters, waiting: message ids by queue; unsure: those whose tenant
-    can't be told."""
+    """What is kept of a person.
+
+    letters, waiting: message ids in the dead-letter queue and in the hydration queue. unsure: dead
+    letters whose tenant can't be told.
+    """
 
     state: bool = False
     events: list[dict[str, str]] = field(default_factory=list)  # keys in the history

@@ -153,7 +153,7 @@ def _text(seen: Seen) -> Text:
         if part
     ]
     age = duration(seen.seconds) if seen.seconds is not None else ""
-    what = seen.outcome or seen.message
+    what = seen.message if seen.bad else seen.outcome or seen.message
     return Text.assemble(
         (f"{seen.at:%H:%M:%S} ", "dim"),
         (f"{seen.function:<9} ", "dim"),

@@ -192,6 +192,26 @@ def test_rotate_keeps_the_previous_one_for_the_grace_time_and_says_so(
     assert timedelta(hours=23) < until - datetime.now(UTC) < timedelta(hours=25)
 
 
+@pytest.mark.usefixtures("long_ago")
+def test_rotate_waits_until_the_previous_one_is_unused(
+    stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.set_secret(SECRET)
+    now, looks = datetime.now(UTC), []
+
+    def used(*_: object) -> datetime | None:
+        looks.append(1)
+        return now if len(looks) < 3 else now - timedelta(hours=1)
+
+    monkeypatch.setattr(secret, "previous_last_used", used)
+    monkeypatch.setattr(secret, "POLL_SECONDS", 0)
+
+    told = stack.run("secret", "rotate", "--watch", "--yes", stdin=NEW_SECRET).out
+
+    assert "No webhook came with the previous secret for 10 min" in told
+    assert len(looks) == 3
+
+
 def test_there_is_nothing_to_rotate_before_a_secret_was_set(stack: OperatedStack) -> None:
     told = stack.run("secret", "rotate", "--yes", stdin=NEW_SECRET, code=1)
 
