@@ -57,12 +57,13 @@ lock: setup ## renew the pins of all that the named packages bring along
 clean: ## remove everything that the other targets made
 	rm -rf $(VENV) .venv-sam .venv-checkov .aws-sam .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(VENV)/.ready: requirements.txt functions/requirements.txt infra/constraints.txt .python-version
+$(VENV)/.ready: requirements.txt functions/requirements.txt infra/constraints.txt pyproject.toml .python-version
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 13) and f"make: Python 3.13 is needed, found {sys.version.split()[0]} at {sys.executable}; name one with: make PYTHON=/path/to/python3.13")'
 	@echo "Setting up $(VENV) (about half a minute the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . # the command gpw
 	@touch $@
 
 # Tools whose boto3 is another one than MiniStack's have a virtual environment each.

@@ -1,18 +1,22 @@
 """`make start`: the stack on this machine until Ctrl-C, with the logs of its functions."""
 
 import argparse
+import fcntl
 import json
+import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from infra.local.cloud import CLOUD_ERRORS, PREFERRED_PORT, LocalCloud, LocalCloudError
-from infra.local.stack import Stack, build, deploy
+from infra.local.stack import ROOT, STACK_NAME, Stack, build, deploy
 from infra.local.story import complain, say, step
 
-ENVIRONMENT_FILE = Path(".local/env.json")
+ENVIRONMENT_FILE = ROOT / ".local" / "env.json"
+CLOUD_FILE = "cloud.json"  # beside it, for gpw --local
 SAMPLE = "tests/samples/profile.updated.json"
 LOG_GROUPS = {
     "IngestLogGroup": "ingest",
@@ -24,7 +28,8 @@ LOG_GROUPS = {
 _PLATFORM_LINES = ("START ", "END ", "REPORT ")
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    """argv: the options, when they are not those of the process."""
     parser = argparse.ArgumentParser(
         prog="make start",
         description="Keeps the real template deployed on a local cloud until Ctrl-C and prints "
@@ -37,7 +42,7 @@ def main() -> int:
         default=ENVIRONMENT_FILE,
         help="where to write what `sam local --env-vars` needs (default: .local/env.json)",
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that a kill cleans up as well
     try:
         run(arguments.port, arguments.env_file)
@@ -60,16 +65,47 @@ def run(port: int | None, env_file: Path) -> None:
         env_file.parent.mkdir(exist_ok=True)
         env_file.write_text(environment)
         try:
-            greet(stack, env_file)
-            for line in logs(stack):
-                say(line)
+            with announced(stack, env_file.parent / CLOUD_FILE):
+                greet(stack, env_file)
+                for line in logs(stack):
+                    say(line)
         finally:
             # Unless another `make start` has put its own there meanwhile.
             if env_file.exists() and env_file.read_text() == environment:
                 env_file.unlink()
 
 
+@contextmanager
+def announced(stack: Stack, path: Path) -> Iterator[None]:
+    """Tell `gpw --local`, through a file, where this cloud is; as long as the block lasts.
+
+    The file is locked meanwhile. The lock goes with this process however it ends, so whoever finds
+    the file knows whether the cloud still runs.
+    """
+    description = {
+        "endpoint": stack.cloud.endpoint,
+        "stack": STACK_NAME,
+        "webhook_url": stack.url,
+        "pid": os.getpid(),
+    }
+    text = json.dumps(description, indent=2) + "\n"
+    own = path.with_suffix(f".{os.getpid()}")
+    with own.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        fcntl.flock(file, fcntl.LOCK_EX)
+        own.replace(path)  # whole and locked from the first moment
+        try:
+            yield
+        finally:
+            # Unless another `make start` has put its own there meanwhile.
+            if path.exists() and path.read_text(encoding="utf-8") == text:
+                path.unlink()
+
+
 def greet(stack: Stack, env_file: Path) -> None:
+    if env_file.is_relative_to(ROOT):
+        env_file = env_file.relative_to(ROOT)
     bold, plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
     say(f"\n{bold}Ready{plain}  AWS endpoint {stack.cloud.endpoint}")
     say(f"       webhook URL  {stack.url}")
@@ -77,6 +113,7 @@ def greet(stack: Stack, env_file: Path) -> None:
     say(f"  curl -i '{stack.url}' \\")
     say(f"    -H 'Authorization: Bearer {stack.secret}' \\")
     say(f"    -H 'Content-Type: application/json' -d @{SAMPLE}\n")
+    say("Operate it from another terminal: .venv/bin/gpw doctor --local; gpw --help")
     say(f"For `sam local start-api` (see README): {env_file}")
     say("Logs of the functions follow; Ctrl-C ends it all.\n")
 

@@ -124,6 +124,10 @@ class Cloud:
     def arn(self, resource: str) -> str:
         return self._arns[resource]
 
+    def resolve(self, value: Any) -> Any:
+        """A value of the template, with what its intrinsic functions give."""
+        return self._resolve(value)
+
     # ---------------------------------------------------------------- what tests change
 
     def set_secret(self, value: str) -> None:

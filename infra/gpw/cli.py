@@ -1,0 +1,48 @@
+"""The command `gpw`: which commands there are."""
+
+import sys
+
+import typer
+
+from infra.gpw import (
+    dlq,
+    doctor,
+    erase,
+    local,
+    look,
+    pause,
+    reconcile,
+    replay,
+    secret,
+    send,
+    tail,
+)
+from infra.gpw.command import flowing
+
+HELP = """Operate the GetProfile webhook receiver: look, send, repair.
+
+Every command works on the stack on AWS (--stack, --region, --profile) and on the local cloud that
+`make start` keeps running (--local). Exit codes: 0 well, 1 a problem, 2 wrong usage.
+"""
+
+app = typer.Typer(
+    name="gpw",
+    help=flowing(HELP),
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    # A traceback would show what variables hold, the secret among them.
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+
+for _group in (doctor, send, tail, look, dlq, replay, pause, secret, erase, reconcile, local):
+    _group.register(app)
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    sys.exit(app())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""What can go wrong for an operator, said with what to do about it."""
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004  the SDK's, which is not a subclass of Python's own
+    CredentialRetrievalError,
+    HTTPClientError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130  # exit codes
+
+_LOG_IN = "log in (`aws sso login`, `aws configure`), name a profile with --profile, or use --local"
+_NO_CREDENTIALS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    TokenRetrievalError,
+    SSOError,
+)
+_REFUSED_CREDENTIALS = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "SignatureDoesNotMatch",
+    "InvalidSignatureException",
+    "AuthFailure",
+}
+_FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+_GONE = {
+    "ResourceNotFoundException",
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "QueueDoesNotExist",
+}
+# AWS quotes values that it finds invalid.
+_SECRET_OPERATIONS = {"PutSecretValue", "GetSecretValue"}
+
+
+class OperatorError(Exception):
+    """Something that was foreseen. fix: what to do about it; code: the exit code."""
+
+    def __init__(self, problem: str, fix: str = "", *, code: int = FAILED) -> None:
+        super().__init__(problem)
+        self.fix = fix
+        self.code = code
+
+
+def is_forbidden(error: ClientError) -> bool:
+    """Whether AWS says that the operator may not do this."""
+    return error.response["Error"]["Code"] in _FORBIDDEN
+
+
+def explained(error: ClientError | BotoCoreError) -> OperatorError:
+    """What the SDK raised, in the operator's terms. Never quotes what a request held."""
+    if isinstance(error, ClientError):
+        return _refused(error)
+    match error:
+        case _ if isinstance(error, _NO_CREDENTIALS):
+            return OperatorError("No AWS credentials", _LOG_IN)
+        case NoRegionError():
+            return OperatorError("No AWS region", "name one with --region, or set AWS_REGION")
+        case ProfileNotFound():
+            return OperatorError(str(error), "name another one with --profile")
+        case ConnectionError() | HTTPClientError():
+            return OperatorError(
+                f"AWS could not be reached ({type(error).__name__})",
+                "look at the network and at --region; for the local cloud use --local",
+            )
+        case _:
+            return OperatorError(f"The AWS SDK failed: {type(error).__name__}")
+
+
+def _refused(error: ClientError) -> OperatorError:
+    code = error.response["Error"]["Code"]
+    message = error.response["Error"].get("Message", "")
+    operation = error.operation_name
+    if code in _REFUSED_CREDENTIALS:
+        return OperatorError(f"AWS does not accept the credentials ({code})", _LOG_IN)
+    if code in _FORBIDDEN:
+        return OperatorError(
+            f"AWS does not allow {operation}: {message}",
+            "use credentials that may do this: --profile",
+        )
+    if code in _GONE:
+        return OperatorError(
+            f"{operation}: it is not there ({code})", "`gpw doctor` looks at the whole stack"
+        )
+    if operation in _SECRET_OPERATIONS:
+        return OperatorError(f"{operation} failed: {code}")
+    return OperatorError(f"{operation} failed: {code}: {message}")

@@ -1,0 +1,75 @@
+"""`gpw local`: the local cloud, as `make start` and `make demo` run it."""
+
+import os
+import signal
+import time
+from typing import Annotated
+
+import typer
+
+from infra.gpw.command import Gpw, command
+from infra.gpw.errors import FAILED, OperatorError
+from infra.gpw.target import cloud_file, running_cloud
+from infra.local import demo as story
+from infra.local import start
+from infra.local.cloud import CLOUD_ERRORS, LocalCloudError
+
+DOWN_SECONDS = 30.0
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True)
+    command(group, "up", example="gpw local up --port 5000", on_stack=False)(up)
+    command(group, "down", example="gpw local down --yes", on_stack=False, changes=True)(down)
+    command(group, "demo", example="gpw local demo", on_stack=False)(demo)
+    app.add_typer(group, name="local", help="Run the real template on this machine.")
+
+
+def up(
+    gpw: Gpw,
+    *,
+    port: Annotated[int | None, typer.Option(help="Where to listen (default: 4566).")] = None,
+) -> None:
+    """Keep the stack running on this machine until Ctrl-C, and show its logs (`make start`)."""
+    if cloud := running_cloud(cloud_file()):
+        raise OperatorError(f"One is running already, at {cloud['endpoint']}", "gpw local down")
+    if gpw.out.as_json:
+        raise OperatorError("It prints a log, which is no JSON", "gpw tail --local --json")
+    code = start.main(["--port", str(port)] if port else [])
+    if code:
+        raise typer.Exit(code)
+
+
+def down(gpw: Gpw) -> None:
+    """End the local cloud that runs here, and with it all that it holds."""
+    path = cloud_file()
+    cloud = running_cloud(path)
+    if cloud is None:
+        gpw.out.document({"ended": False})
+        gpw.out.say("No local cloud is running.")
+        return
+    gpw.confirm(f"End the local cloud at {cloud['endpoint']}?")
+    # Its lock on the file shows that the process id is still the cloud's.
+    if running_cloud(path) == cloud:
+        os.kill(cloud["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + DOWN_SECONDS
+    with gpw.out.progress("ending"):
+        while running_cloud(path) == cloud:
+            if time.monotonic() > deadline:
+                raise OperatorError(
+                    f"The local cloud has not ended after {DOWN_SECONDS:.0f} s",
+                    f"end it with Ctrl-C where it runs (process {cloud['pid']})",
+                )
+            time.sleep(0.1)
+    gpw.out.document({"ended": True})
+    gpw.out.say(gpw.out.marks[True], " The local cloud has ended.")
+
+
+def demo(gpw: Gpw) -> None:
+    """Show an event's journey through the real template (`make demo`)."""
+    if gpw.out.as_json:
+        raise OperatorError("It tells a story, which is no JSON", "leave --json out")
+    try:
+        story.tell()
+    except (LocalCloudError, story.DemoError, TimeoutError, *CLOUD_ERRORS) as error:
+        raise OperatorError(f"The demo failed: {error}", code=FAILED) from None

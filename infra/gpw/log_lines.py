@@ -1,0 +1,103 @@
+"""The functions' log lines, as what happened to an event."""
+
+import json
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+REMEMBERED = 10_000  # accepted events whose outcome is still to come
+
+# The functions' own words (their `report`), where no field tells the outcome.
+_OUTCOMES = {
+    "event accepted": "accepted",
+    "request refused": "refused",
+    "request failed": "failed",
+    "message dead-lettered": "dead-lettered",
+    "message failed": "failed",
+}
+_BAD_LEVELS = {"WARNING", "ERROR", "CRITICAL"}
+_PLATFORM_LINES = ("START ", "END ", "REPORT ", "INIT_START ", "EXTENSION\t", "XRAY ")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One line of a log. seconds: from being accepted to its outcome; what is None, nobody told."""
+
+    at: datetime
+    function: str
+    message: str
+    outcome: str | None = None
+    bad: bool = False
+    event: str | None = None
+    event_id: str | None = None
+    tenant: str | None = None
+    profile: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+    seconds: float | None = None
+
+    def document(self) -> dict[str, Any]:
+        """For programs; only what is known."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def read(function: str, message: str, at: datetime) -> Seen | None:
+    """What a log line says, or None for what only machines need (metrics, Lambda's accounts)."""
+    if message.startswith(_PLATFORM_LINES):
+        return None
+    try:
+        line = json.loads(message)
+    except ValueError:
+        line = None
+    if not isinstance(line, dict):
+        text = message.strip()
+        bad = "Task timed out" in text or "[ERROR]" in text or "Traceback" in text
+        return Seen(at, function, text, bad=bad) if text else None
+    if "_aws" in line:
+        return None
+    if "record" in line and "type" in line:  # Lambda's own, when its log format is JSON
+        failed = str(line["type"]).endswith(("fault", "runtimeDone")) and "error" in message.lower()
+        return Seen(at, function, str(line["type"]), bad=True) if failed else None
+    text = str(line.get("message", ""))
+    return Seen(
+        at,
+        function,
+        text,
+        outcome=_string(line.get("outcome")) or _OUTCOMES.get(text),
+        bad=line.get("level") in _BAD_LEVELS,
+        event=_string(line.get("event")),
+        event_id=_string(line.get("correlation_id")),
+        tenant=_string(line.get("tenant_id")),
+        profile=_string(line.get("profile_id")),
+        reason=_string(line.get("reason")) or _string(line.get("error")),
+        detail=_string(line.get("detail")),
+    )
+
+
+class Ages:
+    """Remembers when events were accepted, to tell how old they are at their outcome."""
+
+    def __init__(self) -> None:
+        self._accepted: OrderedDict[str, datetime] = OrderedDict()
+
+    def of(self, seen: Seen) -> float | None:
+        """Seconds since the event was accepted, or None when that was not seen."""
+        if seen.event_id is None:
+            return None
+        if seen.outcome == "accepted":
+            self._accepted[seen.event_id] = seen.at
+            if len(self._accepted) > REMEMBERED:
+                self._accepted.popitem(last=False)
+            return None
+        accepted = self._accepted.get(seen.event_id)
+        return max(0.0, (seen.at - accepted).total_seconds()) if accepted else None
+
+
+def moment_of(milliseconds: int) -> datetime:
+    """CloudWatch's time."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _string(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

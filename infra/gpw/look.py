@@ -1,0 +1,178 @@
+"""`gpw status` and `gpw events`: what is known of a profile, and what happened."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from heapq import nlargest
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from getprofile.outcome import Outcome
+from infra.gpw import exact
+from infra.gpw.command import Gpw, command
+from infra.gpw.errors import FAILED, USAGE, OperatorError
+from infra.gpw.history import Selection, read
+from infra.gpw.output import Output, plain
+from infra.gpw.when import ago, moment
+
+OUTCOME_STYLES = {"applied": "green", "stale": "yellow", "recorded": "cyan"}
+
+TenantOption = Annotated[str | None, typer.Option(help="Of this tenant.")]
+ProfileOption = Annotated[str | None, typer.Option(help="Of this profile; needs --tenant.")]
+TypeOption = Annotated[str | None, typer.Option("--type", help="Of this type.")]
+OutcomeOption = Annotated[Outcome | None, typer.Option(help="With this outcome.")]
+SinceOption = Annotated[
+    str | None, typer.Option(help="From this time on: 2h (ago), or 2026-01-31T14:00:00Z.")
+]
+UntilOption = Annotated[str | None, typer.Option(help="Before this time.")]
+ReceivedOption = Annotated[
+    bool, typer.Option("--received", help="The times are when it came, not when it happened.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "status", example="gpw status abc-tenant 12345")(status)
+    command(app, "events", example="gpw events --since 2h --outcome stale --limit 20")(events)
+
+
+def selection(
+    *,
+    tenant: str | None,
+    profile: str | None,
+    event: str | None,
+    outcome: Outcome | None,
+    since: str | None,
+    until: str | None,
+    received: bool,
+    now: datetime,
+) -> Selection:
+    """What the options say. Raises: OperatorError."""
+    try:
+        return Selection(
+            tenant=tenant,
+            profile=profile,
+            event=event,
+            outcome=outcome.value if outcome else None,
+            since=moment(since, now) if since else None,
+            until=moment(until, now) if until else None,
+            by="received_at" if received else "created_at",
+        )
+    except ValueError as error:
+        raise OperatorError(str(error), code=USAGE) from None
+
+
+def status(
+    gpw: Gpw,
+    *,
+    tenant: Annotated[str, typer.Argument(help="The tenant's id.")],
+    profile: Annotated[str, typer.Argument(help="The profile's id.")],
+    limit: Annotated[int, typer.Option(min=1, help="So many of its events.")] = 10,
+) -> None:
+    """Show a profile's state and its newest events.
+
+    Exits 1 when nothing is known of the profile.
+    """
+    target, out = gpw.target, gpw.out
+    key = {"tenant_id": tenant, "profile_id": profile}
+    found = target.table("ProfilesTableName").get_item(Key=key, ConsistentRead=True)
+    item: dict[str, Any] | None = found.get("Item")
+    history = _newest(gpw, Selection(tenant=tenant, profile=profile), limit)
+    out.document({"profile": item, "events": history})
+    if item is None:
+        out.say(out.marks[False], f" {plain(tenant)} {plain(profile)} has no state")
+    else:
+        _show_state(out, item)
+    if history:
+        out.say("")
+        show_events(out, history)
+    if item is None and not history:
+        raise typer.Exit(FAILED)
+
+
+def events(
+    gpw: Gpw,
+    *,
+    tenant: TenantOption = None,
+    profile_id: ProfileOption = None,
+    event: TypeOption = None,
+    outcome: OutcomeOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    received: ReceivedOption = False,
+    limit: Annotated[int, typer.Option(min=1, help="Only the newest so many.")] = 50,
+) -> None:
+    """Show the history, newest first.
+
+    One profile's events (--tenant and --profile-id) are looked up; anything else reads the whole
+    history, which takes its time and its read units where that is long.
+    """
+    chosen = selection(
+        tenant=tenant,
+        profile=profile_id,
+        event=event,
+        outcome=outcome,
+        since=since,
+        until=until,
+        received=received,
+        now=datetime.now(UTC),
+    )
+    found = _newest(gpw, chosen, limit)
+    gpw.out.document(found)
+    if found:
+        show_events(gpw.out, found)
+    else:
+        gpw.out.say(f"No events ({chosen.describe()}).")
+
+
+def show_events(out: Output, items: Sequence[dict[str, Any]]) -> None:
+    """A table of the history's items."""
+    now = datetime.now(UTC)
+    out.table(
+        ["created", "ago", "outcome", "type", "status", "tenant", "profile", "id"],
+        [
+            [
+                plain(item["created_at"][:19].replace("T", " ")),
+                ago(datetime.fromisoformat(item["created_at"]), now),
+                Text(plain(item["outcome"]), OUTCOME_STYLES.get(item["outcome"], "")),
+                plain(item["event"]),
+                plain(_status(item)),
+                plain(item["tenant_id"]),
+                plain(item.get("profile_id", "")),
+                plain(item["event_id"]),
+            ]
+            for item in items
+        ],
+    )
+
+
+def _newest(gpw: Gpw, chosen: Selection, limit: int) -> list[dict[str, Any]]:
+    table = gpw.target.table("EventsTableName")
+    newest: list[dict[str, Any]] = []
+    looked_at = 0
+    with gpw.out.progress("reading the history") as advance:
+        for page in read(table, chosen):
+            looked_at += page.looked_at
+            advance(to=looked_at)
+            newest = nlargest(limit, newest + page.items, key=lambda item: item["version"])
+            if chosen.profile is not None and len(newest) == limit:
+                break  # they come newest first
+    return newest
+
+
+def _show_state(out: Output, item: dict[str, Any]) -> None:
+    now = datetime.now(UTC)
+    rows: list[list[str | Text]] = []
+    first = ("tenant_id", "profile_id", "status", "version")
+    for name in (*first, *sorted(item.keys() - set(first))):
+        value = item.get(name, "")
+        shown = exact.dumps(value) if isinstance(value, dict | list) else str(value)
+        if name.endswith("_at"):
+            shown += f"  ({ago(datetime.fromisoformat(shown), now)} ago)"
+        rows.append([Text(name, "dim"), plain(shown)])
+    out.table(["attribute", "value"], rows)
+
+
+def _status(item: dict[str, Any]) -> str:
+    data = item.get("data")
+    return str(data.get("status", "")) if isinstance(data, dict) else ""

@@ -1,0 +1,124 @@
+"""What a command prints: for a person with colours, for a pipe without, for a program as JSON."""
+
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from infra.gpw import exact
+from infra.gpw.errors import FAILED, USAGE, OperatorError
+
+PIPE_WIDTH = 1000  # columns when nobody looks: a line is a line, nothing is cut
+
+
+class Output:
+    """Results go to standard output; questions, progress and notes to standard error.
+
+    as_json: standard output holds JSON alone.
+    """
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self.console = _console(stderr=False)
+        self.errors = _console(stderr=True)
+
+    def say(self, *parts: str | Text) -> None:
+        """A line of the result, for people only."""
+        if not self.as_json:
+            self.console.print(Text.assemble(*parts), soft_wrap=True)
+
+    def note(self, *parts: str | Text) -> None:
+        """A line beside the result."""
+        self.errors.print(Text.assemble(*parts), soft_wrap=True)
+
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+        """A table, for people only."""
+        if not self.as_json:
+            table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+            for heading in headings:
+                table.add_column(heading, overflow="fold")
+            for row in rows:
+                table.add_row(*row)
+            self.console.print(table)
+
+    def document(self, value: Any) -> None:
+        """The result, for programs only."""
+        if self.as_json:
+            self.console.file.write(f"{exact.dumps(value, indent=2)}\n")
+
+    def line(self, value: Any) -> None:
+        """One of many results as one line of JSON, for programs only."""
+        if self.as_json:
+            self.console.file.write(f"{exact.dumps(value)}\n")
+            self.console.file.flush()
+
+    @contextmanager
+    def progress(self, what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+        """A bar on the terminal, gone when it is done. Yields: what advances it.
+
+        total: None when it is not known. `advance(n)` adds; `advance(to=n, total=m)` sets.
+        """
+        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+        bar = Progress(
+            *columns,
+            TimeElapsedColumn(),
+            console=self.errors,
+            transient=True,
+            disable=not self.errors.is_terminal,
+        )
+        task = bar.add_task(what, total=total)
+
+        def advance(by: int = 0, *, to: int | None = None, total: int | None = None) -> None:
+            if to is not None:
+                bar.update(task, completed=to, total=total)
+            else:
+                bar.advance(task, by)
+
+        with bar:
+            yield advance
+
+    def confirm(self, question: str) -> None:
+        """Go on only if the operator says so. Raises: OperatorError."""
+        self.errors.print(Text(f"{question} [y/N] ", style="bold"), end="")
+        answer = sys.stdin.readline()
+        if not answer:
+            self.errors.print()
+            raise OperatorError(
+                "Nobody was there to confirm, so nothing was done", "--yes confirms", code=USAGE
+            )
+        if answer.strip().lower() not in {"y", "yes"}:
+            raise OperatorError("Not confirmed, so nothing was done", code=FAILED)
+
+    @property
+    def marks(self) -> dict[bool | None, Text]:
+        """The sign for well, not well, and not known."""
+        able = (self.console.encoding or "").lower().startswith("utf")
+        good, bad, unknown = ("✓", "✗", "?") if able else ("ok", "NO", "?")
+        return {
+            True: Text(good, style="green"),
+            False: Text(bad, style="bold red"),
+            None: Text(unknown, style="yellow"),
+        }
+
+
+def plain(value: object) -> str:
+    """A text that others chose, safe to show: what steers a terminal is written as an escape."""
+    return "".join(
+        character
+        if unicodedata.category(character)[0] not in "CZ" or character == " "
+        else f"\\u{ord(character):04x}"
+        for character in str(value)
+    )
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    return console

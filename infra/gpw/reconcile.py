@@ -1,0 +1,149 @@
+"""`gpw reconcile`: fetches all known profiles anew, and tells how far that is."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from getprofile.version import timestamp
+from infra.gpw.command import Gpw, command
+from infra.gpw.errors import FAILED, USAGE, OperatorError
+from infra.gpw.output import plain
+from infra.gpw.queues import depth
+from infra.gpw.when import duration, moment
+
+POLL_SECONDS = 5.0
+SCAN_SHARE = 10  # a scan may take this part of the time at the most
+QUIET_POLLS = 3  # looks in a row without anything queued or fetched: the walk is over
+
+
+@dataclass
+class Progress:
+    """How far a walk is. by_status: profiles checked since it began, by `profile_status`."""
+
+    total: int = 0
+    by_status: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def checked(self) -> int:
+        return sum(self.by_status.values())
+
+    def add(self, item: Mapping[str, Any], since: str) -> None:
+        """Count a profile's item."""
+        self.total += 1
+        if str(item.get("profile_fetched_at", "")) >= since:
+            self.by_status[str(item.get("profile_status", "unknown"))] += 1
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "reconcile", example="gpw reconcile --yes", changes=True)(reconcile)
+
+
+def reconcile(
+    gpw: Gpw,
+    *,
+    watch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SINCE", help="Start nothing; watch the walk that was started at this time."
+        ),
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Watch until it is done.")] = True,
+) -> None:
+    """Fetch every known profile from GetProfile's API again, such as after webhooks were missed.
+
+    The walk itself lives in the hydration queue: stopping this command does not stop it, and
+    --watch goes on watching. Watching reads the profiles table now and then.
+    """
+    queue, now = _queue(gpw), datetime.now(UTC)
+    if watch:
+        try:
+            since = timestamp(moment(watch, now))
+        except ValueError as error:
+            raise OperatorError(str(error), code=USAGE) from None
+    else:
+        since = timestamp(now)
+        rate = gpw.target.parameters.get("ProfileApiRequestsPerSecond", "?")
+        gpw.confirm(
+            f"Fetch all profiles of {gpw.target.stack!r} again, at most {rate} requests a second?"
+        )
+        answer = gpw.target.client("sqs").send_message(
+            QueueUrl=queue, MessageBody=json.dumps({"reconcile": {"since": since}})
+        )
+        if not answer.get("MessageId"):  # only SQS answers with one
+            raise OperatorError("SQS did not answer as itself", "try again")
+        gpw.out.note(f"Started; gpw reconcile --watch {since} watches it, now or later.")
+    if not wait:
+        gpw.out.document({"since": since})
+        return
+    progress, left = _watch(gpw, queue, since)
+    _tell(gpw, since, progress, left)
+
+
+def _queue(gpw: Gpw) -> str:
+    queue = gpw.target.hydration_queue
+    if queue is None:
+        raise OperatorError(
+            f"The stack {gpw.target.stack!r} fetches no full profiles",
+            "deploy it with HydrateProfiles=true, and set the key: gpw secret set --for api",
+        )
+    return queue
+
+
+def _watch(gpw: Gpw, queue: str, since: str) -> tuple[Progress, int]:
+    """Until all are checked, or nothing happens any more. Returns: also what is still queued."""
+    sqs, quiet, before = gpw.target.client("sqs"), 0, -1
+    with gpw.out.progress("profiles checked") as advance:
+        while True:
+            began = time.monotonic()
+            left = depth(sqs, queue).total  # before the scan: what it then misses is still queued
+            progress = _look(gpw, since)
+            took = time.monotonic() - began
+            advance(to=progress.checked, total=progress.total)
+            idle = left == 0 and progress.checked == before
+            quiet, before = quiet + 1 if idle else 0, progress.checked
+            if (left == 0 and progress.checked == progress.total) or quiet >= QUIET_POLLS:
+                return progress, left
+            time.sleep(max(POLL_SECONDS, took * SCAN_SHARE))
+
+
+def _look(gpw: Gpw, since: str) -> Progress:
+    table, progress = gpw.target.table("ProfilesTableName"), Progress()
+    arguments: dict[str, Any] = {"ProjectionExpression": "profile_fetched_at, profile_status"}
+    while True:
+        answer = table.scan(**arguments)
+        for item in answer["Items"]:
+            progress.add(item, since)
+        if "LastEvaluatedKey" not in answer:
+            return progress
+        arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def _tell(gpw: Gpw, since: str, progress: Progress, left: int) -> None:
+    out, missing = gpw.out, progress.total - progress.checked
+    out.document(
+        {
+            "since": since,
+            "profiles": progress.total,
+            "checked": progress.checked,
+            "by_status": dict(progress.by_status),
+            "queued": left,
+        }
+    )
+    took = (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
+    out.say(
+        out.marks[missing == 0],
+        f" {progress.checked} of {progress.total} profiles checked ({duration(took)})",
+    )
+    for status, count in progress.by_status.most_common():
+        out.say(f"  {count:>6}  {plain(status)}")
+    if missing:
+        out.say(
+            f"  {missing:>6}  not checked: gpw dlq ls --where kind=hydration; gpw tail --errors"
+        )
+        raise typer.Exit(FAILED)

@@ -1,0 +1,129 @@
+"""`gpw replay`: events of the history through the events queue once more."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from getprofile import queue_message
+from getprofile.errors import EventError
+from infra.gpw import history
+from infra.gpw.command import Gpw, command
+from infra.gpw.errors import FAILED, USAGE, OperatorError
+from infra.gpw.history import Selection
+from infra.gpw.look import (
+    OutcomeOption,
+    ProfileOption,
+    ReceivedOption,
+    SinceOption,
+    TenantOption,
+    TypeOption,
+    UntilOption,
+    selection,
+)
+from infra.gpw.output import plain
+from infra.gpw.queues import BATCH, Outgoing, Pace, send
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "replay", example="gpw replay --received --since 2h --dry-run", changes=True)(
+        replay
+    )
+
+
+def replay(
+    gpw: Gpw,
+    *,
+    tenant: TenantOption = None,
+    profile_id: ProfileOption = None,
+    event: TypeOption = None,
+    outcome: OutcomeOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    received: ReceivedOption = False,
+    everything: Annotated[bool, typer.Option("--all", help="The whole history.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    rate: Annotated[
+        float | None, typer.Option(min=0.1, help="At most so many events a second.")
+    ] = None,
+) -> None:
+    """Send events of the history through the events queue again.
+
+    Harmless at any time, because state converges: a profile keeps its newest event, and the history
+    what it holds. It brings back states that were lost, such as after a table was restored. An
+    interrupted replay is just started again. What is replayed is not published on the bus again.
+    """
+    chosen = selection(
+        tenant=tenant,
+        profile=profile_id,
+        event=event,
+        outcome=outcome,
+        since=since,
+        until=until,
+        received=received,
+        now=datetime.now(UTC),
+    )
+    if chosen.everything and not everything:
+        raise OperatorError("Which events?", "say what to replay, or --all", code=USAGE)
+    if everything and not chosen.everything:
+        raise OperatorError("--all is everything", "leave the other options out", code=USAGE)
+    target = gpw.target
+    table, url = target.table("EventsTableName"), target.output("EventsQueueUrl")
+    sqs, pace = target.client("sqs"), Pace(rate)
+    if not dry_run:
+        gpw.confirm(f"Replay the events ({chosen.describe()}) in {target.where}?")
+    sent, failed = 0, Counter[str]()
+    try:
+        with gpw.out.progress("replaying: of the history's events") as advance:
+            for items, looked_at in _batches(table, chosen):
+                messages = list(_messages(items, failed))
+                if dry_run:
+                    sent += len(messages)
+                elif messages:
+                    pace.wait(len(messages))
+                    held, refused = send(sqs, url, messages)
+                    sent += len(held)
+                    failed.update(refused.values())
+                advance(to=looked_at)
+    finally:  # also when it is interrupted
+        _tell(gpw, sent, failed, dry_run=dry_run)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _batches(table: Any, chosen: Selection) -> Iterator[tuple[list[dict[str, Any]], int]]:
+    """What goes into one request, and how many events were looked at until then."""
+    looked_at = 0
+    for page in history.read(table, chosen):
+        for start in range(0, len(page.items), BATCH):
+            yield page.items[start : start + BATCH], looked_at + start
+        looked_at += page.looked_at
+        yield [], looked_at
+
+
+def _messages(items: list[dict[str, Any]], failed: Counter[str]) -> Iterator[Outgoing]:
+    for item in items:
+        try:
+            body = history.body(item)
+        except (EventError, KeyError, TypeError, ValueError) as error:
+            # One that can't be made again, such as an item that somebody edited.
+            failed[f"{type(error).__name__}: {item.get('subject')} {item.get('version')}"] += 1
+            continue
+        received_at = item.get("received_at")
+        attributes = (
+            {"received_at": {"DataType": "String", "StringValue": received_at}}
+            if received_at
+            else {}
+        )
+        text = queue_message.accepted(body, datetime.now(UTC)).body  # what SQS refuses, as escapes
+        yield Outgoing(f"{item['subject']} {item['version']}", text, attributes, {})
+
+
+def _tell(gpw: Gpw, sent: int, failed: Counter[str], *, dry_run: bool) -> None:
+    gpw.out.document({"dry_run": dry_run, "replayed": sent, "failed": dict(failed)})
+    what = "1 event" if sent == 1 else f"{sent} events"
+    gpw.out.say(gpw.out.marks[not failed], f" {'Would replay' if dry_run else 'Replayed'} {what}")
+    for why, count in failed.most_common():
+        gpw.out.say(f"  {count:>6}  failed: {plain(why)}")

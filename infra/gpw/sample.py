@@ -1,0 +1,88 @@
+"""Events to send: GetProfile's own example, made new, and the ways in which deliveries go wrong."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+# The event of GetProfile's documentation.
+SAMPLE: dict[str, Any] = {
+    "id": "evt_1234567890",
+    "event": "profile.updated",
+    "tenant_id": "abc-tenant",
+    "data": {"profile_id": "12345", "status": "ready"},
+    "created_at": "2023-10-01T12:00:00Z",
+    "webhook_id": "webhook_12345",
+}
+MALFORMED = {"event": "profile.updated", "data": {"status": "ready"}}
+
+
+@dataclass(frozen=True)
+class Posting:
+    """One request and the status that it must get. event_id: None for what is no event."""
+
+    what: str
+    body: bytes
+    expected: int
+    event_id: str | None = None
+
+
+def fresh(
+    event_id: str, now: datetime, *, tenant: str, profile: str, status: str
+) -> dict[str, Any]:
+    """The sample as it would come now, under an id of its own."""
+    return SAMPLE | {
+        "id": event_id,
+        "tenant_id": tenant,
+        "data": {"profile_id": profile, "status": status},
+        "created_at": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+    }
+
+
+def postings(
+    event: dict[str, Any], *, duplicate: bool, stale: bool, malformed: bool
+) -> list[Posting]:
+    """An event, then what was asked for besides: it again, an older one, one that is none."""
+    found = [_posting("an event", event)]
+    if duplicate:
+        found.append(_posting("the same event again", event))
+    if stale:
+        older = datetime.fromisoformat(event["created_at"]) - timedelta(minutes=1)
+        found.append(
+            _posting(
+                "an older event",
+                event
+                | {
+                    "id": f"{event['id']}-stale",
+                    "created_at": f"{older:%Y-%m-%dT%H:%M:%SZ}",
+                    "data": event["data"] | {"status": "processing"},
+                },
+            )
+        )
+    if malformed:
+        found.append(Posting("a body that is no event", _body(MALFORMED), expected=400))
+    return found
+
+
+def burst(event: dict[str, Any], count: int) -> list[Posting]:
+    """That many events, each with an id and a profile of its own."""
+    profile = event["data"]["profile_id"]
+    return [
+        _posting(
+            "an event",
+            event
+            | {
+                "id": f"{event['id']}-{number}",
+                "data": event["data"] | {"profile_id": f"{profile}-{number}"},
+            },
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+def _posting(what: str, event: dict[str, Any]) -> Posting:
+    return Posting(what, _body(event), expected=200, event_id=event["id"])
+
+
+def _body(document: dict[str, Any]) -> bytes:
+    return json.dumps(document).encode()

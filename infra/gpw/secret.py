@@ -1,0 +1,309 @@
+"""`gpw secret`: the webhook secret (and the API's key), set, rotated and looked at; never shown."""
+
+import getpass
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from botocore.exceptions import ClientError
+
+from infra.gpw.command import Gpw, command
+from infra.gpw.errors import FAILED, USAGE, OperatorError
+from infra.gpw.target import Target
+from infra.gpw.when import ago, duration
+from ingest.secret import SecretUnavailableError, usable
+
+DEFAULT_GRACE_HOURS = 24
+GENERATED_SECONDS = 1  # a value as old as the secret itself is the one that the stack generated
+POLL_SECONDS = 15.0
+
+
+class Which(StrEnum):
+    """The stack's secrets."""
+
+    WEBHOOK = "webhook"
+    """What GetProfile sends with its webhooks."""
+
+    API = "api"
+    """The key with which full profiles are fetched."""
+
+
+_OUTPUTS = {Which.WEBHOOK: "WebhookSecretArn", Which.API: "ProfileApiSecretArn"}
+
+WhichOption = Annotated[
+    Which,
+    typer.Option("--for", help="The webhook secret, or the key for GetProfile's API (hydration)."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True)
+    command(group, "set", example="pass show getprofile | gpw secret set --yes", changes=True)(put)
+    command(group, "rotate", example="gpw secret rotate --watch", changes=True)(rotate)
+    command(group, "status", example="gpw secret status")(status)
+    app.add_typer(
+        group, name="secret", help="Set, rotate or look at the secret; it is never shown."
+    )
+
+
+@dataclass(frozen=True)
+class SecretState:
+    """What can be told of a secret without telling it.
+
+    problem: why no request could present it, or None. previous_until: how long the value before it
+    is accepted; None when there is none that anyone knew.
+    """
+
+    set_at: datetime
+    generated: bool
+    problem: str | None
+    previous_until: datetime | None
+
+    def previous_accepted(self, now: datetime) -> bool:
+        return self.previous_until is not None and now < self.previous_until
+
+
+def state(target: Target, which: Which = Which.WEBHOOK) -> SecretState:
+    """Look at a secret. Raises: OperatorError."""
+    secrets, arn = target.client("secretsmanager"), _arn(target, which)
+    made_at = secrets.describe_secret(SecretId=arn)["CreatedDate"]
+    current = _version(secrets, arn, "AWSCURRENT")
+    if current is None:
+        raise OperatorError("The secret has no value", "gpw secret set")
+    previous = _version(secrets, arn, "AWSPREVIOUS")
+    young = timedelta(seconds=GENERATED_SECONDS)
+    known = previous is not None and previous["CreatedDate"] - made_at > young
+    try:
+        usable(current.get("SecretString"))
+        problem = None
+    except SecretUnavailableError as error:
+        problem = str(error).partition(":")[0]
+    grace = timedelta(
+        hours=float(target.parameters.get("PreviousSecretGraceHours", DEFAULT_GRACE_HOURS))
+    )
+    set_at = current["CreatedDate"].astimezone(UTC)
+    return SecretState(
+        set_at,
+        generated=previous is None and current["CreatedDate"] - made_at <= young,
+        problem=problem,
+        previous_until=set_at + grace if known and which is Which.WEBHOOK else None,
+    )
+
+
+def put(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
+    """Set the secret that GetProfile sends; it is asked for unseen, or read from standard input.
+
+    It works on the first webhook that comes with it. A value set before is accepted for another
+    PreviousSecretGraceHours.
+    """
+    _put(gpw, which, rotating=False)
+
+
+def rotate(
+    gpw: Gpw,
+    *,
+    which: WhichOption = Which.WEBHOOK,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Then wait until GetProfile sends the new one alone.")
+    ] = False,
+    quiet_minutes: Annotated[
+        float, typer.Option(min=0, help="With --watch: so long without the previous one.")
+    ] = 10,
+) -> None:
+    """Replace a secret that is in use, without refusing a webhook.
+
+    Make the new key at GetProfile and set it here at once: GetProfile stops sending the old one
+    when the new one is made. What is still on its way with the old one is accepted for
+    PreviousSecretGraceHours.
+    """
+    _put(gpw, which, rotating=True)
+    if watch and which is Which.WEBHOOK:
+        _watch(gpw, timedelta(minutes=quiet_minutes))
+
+
+def status(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
+    """Tell whether the secret is set and usable, and whether the one before it is still in use."""
+    found = state(gpw.target, which)
+    now = datetime.now(UTC)
+    used = None
+    if found.previous_accepted(now):
+        used = previous_last_used(gpw.target, found.set_at)
+    gpw.out.document(
+        {
+            "set": not found.generated,
+            "usable": found.problem is None,
+            "problem": found.problem,
+            "set_at": found.set_at,
+            "previous_accepted_until": found.previous_until,
+            "previous_last_used": used,
+        }
+    )
+    _show(gpw, found, used, now)
+    if found.generated or found.problem:
+        raise typer.Exit(FAILED)
+
+
+def previous_last_used(target: Target, since: datetime) -> datetime | None:
+    """When a webhook last came with the previous secret, after the present one was set.
+
+    On AWS from the metric, which tells minutes, some late; a local cloud has the log lines that
+    metrics are made of.
+    """
+    if not target.local:
+        answer = target.client("cloudwatch").get_metric_statistics(
+            Namespace="GetProfileWebhooks",
+            MetricName="PreviousSecretUsed",
+            Dimensions=[{"Name": "service", "Value": target.stack}],
+            StartTime=since,
+            EndTime=datetime.now(UTC) + timedelta(minutes=1),
+            Period=_period(datetime.now(UTC) - since),
+            Statistics=["Sum"],
+        )
+        times = [point["Timestamp"] for point in answer["Datapoints"] if point["Sum"] > 0]
+    else:
+        pages = target.client("logs").get_paginator("filter_log_events")
+        times = [
+            datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
+            for page in pages.paginate(
+                logGroupName=target.resources["IngestLogGroup"],
+                startTime=int(since.timestamp() * 1000),
+            )
+            for event in page["events"]
+            if '"PreviousSecretUsed":[' in event["message"].replace(" ", "")
+        ]
+    return max(times, default=None)
+
+
+def _period(span: timedelta) -> int:
+    """Seconds of a data point, so that no more than CloudWatch gives at once (1,440) come back."""
+    return max(60, int(span.total_seconds() / 1400 // 60 + 1) * 60)
+
+
+def _put(gpw: Gpw, which: Which, *, rotating: bool) -> None:
+    target = gpw.target
+    arn = _arn(target, which)
+    before = state(target, which)
+    if rotating and before.generated:
+        raise OperatorError("There is nothing to rotate: no secret was set yet", "gpw secret set")
+    value = _read_value()
+    secrets = target.client("secretsmanager")
+    current = _version(secrets, arn, "AWSCURRENT")
+    if current and current.get("SecretString") == value:
+        if rotating:
+            raise OperatorError("That is the present secret", "make a new one at GetProfile first")
+        gpw.out.document({"changed": False})
+        gpw.out.say(gpw.out.marks[True], " That is the present secret; nothing to do.")
+        return
+    if not before.generated:
+        gpw.confirm(f"Replace the secret that was set {ago(before.set_at, datetime.now(UTC))} ago?")
+    elif not target.local:
+        gpw.confirm(f"Set the secret of the stack {target.stack!r}?")
+    answer = secrets.put_secret_value(SecretId=arn, SecretString=value)
+    if not answer.get("VersionId"):  # only Secrets Manager answers with one
+        raise OperatorError("Secrets Manager did not answer as itself", "try again")
+    after = state(target, which)
+    gpw.out.document(
+        {
+            "changed": True,
+            "set_at": after.set_at,
+            "previous_accepted_until": after.previous_until,
+        }
+    )
+    gpw.out.say(gpw.out.marks[True], " The secret is set; it works from the next webhook on.")
+    if after.previous_until:
+        gpw.out.say(
+            f"  The one before is accepted until {after.previous_until:%Y-%m-%d %H:%M} UTC; "
+            "`gpw secret status` tells when it is unused."
+        )
+
+
+def on_terminal() -> bool:
+    """Whether somebody can type the secret."""
+    return sys.stdin.isatty()
+
+
+def _read_value() -> str:
+    """The value from the terminal, unseen, or from standard input. Raises: OperatorError."""
+    if on_terminal():
+        value = getpass.getpass("Secret (not shown): ")
+        if getpass.getpass("Again: ") != value:
+            raise OperatorError("The two are not the same", "try again", code=USAGE)
+    else:
+        # One line end is the pipe's, not the secret's, which can't have one.
+        value = sys.stdin.read().removesuffix("\n").removesuffix("\r")
+    try:
+        return usable(value)
+    except SecretUnavailableError as error:
+        what = str(error).partition(":")[0].replace("the webhook secret", "This secret")
+        raise OperatorError(
+            what, "nothing was changed; copy it anew from GetProfile", code=USAGE
+        ) from None
+
+
+def _show(gpw: Gpw, found: SecretState, used: datetime | None, now: datetime) -> None:
+    out = gpw.out
+    if found.generated:
+        out.say(out.marks[False], " Not set: nothing is accepted. Set it: gpw secret set")
+        return
+    out.say(out.marks[True], f" Set {ago(found.set_at, now)} ago")
+    if found.problem:
+        out.say(out.marks[False], f" {found.problem.capitalize()}. Set it again: gpw secret set")
+    if not found.previous_accepted(now):
+        out.say(out.marks[True], " No previous secret is accepted any more")
+    elif found.previous_until and used is None:
+        out.say(
+            out.marks[True],
+            f" The previous one is unused since; accepted for {duration_until(found, now)} more",
+        )
+    elif used:
+        out.say(
+            out.marks[None],
+            f" The previous one came {ago(used, now)} ago, and is refused in "
+            f"{duration_until(found, now)}: set the new one at GetProfile",
+        )
+
+
+def duration_until(found: SecretState, now: datetime) -> str:
+    """How long the previous secret is still accepted."""
+    return duration((found.previous_until - now).total_seconds()) if found.previous_until else "0 s"
+
+
+def _watch(gpw: Gpw, quiet: timedelta) -> None:
+    """Until the previous secret was not used for a while, or is not accepted any more."""
+    found = state(gpw.target)
+    began = datetime.now(UTC)
+    with gpw.out.progress("waiting until the previous secret is unused"):
+        while True:
+            now = datetime.now(UTC)
+            used = previous_last_used(gpw.target, found.set_at)
+            if now - (used or began) >= quiet or not found.previous_accepted(now):
+                break
+            time.sleep(POLL_SECONDS)
+    gpw.out.say(
+        gpw.out.marks[True],
+        f" No webhook came with the previous secret for {duration(quiet.total_seconds())}.",
+    )
+
+
+def _arn(target: Target, which: Which) -> str:
+    output = _OUTPUTS[which]
+    if which is Which.API and output not in target.outputs:
+        raise OperatorError(
+            "The stack fetches no full profiles, so it has no key for the API",
+            "deploy it with HydrateProfiles=true",
+        )
+    return target.output(output)
+
+
+def _version(secrets: Any, arn: str, stage: str) -> dict[str, Any] | None:
+    try:
+        answer: dict[str, Any] = secrets.get_secret_value(SecretId=arn, VersionStage=stage)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            return None
+        raise
+    return answer

@@ -1,0 +1,221 @@
+"""The stack that a command works on: on AWS, or on the local cloud."""
+
+import fcntl
+import json
+import os
+import tomllib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import ClientError, HTTPClientError
+
+from infra.gpw import ROOT
+from infra.gpw.errors import USAGE, OperatorError
+from infra.local.cloud import CREDENTIALS
+
+DEFAULT_STACK = "getprofile-webhooks"
+CLOUD_FILE_VARIABLE = "GPW_CLOUD_FILE"  # for a cloud file somewhere else
+CLOUD_FILE = ROOT / ".local" / "cloud.json"  # `make start` writes it
+
+_CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=30,
+    retries={"mode": "standard", "total_max_attempts": 5},
+    max_pool_connections=32,
+    user_agent_extra="gpw",
+)
+_SETTLED = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"}
+
+
+@dataclass
+class Target:
+    """A stack, asked for what it consists of when that is needed.
+
+    local: the cloud file's content, for the local cloud.
+    """
+
+    stack: str
+    session: boto3.Session
+    local: dict[str, Any] | None = None
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    def client(self, service: str) -> Any:
+        """A boto3 client; the same one each time."""
+        if service not in self._clients:
+            endpoint = self.local["endpoint"] if self.local else None
+            self._clients[service] = self.session.client(  # type: ignore[call-overload]
+                service, endpoint_url=endpoint, config=_CONFIG
+            )
+        return self._clients[service]
+
+    def table(self, output: str) -> Any:
+        """The DynamoDB table that an output names, with Python's own types."""
+        endpoint = self.local["endpoint"] if self.local else None
+        resource = self.session.resource("dynamodb", endpoint_url=endpoint, config=_CONFIG)
+        return resource.Table(self.output(output))
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """What CloudFormation says of the stack. Raises: OperatorError."""
+        try:
+            [found] = self.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ValidationError":
+                raise OperatorError(
+                    f"There is no stack {self.stack!r} in {self.where}",
+                    "name it with --stack and --region, or deploy it: make deploy GUIDED=1",
+                ) from None
+            raise
+        except HTTPClientError:
+            if self.local:
+                raise OperatorError(
+                    f"The local cloud does not answer at {self.local['endpoint']}",
+                    "start it anew: `make start`",
+                ) from None
+            raise
+        description: dict[str, Any] = found
+        return description
+
+    @property
+    def where(self) -> str:
+        """The place, for people."""
+        return "the local cloud" if self.local else f"{self.session.region_name}"
+
+    @property
+    def settled(self) -> bool:
+        """Whether the newest deployment is over and the stack is whole."""
+        return self.description["StackStatus"] in _SETTLED
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        return {o["OutputKey"]: o["OutputValue"] for o in self.description.get("Outputs", [])}
+
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        return {
+            p["ParameterKey"]: p["ParameterValue"] for p in self.description.get("Parameters", [])
+        }
+
+    @cached_property
+    def resources(self) -> dict[str, str]:
+        """Physical by logical id."""
+        return {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in self.listed(self.stack)}
+
+    def listed(self, stack: str) -> list[dict[str, Any]]:
+        """The resources of the stack, or of one that is nested in it."""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources")
+        return [
+            resource
+            for page in pages.paginate(StackName=stack)
+            for resource in page["StackResourceSummaries"]
+            if "PhysicalResourceId" in resource
+        ]
+
+    def output(self, name: str) -> str:
+        """Raises: OperatorError, when the stack has no such output."""
+        if name not in self.outputs:
+            raise OperatorError(
+                f"The stack {self.stack!r} has no output {name}",
+                "it is another stack, or an older version: deploy this one (`make deploy`)",
+            )
+        return self.outputs[name]
+
+    @property
+    def hydration_queue(self) -> str | None:
+        """The queue's URL; None when full profiles are not fetched."""
+        return self.outputs.get("HydrationQueueUrl")
+
+    @property
+    def webhook_url(self) -> str:
+        # A local cloud's API has no name that resolves everywhere, so the file tells the address.
+        return str(self.local["webhook_url"]) if self.local else self.output("WebhookUrl")
+
+
+def on_aws(stack: str | None, region: str | None, profile: str | None) -> Target:
+    """What the options say, else samconfig.toml, else the SDK's own configuration."""
+    saved = samconfig()
+    by_environment = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    session = boto3.Session(
+        profile_name=profile,
+        region_name=region or by_environment or saved.get("region"),
+    )
+    return Target(stack or saved.get("stack_name", DEFAULT_STACK), session)
+
+
+def samconfig(path: Path = ROOT / "samconfig.toml") -> dict[str, str]:
+    """The parameters with which `sam deploy` deploys by default."""
+    try:
+        default = tomllib.loads(path.read_text(encoding="utf-8")).get("default", {})
+    except (OSError, ValueError):
+        return {}
+    parameters: dict[str, str] = {}
+    for command in ("global", "deploy"):  # `sam deploy --guided` writes into the latter
+        parameters |= default.get(command, {}).get("parameters", {})
+    return parameters
+
+
+def on_local_cloud() -> Target:
+    """The cloud that `make start` keeps running. Raises: OperatorError."""
+    path = cloud_file()
+    cloud = running_cloud(path)
+    if cloud is None:
+        raise OperatorError(
+            "The local cloud is not running", "start it in another terminal: `make start`"
+        )
+    # The developer's own profile and configuration must not mix in.
+    nothing = dict.fromkeys(("profile", "credentials_file"), (None, None, None, None))
+    core = botocore.session.Session(
+        session_vars=nothing | {"config_file": (None, None, os.devnull, None)}
+    )
+    session = boto3.Session(
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
+        botocore_session=core,
+    )
+    return Target(cloud["stack"], session, cloud)
+
+
+def cloud_file() -> Path:
+    """Where the running local cloud is described."""
+    return Path(os.environ.get(CLOUD_FILE_VARIABLE) or CLOUD_FILE)
+
+
+def running_cloud(path: Path) -> dict[str, Any] | None:
+    """What the cloud file says, if the process that wrote it still runs.
+
+    That process holds a lock on the file for as long as it lives, however it ends: a process id
+    alone may be another program's by now.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                cloud: dict[str, Any] = json.load(file)
+                return cloud
+            return None
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise OperatorError(
+            f"{path.name} of the local cloud can't be read", "restart `make start`"
+        ) from None
+
+
+def resolve(
+    *, local: bool, stack: str | None, region: str | None, aws_profile: str | None
+) -> Target:
+    """The stack that the options name. Raises: OperatorError."""
+    if not local:
+        return on_aws(stack, region, aws_profile)
+    if stack or region or aws_profile:
+        raise OperatorError(
+            "--local is a place of its own", "leave --stack, --region and --profile out", code=USAGE
+        )
+    return on_local_cloud()

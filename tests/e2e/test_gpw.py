@@ -1,0 +1,125 @@
+"""gpw, as an operator runs it, on the deployed template."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.stack import ROOT, Stack
+from infra.local.start import announced
+from infra.local.story import wait_until
+from tests.factories import make_body, make_event
+
+type Gpw = Callable[..., Any]
+
+
+@pytest.fixture
+def gpw(stack: Stack, tmp_path: Path) -> Iterator[Gpw]:
+    """Runs a command with --json on the local cloud; returns what it printed."""
+    path = tmp_path / "cloud.json"
+
+    def run(*arguments: str, codes: tuple[int, ...] = (0,)) -> Any:
+        done = subprocess.run(
+            [sys.executable, "-m", "infra.gpw.cli", *arguments, "--local", "--json"],
+            cwd=ROOT,
+            env=os.environ | {"GPW_CLOUD_FILE": str(path)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert stack.secret not in done.stdout + done.stderr
+        assert done.returncode in codes, done
+        return json.loads(done.stdout)
+
+    with announced(stack, path):
+        yield run
+
+
+def outcomes(status: dict[str, Any]) -> list[tuple[str, str]]:
+    return sorted((event["event_id"], event["outcome"]) for event in status["events"])
+
+
+def test_doctor_finds_the_stack_sound_and_pings_through_to_the_history(gpw: Gpw) -> None:
+    # Other tests leave dead letters behind, so not all is well.
+    told = gpw("doctor", codes=(0, 1))
+
+    found = {check["what"]: check["well"] for check in told["checks"]}
+    left_by_others = {"dead letters", "events queue", "alarm"}
+    assert [w for w, well in found.items() if well is False and w not in left_by_others] == []
+    assert found["ping"] is True
+
+
+def test_what_is_sent_is_seen_in_status_and_history(gpw: Gpw, profile_id: str) -> None:
+    answers = gpw("send", "--profile-id", profile_id, "--duplicate", "--stale")
+    sent = answers[0]["event_id"]
+
+    def finished() -> dict[str, Any] | None:
+        status: dict[str, Any] = gpw("status", "abc-tenant", profile_id, codes=(0, 1))
+        return status if status["profile"] and len(status["events"]) == 2 else None
+
+    status = wait_until(finished, seconds=60, what="state and history")
+
+    assert status["profile"]["event_id"] == sent
+    assert status["profile"]["status"] == "ready"
+    assert outcomes(status) == [(sent, "applied"), (f"{sent}-stale", "stale")]
+
+
+def test_a_dead_letter_is_redriven_to_its_profile(
+    gpw: Gpw, stack: Stack, profile_id: str, state: Callable[..., dict[str, Any] | None]
+) -> None:
+    tenant = f"tenant-of-{profile_id}"
+    event = make_event("evt-redriven", tenant_id=tenant, profile_id=profile_id)
+    stack.client("sqs").send_message(
+        QueueUrl=stack.outputs["DeadLetterQueueUrl"], MessageBody=make_body(event)
+    )
+
+    listed = gpw("dlq", "ls", "--where", f"tenant={tenant}")
+    tally = gpw("dlq", "redrive", "--where", f"tenant={tenant}", "--yes")
+    row = wait_until(lambda: state(profile_id, tenant), seconds=60, what="the profile's state")
+
+    assert [letter["reason"] for letter in listed] == ["received_too_often"]
+    assert tally["redriven"] == {"EventsQueue": 1}
+    assert row["event_id"] == "evt-redriven"
+    assert gpw("dlq", "ls", "--where", f"tenant={tenant}") == []
+
+
+def test_while_the_consumer_is_paused_events_wait(
+    gpw: Gpw, profile_id: str, state: Callable[..., dict[str, Any] | None]
+) -> None:
+    try:
+        paused = gpw("pause", "--yes")
+        [answer] = gpw("send", "--profile-id", profile_id)
+        waiting = gpw("pause")
+        before = state(profile_id)
+    finally:
+        resumed = gpw("resume", "--yes")
+    after = wait_until(lambda: state(profile_id), seconds=60, what="the profile's state")
+
+    assert (paused["state"], resumed["state"]) == ("Disabled", "Enabled")
+    assert answer["status"] == 200
+    assert waiting["events_waiting"] >= 1
+    assert before is None
+    assert after["event_id"] == answer["event_id"]
+
+
+def test_a_person_is_erased_and_stays_so(
+    gpw: Gpw, profile_id: str, settle: Callable[[], None]
+) -> None:
+    gpw("send", "--profile-id", profile_id)
+    settle()
+    wait_until(
+        lambda: gpw("status", "abc-tenant", profile_id, codes=(0, 1))["events"] or None,
+        seconds=30,
+        what="the history",
+    )
+
+    told = gpw("erase", "abc-tenant", profile_id, "--yes")
+
+    assert (told["found"]["state"], told["found"]["events"]) == (True, 1)
+    assert gpw("status", "abc-tenant", profile_id, codes=(1,)) == {"profile": None, "events": []}

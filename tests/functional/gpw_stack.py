@@ -1,0 +1,135 @@
+"""The stack as CloudFormation describes it, and the command gpw run on it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from typer.testing import CliRunner
+
+from infra.gpw.cli import app
+from tests.functional.cloud import STACK, TEMPLATE, Cloud
+
+# Those that gpw asks for, and that resources of the cloud answer.
+OUTPUTS = {
+    "WebhookSecretArn",
+    "EventsQueueUrl",
+    "DeadLetterQueueUrl",
+    "ProfilesTableName",
+    "EventsTableName",
+    "HydrationQueueUrl",
+    "ProfileApiSecretArn",
+}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+class OperatedStack:
+    """The cloud's resources with a stack around them, as an operator meets them."""
+
+    def __init__(self, cloud: Cloud, *, hydrating: bool = True) -> None:
+        self.cloud = cloud
+        self.sqs = boto3.client("sqs")
+        outputs = {
+            name: {"Value": cloud.resolve(output["Value"])}
+            for name, output in TEMPLATE["Outputs"].items()
+            if name in OUTPUTS and (hydrating or output.get("Condition") != "Hydrate")
+        }
+        outputs["WebhookUrl"] = {"Value": "https://webhooks.test/webhooks/getprofile"}
+        role = {
+            "Type": "AWS::IAM::Role",
+            "Properties": TEMPLATE["Resources"]["ConsumerRole"]["Properties"] | {"Policies": []},
+        }
+        resources: dict[str, Any] = {"Role": role}
+        for name, resource in TEMPLATE["Resources"].items():
+            if resource["Type"] == "AWS::Logs::LogGroup":
+                resources[name] = {"Type": resource["Type"], "Properties": {}}
+        # Of another queue than the template's: moto would run the function in Docker.
+        resources["OtherQueue"] = {"Type": "AWS::SQS::Queue"}
+        resources["ConsumerFunction"] = {
+            "Type": "AWS::Lambda::Function",
+            "Properties": {
+                "Runtime": "python3.13",
+                "Handler": "index.handler",
+                "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+                "Code": {"ZipFile": "handler = None"},
+            },
+        }
+        resources["ConsumerFunctionEvents"] = {
+            "Type": "AWS::Lambda::EventSourceMapping",
+            "Properties": {
+                "FunctionName": {"Ref": "ConsumerFunction"},
+                "EventSourceArn": {"Fn::GetAtt": ["OtherQueue", "Arn"]},
+            },
+        }
+        parameters = {"PreviousSecretGraceHours": {"Type": "Number", "Default": 24}}
+        self.template = {"Parameters": parameters, "Resources": resources, "Outputs": outputs}
+        boto3.client("cloudformation").create_stack(
+            StackName=STACK,
+            TemplateBody=json.dumps(self.template),
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        self.outputs = {name: str(output["Value"]) for name, output in outputs.items()}
+
+    def run(self, *arguments: str, stdin: str | bytes = "", code: int | None = 0) -> Ran:
+        """Run `gpw` on this stack; code: the exit code that it must end with."""
+        found = CliRunner().invoke(app, [*arguments, "--stack", STACK], input=stdin)
+        if found.exception and not isinstance(found.exception, SystemExit):
+            raise found.exception
+        ran = Ran(found.exit_code, found.stdout, found.stderr)
+        assert code is None or ran.code == code, ran
+        return ran
+
+    # ---------------------------------------------------------------- what tests prepare
+
+    def dead_letter(self, body: str, **attributes: str) -> str:
+        """Put a message on the dead-letter queue. Returns: its id."""
+        return self.put("DeadLetterQueueUrl", body, **attributes)
+
+    def put(self, queue: str, body: str, **attributes: str) -> str:
+        """Put a message on the queue of an output."""
+        answer = self.sqs.send_message(
+            QueueUrl=self.outputs[queue],
+            MessageBody=body,
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value}
+                for name, value in attributes.items()
+            },
+        )
+        return answer["MessageId"]
+
+    def put_history(self, item: dict[str, Any]) -> None:
+        boto3.resource("dynamodb").Table(self.outputs["EventsTableName"]).put_item(Item=item)
+
+    def history(self) -> list[dict[str, Any]]:
+        table = boto3.resource("dynamodb").Table(self.outputs["EventsTableName"])
+        return table.scan()["Items"]
+
+    def log(self, group: str, message: str, timestamp: int) -> None:
+        """Write a line into a log group, by its logical id."""
+        logs = boto3.client("logs")
+        name = self.resource(group)
+        if not logs.describe_log_streams(logGroupName=name)["logStreams"]:
+            logs.create_log_stream(logGroupName=name, logStreamName="stream")
+        logs.put_log_events(
+            logGroupName=name,
+            logStreamName="stream",
+            logEvents=[{"timestamp": timestamp, "message": message}],
+        )
+
+    def resource(self, logical_id: str) -> str:
+        found = boto3.client("cloudformation").describe_stack_resource(
+            StackName=STACK, LogicalResourceId=logical_id
+        )
+        return found["StackResourceDetail"]["PhysicalResourceId"]

@@ -1,0 +1,419 @@
+"""`gpw dlq` on real queues (moto): what it lists, where it sends, and that it loses nothing."""
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from infra.gpw import dlq, queues
+from infra.gpw.queues import Walk
+from tests.factories import make_body, make_event
+from tests.functional.cloud import Cloud
+from tests.functional.gpw_stack import OperatedStack
+
+RECEIVED_AT = "2023-10-01T12:00:01.234567Z"
+QUARANTINE = {
+    "source": "consumer",
+    "reason": "not_storable",
+    "error": "NotStorableError",
+    "detail": "A number has more than 38 significant digits",
+    "received_at": RECEIVED_AT,
+}
+
+
+@pytest.fixture(autouse=True)
+def no_long_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(queues, "CLOCK_SECONDS", 0)
+
+
+@pytest.fixture
+def stack(cloud: Cloud) -> OperatedStack:
+    return OperatedStack(cloud)
+
+
+@pytest.fixture
+def bodies(cloud: Cloud) -> Callable[[str], list[str]]:
+    """The bodies on a queue, sorted."""
+    return lambda queue: sorted(message.body for message in cloud.messages(queue))
+
+
+def body(event_id: str, **changes: Any) -> str:
+    return make_body(make_event(event_id, **changes))
+
+
+# ---------------------------------------------------------------- ls, show
+
+
+def test_ls_tells_the_reason_and_what_each_letter_is_about(stack: OperatedStack) -> None:
+    stack.dead_letter(body("evt-1", tenant_id="t-1", profile_id="p-1"), **QUARANTINE)
+    stack.dead_letter(body("evt-2"))
+    stack.dead_letter("{", source="ingest", reason="not_json", received_at=RECEIVED_AT)
+
+    found = {letter["reason"]: letter for letter in stack.run("dlq", "ls", "--json").document}
+
+    assert set(found) == {"not_storable", "received_too_often", "not_json"}
+    assert found["not_storable"]["tenant_id"] == "t-1"
+    assert found["not_storable"]["profile_id"] == "p-1"
+    assert found["not_storable"]["detail"] == QUARANTINE["detail"]
+    assert found["received_too_often"]["event_id"] == "evt-2"
+    assert found["not_json"]["event"] is None
+
+
+def test_ls_shows_the_same_to_a_person(stack: OperatedStack) -> None:
+    message_id = stack.dead_letter(body("evt-1"), **QUARANTINE)
+
+    shown = stack.run("dlq", "ls").out
+
+    assert message_id[:8] in shown
+    assert "not_storable" in shown
+    assert "profile.updated" in shown
+    assert "\x1b" not in shown
+
+
+def test_looking_leaves_every_letter_in_sight(
+    stack: OperatedStack, bodies: Callable[[str], list[str]]
+) -> None:
+    letters = sorted(body(f"evt-{n}") for n in range(25))
+    for letter in letters:
+        stack.dead_letter(letter)
+
+    listed = stack.run("dlq", "ls", "--json").document
+
+    assert len(listed) == 25
+    assert bodies("DeadLetterQueue") == letters
+
+
+def test_ls_of_an_empty_queue_is_no_error(stack: OperatedStack) -> None:
+    assert "No dead letters" in stack.run("dlq", "ls").out
+
+
+def test_show_prints_one_letter_whole_and_what_redriving_it_would_do(
+    stack: OperatedStack,
+) -> None:
+    message_id = stack.dead_letter(body("evt-1"), source="ingest", reason="content_type")
+
+    shown = stack.run("dlq", "show", message_id[:8], "--json").document
+
+    assert shown["body"] == body("evt-1")
+    assert shown["attributes"] == {"source": "ingest", "reason": "content_type"}
+    assert shown["redrive"] == "to EventsQueue"
+
+
+def test_a_letter_that_is_not_there_is_an_error(stack: OperatedStack) -> None:
+    assert "no dead letter" in stack.run("dlq", "show", "0000", code=1).err
+
+
+def test_what_steers_a_terminal_is_shown_as_an_escape(stack: OperatedStack) -> None:
+    stack.dead_letter(body("evt-1", tenant_id="\x1b[2J\u202eevil [bold]"))
+
+    shown = stack.run("dlq", "ls").out
+
+    assert "\x1b" not in shown
+    assert "\\u001b[2J\\u202eevil [bold]" in shown
+
+
+# ---------------------------------------------------------------- redrive
+
+
+def test_redrive_sends_the_event_on_without_what_quarantine_added(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    stack.dead_letter(body("evt-1"), mine="kept", **QUARANTINE)
+
+    tally = stack.run("dlq", "redrive", "--yes", "--json").document
+
+    [sent] = cloud.messages("EventsQueue")
+    assert (sent.body, sent.attributes) == (
+        body("evt-1"),
+        {"received_at": RECEIVED_AT, "mine": "kept"},
+    )
+    assert cloud.messages("DeadLetterQueue") == []
+    assert tally["redriven"] == {"EventsQueue": 1}
+
+
+def test_redrive_needs_a_yes(stack: OperatedStack, bodies: Callable[[str], list[str]]) -> None:
+    stack.dead_letter(body("evt-1"))
+
+    refused = stack.run("dlq", "redrive", stdin="n\n", code=1)
+    nobody = stack.run("dlq", "redrive", code=2)
+    in_queue = bodies("EventsQueue")
+    stack.run("dlq", "redrive", stdin="y\n")
+
+    assert "Not confirmed" in refused.err
+    assert "--yes" in nobody.err
+    assert in_queue == []
+    assert bodies("EventsQueue") == [body("evt-1")]
+
+
+def test_a_dry_run_changes_nothing(
+    stack: OperatedStack, bodies: Callable[[str], list[str]]
+) -> None:
+    stack.dead_letter(body("evt-1"))
+    stack.dead_letter("{", source="ingest", reason="not_json")
+
+    tally = stack.run("dlq", "redrive", "--dry-run", "--json").document
+
+    assert tally["redriven"] == {"EventsQueue": 1}
+    assert tally["kept"] == {"would fail again: not_json": 1}
+    assert bodies("EventsQueue") == []
+    assert len(bodies("DeadLetterQueue")) == 2
+
+
+@pytest.mark.parametrize(
+    ("terms", "expected"),
+    [
+        (["reason=not_storable"], {"evt-1"}),
+        (["reason=received_too_often"], {"evt-2", "evt-3"}),
+        (["tenant=t-2"], {"evt-2"}),
+        (["type=invoice.paid"], {"evt-3"}),
+        (["tenant=t-2", "type=invoice.paid"], set()),
+        (["since=1h"], {"evt-1", "evt-2", "evt-3"}),
+        (["until=1h"], set()),
+    ],
+)
+def test_redrive_takes_only_what_is_asked_for(
+    stack: OperatedStack,
+    bodies: Callable[[str], list[str]],
+    terms: list[str],
+    expected: set[str],
+) -> None:
+    stack.dead_letter(body("evt-1"), **QUARANTINE)
+    stack.dead_letter(body("evt-2", tenant_id="t-2"))
+    stack.dead_letter(body("evt-3", event_type="invoice.paid"))
+
+    stack.run("dlq", "redrive", "--yes", *(part for term in terms for part in ("--where", term)))
+
+    assert {json.loads(one)["id"] for one in bodies("EventsQueue")} == expected
+    assert len(bodies("DeadLetterQueue")) == 3 - len(expected)
+
+
+@pytest.mark.parametrize("term", ["reason", "colour=red", "since=yesterday", "reason="])
+def test_a_filter_that_is_not_understood_is_wrong_usage(stack: OperatedStack, term: str) -> None:
+    stack.dead_letter(body("evt-1"))
+
+    stack.run("dlq", "redrive", "--yes", "--where", term, code=2)
+
+
+def test_only_the_letters_with_these_ids(
+    stack: OperatedStack, bodies: Callable[[str], list[str]]
+) -> None:
+    wanted = stack.dead_letter(body("evt-1"))
+    stack.dead_letter(body("evt-2"))
+
+    stack.run("dlq", "redrive", wanted[:8], "--yes")
+
+    assert bodies("EventsQueue") == [body("evt-1")]
+
+
+def test_a_body_in_base64_that_is_an_event_goes_on_as_the_text_it_is(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    # Too large for ingest, and with a character that SQS refuses.
+    text = body("evt-1", text="\uffff ünï").replace("\\uffff", "\uffff")
+    stack.dead_letter(
+        base64.b64encode(text.encode()).decode(),
+        encoding="base64",
+        source="ingest",
+        reason="body_too_large",
+        body_bytes=str(len(text.encode())),
+        received_at=RECEIVED_AT,
+    )
+
+    stack.run("dlq", "redrive", "--yes")
+
+    [sent] = cloud.messages("EventsQueue")
+    assert json.loads(sent.body) == json.loads(text)
+    assert sent.attributes == {"received_at": RECEIVED_AT}
+
+
+def test_what_would_fail_again_stays_unless_it_is_forced(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    stack.dead_letter(
+        base64.b64encode(b"\xff").decode(), encoding="base64", reason="not_json", source="ingest"
+    )
+
+    kept = stack.run("dlq", "redrive", "--yes", "--json").document
+    forced = stack.run("dlq", "redrive", "--yes", "--force", "--json").document
+
+    [sent] = cloud.messages("EventsQueue")
+    assert (kept["redriven"], kept["kept"]) == ({}, {"would fail again: not_json": 1})
+    assert forced["redriven"] == {"EventsQueue": 1}
+    assert (base64.b64decode(sent.body), sent.attributes) == (b"\xff", {"encoding": "base64"})
+
+
+def test_an_event_from_the_future_is_never_redriven(stack: OperatedStack, cloud: Cloud) -> None:
+    """The consumer would take it, and it would hide every true event until then."""
+    tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
+    stack.dead_letter(
+        body("evt-1", created_at=tomorrow), source="ingest", reason="created_at_in_future"
+    )
+
+    tally = stack.run("dlq", "redrive", "--yes", "--force", "--json").document
+
+    assert tally["kept"] == {"created_at is still in the future": 1}
+    assert cloud.messages("EventsQueue") == []
+
+
+HYDRATIONS = {
+    "an event of the bus": {
+        "source": "getprofile.webhooks",
+        "detail-type": "profile.updated",
+        "detail": {"tenant_id": "t-1", "data": {"profile_id": "p-1"}},
+    },
+    "a profile to fetch": {
+        "hydrate": {"tenant_id": "t-1", "profile_id": "p-1", "since": RECEIVED_AT}
+    },
+    "a walk": {"reconcile": {"since": RECEIVED_AT}},
+}
+
+
+@pytest.mark.parametrize("name", HYDRATIONS)
+def test_hydration_messages_go_back_to_the_hydration_queue(
+    stack: OperatedStack, bodies: Callable[[str], list[str]], name: str
+) -> None:
+    text = json.dumps(HYDRATIONS[name])
+    stack.dead_letter(text, RULE_ARN="arn", ERROR_CODE="NO_PERMISSIONS")
+
+    tally = stack.run("dlq", "redrive", "--yes", "--json").document
+
+    assert tally["redriven"] == {"HydrationQueue": 1}
+    assert bodies("HydrationQueue") == [text]
+    assert bodies("EventsQueue") == []
+
+
+def test_hydration_messages_stay_where_nothing_hydrates(cloud: Cloud) -> None:
+    stack = OperatedStack(cloud, hydrating=False)
+    stack.dead_letter(json.dumps(HYDRATIONS["a walk"]))
+
+    tally = stack.run("dlq", "redrive", "--yes", "--json").document
+
+    assert tally["redriven"] == {}
+    assert "HydrateProfiles" in next(iter(tally["kept"]))
+
+
+def test_lambdas_note_about_the_stream_is_explained_not_sent(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    note = {
+        "requestContext": {"condition": "RecordAgeExceeded"},
+        "DDBStreamBatchInfo": {
+            "batchSize": 7,
+            "approximateArrivalOfFirstRecord": "2026-01-31T14:00:00Z",
+            "approximateArrivalOfLastRecord": "2026-01-31T14:00:09Z",
+        },
+    }
+    stack.dead_letter(json.dumps(note))
+
+    listed = stack.run("dlq", "ls", "--json").document
+    told = stack.run("dlq", "redrive", "--yes").out
+
+    assert listed[0]["reason"] == "RecordAgeExceeded"
+    assert "7 events" in told
+    assert "gpw events --received --since 2026-01-31T14:00:00Z" in told
+    assert cloud.messages("EventsQueue") == []
+
+
+def test_what_a_sender_wrote_is_an_event_whatever_it_looks_like(
+    stack: OperatedStack, bodies: Callable[[str], list[str]]
+) -> None:
+    trap = json.dumps(make_event("evt-1") | {"hydrate": {}, "detail-type": "x"})
+    stack.dead_letter(trap)
+    stack.dead_letter(trap, source="consumer", reason="not_storable")
+
+    stack.run("dlq", "redrive", "--yes")
+
+    assert bodies("EventsQueue") == [trap, trap]
+    assert bodies("HydrationQueue") == []
+
+
+def test_an_interruption_between_send_and_delete_loses_nothing(
+    stack: OperatedStack, bodies: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = sorted(body(f"evt-{n}") for n in range(25))
+    for letter in letters:
+        stack.dead_letter(letter)
+
+    def interrupt(*_: object) -> set[str]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Walk, "delete", interrupt)
+        interrupted = stack.run("dlq", "redrive", "--yes", code=130)
+    left = bodies("DeadLetterQueue")  # in sight again at once
+    on_their_way = bodies("EventsQueue")
+
+    assert "Redrove 10 letters" in interrupted.out
+    assert left == letters
+    assert len(on_their_way) == 10
+
+
+def test_what_sqs_does_not_take_stays(
+    stack: OperatedStack, bodies: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(3):
+        stack.dead_letter(body(f"evt-{n}"))
+    real = queues.send
+
+    def refuse_one(sqs: Any, url: str, messages: Any) -> tuple[set[str], dict[str, str]]:
+        held, _ = real(sqs, url, messages[1:])
+        return held, {messages[0].key: "InternalError"}
+
+    monkeypatch.setattr(dlq, "send", refuse_one)
+
+    tally = stack.run("dlq", "redrive", "--yes", "--json", code=1).document
+
+    assert tally["failed"] == {"InternalError": 1}
+    assert len(bodies("EventsQueue")) == 2
+    assert len(bodies("DeadLetterQueue")) == 1
+
+
+def test_what_fails_again_at_once_is_not_redriven_for_ever(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "CLOCK_SECONDS", 1.0)
+    stack.dead_letter(body("evt-1"))
+    real, sends = queues.send, 0
+
+    def send_and_fail_again(sqs: Any, url: str, messages: Any) -> Any:
+        nonlocal sends
+        sends += 1
+        stack.dead_letter(body("evt-1"), **QUARANTINE)
+        return real(sqs, url, messages)
+
+    monkeypatch.setattr(dlq, "send", send_and_fail_again)
+
+    stack.run("dlq", "redrive", "--yes")
+
+    assert sends == 1
+    assert len(stack.run("dlq", "ls", "--json").document) == 1
+
+
+# ---------------------------------------------------------------- purge
+
+
+def test_purge_throws_away_what_is_asked_for_and_nothing_else(
+    stack: OperatedStack, bodies: Callable[[str], list[str]]
+) -> None:
+    stack.dead_letter("{", source="ingest", reason="not_json")
+    stack.dead_letter(body("evt-1"))
+
+    dry = stack.run("dlq", "purge", "--where", "reason=not_json", "--dry-run", "--json").document
+    stack.run("dlq", "purge", "--where", "reason=not_json", code=2)
+    done = stack.run("dlq", "purge", "--where", "reason=not_json", "--yes", "--json").document
+
+    assert dry["purged"] == done["purged"] == {"not_json": 1}
+    assert bodies("DeadLetterQueue") == [body("evt-1")]
+
+
+def test_a_queue_that_is_gone_is_told_without_a_traceback(stack: OperatedStack) -> None:
+    stack.cloud.delete_queue("DeadLetterQueue")
+
+    told = stack.run("dlq", "ls", code=1)
+
+    assert "it is not there" in told.err
+    assert "gpw doctor" in told.err

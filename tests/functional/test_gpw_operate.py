@@ -1,0 +1,410 @@
+"""`gpw doctor`, `tail`, `reconcile` on a stack (moto), and `gpw local` on a cloud file."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+import urllib3
+from typer.testing import CliRunner
+
+from infra.gpw import doctor, queues, reconcile
+from infra.gpw.cli import app
+from infra.gpw.target import CLOUD_FILE_VARIABLE, running_cloud
+from infra.local.start import announced
+from tests.factories import SECRET
+from tests.functional.cloud import Cloud
+from tests.functional.gpw_stack import OperatedStack
+
+FETCHED_AT = "2999-01-01T00:00:00.000000Z"
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(reconcile, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(doctor, "PING_SECONDS", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def denied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the operator may not do; moto can't simulate policies."""
+    found: list[str] = []
+    monkeypatch.setattr(doctor, "denied_actions", lambda *_: found)
+    return found
+
+
+@pytest.fixture
+def stack(cloud: Cloud) -> OperatedStack:
+    return OperatedStack(cloud, hydrating=False)
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """A webhook URL that answers as ingest does. Returns: what was posted with a secret."""
+    posted: list[dict[str, Any]] = []
+
+    def request(_method: str, _url: str, *, body: bytes, headers: dict[str, str]) -> Any:
+        if "authorization" not in headers:
+            return urllib3.HTTPResponse(doctor.NO_TOKEN.encode(), status=401)
+        posted.append(json.loads(body))
+        return urllib3.HTTPResponse(b"OK", status=200)
+
+    monkeypatch.setattr(urllib3, "PoolManager", lambda **_: SimpleNamespace(request=request))
+    return posted
+
+
+def checks(document: dict[str, Any]) -> dict[str, bool | None]:
+    return {check["what"]: check["well"] for check in document["checks"]}
+
+
+# ---------------------------------------------------------------- doctor
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_doctor_finds_a_sound_stack_sound(stack: OperatedStack, cloud: Cloud) -> None:
+    cloud.set_secret(SECRET)
+
+    found = checks(stack.run("doctor", "--json").document)
+
+    assert [what for what, well in found.items() if well is False] == []
+    assert (found["permissions"], found["ping"]) == (True, None)
+    assert {"stack", "secret", "endpoint", "events queue", "dead letters", "consumer"} < set(found)
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_doctor_tells_each_trouble_with_what_to_do(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.dead_letter("{", reason="not_json")
+    name = "my-stack-alarm"
+    boto3.client("cloudwatch").put_metric_alarm(
+        AlarmName=name,
+        AlarmDescription="Letters are there.\nLook at them.",
+        ComparisonOperator="GreaterThanThreshold",
+        EvaluationPeriods=1,
+        MetricName="m",
+        Namespace="n",
+        Period=60,
+        Threshold=1,
+        Statistic="Sum",
+    )
+    monkeypatch.setattr(doctor, "alarm_names", lambda *_: [name])  # moto's stacks have no alarms
+    boto3.client("cloudwatch").set_alarm_state(
+        AlarmName=name, StateValue="ALARM", StateReason="test"
+    )
+    stack.run("pause", "--yes")
+
+    ran = stack.run("doctor", code=1)
+
+    lines = {line.split()[1]: line for line in ran.out.splitlines()}
+    assert "gpw secret set" in lines["secret"]
+    assert "gpw dlq ls" in lines["dead"]
+    assert "gpw resume" in lines["consumer"]
+    assert "Letters are there. Look at them." in lines["alarm"]
+
+
+def test_doctor_pings_aws_only_when_it_is_told_to_and_confirmed(
+    stack: OperatedStack, cloud: Cloud, endpoint: list[dict[str, Any]]
+) -> None:
+    cloud.set_secret(SECRET)
+
+    stack.run("doctor")
+    stack.run("doctor", "--ping", code=2)
+    before = list(endpoint)
+    ran = stack.run("doctor", "--ping", "--yes", code=1)
+
+    assert before == []
+    assert [(e["event"], e["tenant_id"]) for e in endpoint] == [("gpw.ping", "gpw-doctor")]
+    assert "is not in the history" in ran.out
+    assert SECRET not in ran.out + ran.err
+
+
+def test_a_ping_that_reaches_the_history_is_well(
+    stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.set_secret(SECRET)
+
+    def request(_method: str, _url: str, *, body: bytes, headers: dict[str, str]) -> Any:
+        if "authorization" not in headers:
+            return urllib3.HTTPResponse(doctor.NO_TOKEN.encode(), status=401)
+        event = json.loads(body)
+        stack.put_history({"subject": '["gpw-doctor"]', "version": "v", "event_id": event["id"]})
+        return urllib3.HTTPResponse(b"OK", status=200)
+
+    monkeypatch.setattr(urllib3, "PoolManager", lambda **_: SimpleNamespace(request=request))
+
+    ran = stack.run("doctor", "--ping", "--yes", "--json")
+
+    assert checks(ran.document)["ping"] is True
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_doctor_tells_what_the_operator_may_not_do(
+    stack: OperatedStack, cloud: Cloud, denied: list[str]
+) -> None:
+    cloud.set_secret(SECRET)
+    denied.append("sqs:SendMessage on EventsQueue")
+
+    ran = stack.run("doctor", code=1)
+
+    assert "may not: sqs:SendMessage on EventsQueue" in ran.out
+
+
+def test_alarms_of_nested_stacks_count_and_those_of_other_stacks_do_not() -> None:
+    listed = {
+        "my-stack": [
+            {"ResourceType": "AWS::CloudFormation::Stack", "PhysicalResourceId": "nested"},
+            {"ResourceType": "AWS::SQS::Queue", "PhysicalResourceId": "queue"},
+        ],
+        "nested": [{"ResourceType": "AWS::CloudWatch::Alarm", "PhysicalResourceId": "alarm-1"}],
+        "my-stack-prod": [{"ResourceType": "AWS::CloudWatch::Alarm", "PhysicalResourceId": "2"}],
+    }
+    target: Any = SimpleNamespace(listed=listed.__getitem__)
+
+    assert list(doctor.alarm_names(target, "my-stack")) == ["alarm-1"]
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_stack_that_is_not_there_is_told() -> None:
+    found = CliRunner().invoke(app, ["doctor", "--stack", "nowhere"])
+
+    assert found.exit_code == 1
+    assert "There is no stack 'nowhere' in eu-central-1" in found.stderr
+    assert "make deploy" in found.stderr
+
+
+def test_an_endpoint_that_answers_something_else_is_not_well(
+    stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.set_secret(SECRET)
+    answer = urllib3.HTTPResponse(b"Forbidden", status=403)
+    http = SimpleNamespace(request=lambda *_, **__: answer)
+    monkeypatch.setattr(urllib3, "PoolManager", lambda **_: http)
+
+    ran = stack.run("doctor", "--json", code=1)
+
+    assert checks(ran.document)["endpoint"] is False
+
+
+# ---------------------------------------------------------------- tail
+
+
+@pytest.fixture
+def logged(stack: OperatedStack) -> OperatedStack:
+    """An event that was applied, one that was stale, and a refusal."""
+    now = datetime.now(UTC)
+
+    def write(group: str, seconds: float, line: dict[str, Any]) -> None:
+        at = int((now - timedelta(seconds=seconds)).timestamp() * 1000)
+        stack.log(group, json.dumps({"level": "INFO"} | line), at)
+
+    about = {"tenant_id": "t-1", "profile_id": "p-1", "event": "profile.updated"}
+    applied = about | {"message": "event applied", "outcome": "applied", "correlation_id": "evt-1"}
+    stale = {"message": "event stale", "outcome": "stale", "tenant_id": "t-2"}
+    refused = {"message": "request refused", "reason": "not_json", "level": "WARNING"}
+    write("IngestLogGroup", 60, {"message": "event accepted", "correlation_id": "evt-1"})
+    write("IngestLogGroup", 50, refused)
+    write("ConsumerLogGroup", 58, applied)
+    write("ConsumerLogGroup", 40, about | stale)
+    write("ConsumerLogGroup", 39, {"_aws": {}, "EventsApplied": [1]})
+    return stack
+
+
+def tailed(stack: OperatedStack, *options: str) -> list[dict[str, Any]]:
+    ran = stack.run("tail", "--since", "5m", "--for", "0", "--json", *options)
+    return [json.loads(line) for line in ran.out.splitlines()]
+
+
+def test_tail_tells_one_line_an_event_in_the_order_of_time(logged: OperatedStack) -> None:
+    found = tailed(logged)
+
+    assert [line["outcome"] for line in found] == ["applied", "refused", "stale"]
+    assert found[0]["seconds"] == pytest.approx(2.0, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--tenant", "t-2"], ["stale"]),
+        (["--profile-id", "p-1"], ["applied", "stale"]),
+        (["--outcome", "applied"], ["applied"]),
+        (["--outcome", "accepted"], ["accepted"]),
+        (["--errors"], ["refused"]),
+        (["--tenant", "nobody"], []),
+    ],
+)
+def test_tail_shows_what_is_asked_for(
+    logged: OperatedStack, options: list[str], expected: list[str]
+) -> None:
+    assert [line["outcome"] for line in tailed(logged, *options)] == expected
+
+
+def test_tail_for_a_person_has_no_colours_in_a_pipe(logged: OperatedStack) -> None:
+    shown = logged.run("tail", "--since", "5m", "--for", "0").out
+
+    assert [line.split()[2] for line in shown.splitlines()] == ["applied", "request", "stale"]
+    assert "request refused" in shown
+    assert "\x1b" not in shown
+
+
+def test_tail_shows_no_line_twice(logged: OperatedStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.gpw.tail.POLL_SECONDS", 0.05)
+
+    ran = logged.run("tail", "--since", "5m", "--for", "0.3", "--json")
+
+    assert len(ran.out.splitlines()) == 3
+
+
+# ---------------------------------------------------------------- reconcile
+
+
+@pytest.fixture
+def hydrating(cloud: Cloud) -> OperatedStack:
+    return OperatedStack(cloud, hydrating=True)
+
+
+def test_reconcile_starts_the_walk_and_can_be_left_alone(
+    hydrating: OperatedStack, cloud: Cloud
+) -> None:
+    started = hydrating.run("reconcile", "--no-wait", "--yes", "--json").document
+
+    [message] = cloud.messages("HydrationQueue")
+    assert json.loads(message.body) == {"reconcile": {"since": started["since"]}}
+    assert len(started["since"]) == 27
+
+
+def test_watching_ends_when_all_profiles_are_checked(
+    hydrating: OperatedStack, cloud: Cloud
+) -> None:
+    for number, status in enumerate(["complete", "complete", "not_found"]):
+        cloud.put_item(
+            {
+                "tenant_id": "t",
+                "profile_id": str(number),
+                "profile_fetched_at": FETCHED_AT,
+                "profile_status": status,
+            }
+        )
+
+    found = hydrating.run("reconcile", "--watch", "1h", "--json").document
+
+    assert (found["profiles"], found["checked"]) == (3, 3)
+    assert found["by_status"] == {"complete": 2, "not_found": 1}
+    assert cloud.messages("HydrationQueue") == []
+
+
+def test_a_walk_that_left_profiles_out_is_told(hydrating: OperatedStack, cloud: Cloud) -> None:
+    cloud.put_item({"tenant_id": "t", "profile_id": "1"})
+
+    ran = hydrating.run("reconcile", "--watch", "1h", code=1)
+
+    assert "0 of 1 profiles checked" in ran.out
+    assert "gpw dlq ls" in ran.out
+
+
+def test_reconcile_needs_hydration_and_a_yes(cloud: Cloud, hydrating: OperatedStack) -> None:
+    hydrating.run("reconcile", code=2)
+    boto3.client("cloudformation").delete_stack(StackName="my-stack")
+    off = OperatedStack(cloud, hydrating=False)
+
+    told = off.run("reconcile", "--yes", code=1)
+
+    assert "HydrateProfiles=true" in told.err
+    assert cloud.messages("HydrationQueue") == []
+
+
+# ---------------------------------------------------------------- local
+
+
+@pytest.fixture
+def cloud_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "cloud.json"
+    monkeypatch.setenv(CLOUD_FILE_VARIABLE, str(path))
+    return path
+
+
+HOLDER = """
+import signal, sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from infra.local.start import announced
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+stack = SimpleNamespace(cloud=SimpleNamespace(endpoint="http://127.0.0.1:9"), url="u")
+with announced(stack, Path(sys.argv[1])):
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(cloud_file: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that announces a cloud, as `make start` does."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(cloud_file)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_down_ends_the_cloud_that_runs(holder: subprocess.Popen[str], cloud_file: Path) -> None:
+    running = running_cloud(cloud_file)
+    refused = CliRunner().invoke(app, ["local", "down"], input="n\n")
+    ended = CliRunner().invoke(app, ["local", "down", "--yes"])
+
+    assert running
+    assert running["pid"] == holder.pid
+    assert (refused.exit_code, ended.exit_code) == (1, 0)
+    assert holder.wait(10) == 0
+    assert not cloud_file.exists()
+
+
+def test_down_kills_nobody_on_the_word_of_a_file_left_behind(
+    holder: subprocess.Popen[str], cloud_file: Path
+) -> None:
+    """The process of that id may be any program by now; here it is this test."""
+    left_behind = cloud_file.read_text()
+    holder.send_signal(signal.SIGKILL)
+    holder.wait(10)
+    cloud_file.write_text(json.dumps(json.loads(left_behind) | {"pid": os.getpid()}))
+
+    ran = CliRunner().invoke(app, ["local", "down", "--yes"])
+
+    assert ran.exit_code == 0
+    assert "No local cloud is running" in ran.stdout
+
+
+def test_up_does_not_start_a_second_cloud(holder: subprocess.Popen[str], cloud_file: Path) -> None:
+    ran = CliRunner().invoke(app, ["local", "up"])
+
+    assert ran.exit_code == 1
+    assert "running already" in ran.stderr
+
+
+def test_the_file_of_a_newer_cloud_stays(cloud_file: Path) -> None:
+    def cloud(endpoint: str) -> Any:
+        return SimpleNamespace(cloud=SimpleNamespace(endpoint=endpoint), url="u")
+
+    with announced(cloud("http://127.0.0.1:1"), cloud_file):
+        with announced(cloud("http://127.0.0.1:2"), cloud_file):
+            inner = running_cloud(cloud_file)
+            newer = cloud_file.read_text()
+        gone = running_cloud(cloud_file)
+        cloud_file.write_text(newer)
+
+    assert inner
+    assert inner["endpoint"] == "http://127.0.0.1:2"
+    assert gone is None
+    assert cloud_file.read_text() == newer

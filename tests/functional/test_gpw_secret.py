@@ -1,0 +1,451 @@
+"""`gpw secret`, `send`, `pause`, `resume` (moto): what they change, and that no secret is shown."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import urllib3
+from botocore.exceptions import ClientError
+
+from infra.gpw import secret
+from infra.gpw.sample import SAMPLE
+from infra.gpw.target import Target
+from tests.factories import SECRET, make_api_gateway_event, make_context, sample
+from tests.functional.cloud import Cloud
+from tests.functional.conftest import Handler
+from tests.functional.gpw_stack import OperatedStack, Ran
+
+NEW_SECRET = "another-webhook-secret-9876543210"
+
+
+@pytest.fixture
+def stack(cloud: Cloud) -> OperatedStack:
+    return OperatedStack(cloud)
+
+
+@pytest.fixture
+def value(stack: OperatedStack) -> Any:
+    """Reads the current secret."""
+    secrets = boto3.client("secretsmanager")
+    return lambda: secrets.get_secret_value(SecretId=stack.outputs["WebhookSecretArn"])[
+        "SecretString"
+    ]
+
+
+def everything(ran: Ran) -> str:
+    return ran.out + ran.err
+
+
+# ---------------------------------------------------------------- secret
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_set_takes_the_secret_from_standard_input_and_never_shows_it(
+    stack: OperatedStack, value: Any, end: str
+) -> None:
+    ran = stack.run("secret", "set", "--yes", stdin=SECRET + end)
+
+    assert value() == SECRET
+    assert SECRET not in everything(ran)
+    assert SECRET[:8] not in everything(ran)
+
+
+def test_set_asks_on_a_terminal_without_showing_what_is_typed(
+    stack: OperatedStack, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = iter([SECRET, SECRET])
+    monkeypatch.setattr("infra.gpw.secret.on_terminal", lambda: True)
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: next(typed))
+
+    ran = stack.run("secret", "set", "--yes")
+
+    assert value() == SECRET
+    assert SECRET not in everything(ran)
+
+
+def test_two_different_typings_change_nothing(
+    stack: OperatedStack, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, typed = value(), iter([SECRET, SECRET + "x"])
+    monkeypatch.setattr("infra.gpw.secret.on_terminal", lambda: True)
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: next(typed))
+
+    ran = stack.run("secret", "set", "--yes", code=2)
+
+    assert value() == before
+    assert SECRET not in everything(ran)
+
+
+@pytest.mark.parametrize(
+    ("unusable", "why"),
+    [
+        ("", "is empty"),
+        ("   ", "is empty"),
+        (f" {SECRET}", "white space"),
+        (f"{SECRET}\n\n", "white space"),
+        (f"{SECRET},x", "visible ASCII"),
+        (f"{SECRET}ü", "visible ASCII"),
+        ("short-secret-15", "shorter than 16"),
+    ],
+)
+def test_a_value_that_can_not_work_is_refused_before_it_is_set(
+    stack: OperatedStack, value: Any, unusable: str, why: str
+) -> None:
+    before = value()
+
+    ran = stack.run("secret", "set", "--yes", stdin=unusable, code=2)
+
+    assert value() == before
+    assert why in ran.err
+    assert "secret-15" not in everything(ran)
+    assert SECRET not in everything(ran)
+
+
+def test_replacing_a_secret_needs_a_yes(stack: OperatedStack, cloud: Cloud, value: Any) -> None:
+    cloud.set_secret(SECRET)
+
+    told = stack.run("secret", "set", stdin=NEW_SECRET, code=2)
+
+    assert value() == SECRET
+    assert "--yes" in told.err
+    assert NEW_SECRET not in everything(told)
+
+
+def test_what_aws_says_of_a_refused_secret_is_not_repeated(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS quotes values that it finds invalid."""
+
+    class Refusing:
+        def __init__(self, real: Any) -> None:
+            self._real = real
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+        def put_secret_value(self, **request: str) -> None:
+            response: Any = {
+                "Error": {
+                    "Code": "ValidationException",
+                    "Message": f"Value '{request['SecretString']}' is too long",
+                },
+                "ResponseMetadata": {"HTTPStatusCode": 400},
+            }
+            raise ClientError(response, "PutSecretValue")
+
+    real = Target.client
+    monkeypatch.setattr(
+        "infra.gpw.target.Target.client",
+        lambda self, name: (
+            Refusing(real(self, name)) if name == "secretsmanager" else real(self, name)
+        ),
+    )
+
+    told = stack.run("secret", "set", "--yes", stdin=SECRET, code=1)
+
+    assert "ValidationException" in told.err
+    assert SECRET not in everything(told)
+
+
+def test_status_of_the_generated_secret_says_that_none_is_set(stack: OperatedStack) -> None:
+    told = stack.run("secret", "status", "--json", code=1).document
+
+    assert (told["set"], told["usable"]) == (False, True)
+
+
+def test_status_of_a_set_secret(stack: OperatedStack, cloud: Cloud) -> None:
+    cloud.set_secret(SECRET)
+
+    told = stack.run("secret", "status", "--json").document
+
+    assert (told["set"], told["usable"], told["previous_accepted_until"]) == (True, True, None)
+
+
+def test_status_tells_a_stray_newline(stack: OperatedStack, cloud: Cloud) -> None:
+    cloud.set_secret(f"{SECRET}\n")
+
+    told = stack.run("secret", "status", code=1)
+
+    assert "stray newline" in told.out
+    assert SECRET not in everything(told)
+
+
+@pytest.fixture
+def long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the stack's own secret had been made long before the others."""
+    monkeypatch.setattr(secret, "GENERATED_SECONDS", -1)
+
+
+@pytest.mark.usefixtures("long_ago")
+def test_rotate_keeps_the_previous_one_for_the_grace_time_and_says_so(
+    stack: OperatedStack, cloud: Cloud, value: Any
+) -> None:
+    cloud.set_secret(SECRET)
+
+    told = stack.run("secret", "rotate", "--yes", "--json", stdin=NEW_SECRET).document
+
+    until = datetime.fromisoformat(told["previous_accepted_until"])
+    assert value() == NEW_SECRET
+    assert timedelta(hours=23) < until - datetime.now(UTC) < timedelta(hours=25)
+
+
+@pytest.mark.usefixtures("long_ago")
+def test_rotate_waits_until_the_previous_one_is_unused(
+    stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.set_secret(SECRET)
+    now, looks = datetime.now(UTC), []
+
+    def used(*_: object) -> datetime | None:
+        looks.append(1)
+        return now if len(looks) < 3 else now - timedelta(hours=1)
+
+    monkeypatch.setattr(secret, "previous_last_used", used)
+    monkeypatch.setattr(secret, "POLL_SECONDS", 0)
+
+    told = stack.run("secret", "rotate", "--watch", "--yes", stdin=NEW_SECRET).out
+
+    assert "No webhook came with the previous secret for 10 min" in told
+    assert len(looks) == 3
+
+
+def test_there_is_nothing_to_rotate_before_a_secret_was_set(stack: OperatedStack) -> None:
+    told = stack.run("secret", "rotate", "--yes", stdin=NEW_SECRET, code=1)
+
+    assert "gpw secret set" in told.err
+
+
+@pytest.mark.usefixtures("long_ago")
+def test_rotating_to_the_same_secret_is_no_rotation(stack: OperatedStack, cloud: Cloud) -> None:
+    cloud.set_secret(SECRET)
+
+    stack.run("secret", "rotate", "--yes", stdin=SECRET, code=1)
+
+
+@pytest.mark.usefixtures("long_ago")
+@pytest.mark.parametrize("used", [True, False])
+def test_status_tells_whether_the_previous_secret_is_still_in_use(
+    stack: OperatedStack, cloud: Cloud, used: bool
+) -> None:
+    cloud.set_secret(SECRET)
+    cloud.set_secret(NEW_SECRET)
+    if used:
+        boto3.client("cloudwatch").put_metric_data(
+            Namespace="GetProfileWebhooks",
+            MetricData=[
+                {
+                    "MetricName": "PreviousSecretUsed",
+                    "Dimensions": [{"Name": "service", "Value": "my-stack"}],
+                    "Timestamp": datetime.now(UTC),
+                    "Value": 1,
+                }
+            ],
+        )
+
+    told = stack.run("secret", "status", "--json").document
+    shown = stack.run("secret", "status").out
+
+    assert (told["previous_last_used"] is not None) == used
+    assert ("set the new one at GetProfile" in shown) == used
+
+
+def test_the_apis_key_is_another_secret(cloud: Cloud) -> None:
+    stack = OperatedStack(cloud)
+    before = boto3.client("secretsmanager").get_secret_value(
+        SecretId=stack.outputs["WebhookSecretArn"]
+    )["SecretString"]
+
+    stack.run("secret", "set", "--for", "api", "--yes", stdin=SECRET)
+
+    read = boto3.client("secretsmanager").get_secret_value
+    assert read(SecretId=stack.outputs["ProfileApiSecretArn"])["SecretString"] == SECRET
+    assert read(SecretId=stack.outputs["WebhookSecretArn"])["SecretString"] == before
+
+
+def test_without_hydration_there_is_no_key_for_the_api(cloud: Cloud) -> None:
+    stack = OperatedStack(cloud, hydrating=False)
+
+    told = stack.run("secret", "set", "--for", "api", "--yes", stdin=SECRET, code=1)
+
+    assert "HydrateProfiles=true" in told.err
+
+
+# ---------------------------------------------------------------- send
+
+
+class Endpoint:
+    """IngestFunction behind urllib3."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self.bodies: list[bytes] = []
+
+    def request(
+        self, method: str, url: str, *, body: bytes, headers: dict[str, str]
+    ) -> urllib3.HTTPResponse:
+        assert (method, url) == ("POST", "https://webhooks.test/webhooks/getprofile")
+        self.bodies.append(body)
+        event = make_api_gateway_event(body, authorization=None, headers=headers)
+        answer = self._handler(event, make_context())
+        return urllib3.HTTPResponse(
+            answer["body"].encode(), status=answer["statusCode"], preload_content=True
+        )
+
+
+@pytest.fixture
+def endpoint(ingest: Handler, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
+    found = Endpoint(ingest)
+    monkeypatch.setattr(urllib3, "PoolManager", lambda **_: found)
+    return found
+
+
+@pytest.fixture
+def ingesting(endpoint: Endpoint, cloud: Cloud) -> OperatedStack:
+    return OperatedStack(cloud)
+
+
+def json_lines(ran: Ran) -> list[dict[str, Any]]:
+    """What gpw printed, which stands behind the function's own log."""
+    document: list[dict[str, Any]] = json.loads(ran.out[ran.out.index("\n[\n") :])
+    return document
+
+
+def test_the_sample_is_the_one_of_getprofiles_documentation() -> None:
+    assert sample("profile.updated") == SAMPLE
+
+
+def test_send_posts_a_new_event_and_tells_the_answer(
+    ingesting: OperatedStack, cloud: Cloud
+) -> None:
+    ran = ingesting.run("send", "--yes", "--json")
+
+    [answer] = json_lines(ran)
+    [queued] = cloud.messages("EventsQueue")
+    assert (answer["status"], answer["body"]) == (200, "OK")
+    assert json.loads(queued.body)["id"] == answer["event_id"] != SAMPLE["id"]
+    assert SECRET not in everything(ran)
+
+
+def test_send_can_deliver_as_badly_as_senders_do(ingesting: OperatedStack, cloud: Cloud) -> None:
+    ran = ingesting.run("send", "--duplicate", "--stale", "--malformed", "--yes", "--json")
+
+    events = [json.loads(message.body) for message in cloud.messages("EventsQueue")]
+    assert [answer["status"] for answer in json_lines(ran)] == [200, 200, 200, 400]
+    assert events[0] == events[1]
+    assert events[2]["created_at"] < events[0]["created_at"]
+    assert [m.attributes["reason"] for m in cloud.messages("DeadLetterQueue")] == ["invalid_event"]
+
+
+def test_a_burst_is_that_many_events(ingesting: OperatedStack, cloud: Cloud) -> None:
+    ran = ingesting.run("send", "--burst", "30", "--yes")
+
+    profiles = {
+        json.loads(message.body)["data"]["profile_id"] for message in cloud.messages("EventsQueue")
+    }
+    assert len(profiles) == 30
+    assert "200 30 times" in ran.out
+
+
+def test_a_file_is_sent_as_it_is(ingesting: OperatedStack, endpoint: Endpoint) -> None:
+    ingesting.run("send", "tests/samples/profile.updated.json", "--yes")
+
+    assert endpoint.bodies == [Path("tests/samples/profile.updated.json").read_bytes()]
+
+
+def test_standard_input_is_sent_as_it_is_and_a_refusal_exits_1(
+    ingesting: OperatedStack, endpoint: Endpoint
+) -> None:
+    ingesting.run("send", "-", "--yes", stdin=b"\xff{", code=1)
+
+    assert endpoint.bodies == [b"\xff{"]
+
+
+def test_send_asks_before_it_sends_to_aws(ingesting: OperatedStack, cloud: Cloud) -> None:
+    ingesting.run("send", code=2)
+
+    assert cloud.messages("EventsQueue") == []
+
+
+@pytest.mark.parametrize(
+    "options", [["missing.json"], ["-", "--stale"], ["--burst", "2", "--duplicate"]]
+)
+def test_options_that_make_no_sense_are_wrong_usage(
+    ingesting: OperatedStack, options: list[str]
+) -> None:
+    ingesting.run("send", *options, "--yes", code=2)
+
+
+def test_send_without_a_usable_secret_says_how_to_set_one(
+    ingesting: OperatedStack, cloud: Cloud
+) -> None:
+    cloud.set_secret(f"{SECRET}\n")
+
+    told = ingesting.run("send", "--yes", code=1)
+
+    assert "stray newline" in told.err
+    assert "gpw secret set" in told.err
+    assert SECRET not in everything(told)
+
+
+def test_an_endpoint_that_does_not_answer_is_told_without_the_secret(
+    stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dead:
+        def request(self, *_: object, **sent: Any) -> None:
+            raise urllib3.exceptions.HTTPError(f"no answer to {sent}")
+
+    cloud.set_secret(SECRET)
+    monkeypatch.setattr(urllib3, "PoolManager", lambda **_: Dead())
+
+    told = stack.run("send", "--yes", code=1)
+
+    assert "does not answer" in told.err
+    assert SECRET not in everything(told)
+
+
+# ---------------------------------------------------------------- pause, resume
+
+
+def state_of_consumer(stack: OperatedStack) -> str:
+    [mapping] = boto3.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    return mapping["State"]
+
+
+def test_pause_stops_the_consumer_and_resume_starts_it(stack: OperatedStack) -> None:
+    stack.put("EventsQueueUrl", "{}")
+
+    paused = stack.run("pause", "--yes", "--json").document
+    between = state_of_consumer(stack)
+    resumed = stack.run("resume", "--yes", "--json").document
+
+    assert paused == {"state": "Disabled", "events_waiting": 1}
+    assert between == "Disabled"
+    assert resumed["state"] == state_of_consumer(stack) == "Enabled"
+
+
+def test_pause_needs_a_yes(stack: OperatedStack) -> None:
+    stack.run("pause", code=2)
+    stack.run("pause", stdin="n\n", code=1)
+
+    assert state_of_consumer(stack) == "Enabled"
+
+
+def test_pausing_what_is_paused_asks_nothing_and_is_well(stack: OperatedStack) -> None:
+    stack.run("pause", "--yes")
+
+    assert "disabled" in stack.run("pause").out
+
+
+def test_a_consumer_that_does_not_stop_in_time_is_told(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.gpw.pause.WAIT_SECONDS", -1)
+    monkeypatch.setattr(
+        "moto.awslambda.models.EventSourceMapping.get_configuration",
+        lambda mapping: {"UUID": mapping.uuid, "State": "Disabling"},
+    )
+
+    assert "still disabling" in stack.run("pause", "--yes", code=1).err

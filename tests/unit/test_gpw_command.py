@@ -1,0 +1,194 @@
+"""What all commands of gpw have in common."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from botocore.exceptions import ClientError, EndpointConnectionError, NoRegionError
+from typer.testing import CliRunner
+
+from infra.gpw import ROOT, target
+from infra.gpw.cli import app
+from infra.gpw.command import flowing
+from infra.gpw.errors import OperatorError, explained
+
+
+def commands() -> Iterator[list[str]]:
+    """The words of every command."""
+
+    def walk(command: Any, words: list[str]) -> Iterator[list[str]]:
+        if not hasattr(command, "commands"):
+            yield words
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from walk(inner, [*words, name])
+
+    yield from walk(typer.main.get_command(app), [])
+
+
+COMMANDS = {" ".join(words): words for words in commands()}
+# Those that change something; all others only look.
+CHANGING = {
+    *("doctor", "send", "dlq redrive", "dlq purge", "replay", "pause", "resume", "secret set"),
+    *("secret rotate", "erase", "reconcile", "local down"),
+}
+
+
+def help_of(*words: str) -> str:
+    found = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200"})
+    assert found.exit_code == 0
+    return found.stdout
+
+
+def test_there_is_every_command() -> None:
+    assert set(COMMANDS) == CHANGING | {
+        *("tail", "status", "events", "dlq ls", "dlq show", "secret status"),
+        *("local up", "local demo"),
+    }
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_with_an_example_of_its_own(name: str) -> None:
+    text = help_of(*COMMANDS[name])
+
+    assert "Example: " in text
+    assert f"gpw {name}" in text.partition("Example: ")[2]
+    assert "--json" in text
+    assert ("--yes" in text) == (name in CHANGING)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in COMMANDS if not name.startswith("local")))
+def test_every_command_works_on_aws_and_on_the_local_cloud(name: str) -> None:
+    text = help_of(*COMMANDS[name])
+
+    assert [o for o in ("--stack", "--region", "--profile", "--local") if o not in text] == []
+
+
+def test_the_examples_use_options_that_exist() -> None:
+    broken = []
+    for words in COMMANDS.values():
+        text = help_of(*words)
+        example = text.partition("Example: ")[2]
+        broken += [
+            (words, word)
+            for word in example.split()
+            if word.startswith("--") and f"{word} " not in text.partition("Example: ")[0]
+        ]
+
+    assert broken == []
+
+
+def test_an_unknown_option_is_wrong_usage() -> None:
+    assert CliRunner().invoke(app, ["events", "--colour"]).exit_code == 2
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    assert "doctor" in CliRunner().invoke(app, []).stdout
+
+
+def test_a_docstring_flows() -> None:
+    assert flowing("One\ntwo.\n\nThree\nfour.") == "One two.\n\nThree four."
+
+
+# ---------------------------------------------------------------- where
+
+
+def test_the_local_cloud_is_a_place_of_its_own() -> None:
+    found = CliRunner().invoke(app, ["events", "--local", "--region", "eu-central-1"])
+
+    assert found.exit_code == 2
+    assert "leave --stack, --region and --profile out" in found.stderr
+
+
+def test_a_local_cloud_that_does_not_run_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(target.CLOUD_FILE_VARIABLE, str(tmp_path / "cloud.json"))
+
+    found = CliRunner().invoke(app, ["events", "--local"])
+
+    assert found.exit_code == 1
+    assert "The local cloud is not running" in found.stderr
+    assert "make start" in found.stderr
+
+
+def test_a_file_that_a_killed_cloud_left_behind_is_no_running_cloud(tmp_path: Path) -> None:
+    path = tmp_path / "cloud.json"
+    path.write_text(json.dumps({"endpoint": "http://127.0.0.1:1", "pid": os.getpid()}))
+
+    assert target.running_cloud(path) is None
+
+
+def test_the_default_stack_is_the_one_that_sam_deploys_by_default() -> None:
+    assert target.samconfig()["stack_name"] == target.DEFAULT_STACK
+
+
+def test_what_a_guided_deployment_saved_comes_first(tmp_path: Path) -> None:
+    path = tmp_path / "samconfig.toml"
+    path.write_text(
+        '[default.global.parameters]\nstack_name = "a"\n'
+        '[default.deploy.parameters]\nstack_name = "b"\nregion = "eu-west-1"\n'
+    )
+
+    found = target.samconfig(path)
+
+    assert (found["stack_name"], found["region"]) == ("b", "eu-west-1")
+
+
+def test_a_developers_profile_does_not_mix_into_the_local_cloud(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = {"endpoint": "http://127.0.0.1:9", "stack": "s", "webhook_url": "u", "pid": 1}
+    monkeypatch.setenv("AWS_PROFILE", "one-that-does-not-exist")
+    monkeypatch.setattr(target, "running_cloud", lambda _path: cloud)
+
+    sqs = target.on_local_cloud().client("sqs")
+
+    assert (sqs.meta.endpoint_url, sqs.meta.region_name) == ("http://127.0.0.1:9", "us-east-1")
+
+
+# ---------------------------------------------------------------- what AWS says
+
+
+def client_error(code: str, operation: str = "GetItem", message: str = "no") -> ClientError:
+    response: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {}}
+    return ClientError(response, operation)
+
+
+@pytest.mark.parametrize(
+    ("error", "problem", "fix"),
+    [
+        (NoRegionError(), "No AWS region", "--region"),
+        (EndpointConnectionError(endpoint_url="https://x"), "could not be reached", "network"),
+        (client_error("ExpiredToken"), "does not accept the credentials", "aws sso login"),
+        (client_error("AccessDeniedException"), "does not allow GetItem", "--profile"),
+        (client_error("QueueDoesNotExist"), "not there", "gpw doctor"),
+        (client_error("Strange"), "GetItem failed: Strange: no", ""),
+    ],
+)
+def test_what_aws_says_is_told_with_what_to_do(error: Any, problem: str, fix: str) -> None:
+    told = explained(error)
+
+    assert problem in str(told)
+    assert fix in told.fix
+
+
+def test_what_aws_says_of_a_secret_is_not_repeated() -> None:
+    told = explained(client_error("ValidationException", "PutSecretValue", "Value 'hunter2'"))
+
+    assert "hunter2" not in str(told) + told.fix
+
+
+def test_a_failure_tells_its_exit_code() -> None:
+    assert OperatorError("x").code == 1
+
+
+def test_the_version_of_uv_that_builds_is_the_one_that_make_installs() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    version = makefile.partition("UV_VERSION := ")[2].split()[0]
+
+    assert f'requires = ["uv_build=={version}"]' in pyproject

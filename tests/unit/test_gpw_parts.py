@@ -1,0 +1,343 @@
+"""The pure parts of gpw: JSON, times, paces, what a log line and a dead letter say."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from getprofile import strict_json
+from infra.gpw import exact
+from infra.gpw.erase import names
+from infra.gpw.history import subject
+from infra.gpw.letters import Kind, Queue, read, redrive
+from infra.gpw.log_lines import Ages
+from infra.gpw.log_lines import read as read_line
+from infra.gpw.output import plain
+from infra.gpw.queues import MAX_BATCH_BYTES, Outgoing, Pace, send
+from infra.gpw.reconcile import Progress
+from infra.gpw.tail import Filter
+from infra.gpw.when import ago, duration, moment
+from tests.factories import make_body
+
+NOW = datetime(2026, 1, 31, 14, tzinfo=UTC)
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.text() | st.decimals(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+# ---------------------------------------------------------------- JSON
+
+
+@given(JSON, st.sampled_from([None, 2]))
+def test_what_is_written_reads_back_the_same(value: Any, indent: int | None) -> None:
+    assert strict_json.loads(exact.dumps(value, indent=indent)) == value
+
+
+def test_no_digit_of_a_number_is_lost() -> None:
+    number = "12345678901234567890.1234567890"
+
+    assert exact.dumps({"n": Decimal(number)}) == f'{{"n":{number}}}'
+
+
+def test_a_number_of_floats_is_not_needed_to_write_a_moment() -> None:
+    assert exact.dumps([NOW, 1, True]) == '["2026-01-31T14:00:00.000000Z",1,true]'
+
+
+def test_indented_json_looks_as_pythons_own() -> None:
+    value = {"a": [1, {"b": []}], "c": {}}
+
+    assert exact.dumps(value, indent=2) == json.dumps(value, indent=2)
+
+
+# ---------------------------------------------------------------- times
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90s", NOW - timedelta(seconds=90)),
+        ("2h", NOW - timedelta(hours=2)),
+        ("7 d", NOW - timedelta(days=7)),
+        ("2026-01-31T14:00:00Z", NOW),
+        ("2026-01-31t15:00+01:00", NOW),
+        ("2026-01-31T14:00", NOW),
+        ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
+    ],
+)
+def test_a_moment_is_understood(text: str, expected: datetime) -> None:
+    assert moment(text, NOW) == expected
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2", "-2h", "2y", "99999999999d", "\uff12h"])
+def test_what_is_no_moment_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="30m, 2h or 7d"):
+        moment(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (-1, "0 ms"),
+        (0.0123, "12 ms"),
+        (3.21, "3.2 s"),
+        (90, "90 s"),
+        (600, "10 min"),
+        (90_000, "25 h"),
+        (1_000_000, "12 d"),
+    ],
+)
+def test_a_duration_has_the_one_unit_that_matters(seconds: float, expected: str) -> None:
+    assert duration(seconds) == expected
+    assert ago(NOW - timedelta(seconds=seconds), NOW) == expected
+
+
+# ---------------------------------------------------------------- output
+
+
+@given(st.text())
+def test_nothing_that_is_shown_steers_the_terminal(text: str) -> None:
+    shown = plain(text)
+
+    assert all(character.isprintable() for character in shown)
+
+
+def test_ordinary_text_is_shown_as_it_is() -> None:
+    assert plain("Ünï 日本 [bold]") == "Ünï 日本 [bold]"
+
+
+# ---------------------------------------------------------------- queues
+
+
+class Sqs:
+    """Takes what SQS takes; refuses and forgets as it is told."""
+
+    def __init__(self, *, refuse: str = "", silent: str = "") -> None:
+        self.requests: list[list[dict[str, Any]]] = []
+        self._refuse, self._silent = refuse, silent
+
+    def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> Any:  # noqa: N803, ARG002
+        self.requests.append(Entries)
+        bodies = {entry["Id"]: entry["MessageBody"] for entry in Entries}
+        return {
+            "Successful": [
+                {"Id": i, "MessageId": "" if body in self._silent else "m"}
+                for i, body in bodies.items()
+                if body not in self._refuse
+            ],
+            "Failed": [
+                {"Id": i, "Code": "InternalError"}
+                for i, body in bodies.items()
+                if body in self._refuse
+            ],
+        }
+
+
+def outgoing(body: str) -> Outgoing:
+    return Outgoing(f"key-{body[:20]}", body, {}, {})
+
+
+def test_each_message_is_held_or_refused_whatever_sqs_answers() -> None:
+    sqs = Sqs(refuse="b", silent="c")
+
+    held, refused = send(sqs, "url", [outgoing(body) for body in "abc"])
+
+    assert held == {"key-a"}
+    assert refused == {"key-b": "InternalError", "key-c": "NotConfirmed"}
+
+
+def test_a_request_holds_no_more_than_sqs_takes() -> None:
+    sqs = Sqs()
+    large = [outgoing(f"{n:<20}" + "ü" * 200_000) for n in range(5)]
+
+    held, _ = send(sqs, "url", [*large, *(outgoing(f"s-{n}") for n in range(25))])
+
+    sizes = [sum(len(e["MessageBody"].encode()) for e in request) for request in sqs.requests]
+    assert len(held) == 30
+    assert max(sizes) <= MAX_BATCH_BYTES
+    assert max(len(request) for request in sqs.requests) == 10
+
+
+def test_a_pace_lets_so_many_through_a_second() -> None:
+    clock = [100.0]
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock[0] += seconds
+
+    pace = Pace(20, clock=lambda: clock[0], sleep=sleep)
+    for _ in range(3):
+        pace.wait(10)
+
+    assert slept == pytest.approx([0.5, 0.5])
+
+
+def test_no_rate_never_waits() -> None:
+    Pace(None, sleep=lambda _seconds: pytest.fail("it waited")).wait(1000)
+
+
+# ---------------------------------------------------------------- letters
+
+
+def raw(body: str, **attributes: str) -> dict[str, Any]:
+    return {
+        "MessageId": "id-1",
+        "Body": body,
+        "Attributes": {"SentTimestamp": "1769868000000", "AWSTraceHeader": "Root=1-2-3"},
+        "MessageAttributes": {
+            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "source", "kind"),
+    [
+        (make_body(), None, Kind.EVENT),
+        (make_body(), "consumer", Kind.EVENT),
+        ("{", "ingest", Kind.EVENT),
+        ("{", None, Kind.EVENT),
+        ('{"hydrate": {}}', "consumer", Kind.EVENT),
+        ('{"hydrate": {}}', None, Kind.HYDRATION),
+        ('{"hydrate": {}}', "hydrator", Kind.HYDRATION),
+        ('{"reconcile": {}}', None, Kind.HYDRATION),
+        ('{"detail-type": "x", "detail": {"tenant_id": "t"}}', None, Kind.HYDRATION),
+        ('{"detail-type": "Scheduled Event", "source": "aws.events"}', None, Kind.SCHEDULE),
+        (make_body(), "publisher", Kind.PUBLICATION),
+        ('{"DDBStreamBatchInfo": {}}', None, Kind.STREAM),
+    ],
+)
+def test_a_letter_is_known_by_its_source_or_its_form(
+    body: str, source: str | None, kind: Kind
+) -> None:
+    assert read(raw(body, **({"source": source} if source else {}))).kind is kind
+
+
+@given(st.text(), st.sampled_from(["base64", "empty", ""]))
+def test_no_letter_is_too_strange_to_be_read(body: str, encoding: str) -> None:
+    letter = read(raw(body, encoding=encoding))
+    told = (letter.event, letter.tenant, letter.profile, letter.event_id)
+
+    assert {type(one) for one in told} <= {str, type(None)}
+    assert (letter.message.body, letter.kind) == (body, Kind.EVENT)
+
+
+def test_the_trace_goes_along() -> None:
+    to = redrive(read(raw(make_body())), hydrating=True, now=NOW)
+
+    assert to.queue is Queue.EVENTS
+    assert to.system == {"AWSTraceHeader": {"DataType": "String", "StringValue": "Root=1-2-3"}}
+
+
+# ---------------------------------------------------------------- erasing
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        ({"profile_id": "p-1"}, True),
+        ({"deep": [{"er": "p-1"}]}, True),
+        ({"profiles": {"p-1": {}}}, True),
+        ({"profile_id": 1}, False),
+        ({"text": "about p-1"}, False),
+        (None, False),
+    ],
+)
+def test_data_names_a_profile_by_its_whole_id(data: Any, named: bool) -> None:
+    assert names(data, "p-1") is named
+
+
+@pytest.mark.parametrize(
+    ("data", "named"), [({"profile": {"profile_id": Decimal(12)}}, True), ({"n": 12}, False)]
+)
+def test_a_number_is_an_id_only_where_the_key_says_so(data: Any, named: bool) -> None:
+    assert names(data, "12") is named
+
+
+@given(st.text(min_size=1), st.text(min_size=1), st.text(min_size=1), st.text(min_size=1))
+def test_two_profiles_never_share_a_partition(a: str, b: str, c: str, d: str) -> None:
+    assert (subject(a, b) == subject(c, d)) == ((a, b) == (c, d))
+
+
+# ---------------------------------------------------------------- logs
+
+
+def line(**fields: Any) -> str:
+    return json.dumps({"level": "INFO", "service": "s", **fields})
+
+
+def test_an_outcome_is_told_with_the_time_since_the_event_was_accepted() -> None:
+    ages = Ages()
+    accepted = read_line("ingest", line(message="event accepted", correlation_id="e"), NOW)
+    applied = read_line(
+        "consumer",
+        line(message="event applied", outcome="applied", correlation_id="e", tenant_id="t"),
+        NOW + timedelta(seconds=2),
+    )
+
+    assert accepted
+    assert applied
+    assert (accepted.outcome, ages.of(accepted)) == ("accepted", None)
+    assert (applied.outcome, applied.tenant, ages.of(applied)) == ("applied", "t", 2.0)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "START RequestId: 1",
+        "REPORT RequestId: 1",
+        json.dumps({"_aws": {}, "EventsApplied": [1]}),
+        " ",
+    ],
+)
+def test_what_only_machines_need_is_left_out(message: str) -> None:
+    assert read_line("consumer", message, NOW) is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "2026-01-31T14:00:00Z 1 Task timed out after 30.00 seconds",
+        "[ERROR] Runtime.ImportModuleError: no module",
+        json.dumps({"level": "ERROR", "message": "request failed", "reason": "x"}),
+    ],
+)
+def test_a_failure_is_seen_as_one(message: str) -> None:
+    seen = read_line("consumer", message, NOW)
+
+    assert seen
+    assert seen.bad
+    assert Filter(None, None, None, errors=True).shows(seen)
+
+
+def test_a_filter_shows_what_all_of_it_says() -> None:
+    seen = read_line("consumer", line(message="x", outcome="stale", tenant_id="t"), NOW)
+
+    assert seen
+    assert Filter("t", None, "stale", errors=False).shows(seen)
+    assert not Filter("t", None, "applied", errors=False).shows(seen)
+    assert not Filter("t", "p", None, errors=False).shows(seen)
+    assert not Filter("t", None, None, errors=True).shows(seen)
+
+
+# ---------------------------------------------------------------- reconcile
+
+
+def test_progress_counts_what_was_fetched_since_by_its_status() -> None:
+    progress = Progress()
+    for item in (
+        {"profile_fetched_at": "2026-01-31T14:00:00.000000Z", "profile_status": "complete"},
+        {"profile_fetched_at": "2026-01-31T13:59:59.999999Z", "profile_status": "complete"},
+        {"profile_fetched_at": "2026-01-31T15:00:00.000000Z", "profile_status": "not_found"},
+        {},
+    ):
+        progress.add(item, "2026-01-31T14:00:00.000000Z")
+
+    assert (progress.total, progress.checked) == (4, 2)
+    assert progress.by_status == {"complete": 1, "not_found": 1}
