@@ -54,6 +54,12 @@ class FutureEventError(InvalidEventError):
     reason = "created_at_in_future"
 
 
+class InvalidHydrationError(InvalidEventError):
+    """The message is none that asks for profiles to be fetched."""
+
+    reason = "invalid_hydration"
+
+
 class NotStorableError(EventError):
     """The event holds a value that a DynamoDB item can't hold."""
 

@@ -79,12 +79,15 @@ def refused(body: bytes, error: EventError, received_at: datetime) -> QueueMessa
     return QueueMessage(text, attributes)
 
 
-def quarantined(message: QueueMessage, error: EventError) -> QueueMessage:
-    """A message that the consumer can't finish, on its way to the dead-letter queue.
+def quarantined(
+    message: QueueMessage, error: EventError, *, source: str = "consumer"
+) -> QueueMessage:
+    """A message that a function can't finish, on its way to the dead-letter queue.
 
     The body is kept as it came, and so is what an earlier stay in that queue noted about it.
+    source: which function says so.
     """
-    return QueueMessage(message.body, message.attributes | {"source": "consumer"} | _cause(error))
+    return QueueMessage(message.body, message.attributes | {"source": source} | _cause(error))
 
 
 def _cause(error: EventError) -> dict[str, str]:
