@@ -53,7 +53,7 @@ class Profiles(Pages, Protocol):
 
 class Api(Protocol):
     def fetch(
-        self, profile_id: str, seconds_left: SecondsLeft, latencies: list[float]
+        self, profile_id: str, seconds_left: SecondsLeft, latencies: list[float], /
     ) -> Fetched: ...
 
 

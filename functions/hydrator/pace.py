@@ -44,7 +44,7 @@ class Pace:
                 paused = self._paused_until - now
             if paused > max(room, 0):
                 raise ApiPausedError("The API wants a pause", retry_after=paused)
-            if begin - now > room:
+            if room < max(begin - now, 0):
                 raise OutOfTimeError("Too little time is left to ask the API")
             self._sleep(begin - now)
 

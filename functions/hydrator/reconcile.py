@@ -12,7 +12,7 @@ from hydrator.queues import BATCH_MESSAGES
 
 
 class Pages(Protocol):
-    def page(self, since: str, after: Key | None) -> Page: ...
+    def page(self, since: str, after: Key | None, /) -> Page: ...
 
 
 class Sink(Protocol):
