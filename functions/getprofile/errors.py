@@ -60,6 +60,12 @@ class NotPublishableError(EventError):
     reason = "not_publishable"
 
 
+class InvalidHydrationError(InvalidEventError):
+    """The message is none that asks for profiles to be fetched."""
+
+    reason = "invalid_hydration"
+
+
 class NotStorableError(EventError):
     """The event holds a value that a DynamoDB item can't hold."""
 

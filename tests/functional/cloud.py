@@ -44,6 +44,7 @@ class Cloud:
         self._events = boto3.client("events")
         self._ids: dict[str, str] = {}  # what !Ref gives
         self._arns: dict[str, str] = {}
+        self.parameters: dict[str, str] = {}  # of the template, in the place of its defaults
         for kind, create in (
             ("AWS::SQS::Queue", self._create_queue),
             ("AWS::DynamoDB::Table", self._create_table),
@@ -133,6 +134,9 @@ class Cloud:
     def set_secret(self, value: str) -> None:
         self._secrets.put_secret_value(SecretId=self._ids["WebhookSecret"], SecretString=value)
 
+    def set_api_key(self, value: str) -> None:
+        self._secrets.put_secret_value(SecretId=self._ids["ProfileApiSecret"], SecretString=value)
+
     def delete_secret(self) -> None:
         self._secrets.delete_secret(
             SecretId=self._ids["WebhookSecret"], ForceDeleteWithoutRecovery=True
@@ -144,6 +148,20 @@ class Cloud:
     def put_item(self, item: dict[str, Any]) -> None:
         table = boto3.resource("dynamodb").Table(self._ids["ProfilesTable"])
         table.put_item(Item=item)
+
+    def erase(self, profile_id: str, tenant_id: str = "abc-tenant") -> None:
+        table = boto3.resource("dynamodb").Table(self._ids["ProfilesTable"])
+        table.delete_item(Key={"tenant_id": tenant_id, "profile_id": profile_id})
+
+    def calls(self, operation: str) -> list[dict[str, Any]]:
+        """The requests of an operation that handlers imported later will make, as they come."""
+        made: list[dict[str, Any]] = []
+
+        def note(**called: Any) -> None:
+            made.append(dict(called["params"]))
+
+        self._session.register(f"before-parameter-build.{operation}", note)
+        return made
 
     def fail(
         self, operation: str, code: str, when: Callable[[dict[str, Any]], bool] = lambda _: True
@@ -214,7 +232,7 @@ class Cloud:
             case {"Ref": name}:
                 pseudo = {"AWS::NoValue": None, "AWS::StackName": STACK}
                 defaults = {n: p["Default"] for n, p in TEMPLATE["Parameters"].items()}
-                return (pseudo | defaults | self._ids)[name]
+                return (pseudo | defaults | self.parameters | self._ids)[name]
             case {"Fn::GetAtt": [name, "Arn" | "Id"]}:
                 return self._arns[name]
             case dict():

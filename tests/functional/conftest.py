@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 from moto import mock_aws
-from pytest_socket import disable_socket, enable_socket
+from pytest_socket import disable_socket, enable_socket, socket_allow_hosts
 
+from infra.local.profile_api import ProfileApi
 from tests.factories import SECRET
 from tests.functional.cloud import REGION, STACK, Cloud
 
+API_KEY = "example-api-key-0123456789"
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
@@ -23,6 +25,15 @@ def no_network() -> Iterator[None]:
     disable_socket()
     yield
     enable_socket()
+
+
+@pytest.fixture
+def profile_api(no_network: None) -> Iterator[ProfileApi]:
+    """GetProfile's API on this machine, which alone can be reached."""
+    enable_socket()
+    socket_allow_hosts(["127.0.0.1"])
+    with ProfileApi(key=API_KEY) as api:
+        yield api
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from getprofile.errors import (
     EventError,
     FieldProblem,
     InvalidEventError,
+    InvalidHydrationError,
     NotJsonError,
     NotStorableError,
 )
@@ -94,6 +95,19 @@ def test_a_quarantined_message_keeps_its_body_and_adds_the_reason() -> None:
             "detail": "Nested more than 32 levels deep",
         },
     )
+
+
+def test_a_quarantined_message_names_the_function_that_could_not_finish_it() -> None:
+    error = InvalidHydrationError([FieldProblem("hydrate.since", "Field required")])
+
+    message = quarantined(QueueMessage("{}"), error, source="hydrator")
+
+    assert message.attributes == {
+        "source": "hydrator",
+        "reason": "invalid_hydration",
+        "error": "InvalidHydrationError",
+        "detail": "hydrate.since: Field required",
+    }
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"", b"text", b"\x00"])

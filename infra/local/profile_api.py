@@ -1,0 +1,299 @@
+"""GetProfile's API as far as it is documented, on this machine, failing as it is told."""
+
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self, cast
+from urllib.parse import unquote
+
+_PREFIX = "/v1/profile/"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that came. path: as it came. authorized: it brought the key."""
+
+    path: str
+    authorized: bool
+
+
+class ProfileApi:
+    """Serves `profiles` over HTTP on 127.0.0.1 for as long as a `with` block lasts.
+
+    key: what a request has to bring, at any moment. profiles: by id, what is answered under
+    `profile`. requests: all that came. tls: for HTTPS.
+    """
+
+    def __init__(self, *, key: str, tls: ssl.SSLContext | None = None) -> None:
+        self.key = key
+        self.tls = tls
+        self.profiles: dict[str, dict[str, Any]] = {}
+        self.requests: list[Request] = []
+        self.gone = threading.Event()
+        self._faults: list[_Rule] = []
+        self._lock = threading.Lock()
+        self._socket = _bound(0)
+        self._port: int = self._socket.getsockname()[1]
+        self._server: _Server | None = None
+
+    def __enter__(self) -> Self:
+        self.up()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.gone.set()
+        self.down()
+        self._socket.close()
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._port}"
+
+    def down(self) -> None:
+        """Nobody listens any more; open connections break."""
+        if self._server:
+            self._server.end()
+            # It keeps the port for `up`, without listening on it.
+            self._server, self._socket = None, _bound(self._port)
+
+    def up(self) -> None:
+        if not self._server:
+            self._server = _Server(self, self._socket)
+
+    def fail(
+        self, fault: "Fault", *, times: int | None = None, profile_id: str | None = None
+    ) -> None:
+        """Let requests go wrong: so many (all when absent), about one profile or any."""
+        with self._lock:
+            self._faults.append(_Rule(fault, times, profile_id))
+
+    def heal(self) -> None:
+        """From here on, new requests succeed."""
+        with self._lock:
+            self._faults.clear()
+
+    def fault_of(self, profile_id: str) -> "Fault | None":
+        """How the next request about a profile is to go wrong, if it is."""
+        with self._lock:
+            for rule in self._faults:
+                if rule.times != 0 and rule.profile_id in {None, profile_id}:
+                    rule.times = None if rule.times is None else rule.times - 1
+                    return rule.fault
+        return None
+
+
+class Exchange(BaseHTTPRequestHandler):
+    """One connection; what a fault plays on."""
+
+    protocol_version = "HTTP/1.1"
+
+    @property
+    def api(self) -> ProfileApi:
+        return cast("_Server", self.server).api
+
+    def do_GET(self) -> None:
+        authorized = self.headers.get("Authorization") == f"Bearer {self.api.key}"
+        self.api.requests.append(Request(self.path, authorized))
+        if not authorized:
+            self.answer(401, b'{"error": "Unauthorized"}')
+            return
+        if not self.path.startswith(_PREFIX) or "/" in self.path[len(_PREFIX) :]:
+            self.answer(404, b'{"error": "No such resource"}')
+            return
+        profile_id = unquote(self.path[len(_PREFIX) :])
+        fault = self.api.fault_of(profile_id)
+        (fault or _as_it_should)(self, profile_id)
+
+    def document(self, profile_id: str) -> dict[str, Any]:
+        return {"profile_id": profile_id, "profile": self.api.profiles[profile_id]}
+
+    def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+        self.head(status, {"Content-Length": str(len(body))} | (headers or {}))
+        self.wfile.write(body)
+
+    def head(self, status: int, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in ({"Content-Type": "application/json"} | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
+        """`ProfileApi.requests` is the log."""
+
+
+# ---------------------------------------------------------------- how it fails
+
+Fault = Callable[[Exchange, str], None]  # the connection and the profile's id
+
+
+def status(code: int, *, retry_after: str | None = None) -> Fault:
+    """An error, in JSON."""
+
+    def play(exchange: Exchange, _profile_id: str) -> None:
+        headers = {} if retry_after is None else {"Retry-After": retry_after}
+        exchange.answer(code, b'{"error": "as told"}', headers)
+
+    return play
+
+
+def redirect(to: str) -> Fault:
+    def play(exchange: Exchange, _profile_id: str) -> None:
+        exchange.answer(302, b"", {"Location": to})
+
+    return play
+
+
+def raw(body: bytes) -> Fault:
+    """200 with a body that is no profile."""
+
+    def play(exchange: Exchange, _profile_id: str) -> None:
+        exchange.answer(200, body)
+
+    return play
+
+
+def other_profile(other_id: str) -> Fault:
+    """The profile that was asked for, under the id of another one."""
+
+    def play(exchange: Exchange, profile_id: str) -> None:
+        document = exchange.document(profile_id) | {"profile_id": other_id}
+        exchange.answer(200, json.dumps(document).encode())
+
+    return play
+
+
+def huge_log(size: int) -> Fault:
+    """An `update_log` of so many bytes."""
+
+    def play(exchange: Exchange, profile_id: str) -> None:
+        document = exchange.document(profile_id)
+        document["profile"] = document["profile"] | {"update_log": [{"note": "x" * size}]}
+        exchange.answer(200, json.dumps(document).encode())
+
+    return play
+
+
+def slow(seconds: float) -> Fault:
+    """The right answer, but late."""
+
+    def play(exchange: Exchange, profile_id: str) -> None:
+        if not exchange.api.gone.wait(seconds):
+            _as_it_should(exchange, profile_id)
+
+    return play
+
+
+def trickle(seconds: float) -> Fault:
+    """An answer of which one byte comes in so many seconds, so that there is never a silence."""
+
+    def play(exchange: Exchange, _profile_id: str) -> None:
+        exchange.head(200, {"Content-Length": "1000000"})
+        while not exchange.api.gone.wait(seconds):
+            exchange.wfile.write(b" ")
+
+    return play
+
+
+def trickle_head(seconds: float) -> Fault:
+    """The same, before the answer has even begun."""
+
+    def play(exchange: Exchange, _profile_id: str) -> None:
+        exchange.wfile.write(b"HTTP/1.1 200 OK\r\nX-Padding: ")
+        while not exchange.api.gone.wait(seconds):
+            exchange.wfile.write(b"x")
+
+    return play
+
+
+def unbounded(seconds: float) -> Fault:
+    """An answer that says nothing of its length, and goes on and on."""
+
+    def play(exchange: Exchange, _profile_id: str) -> None:
+        exchange.head(200, {"Connection": "close"})
+        while not exchange.api.gone.wait(seconds):
+            exchange.wfile.write(b"x" * 1024)
+
+    return play
+
+
+def cut_short() -> Fault:
+    """The connection ends in the middle of the answer."""
+
+    def play(exchange: Exchange, _profile_id: str) -> None:
+        exchange.head(200, {"Content-Length": "1000"})
+        exchange.wfile.write(b'{"profile_id": ')
+        exchange.close_connection = True
+
+    return play
+
+
+def _as_it_should(exchange: Exchange, profile_id: str) -> None:
+    if profile_id in exchange.api.profiles:
+        exchange.answer(200, json.dumps(exchange.document(profile_id)).encode())
+    else:
+        exchange.answer(404, b'{"error": "Profile not found"}')
+
+
+@dataclass
+class _Rule:
+    fault: Fault
+    times: int | None
+    profile_id: str | None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, api: ProfileApi, bound: socket.socket) -> None:
+        super().__init__(("127.0.0.1", 0), Exchange, bind_and_activate=False)
+        self.api = api
+        self.socket.close()
+        self.socket = bound
+        self.server_activate()
+        self._connections: set[socket.socket] = set()
+        threading.Thread(target=self.serve_forever, args=[0.02], daemon=True).start()
+
+    def end(self) -> None:
+        self.shutdown()
+        self.server_close()
+        for connection in list(self._connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.api.tls:
+            # The handshake is left to the connection's own thread.
+            connection = self.api.tls.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
+        self._connections.add(connection)
+        return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away, as one does that waited long enough."""
+
+
+def _bound(port: int) -> socket.socket:
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind(("127.0.0.1", port))
+    return made

@@ -1,0 +1,281 @@
+"""The hydrator's HTTP client, over real sockets of this machine."""
+
+import datetime
+import ipaddress
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from urllib3.connection import HTTPConnection
+
+from hydrator.transport import Response, Transport, TransportError
+from infra.local import profile_api as faults
+from infra.local.profile_api import ProfileApi
+from tests.functional.conftest import API_KEY
+
+HEADERS = {"Authorization": f"Bearer {API_KEY}"}
+ADA = {"name": "Ada", "last_updated": "2023-10-01T11:00:00Z"}
+MAX_BYTES = 100_000
+
+
+def make_transport(url: str, *, request_seconds: float = 5) -> Transport:
+    return Transport(url, threads=4, max_bytes=MAX_BYTES, request_seconds=request_seconds)
+
+
+def get(transport: Transport, profile_id: str = "12345") -> Response:
+    return transport.get(f"/v1/profile/{profile_id}", HEADERS)
+
+
+def failure(transport: Transport) -> str:
+    with pytest.raises(TransportError) as caught:
+        get(transport)
+    return str(caught.value)
+
+
+@pytest.fixture
+def api(profile_api: ProfileApi) -> ProfileApi:
+    profile_api.profiles["12345"] = ADA
+    return profile_api
+
+
+def test_an_answer_comes_with_status_headers_and_body(api: ProfileApi) -> None:
+    api.fail(faults.status(429, retry_after="7"), times=1)
+    transport = make_transport(api.url)
+
+    refused, answered = get(transport), get(transport)
+
+    assert (refused.status, refused.headers.get("retry-after")) == (429, "7")
+    assert answered.status == 200
+    assert answered.body is not None
+    assert b'"name": "Ada"' in answered.body
+    assert api.requests == [faults.Request("/v1/profile/12345", authorized=True)] * 2
+
+
+def test_a_connection_is_used_again(api: ProfileApi) -> None:
+    transport = make_transport(api.url)
+    for _ in range(3):
+        get(transport)
+
+    assert transport._pool.num_connections == 1
+
+
+@pytest.mark.parametrize("prefix", ["/", "/gateway", "/gateway/"])
+def test_the_apis_url_may_have_a_path(api: ProfileApi, prefix: str) -> None:
+    get(make_transport(api.url + prefix))
+
+    assert api.requests[0].path == f"{prefix.rstrip('/')}/v1/profile/12345"
+
+
+@pytest.mark.parametrize("profile_id", ["a%2Fb", "%252e%252e", "..%2F..%2Fother"])
+def test_a_path_is_sent_as_it_is(api: ProfileApi, profile_id: str) -> None:
+    get(make_transport(api.url), profile_id)
+
+    assert [request.path for request in api.requests] == [f"/v1/profile/{profile_id}"]
+
+
+def test_a_redirect_is_an_answer_and_the_key_goes_nowhere_else(api: ProfileApi) -> None:
+    with ProfileApi(key=API_KEY) as other:
+        api.fail(faults.redirect(f"{other.url}/v1/profile/12345"))
+
+        assert get(make_transport(api.url)).status == 302
+        assert other.requests == []
+
+
+def test_a_proxy_of_the_environment_is_not_used(
+    api: ProfileApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+    assert get(make_transport(api.url)).status == 200
+
+
+# ---------------------------------------------------------------- size and time
+
+
+@pytest.mark.parametrize("size", [MAX_BYTES, 10 * MAX_BYTES])
+def test_of_a_body_that_is_too_large_nothing_is_kept(api: ProfileApi, size: int) -> None:
+    api.fail(faults.huge_log(size), times=1)
+    transport = make_transport(api.url)
+
+    assert get(transport).body is None
+    assert get(transport).body is not None  # the next one is not what was left of it
+
+
+def test_a_body_that_never_ends_is_left_once_it_is_too_large(api: ProfileApi) -> None:
+    api.fail(faults.unbounded(0))
+
+    assert get(make_transport(api.url)).body is None
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [faults.slow(30), faults.trickle(0.02), faults.trickle_head(0.02), faults.unbounded(0.1)],
+    ids=["slow", "trickle", "trickle-head", "unbounded"],
+)
+def test_the_whole_of_a_request_is_bounded_however_it_drags_on(
+    api: ProfileApi, fault: faults.Fault
+) -> None:
+    api.fail(fault, times=1)
+    transport = make_transport(api.url, request_seconds=0.4)
+    began = time.monotonic()
+
+    assert failure(transport) == "TooSlow"
+    assert 0.35 < time.monotonic() - began < 2
+    assert get(transport).status == 200  # and it left nothing behind
+
+
+def test_the_time_that_connecting_takes_counts_too(
+    api: ProfileApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = HTTPConnection.connect
+
+    def late(connection: HTTPConnection) -> None:
+        time.sleep(0.3)
+        connect(connection)
+
+    api.fail(faults.slow(30))
+    monkeypatch.setattr(HTTPConnection, "connect", late)
+    began = time.monotonic()
+
+    assert failure(make_transport(api.url, request_seconds=0.1)) == "TooSlow"
+    assert time.monotonic() - began < 2
+
+
+def test_a_slow_answer_within_the_time_is_taken(api: ProfileApi) -> None:
+    api.fail(faults.slow(0.3))
+
+    assert get(make_transport(api.url)).status == 200
+
+
+def test_one_slow_request_ends_without_ending_those_beside_it(api: ProfileApi) -> None:
+    api.fail(faults.trickle(0.02), profile_id="slow")
+    transport = make_transport(api.url, request_seconds=0.4)
+    with ThreadPoolExecutor(4) as threads:
+        slow = threads.submit(get, transport, "slow")
+        others = [threads.submit(get, transport) for _ in range(50)]
+
+        assert {other.result().status for other in others} == {200}
+        assert isinstance(slow.exception(), TransportError)
+
+
+def test_a_request_leaves_no_thread_behind(api: ProfileApi) -> None:
+    transport = make_transport(api.url)
+    get(transport)
+
+    ends_at = time.monotonic() + 2
+    while timers := [t for t in threading.enumerate() if isinstance(t, threading.Timer)]:
+        assert time.monotonic() < ends_at, timers
+        time.sleep(0.01)
+
+
+# ---------------------------------------------------------------- failure
+
+
+def test_an_api_that_is_down_is_a_failure_until_it_is_up_again(api: ProfileApi) -> None:
+    transport = make_transport(api.url)
+    get(transport)
+    api.down()
+    # The kept connection broke; or none could be made.
+    assert failure(transport) in {"NewConnectionError", "ProtocolError"}
+    assert failure(transport) == "NewConnectionError"
+
+    api.up()
+    assert get(transport).status == 200
+
+
+def test_an_answer_that_is_cut_short_is_a_failure(api: ProfileApi) -> None:
+    api.fail(faults.cut_short(), times=1)
+    transport = make_transport(api.url)
+
+    assert failure(transport) == "ProtocolError"
+    assert get(transport).status == 200
+
+
+def test_a_failure_quotes_nothing_that_was_sent(api: ProfileApi) -> None:
+    transport = make_transport(api.url)
+    with pytest.raises(TransportError) as caught:
+        transport.get("/", {"Authorization": f"Bearer {API_KEY}\n"})
+
+    assert (str(caught.value), caught.value.__suppress_context__) == ("ValueError", True)
+
+
+# ---------------------------------------------------------------- TLS
+
+
+def make_certificate(path: Path, address: str) -> Path:
+    """A certificate that no one but this test has heard of, and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
+    now = datetime.datetime.now(datetime.UTC)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(identifier, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path.write_bytes(
+        signed.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return path
+
+
+@contextmanager
+def secure_api(certificate: Path) -> Iterator[ProfileApi]:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    with ProfileApi(key=API_KEY, tls=tls) as api:
+        api.profiles["12345"] = ADA
+        yield api
+
+
+def test_over_tls_too_an_answer_is_taken_and_bounded_in_time(
+    api: ProfileApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = make_certificate(tmp_path / "certificate.pem", "127.0.0.1")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with secure_api(certificate) as secure:
+        secure.fail(faults.trickle(0.02), times=1)
+        transport = make_transport(secure.url, request_seconds=0.5)
+
+        assert failure(transport) == "TooSlow"
+        assert get(transport).status == 200
+
+
+def test_a_certificate_that_nobody_vouches_for_gets_no_key(api: ProfileApi, tmp_path: Path) -> None:
+    with secure_api(make_certificate(tmp_path / "certificate.pem", "127.0.0.1")) as secure:
+        assert failure(make_transport(secure.url)) == "SSLError"
+        assert secure.requests == []
+
+
+def test_a_certificate_of_another_host_gets_no_key(
+    api: ProfileApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = make_certificate(tmp_path / "certificate.pem", "127.0.0.2")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with secure_api(certificate) as secure:
+        assert failure(make_transport(secure.url)) in {"SSLError", "CertificateError"}
+        assert secure.requests == []
