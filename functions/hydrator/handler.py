@@ -3,7 +3,6 @@
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import ClientError
 
 from hydrator.answer import MAX_ANSWER_BYTES
 from hydrator.api_key import ApiKey
@@ -16,7 +15,7 @@ from hydrator.profiles import LONGEST_CALL_SECONDS, ProfilesTable
 from hydrator.queues import Queue, sqs_client
 from hydrator.settings import HydratorSettings
 from hydrator.transport import Transport
-from runtime import emit, logger
+from runtime import emit, error_name, logger
 
 REPORT_SECONDS = 1.0  # of the invocation, kept for the log and the answer
 WORKERS = 2  # MaximumConcurrency in template.yaml: each takes its share of the requests a second
@@ -90,7 +89,7 @@ def report(result: Result) -> None:
         log = logger.error if isinstance(failure, ApiKeyError) else logger.warning
         log(
             "message failed",
-            error=_error_name(failure),
+            error=error_name(failure),
             detail=str(failure) if isinstance(failure, HydrationError) else None,
             message_id=record.message_id,
         )
@@ -104,11 +103,4 @@ def report(result: Result) -> None:
             "ProfileApiRequests": len(result.latencies),
             "ProfileApiLatency": result.latencies,
         }
-    )
-
-
-def _error_name(error: Exception) -> str:
-    # The text of an error nobody foresaw might quote the profile; its name never does.
-    return (
-        error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
     )

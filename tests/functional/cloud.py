@@ -181,12 +181,6 @@ class Cloud:
 
         self._session.register(f"before-parameter-build.{operation}", refuse)
 
-    def watch(self, operation: str, see: Callable[[dict[str, Any]], None]) -> None:
-        """Show each request of an operation by handlers imported later."""
-        self._session.register(
-            f"before-parameter-build.{operation}", lambda **called: see(called["params"])
-        )
-
     # ---------------------------------------------------------------- from template to resources
 
     def _create_queue(self, name: str, properties: dict[str, Any]) -> None:
