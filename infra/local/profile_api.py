@@ -154,11 +154,12 @@ def redirect(to: str) -> Fault:
     return play
 
 
-def raw(body: bytes) -> Fault:
-    """200 with a body that is no profile."""
+def raw(body: bytes, **headers: str) -> Fault:
+    """200 with this body. headers: `Content_Encoding="gzip"`."""
 
     def play(exchange: Exchange, _profile_id: str) -> None:
-        exchange.answer(200, body)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        exchange.answer(200, body, named)
 
     return play
 

@@ -1,6 +1,7 @@
 """The hydrator's HTTP client, over real sockets of this machine."""
 
 import datetime
+import gzip
 import ipaddress
 import ssl
 import threading
@@ -109,6 +110,13 @@ def test_of_a_body_that_is_too_large_nothing_is_kept(api: ProfileApi, size: int)
 
     assert get(transport).body is None
     assert get(transport).body is not None  # the next one is not what was left of it
+
+
+def test_a_small_answer_cannot_unpack_into_a_large_one(api: ProfileApi) -> None:
+    packed = gzip.compress(b"x" * 10 * MAX_BYTES)
+    api.fail(faults.raw(packed, Content_Encoding="gzip"))
+
+    assert get(make_transport(api.url)).body == packed
 
 
 def test_a_body_that_never_ends_is_left_once_it_is_too_large(api: ProfileApi) -> None:

@@ -1,4 +1,6 @@
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -7,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from getprofile import strict_json
 from hydrator.answer import MAX_VALUES, Fetched, ProfileStatus, parse_profile
 from hydrator.errors import UnexpectedAnswerError
 from tests.factories import NOON
@@ -136,6 +139,25 @@ def test_an_update_log_of_many_values_is_still_read() -> None:
     body = make_answer(update_log=[{"field": "name"}] * 100_000)
 
     assert parse_profile(body, "12345", NOON).status is ProfileStatus.COMPLETE
+
+
+def test_only_one_answer_is_parsed_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    under_way, most = 0, 0
+
+    def loads(body: bytes) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        time.sleep(0.01)
+        under_way -= 1
+        return json.loads(body)
+
+    monkeypatch.setattr(strict_json, "loads", loads)
+    with ThreadPoolExecutor(4) as threads:
+        parsed = [threads.submit(parse_profile, make_answer(), "12345", NOON) for _ in range(8)]
+        assert {one.result().status for one in parsed} == {ProfileStatus.COMPLETE}
+
+    assert most == 1
 
 
 @given(st.binary() | json_values.map(lambda value: json.dumps(value, default=str).encode()))
