@@ -104,6 +104,7 @@ def deploy(
         url=f"{cloud.endpoint}/_aws/execute-api/{resources['HttpApi']}/$default{ROUTE}",
     )
     _add_routes(stack)
+    _allow_batches(stack)
     set_secret(stack, secret)
     if api_key:
         set_secret(stack, api_key, output="ProfileApiSecretArn")
@@ -163,6 +164,25 @@ def _add_routes(stack: Stack) -> None:
                 RouteKey=f"{method.upper()} {path}",
                 Target=f"integrations/{integration}",
             )
+
+
+def _allow_batches(stack: Stack) -> None:
+    # MiniStack takes the batch calls of SQS for actions of their own. On AWS, who may send one
+    # message or put one off may do so with ten, and IAM knows no such actions.
+    if "HydratorRole" in stack.resources:
+        queue = stack.client("sqs").get_queue_attributes(
+            QueueUrl=stack.outputs["HydrationQueueUrl"], AttributeNames=["QueueArn"]
+        )["Attributes"]["QueueArn"]
+        statement = {
+            "Effect": "Allow",
+            "Action": ["sqs:SendMessageBatch", "sqs:ChangeMessageVisibilityBatch"],
+            "Resource": queue,
+        }
+        stack.client("iam").put_role_policy(
+            RoleName=stack.resources["HydratorRole"],
+            PolicyName="batches",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+        )
 
 
 def host_architecture() -> str:

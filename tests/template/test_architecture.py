@@ -27,6 +27,7 @@ ADAPTERS = {
     "publisher/bus.py",
     "publisher/stream.py",
 }
+HTTP = "hydrator/transport.py"
 DIRECT_DEPENDENCIES = ("aws-lambda-powertools", "pydantic")
 
 
@@ -81,6 +82,8 @@ def violations(path_at_root: str, source: str, packages: set[str]) -> list[str]:
             found.append(f"the AWS SDK is imported outside of an adapter: {name}")
         if top == "aws_lambda_powertools" and not (is_handler or is_runtime):
             found.append(f"powertools is imported outside of a handler: {name}")
+        if top == "urllib3" and path_at_root != HTTP:
+            found.append(f"HTTP is spoken outside of {HTTP}: {name}")
         if top == "os" and not is_runtime:
             found.append(f"the environment can be read outside of runtime.py: {name}")
     return found
@@ -124,6 +127,7 @@ def test_every_adapter_is_one(sources: dict[str, str]) -> None:
         ("ingest/answer.py", "from botocore.exceptions import ClientError", "of an adapter"),
         ("runtime.py", "import botocore", "outside of an adapter: botocore"),
         ("ingest/queues.py", "import aws_lambda_powertools", "outside of a handler"),
+        ("hydrator/answer.py", "import urllib3", "outside of hydrator/transport.py: urllib3"),
         ("ingest/secret.py", "import os", "outside of runtime.py: os"),
         ("ingest/handler.py", "from os import environ", "outside of runtime.py: os.environ"),
     ],

@@ -17,10 +17,15 @@ from aws_lambda_powertools.shared import constants as powertools
 from botocore.retries.standard import ExponentialBackoff, RetryContext
 
 import dead_letters
+import hydrator.api_key
+import hydrator.profiles
+import hydrator.queues
 import ingest.queues
 from consumer.dynamodb import CONCURRENT_WRITES, LONGEST_WRITE_SECONDS, dynamodb_client
 from getprofile import queue_message
 from getprofile.errors import EventError, NotStorableError
+from hydrator.hydrate import put_off_seconds
+from hydrator.transport import REQUEST_SECONDS
 from ingest.deadline import DEADLINE_SECONDS
 from ingest.secret import MIN_SECRET_LENGTH, WebhookSecret
 from publisher.bus import LONGEST_CALL_SECONDS, events_client
@@ -295,7 +300,65 @@ def test_the_hydrator_is_held_to_as_many_workers_as_share_the_rate_of_requests(
 
     assert target(found["EventSourceArn"]) == "HydrationQueue.Arn"
     assert found["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert found["ScalingConfig"] == {"MaximumConcurrency": 2}
+    assert found["ScalingConfig"] == {"MaximumConcurrency": hydrator_handler().WORKERS}
+
+
+def hydrator_handler() -> Any:
+    """The module, whose import makes clients but calls nobody."""
+    settings = {
+        "DEAD_LETTER_QUEUE_URL": "https://sqs.example/dead",
+        "HYDRATION_QUEUE_URL": "https://sqs.example/hydration",
+        "PROFILES_TABLE_NAME": "profiles",
+        "PROFILE_API_URL": "https://api.example",
+        "PROFILE_API_REQUESTS_PER_SECOND": "10",
+        "PROFILE_API_SECRET_ID": "key",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        return importlib.import_module("hydrator.handler")
+
+
+@pytest.mark.parametrize(
+    ("make_client", "longest"),
+    [
+        (hydrator.profiles.dynamodb_client, hydrator.profiles.LONGEST_CALL_SECONDS),
+        (hydrator.queues.sqs_client, hydrator.queues.LONGEST_CALL_SECONDS),
+        (hydrator.api_key.secrets_client, hydrator.api_key.LONGEST_READ_SECONDS),
+    ],
+)
+def test_no_call_of_the_hydrator_takes_longer_than_it_keeps_time_for(
+    make_client: Callable[[], Any], longest: float
+) -> None:
+    assert longest_call(make_client()) <= longest
+
+
+def test_the_hydrator_can_begin_fetches_for_half_of_its_time(stack: Json) -> None:
+    timeout = properties(stack, FUNCTION)["HydratorFunction"]["Timeout"]
+    kept = (
+        hydrator_handler().REPORT_SECONDS
+        + REQUEST_SECONDS
+        + hydrator.profiles.LONGEST_CALL_SECONDS
+        + hydrator.api_key.LONGEST_READ_SECONDS
+    )
+
+    assert timeout - kept >= timeout / 2
+
+
+def test_a_batch_of_the_hydrator_is_no_more_than_the_slowest_rate_fetches_in_that_time(
+    stack: Json, template: Json
+) -> None:
+    timeout = properties(stack, FUNCTION)["HydratorFunction"]["Timeout"]
+    slowest = template["Parameters"]["ProfileApiRequestsPerSecond"]["MinValue"]
+    per_worker = slowest / hydrator_handler().WORKERS
+
+    assert mapping(stack, "HydratorFunction")["BatchSize"] <= per_worker * timeout / 2
+
+
+def test_an_api_that_always_says_in_a_second_is_asked_for_five_hours(stack: Json) -> None:
+    receives = properties(stack, QUEUE)["HydrationQueue"]["RedrivePolicy"]["maxReceiveCount"]
+
+    assert sum(put_off_seconds(1, n) for n in range(1, receives)) >= 5 * 3600
 
 
 def test_a_rule_sends_to_the_hydration_queue_and_what_it_cannot_to_the_dead_letter_queue(
