@@ -1,13 +1,11 @@
 """An SQS record as Lambda hands it over, as a delivery of an event."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from getprofile.event import Event, ProfileState
 from getprofile.parse import parse_event
-from getprofile.queue_message import QueueMessage, original_body
-from getprofile.version import timestamp
+from getprofile.queue_message import QueueMessage, original_body, received
 
 
 @dataclass(frozen=True)
@@ -30,16 +28,11 @@ class Delivery:
 
 def from_sqs(record: dict[str, Any]) -> Record:
     """received_at is the time ingest noted, or for a message sent by hand the time it was sent."""
-    attributes = {
-        name: attribute["stringValue"]
-        for name, attribute in record.get("messageAttributes", {}).items()
-        if attribute.get("stringValue") is not None
-    }
-    sent_at = datetime.fromtimestamp(int(record["attributes"]["SentTimestamp"]) / 1000, UTC)
+    message, sent_at = received(record)
     return Record(
         message_id=record["messageId"],
-        message=QueueMessage(record["body"], attributes),
-        received_at=attributes.get("received_at", timestamp(sent_at)),
+        message=message,
+        received_at=message.attributes.get("received_at", sent_at),
     )
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 
 class EventError(Exception):
     """An event that can never succeed, however often it is tried.
@@ -36,6 +38,14 @@ class FieldProblem:
 
     field: str
     problem: str
+
+
+def field_problems(error: ValidationError) -> list[FieldProblem]:
+    """Field names and pydantic's constant texts: neither holds a value out of the event."""
+    return [
+        FieldProblem(".".join(str(part) for part in detail["loc"]) or "(body)", detail["msg"])
+        for detail in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
 
 
 class InvalidEventError(EventError):

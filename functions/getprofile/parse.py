@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 import getprofile.events  # noqa: F401  registers every event type
 from getprofile import strict_json
-from getprofile.errors import FieldProblem, FutureEventError, InvalidEventError
+from getprofile.errors import FieldProblem, FutureEventError, InvalidEventError, field_problems
 from getprofile.event import Event
 
 MAX_CLOCK_SKEW = timedelta(minutes=5)
@@ -24,18 +24,10 @@ def parse_event(body: bytes | str, *, now: datetime | None = None) -> Event:
     try:
         event = event_class.model_validate(document)
     except ValidationError as error:
-        raise InvalidEventError(_problems(error)) from None
+        raise InvalidEventError(field_problems(error)) from None
     if now is not None and event.created_at > now + MAX_CLOCK_SKEW:
         minutes = int(MAX_CLOCK_SKEW.total_seconds() // 60)
         raise FutureEventError(
             [FieldProblem("created_at", f"Input is more than {minutes} minutes in the future")]
         )
     return event
-
-
-def _problems(error: ValidationError) -> list[FieldProblem]:
-    # Field names and pydantic's constant texts: neither holds a value out of the event.
-    return [
-        FieldProblem(".".join(str(part) for part in detail["loc"]) or "(body)", detail["msg"])
-        for detail in error.errors(include_url=False, include_context=False, include_input=False)
-    ]

@@ -3,7 +3,7 @@
 import base64
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from getprofile.errors import EventError, NotJsonError
@@ -88,6 +88,17 @@ def quarantined(
     source: the function's short name.
     """
     return QueueMessage(message.body, message.attributes | {"source": source} | _cause(error))
+
+
+def received(record: dict[str, Any]) -> tuple[QueueMessage, str]:
+    """The message of an SQS record as Lambda hands it over, and when it was sent (a timestamp)."""
+    attributes = {
+        name: attribute["stringValue"]
+        for name, attribute in record.get("messageAttributes", {}).items()
+        if attribute.get("stringValue") is not None
+    }
+    sent_at = datetime.fromtimestamp(int(record["attributes"]["SentTimestamp"]) / 1000, UTC)
+    return QueueMessage(record["body"], attributes), timestamp(sent_at)
 
 
 def _cause(error: EventError) -> dict[str, str]:

@@ -2,16 +2,15 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from getprofile import strict_json
-from getprofile.errors import FieldProblem, InvalidHydrationError
+from getprofile.errors import InvalidHydrationError, field_problems
 from getprofile.event import Id, Timestamp
-from getprofile.queue_message import QueueMessage
+from getprofile.queue_message import QueueMessage, received
 from getprofile.version import timestamp
 
 
@@ -60,17 +59,12 @@ class Reconciliation:
 
 
 def from_sqs(record: dict[str, Any]) -> Record:
-    attributes = {
-        name: attribute["stringValue"]
-        for name, attribute in record.get("messageAttributes", {}).items()
-        if attribute.get("stringValue") is not None
-    }
-    sent_at = datetime.fromtimestamp(int(record["attributes"]["SentTimestamp"]) / 1000, UTC)
+    message, sent_at = received(record)
     return Record(
         message_id=record["messageId"],
         receipt_handle=record["receiptHandle"],
-        message=QueueMessage(record["body"], attributes),
-        sent_at=timestamp(sent_at),
+        message=message,
+        sent_at=sent_at,
         receives=int(record["attributes"]["ApproximateReceiveCount"]),
     )
 
@@ -94,7 +88,7 @@ def parse(record: Record) -> Hydration | Reconciliation:
                 key = Key(event.tenant_id, event.data.profile_id)
                 return Hydration(record, key, timestamp(event.received_at))
     except ValidationError as error:
-        raise InvalidHydrationError(_problems(error)) from None
+        raise InvalidHydrationError(field_problems(error)) from None
 
 
 def hydrate_body(key: Key, since: str) -> str:
@@ -159,11 +153,3 @@ class _PublishedEvent(_Message):
 
     detail_type: str = Field(alias="detail-type", pattern=r"^profile\.updated$")
     detail: _Detail
-
-
-def _problems(error: ValidationError) -> list[FieldProblem]:
-    # Field names and pydantic's constant texts: neither holds a value out of the message.
-    return [
-        FieldProblem(".".join(str(part) for part in detail["loc"]) or "(body)", detail["msg"])
-        for detail in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
