@@ -19,6 +19,7 @@ from infra.gpw.when import duration, moment
 
 POLL_SECONDS = 5.0
 SCAN_SHARE = 10  # a scan may take this part of the time at the most
+STALLED_SECONDS = 300.0  # without any progress: worth a word, and no reason to give up
 QUIET_POLLS = 3  # looks in a row without anything queued or fetched: the walk is over
 
 
@@ -98,6 +99,7 @@ def _queue(gpw: Gpw) -> str:
 def _watch(gpw: Gpw, queue: str, since: str) -> tuple[Progress, int]:
     """Until all are checked, or nothing happens any more. Returns: also what is still queued."""
     sqs, quiet, before = gpw.target.client("sqs"), 0, -1
+    progressed_at = time.monotonic()
     with gpw.out.progress("profiles checked") as advance:
         while True:
             began = time.monotonic()
@@ -105,6 +107,15 @@ def _watch(gpw: Gpw, queue: str, since: str) -> tuple[Progress, int]:
             progress = _look(gpw, since)
             took = time.monotonic() - began
             advance(to=progress.checked, total=progress.total)
+            if progress.checked != before:
+                progressed_at = began
+            elif began - progressed_at > STALLED_SECONDS:
+                progressed_at = began
+                gpw.out.note(
+                    gpw.out.marks[None],
+                    f" Nothing was fetched for {duration(STALLED_SECONDS)}, and {left} messages "
+                    "are queued: gpw tail --errors --since 10m",
+                )
             idle = left == 0 and progress.checked == before
             quiet, before = quiet + 1 if idle else 0, progress.checked
             if (left == 0 and progress.checked == progress.total) or quiet >= QUIET_POLLS:

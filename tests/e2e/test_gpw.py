@@ -32,6 +32,7 @@ def gpw(stack: Stack, tmp_path: Path) -> Iterator[Gpw]:
             capture_output=True,
             text=True,
             check=False,
+            timeout=180,
         )
         assert stack.secret not in done.stdout + done.stderr
         assert done.returncode in codes, done
@@ -123,3 +124,19 @@ def test_a_person_is_erased_and_stays_so(
 
     assert (told["found"]["state"], told["found"]["events"]) == (True, 1)
     assert gpw("status", "abc-tenant", profile_id, codes=(1,)) == {"profile": None, "events": []}
+
+
+def test_a_reconciliation_is_watched_until_every_profile_is_checked(
+    gpw: Gpw, profile_id: str, state: Callable[..., dict[str, Any] | None]
+) -> None:
+    gpw("send", "--profile-id", profile_id, "--status", "processing")  # not fetched by itself
+    wait_until(lambda: state(profile_id), seconds=60, what="the profile's state")
+
+    told = gpw("reconcile", "--yes")
+    again = gpw("reconcile", "--watch", told["since"])
+
+    row = state(profile_id, whole=True)
+    assert told["checked"] == told["profiles"] == sum(told["by_status"].values()) >= 1
+    assert again["checked"] == told["checked"]
+    assert row
+    assert row["profile_fetched_at"] >= told["since"]

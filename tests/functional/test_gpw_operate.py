@@ -302,6 +302,19 @@ def test_watching_ends_when_all_profiles_are_checked(
     assert cloud.messages("HydrationQueue") == []
 
 
+def test_a_walk_that_does_not_get_on_is_told_while_it_is_watched(
+    hydrating: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.put_item({"tenant_id": "t", "profile_id": "1"})
+    depths = [queues.Depth(0, 1, 0)] * 3 + [queues.Depth(0, 0, 0)] * 10
+    monkeypatch.setattr(reconcile, "depth", lambda *_: depths.pop(0))
+    monkeypatch.setattr(reconcile, "STALLED_SECONDS", -1.0)
+
+    ran = hydrating.run("reconcile", "--watch", "1h", code=1)
+
+    assert "1 messages are queued: gpw tail --errors" in ran.err
+
+
 def test_a_walk_that_left_profiles_out_is_told(hydrating: OperatedStack, cloud: Cloud) -> None:
     cloud.put_item({"tenant_id": "t", "profile_id": "1"})
 
