@@ -1,0 +1,69 @@
+"""Every command line of gpw that the documents name is one that gpw takes."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from infra.gpw.cli import app
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = ["README.md", "infra/runbook.md", "infra/personal-data.md"]
+PLACEHOLDERS = {"FIRST": "2h", "LAST": "1h", "SINCE": "2h"}
+
+
+def command_lines(document: str) -> list[str]:
+    """What stands in backquotes and begins with gpw."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return sorted(set(re.findall(r"`(gpw [a-z][^`]*)`", text)))
+
+
+def understood(line: str) -> None:
+    """Have gpw read a command line, without doing anything. Raises: gpw's own usage errors."""
+    words = [PLACEHOLDERS.get(word, word) for word in shlex.split(line)[1:]]
+    command: Any = get_command(app)
+    context: Any = None
+    while words and hasattr(command, "commands"):
+        context = command.make_context(command.name, [], parent=context, resilient_parsing=True)
+        found = command.get_command(context, words[0])
+        assert found is not None, f"there is no {words[0]}"
+        command, words = found, words[1:]
+    given = {word.split("=")[0] for word in words if word.startswith("-")}
+    known = {name for parameter in command.params for name in parameter.opts}
+    assert given <= known, f"there is no {given - known}"
+    if words:  # a command that is only named needs no arguments
+        command.make_context(command.name, list(words), parent=context)
+
+
+@pytest.mark.parametrize(
+    ("document", "line"), [(one, line) for one in DOCUMENTS for line in command_lines(one)]
+)
+def test_a_command_line_in_a_document_is_one_that_gpw_takes(document: str, line: str) -> None:
+    understood(line)
+
+
+def test_an_invented_command_or_option_is_found() -> None:
+    for line in ("gpw mend", "gpw dlq mend", "gpw dlq ls --colour red", "gpw secret --for x"):
+        with pytest.raises(AssertionError, match="there is no"):
+            understood(line)
+
+
+def test_an_alarm_names_only_commands_that_there_are() -> None:
+    text = (ROOT / "infra" / "monitoring.yaml").read_text(encoding="utf-8")
+    named = re.findall(r"\bgpw ([a-z]+(?: ls| set| status)?)\b", text)
+
+    assert named
+    for line in named:
+        understood(f"gpw {line}")
+
+
+def test_readme_names_every_command() -> None:
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Operate it\n")[2]
+    table = section.partition("\n## ")[0]
+    command: Any = get_command(app)
+
+    for name in command.commands:
+        assert f"`gpw {name}" in table
