@@ -135,7 +135,7 @@ class Publisher:
                         self._quarantine(one.insertion, text, has_time, result)
                     case Answer.NEVER:
                         later.append(self._trim(one.insertion))
-                    case Answer.LATER:
+                    case _:
                         later.append(one)
             if later and not has_time():
                 result.failed += [(one.insertion, RefusedForNowError()) for one in later]

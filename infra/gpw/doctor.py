@@ -287,7 +287,12 @@ def _hydration(target: Target) -> Iterator[Check]:
     if not target.hydration_queue:
         return
     found = depth(target.client("sqs"), target.hydration_queue)
-    yield Check("hydration", True, f"{found.total} profiles wait to be fetched")
+    yield Check(
+        "hydration",
+        None if found.total else True,
+        f"{found.total} profiles wait to be fetched",
+        "gpw tail --errors shows whether the API fails" if found.total else "",
+    )
     state = secret.state(target, secret.Which.API)
     yield _secret_check("API key", state, "gpw secret set --for api")
 

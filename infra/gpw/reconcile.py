@@ -118,7 +118,8 @@ def _watch(gpw: Gpw, queue: str, since: str) -> tuple[Progress, int]:
                 )
             idle = left == 0 and progress.checked == before
             quiet, before = quiet + 1 if idle else 0, progress.checked
-            if (left == 0 and progress.checked == progress.total) or quiet >= QUIET_POLLS:
+            # What is still queued then was asked for before, and is fresh enough by now.
+            if progress.checked == progress.total or quiet >= QUIET_POLLS:
                 return progress, left
             time.sleep(max(POLL_SECONDS, took * SCAN_SHARE))
 

@@ -11,6 +11,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from infra.local.cloud import CLOUD_ERRORS, LocalCloud, LocalCloudError
 from infra.local.profile_api import ProfileApi
 from infra.local.stack import (
+    DEVELOPMENT_API_KEY,
     DEVELOPMENT_SECRET,
     ROUTE,
     Stack,
@@ -43,7 +44,6 @@ PROFILE = {
     "last_updated": "2023-10-01T12:00:00Z",
     "update_log": ["grows without end, so it is left out"],
 }
-API_KEY = "development-key-of-the-stand-in-for-the-api"  # nosec B105
 WRONG_SECRET = "not-the-secret-at-all"  # noqa: S105  # nosec B105
 
 
@@ -99,7 +99,7 @@ def main() -> int:
 def tell() -> None:
     """The story, from an empty cloud to a clean desk."""
     say("A cloud on this machine")
-    with LocalCloud() as cloud, ProfileApi(key=API_KEY) as api:
+    with LocalCloud() as cloud, ProfileApi(key=DEVELOPMENT_API_KEY) as api:
         api.profiles["12345"] = PROFILE
         try:
             with step("sam build: the functions, for this machine's processor"):
@@ -108,7 +108,7 @@ def tell() -> None:
                 stack = deploy(
                     cloud,
                     template,
-                    api_key=API_KEY,
+                    api_key=DEVELOPMENT_API_KEY,
                     HydrateProfiles="true",
                     ProfileApiUrl=api.url,
                 )

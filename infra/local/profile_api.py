@@ -27,11 +27,20 @@ class ProfileApi:
     """Serves `profiles` over HTTP on 127.0.0.1 for as long as a `with` block lasts.
 
     key: what a request has to bring, at any moment. profiles: by id, what is answered under
-    `profile`. requests: all that came. tls: for HTTPS.
+    `profile`. make_up: the profile of an id that is not among them; without it, that is a 404.
+    requests: all that came. tls: for HTTPS. A POST to /fail lets all requests fail with 503, one
+    to /heal ends that.
     """
 
-    def __init__(self, *, key: str, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        key: str,
+        make_up: Callable[[str], dict[str, Any]] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.key = key
+        self.make_up = make_up
         self.tls = tls
         self.profiles: dict[str, dict[str, Any]] = {}
         self.requests: list[Request] = []
@@ -83,6 +92,11 @@ class ProfileApi:
         with self._lock:
             self._faults.clear()
 
+    def profile(self, profile_id: str) -> dict[str, Any] | None:
+        """What is answered under `profile`, or None for a 404."""
+        known = self.profiles.get(profile_id)
+        return self.make_up(profile_id) if known is None and self.make_up else known
+
     def fault_of(self, profile_id: str) -> "Fault | None":
         """How the next request about a profile is to go wrong, if it is."""
         with self._lock:
@@ -115,8 +129,20 @@ class Exchange(BaseHTTPRequestHandler):
         fault = self.api.fault_of(profile_id)
         (fault or _as_it_should)(self, profile_id)
 
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        match self.path:
+            case "/fail":
+                self.api.fail(status(503))
+                self.answer(200, b'{"status": "failing"}')
+            case "/heal":
+                self.api.heal()
+                self.answer(200, b'{"status": "healed"}')
+            case _:
+                self.answer(404, b'{"error": "No such resource"}')
+
     def document(self, profile_id: str) -> dict[str, Any]:
-        return {"profile_id": profile_id, "profile": self.api.profiles[profile_id]}
+        return {"profile_id": profile_id, "profile": self.api.profile(profile_id) or {}}
 
     def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.head(status, {"Content-Length": str(len(body))} | (headers or {}))
@@ -240,7 +266,7 @@ def cut_short() -> Fault:
 
 
 def _as_it_should(exchange: Exchange, profile_id: str) -> None:
-    if profile_id in exchange.api.profiles:
+    if exchange.api.profile(profile_id) is not None:
         exchange.answer(200, json.dumps(exchange.document(profile_id)).encode())
     else:
         exchange.answer(404, b'{"error": "Profile not found"}')

@@ -19,6 +19,7 @@ STACK_NAME = "getprofile-webhooks"
 ROUTE = "/webhooks/getprofile"
 # Worth nothing anywhere else.
 DEVELOPMENT_SECRET = "development-secret-of-the-local-cloud"  # noqa: S105  # nosec B105
+DEVELOPMENT_API_KEY = "development-key-of-the-stand-in-for-the-api"  # nosec B105
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from infra.local.cloud import CLOUD_ERRORS, PREFERRED_PORT, LocalCloud, LocalCloudError
-from infra.local.stack import ROOT, STACK_NAME, Stack, build, deploy
+from infra.local.profile_api import ProfileApi
+from infra.local.stack import DEVELOPMENT_API_KEY, ROOT, STACK_NAME, Stack, build, deploy
 from infra.local.story import complain, say, step
 
 ENVIRONMENT_FILE = ROOT / ".local" / "env.json"
@@ -22,6 +25,7 @@ LOG_GROUPS = {
     "IngestLogGroup": "ingest",
     "ConsumerLogGroup": "consumer",
     "PublisherLogGroup": "publisher",
+    "HydratorLogGroup": "hydrator",
 }
 
 # Lambda's own lines about an invocation: START, END, REPORT.
@@ -56,17 +60,26 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(port: int | None, env_file: Path) -> None:
     say("A cloud on this machine")
-    with LocalCloud(port=port, for_containers=True) as cloud:
+    with (
+        LocalCloud(port=port, for_containers=True) as cloud,
+        ProfileApi(key=DEVELOPMENT_API_KEY, make_up=made_up) as api,
+    ):
         with step("sam build: the functions, for this machine's processor"):
             template = build(cloud.directory)
         with step("sam deploy: template.yaml, with IAM enforced"):
-            stack = deploy(cloud, template)
+            stack = deploy(
+                cloud,
+                template,
+                api_key=DEVELOPMENT_API_KEY,
+                HydrateProfiles="true",
+                ProfileApiUrl=api.url,
+            )
         environment = sam_local_environment(stack)
         env_file.parent.mkdir(exist_ok=True)
         env_file.write_text(environment)
         try:
             with announced(stack, env_file.parent / CLOUD_FILE):
-                greet(stack, env_file)
+                greet(stack, api, env_file)
                 for line in logs(stack):
                     say(line)
         finally:
@@ -103,7 +116,17 @@ def announced(stack: Stack, path: Path) -> Iterator[None]:
                 path.unlink()
 
 
-def greet(stack: Stack, env_file: Path) -> None:
+def made_up(profile_id: str) -> dict[str, Any]:
+    """What the stand-in for GetProfile's API says about any profile."""
+    return {
+        "name": f"Somebody with the id {profile_id}",
+        "interests": ["webhooks"],
+        "last_updated": datetime.now(UTC).isoformat(),
+        "update_log": ["grows without end, so it is left out"],
+    }
+
+
+def greet(stack: Stack, api: ProfileApi, env_file: Path) -> None:
     if env_file.is_relative_to(ROOT):
         env_file = env_file.relative_to(ROOT)
     bold, plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
@@ -113,6 +136,8 @@ def greet(stack: Stack, env_file: Path) -> None:
     say(f"  curl -i '{stack.url}' \\")
     say(f"    -H 'Authorization: Bearer {stack.secret}' \\")
     say(f"    -H 'Content-Type: application/json' -d @{SAMPLE}\n")
+    say(f"Full profiles come from a stand-in for GetProfile's API at {api.url}.")
+    say(f"  Let it fail: curl -X POST {api.url}/fail, and recover: curl -X POST {api.url}/heal\n")
     say("Operate it from another terminal: .venv/bin/gpw doctor --local; gpw --help")
     say(f"For `sam local start-api` (see README): {env_file}")
     say("Logs of the functions follow; Ctrl-C ends it all.\n")

@@ -80,6 +80,18 @@ def started(tmp_path: Path, own_tmp: Path) -> Iterator[tuple[subprocess.Popen[by
     process.wait()
 
 
+def gpw(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The operator's command, on the cloud that `make start` keeps running."""
+    return subprocess.run(
+        [sys.executable, "-m", "infra.gpw.cli", *words, "--local"],
+        cwd=ROOT,
+        env=os.environ | {"GPW_CLOUD_FILE": str(directory / "cloud.json"), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def test_start_keeps_the_stack_up_shows_the_logs_and_cleans_up(
     started: tuple[subprocess.Popen[bytes], Path], tmp_path: Path, own_tmp: Path
 ) -> None:
@@ -103,12 +115,25 @@ def test_start_keeps_the_stack_up_shows_the_logs_and_cleans_up(
     )
     ingest = wait_for(r'^ingest +\{.*"event accepted".*"evt-start"')
     consumer = wait_for(r'^consumer +\{.*"event applied".*"evt-start"')
+    api = wait_for(r"stand-in for GetProfile's API at (\S+)\.\n")[1]
+    urllib3.request("POST", f"{api}/fail")
+    send = gpw(tmp_path, "send", "--profile-id", "p-down")
+    failed = wait_for(r'^hydrator +\{.*"message failed".*"ApiUnavailableError"')
+    doctor = gpw(tmp_path, "doctor", "--no-ping")
+    urllib3.request("POST", f"{api}/heal")
+    reconcile = gpw(tmp_path, "reconcile", "--yes")
+    status = gpw(tmp_path, "status", "abc-tenant", "p-down", "--json")
     process.send_signal(signal.SIGTERM)
     code = process.wait(30)
 
     assert (answer.status, answer.data) == (200, b"OK")
     assert ingest
     assert consumer
+    assert (send.returncode, failed is not None) == (0, True)
+    assert "profiles wait to be fetched" in doctor.stdout
+    assert "gpw tail --errors" in doctor.stdout
+    assert (reconcile.returncode, status.returncode) == (0, 0), reconcile.stdout + reconcile.stderr
+    assert json.loads(status.stdout)["profile"]["profile_status"] == "complete"
     assert environment["AWS_ENDPOINT_URL"].startswith("http://host.docker.internal:")
     assert environment["EVENTS_QUEUE_URL"].startswith("http://")
     assert code == 0

@@ -302,6 +302,18 @@ def test_watching_ends_when_all_profiles_are_checked(
     assert cloud.messages("HydrationQueue") == []
 
 
+def test_what_was_queued_before_does_not_hold_the_watch_up(
+    hydrating: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"profile_fetched_at": FETCHED_AT, "profile_status": "complete"}
+    cloud.put_item({"tenant_id": "t", "profile_id": "1"} | row)
+    monkeypatch.setattr(reconcile, "depth", lambda *_: queues.Depth(0, 4, 0))
+
+    found = hydrating.run("reconcile", "--watch", "1h", "--json").document
+
+    assert (found["profiles"], found["checked"], found["queued"]) == (1, 1, 4)
+
+
 def test_a_walk_that_does_not_get_on_is_told_while_it_is_watched(
     hydrating: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
