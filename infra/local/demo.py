@@ -44,6 +44,7 @@ PROFILE = {
     "last_updated": "2023-10-01T12:00:00Z",
     "update_log": ["grows without end, so it is left out"],
 }
+PATIENCE_SECONDS = 90  # each step takes a few; a machine may be busy with something else
 WRONG_SECRET = "not-the-secret-at-all"  # noqa: S105  # nosec B105
 
 
@@ -140,22 +141,26 @@ def deliver(stack: Stack) -> None:
 def show(stack: Stack) -> None:
     say("\nMeanwhile")
     with step("the consumer takes the events from the queue"):
-        wait_until(lambda: drained(stack), seconds=60, what="the events queue to be empty")
+        wait_until(
+            lambda: drained(stack), seconds=PATIENCE_SECONDS, what="the events queue to be empty"
+        )
     with step("the hydrator fetches the full profile from GetProfile's API (a stand-in)"):
-        row = wait_until(lambda: profile(stack), seconds=30, what="the profile's row")
+        row = wait_until(lambda: profile(stack), seconds=PATIENCE_SECONDS, what="the profile's row")
     say("\nThe profile's row in DynamoDB: the newest event, whatever came twice or late")
     for name, value in sorted(row.items()):
         say(f"      {name:<18} {value}")
     if row["event_id"] != EVENT["id"] or row["status"] != "ready":
         raise DemoError(f"the row should hold the event {EVENT['id']}")
-    events = wait_until(lambda: history(stack), seconds=10, what="the history of both events")
+    events = wait_until(
+        lambda: history(stack), seconds=PATIENCE_SECONDS, what="the history of both events"
+    )
     say("\nThe history in DynamoDB: every event once, and what became of it")
     for event in events:
         shown = ("created_at", "event_id", "event", "outcome")
         say("      " + "  ".join(str(event[name]) for name in shown))
     if [event["outcome"] for event in events] != ["stale", "applied"]:
         raise DemoError("the older event should be stale, the newer one applied")
-    dead = wait_until(lambda: dead_letter(stack), seconds=10, what="the dead letter")
+    dead = wait_until(lambda: dead_letter(stack), seconds=PATIENCE_SECONDS, what="the dead letter")
     say("\nThe dead-letter queue: the body that is no event, kept with the reason")
     say(f"      {dead['Body']}")
     for name, attribute in sorted(dead["MessageAttributes"].items()):
@@ -164,7 +169,9 @@ def show(stack: Stack) -> None:
 
 def show_workflow(stack: Stack, workflow: str) -> None:
     started = wait_until(
-        lambda: executions(stack, workflow), seconds=30, what="the workflow to be started"
+        lambda: executions(stack, workflow),
+        seconds=PATIENCE_SECONDS,
+        what="the workflow to be started",
     )
     say("\nThe workflow: started by the event that was applied, once")
     for execution in started:

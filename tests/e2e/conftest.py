@@ -26,7 +26,7 @@ API_KEY = "Wd5Gk1Ny8Ue3Sz6Ao9Pt2Mi7Bx4Fv0Lc"
 HYDRATED = {"profile", "profile_status", "profile_fetched_at", "profile_updated_at"}
 
 # These look at what the others left behind, or change the secret: they run last, in this order.
-LAST = ["test_storm.py", "test_rotation.py", "test_canary.py"]
+LAST = ["test_storm.py", "test_rotation.py", "test_runbook.py", "test_canary.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

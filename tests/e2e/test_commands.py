@@ -112,6 +112,7 @@ def test_start_keeps_the_stack_up_shows_the_logs_and_cleans_up(
         url,
         body=make_body(make_event("evt-start")),
         headers=headers_for(DEVELOPMENT_SECRET),
+        timeout=30,  # a cold start on a machine that is busy with other tests
     )
     ingest = wait_for(r'^ingest +\{.*"event accepted".*"evt-start"')
     consumer = wait_for(r'^consumer +\{.*"event applied".*"evt-start"')

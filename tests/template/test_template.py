@@ -18,6 +18,7 @@ from botocore.retries.standard import ExponentialBackoff, RetryContext
 
 import dead_letters
 import hydrator.api_key
+import hydrator.messages
 import hydrator.profiles
 import hydrator.queues
 import ingest.queues
@@ -32,7 +33,7 @@ from publisher.bus import LONGEST_CALL_SECONDS, events_client
 from publisher.entry import entry
 from publisher.stream import from_stream
 from runtime import Settings
-from tests.factories import make_item, make_stream_record
+from tests.factories import make_item, make_sqs_record, make_stream_record
 
 type Json = dict[str, Any]
 
@@ -377,6 +378,17 @@ def test_a_rule_sends_to_the_hydration_queue_and_what_it_cannot_to_the_dead_lett
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
     assert statement["Action"] == "sqs:SendMessage"
     assert "ReadyProfileRule" in json.dumps(statement["Condition"]["ArnEquals"]["aws:SourceArn"])
+
+
+def test_the_schedule_starts_a_reconciliation_that_the_hydrator_understands(stack: Json) -> None:
+    rule = properties(stack, "AWS::Events::Rule")["ReconcileRule"]
+    record = make_sqs_record(rule["Targets"][0]["Input"])
+
+    asked = hydrator.messages.parse(hydrator.messages.from_sqs(record))
+
+    assert isinstance(asked, hydrator.messages.Reconciliation)
+    assert asked.after is None  # from the first profile on
+    assert target(rule["ScheduleExpression"]) == "ReconcileSchedule"
 
 
 def test_the_rule_for_ready_profiles_matches_what_the_publisher_publishes(stack: Json) -> None:
