@@ -69,7 +69,7 @@ def test_a_command_of_the_runbook_does_what_it_says(
 
     assert ran.exit_code in {0, 1}, ran.output  # 1 is a finding, 2 would be a wrong command line
     assert ran.exception is None or isinstance(ran.exception, SystemExit)
-    assert ran.output
+    assert ran.output or line == "tail"  # in a second of silence there is nothing to follow
     assert stack.secret not in ran.output
     assert API_KEY not in ran.output
 
