@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from infra.local.profile_api import ProfileApi, status
@@ -57,11 +58,12 @@ def test_a_burst_for_one_profile_makes_few_requests(
     stack: Stack, api: ProfileApi, state: State, profile_id: str
 ) -> None:
     api.profiles[profile_id] = profile("Ada")
-    for n in range(30):
-        event = make_event(
-            f"evt-{n}", profile_id=profile_id, created_at=f"2024-01-01T00:00:{n:02}Z"
-        )
-        assert stack.post(make_body(event)).status == 200
+    events = [
+        make_event(f"evt-{n}", profile_id=profile_id, created_at=f"2024-01-01T00:00:{n:02}Z")
+        for n in range(30)
+    ]
+    with ThreadPoolExecutor(6) as senders:
+        answers = list(senders.map(lambda event: stack.post(make_body(event)).status, events))
 
     def caught_up() -> bool | None:
         row = state(profile_id, whole=True) or {}
@@ -70,7 +72,9 @@ def test_a_burst_for_one_profile_makes_few_requests(
 
     wait_until(caught_up, seconds=60, what="a fetch after the last event")
 
-    assert 1 <= requests_for(api, profile_id) <= 10
+    # How few depends on how long the machine takes for the burst: one request in 2 s and worker.
+    assert answers == [200] * 30
+    assert 1 <= requests_for(api, profile_id) <= 15
 
 
 def test_a_short_failure_of_the_api_is_made_good_within_the_invocation(

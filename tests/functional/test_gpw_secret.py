@@ -1,6 +1,7 @@
 """`gpw secret`, `send`, `pause`, `resume` (moto): what they change, and that no secret is shown."""
 
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -281,6 +282,7 @@ class Endpoint:
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
+        self._one_at_a_time = threading.Lock()  # as Lambda gives a worker its requests
         self.bodies: list[bytes] = []
 
     def request(
@@ -289,7 +291,8 @@ class Endpoint:
         assert (method, url) == ("POST", "https://webhooks.test/webhooks/getprofile")
         self.bodies.append(body)
         event = make_api_gateway_event(body, authorization=None, headers=headers)
-        answer = self._handler(event, make_context())
+        with self._one_at_a_time:
+            answer = self._handler(event, make_context())
         return urllib3.HTTPResponse(
             answer["body"].encode(), status=answer["statusCode"], preload_content=True
         )
