@@ -76,8 +76,12 @@ def started(tmp_path: Path, own_tmp: Path) -> Iterator[tuple[subprocess.Popen[by
             stderr=subprocess.STDOUT,
         )
     yield process, output
-    process.kill()
-    process.wait()
+    process.terminate()  # not kill: a test that failed would leave its cloud behind
+    try:
+        process.wait(30)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def gpw(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
