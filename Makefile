@@ -22,8 +22,8 @@ setup: $(VENV)/.ready $(if $(filter .venv-sam/%,$(SAM)),.venv-sam/.ready) ## mak
 demo: setup ## show an event travel from a POST to a row in DynamoDB, on this machine
 	@$(BIN)/python -m infra.local.demo
 
-start: setup ## keep the stack running on this machine until Ctrl-C
-	@$(BIN)/python -m infra.local.start $(if $(PORT),--port $(PORT))
+start: setup ## keep the stack running on this machine until Ctrl-C (for sam local: make start DOCKER=1)
+	@$(BIN)/python -m infra.local.start $(if $(PORT),--port $(PORT)) $(if $(filter 1,$(DOCKER)),--docker)
 
 test: setup ## run all tests, with the coverage of functions/
 	$(BIN)/pytest --numprocesses auto --dist loadgroup --cov
