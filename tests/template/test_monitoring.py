@@ -157,7 +157,11 @@ def test_what_a_default_stack_does_not_have_is_conditional(
         if "Condition" in resource and resource["Type"] != QUERY
     }
 
-    assert conditional == {"AlarmMail": "Mail", "SilenceAlarm": "Silence"}
+    assert conditional == {
+        "AlarmMail": "Mail",
+        "SilenceAlarm": "Silence",
+        "DeadLettersAlarm": "OnAws",
+    }
     assert template["Parameters"]["AlarmEmail"]["Default"] == ""
     assert template["Parameters"]["SilenceHours"]["Default"] == 0
 
@@ -170,7 +174,7 @@ def test_the_alarms_of_a_default_stack_are_within_the_free_tier(monitoring: Json
     always = [
         r["Properties"]
         for r in monitoring["Resources"].values()
-        if r["Type"] == ALARM and "Condition" not in r
+        if r["Type"] == ALARM and r.get("Condition") != "Silence"
     ]
 
     assert sum(len(watched(alarm)) for alarm in always) <= FREE_ALARM_METRICS
@@ -551,10 +555,12 @@ def test_the_body_and_the_picture_follow_from_the_definition(source: str) -> Non
     assert dashboard.picture(source) == dashboard.PICTURE.read_text("utf-8"), hint
 
 
-def deployed(monitoring: Json, *, silence: bool, hydrate: bool) -> Json:
+def deployed(
+    monitoring: Json, *, silence: bool = True, hydrate: bool = True, on_aws: bool = True
+) -> Json:
     """The dashboard's body as CloudFormation fills it in."""
     text, values = monitoring["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    conditions = {"Silence": silence, "Hydrate": hydrate}
+    conditions = {"Silence": silence and on_aws, "Hydrate": hydrate, "OnAws": on_aws}
     for name, value in values.items():
         condition, then, otherwise = value["Fn::If"]
         chosen = then["Fn::Sub"] if conditions[condition] else otherwise
@@ -566,15 +572,17 @@ def deployed(monitoring: Json, *, silence: bool, hydrate: bool) -> Json:
 
 @pytest.mark.parametrize("silence", [True, False])
 @pytest.mark.parametrize("hydrate", [True, False])
+@pytest.mark.parametrize("on_aws", [True, False])
 def test_the_body_is_json_whatever_is_switched_on(
-    monitoring: Json, widgets: list[Json], *, silence: bool, hydrate: bool
+    monitoring: Json, widgets: list[Json], *, silence: bool, hydrate: bool, on_aws: bool
 ) -> None:
     always, hydration = dashboard.always_and_hydration(monitoring)
 
-    body = deployed(monitoring, silence=silence, hydrate=hydrate)
+    body = deployed(monitoring, silence=silence, hydrate=hydrate, on_aws=on_aws)
 
     assert len(body["widgets"]) == len(always) + (len(hydration) if hydrate else 0)
-    assert ("SilenceAlarm.Arn" in json.dumps(body)) is silence
+    assert ("SilenceAlarm.Arn" in json.dumps(body)) is (silence and on_aws)
+    assert ("DeadLettersAlarm.Arn" in json.dumps(body)) is on_aws
     assert ("HydratorLogGroup" in json.dumps(body)) is hydrate
 
 
@@ -639,7 +647,7 @@ def test_every_expression_uses_metrics_of_its_own_widget(widgets: list[Json]) ->
 
 
 def test_the_dashboard_shows_every_alarm(monitoring: Json, alarms: dict[str, Json]) -> None:
-    body = deployed(monitoring, silence=True, hydrate=True)
+    body = deployed(monitoring)
     [shown] = [w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm"]
 
     assert sorted(shown) == sorted(f"{name}.Arn" for name in alarms)
@@ -697,15 +705,17 @@ def test_a_link_opens_the_saved_query_on_its_log_groups(monitoring: Json, *, hyd
     assert not re.search(r"[()'\s]", "".join(links.values()))  # would end a link in Markdown
 
 
-def test_saved_queries_are_made_everywhere_but_in_the_local_cloud(monitoring: Json) -> None:
+def test_what_the_local_cloud_can_not_make_is_made_everywhere_else(monitoring: Json) -> None:
     conditions = {
-        r.get("Condition") for r in monitoring["Resources"].values() if r["Type"] == QUERY
+        r.get("Condition")
+        for r in monitoring["Resources"].values()
+        if r["Type"] == QUERY or (r["Type"] == ALARM and "Metrics" in r["Properties"])
     }
+    on_aws = {"Fn::Not": [{"Fn::Equals": [{"Ref": "Account"}, "000000000000"]}]}
 
-    assert conditions == {"SavedQueries"}
-    assert monitoring["Conditions"]["SavedQueries"] == {
-        "Fn::Not": [{"Fn::Equals": [{"Ref": "Account"}, "000000000000"]}]
-    }
+    assert conditions == {"OnAws", "Silence"}
+    assert monitoring["Conditions"]["OnAws"] == on_aws
+    assert {"Condition": "OnAws"} in monitoring["Conditions"]["Silence"]["Fn::And"]
 
 
 def test_a_query_looks_for_messages_that_a_function_logs(monitoring: Json) -> None:
