@@ -188,8 +188,8 @@ def _allow_batches(stack: Stack) -> None:
 
 
 def _bound_consumer(stack: Stack) -> None:
-    # MiniStack takes the value of a parameter for text, also of one that is a number, and then can't
-    # compare it with how many consumers run.
+    # MiniStack takes the value of a number parameter for text, and then can't compare it with how
+    # many consumers run.
     functions = stack.client("lambda")
     [mapping] = functions.list_event_source_mappings(
         FunctionName=stack.resources["ConsumerFunction"]
