@@ -12,18 +12,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import dead_letters
+import ingest.queues
 import pytest
 from aws_lambda_powertools.shared import constants as powertools
 from botocore.retries.standard import ExponentialBackoff, RetryContext
+from consumer.dynamodb import CONCURRENT_WRITES, LONGEST_WRITE_SECONDS, dynamodb_client
 from samtranslator.yaml_helper import yaml_parse
 
-import dead_letters
 import hydrator.api_key
 import hydrator.messages
 import hydrator.profiles
 import hydrator.queues
-import ingest.queues
-from consumer.dynamodb import CONCURRENT_WRITES, LONGEST_WRITE_SECONDS, dynamodb_client
 from getprofile import queue_message
 from getprofile.errors import EventError, NotStorableError
 from hydrator.hydrate import put_off_seconds

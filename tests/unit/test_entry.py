@@ -32,6 +32,7 @@ def test_a_genuine_record_becomes_an_entry() -> None:
         "created_at": "2023-10-01T12:00:00.000000Z",
         "webhook_id": "webhook_12345",
         "outcome": "applied",
+        "version": "2023-10-01T12:00:00.000000Z#3#evt_1234567890",
         "received_at": "2023-10-01T12:00:01.234567Z",
     }
     assert found == {
