@@ -15,7 +15,7 @@ from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.target import Target
 from infra.gpw.when import ago, duration
-from ingest.secret import SecretUnavailableError, usable
+from getprofile.credential import UnusableCredentialError, usable
 
 DEFAULT_GRACE_HOURS = 24
 GENERATED_SECONDS = 1  # a value as old as the secret itself is the one that the stack generated
@@ -80,8 +80,8 @@ def state(target: Target, which: Which = Which.WEBHOOK) -> SecretState:
     try:
         usable(current.get("SecretString"))
         problem = None
-    except SecretUnavailableError as error:
-        problem = str(error).partition(":")[0]
+    except UnusableCredentialError as error:
+        problem = str(error)
     grace = timedelta(
         hours=float(target.parameters.get("PreviousSecretGraceHours", DEFAULT_GRACE_HOURS))
     )
@@ -237,10 +237,9 @@ def _read_value() -> str:
         value = sys.stdin.read().removesuffix("\n").removesuffix("\r")
     try:
         return usable(value)
-    except SecretUnavailableError as error:
-        what = str(error).partition(":")[0].replace("the webhook secret", "This secret")
+    except UnusableCredentialError as error:
         raise OperatorError(
-            what, "nothing was changed; copy it anew from GetProfile", code=USAGE
+            f"Nothing was changed: this secret {error.problem}", error.remedy, code=USAGE
         ) from None
 
 
@@ -251,7 +250,7 @@ def _show(gpw: Gpw, found: SecretState, used: datetime | None, now: datetime) ->
         return
     out.say(out.marks[True], f" Set {ago(found.set_at, now)} ago")
     if found.problem:
-        out.say(out.marks[False], f" {found.problem.capitalize()}. Set it again: gpw secret set")
+        out.say(out.marks[False], f" It {found.problem}. Set it again: gpw secret set")
     if not found.previous_accepted(now):
         out.say(out.marks[True], " No previous secret is accepted any more")
     elif found.previous_until and used is None:

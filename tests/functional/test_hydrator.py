@@ -495,7 +495,7 @@ def test_a_key_that_the_api_refuses_fails_the_messages_and_says_what_to_do(
             "ERROR",
             "ApiKeyError",
             "The API refused the key (401): if it is wrong, set it again in Secrets Manager"
-            " (README, 'Fetch full profiles')",
+            " (README, 'Full profiles')",
         )
     }
 
