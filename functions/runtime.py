@@ -33,16 +33,6 @@ def trace_header() -> str | None:
     return os.environ.get("_X_AMZN_TRACE_ID")
 
 
-def error_name(error: Exception) -> str:
-    """An error as a log may name it: AWS's code, else its class.
-
-    Never its text: that of an error nobody foresaw might quote an event.
-    """
-    response = getattr(error, "response", None)  # botocore's ClientError
-    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
-    return code or type(error).__name__
-
-
 def emit(metrics: dict[str, int | Sequence[float]], *, reason: str | None = None) -> None:
     """Write metrics to the log in CloudWatch's embedded metric format.
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from consumer.delivery import Delivery, Record, parse
-from consumer.history import put_request
+from aws.sqs import QueueMessage, Record
+from consumer.delivery import Delivery, parse
+from consumer.items import history_put
 from getprofile.outcome import Outcome
-from getprofile.queue_message import QueueMessage
 
 SAMPLES = Path(__file__).parent / "samples"
 SECRET = "example-webhook-secret-0123456789"
@@ -104,8 +104,9 @@ def make_batch(*bodies: str) -> dict[str, Any]:
 def make_record(
     body: str, message_id: str = "message-1", attributes: dict[str, str] | None = None
 ) -> Record:
-    """A message as the consumer sees it before parsing."""
-    return Record(message_id, QueueMessage(body, attributes or {}), "2023-10-01T12:00:01.000000Z")
+    """A message as a function sees it before parsing."""
+    message = QueueMessage(body, attributes or {})
+    return Record(message_id, f"receipt-{message_id}", message, "2023-10-01T12:00:01.000000Z", 1)
 
 
 def make_delivery(event: dict[str, Any] | None = None, message_id: str = "message-1") -> Delivery:
@@ -117,7 +118,7 @@ def make_item(
     event: dict[str, Any] | None = None, outcome: Outcome = Outcome.APPLIED
 ) -> dict[str, Any]:
     """An event's item in the history, in DynamoDB's own JSON."""
-    item: dict[str, Any] = put_request("events", make_delivery(event), outcome, NOON)["Item"]
+    item: dict[str, Any] = history_put("events", make_delivery(event), outcome, NOON)["Item"]
     return item
 
 

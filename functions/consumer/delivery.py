@@ -1,39 +1,25 @@
-"""An SQS record as Lambda hands it over, as a delivery of an event."""
+"""A message of a batch as a delivery of an event."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from aws.sqs import Record, original_body
 from getprofile.event import Event, ProfileState
 from getprofile.parse import parse_event
-from getprofile.queue_message import QueueMessage, original_body, received
-
-
-@dataclass(frozen=True)
-class Record:
-    """One message of a batch, not parsed yet."""
-
-    message_id: str
-    message: QueueMessage
-    received_at: str
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message of a batch, parsed: the event, and the profile's state if it tells one."""
+    """A parsed message: the event, and the profile's state if its type tells one."""
 
     record: Record
     event: Event
     state: ProfileState | None
 
-
-def from_sqs(record: dict[str, Any]) -> Record:
-    """received_at is the time ingest noted, or for a message sent by hand the time it was sent."""
-    message, sent_at = received(record)
-    return Record(
-        message_id=record["messageId"],
-        message=message,
-        received_at=message.attributes.get("received_at", sent_at),
-    )
+    @property
+    def received_at(self) -> str:
+        """When ingest received the event; for a message sent by hand, when that was sent."""
+        return self.record.message.attributes.get("received_at", self.record.sent_at)
 
 
 def parse(record: Record) -> Delivery:
@@ -42,11 +28,19 @@ def parse(record: Record) -> Delivery:
     return Delivery(record, event, event.profile_state())
 
 
-def by_profile(deliveries: list[Delivery]) -> dict[tuple[str, str], list[Delivery]]:
-    """Deliveries that tell a state, by (tenant, profile), the newest version first in each."""
+def by_event(deliveries: Iterable[Delivery]) -> list[list[Delivery]]:
+    """Deliveries of the same event together, the newest event first."""
     groups: dict[tuple[str, str], list[Delivery]] = {}
     for delivery in sorted(deliveries, key=lambda d: d.event.version, reverse=True):
+        groups.setdefault((delivery.event.subject, delivery.event.version), []).append(delivery)
+    return list(groups.values())
+
+
+def by_profile(deliveries: Iterable[Delivery]) -> list[list[Delivery]]:
+    """Deliveries that tell the state of the same profile together."""
+    groups: dict[tuple[str, str], list[Delivery]] = {}
+    for delivery in deliveries:
         if delivery.state:
             key = (delivery.event.tenant_id, delivery.state.profile_id)
             groups.setdefault(key, []).append(delivery)
-    return groups
+    return list(groups.values())

@@ -32,6 +32,12 @@ class NotJsonError(EventError):
     reason = "not_json"
 
 
+class TooManyValuesError(EventError):
+    """The body holds more values than a function has the memory for."""
+
+    reason = "too_many_values"
+
+
 @dataclass(frozen=True)
 class FieldProblem:
     """One field of the event and what is wrong with it, without the field's value."""

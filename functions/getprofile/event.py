@@ -92,6 +92,11 @@ class Event(BaseModel):
         ids = [self.tenant_id] if profile_id is None else [self.tenant_id, profile_id]
         return json.dumps(ids, ensure_ascii=False, separators=(",", ":"))
 
+    def same_content(self, other: "Event") -> bool:
+        """Whether GetProfile said the same in both, beyond what the version is made of."""
+        mine, others = ((e.event, e.data, e.webhook_id, e.model_extra) for e in (self, other))
+        return mine == others
+
     def profile_state(self) -> ProfileState | None:
         """What this event says about a profile's state, or None when its type says nothing."""
         return None

@@ -1,25 +1,33 @@
 """JSON as RFC 8259 says it, with every number kept exactly."""
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
-from getprofile.errors import NotJsonError
+from getprofile.errors import NotJsonError, TooManyValuesError
 
 # Longer numbers are written with an exponent, as JSON allows; not all readers take it for shorter.
 MAX_PLAIN_DIGITS = 38
 
 
-def loads(body: bytes | str) -> Any:
+# Possessive, so that a long text takes no memory for ways back.
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+
+
+def loads(body: bytes | str, *, max_values: int | None = None) -> Any:
     """Parse strict JSON.
 
+    max_values: refuse a body with more values before they take memory; None for no limit.
     Returns: numbers as `Decimal` (no digit is lost), the rest as `json.loads` does.
     Raises: NotJsonError for bytes that are not UTF-8, NaN and Infinity, trailing data, a byte-order
     mark, a key that an object has twice, a number outside `Decimal`'s range, nesting past Python's
-    recursion limit.
+    recursion limit. TooManyValuesError.
     """
     try:
         text = body if isinstance(body, str) else body.decode("utf-8")
+        if max_values is not None and _has_more_values(text, max_values):
+            raise TooManyValuesError(f"The body has more than {max_values} values")
         return json.loads(
             text,
             parse_int=Decimal,
@@ -27,7 +35,7 @@ def loads(body: bytes | str) -> Any:
             parse_constant=_refuse_constant,
             object_pairs_hook=_unique_keys,
         )
-    except NotJsonError:
+    except (NotJsonError, TooManyValuesError):
         raise
     except UnicodeDecodeError:
         raise NotJsonError("The body is not UTF-8") from None
@@ -62,6 +70,16 @@ def dumps(value: Any) -> str:
 
 def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _has_more_values(text: str, limit: int) -> bool:
+    """Each value but the first of its array or object follows a comma, the first a bracket."""
+
+    def at_most(counted: str) -> int:
+        return 1 + sum(map(counted.count, ",[{"))
+
+    # Commas and brackets inside strings are not worth a second look until there are too many.
+    return at_most(text) > limit and at_most(_STRING.sub("", text)) > limit
 
 
 def _refuse_constant(name: str) -> Any:

@@ -4,18 +4,19 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from aws.errors import error_name
+from aws.sqs import from_lambda
 from hydrator.answer import MAX_ANSWER_BYTES
 from hydrator.api_key import ApiKey
 from hydrator.errors import ApiKeyError, HydrationError
 from hydrator.hydrate import THREADS, Hydrator, Outcome, Result
-from hydrator.messages import from_sqs
 from hydrator.pace import Pace
 from hydrator.profile_api import ProfileApi
 from hydrator.profiles import LONGEST_CALL_SECONDS, ProfilesTable
 from hydrator.queues import Queue, sqs_client
 from hydrator.settings import HydratorSettings
 from hydrator.transport import Transport
-from runtime import emit, error_name, logger
+from runtime import emit, logger
 
 REPORT_SECONDS = 1.0  # of the invocation, kept for the log and the answer
 WORKERS = 2  # MaximumConcurrency in template.yaml: each takes its share of the requests a second
@@ -46,7 +47,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     def seconds_left() -> float:
         return context.get_remaining_time_in_millis() / 1000 - REPORT_SECONDS
 
-    result = _hydrator.consume([from_sqs(record) for record in event["Records"]], seconds_left)
+    result = _hydrator.consume([from_lambda(record) for record in event["Records"]], seconds_left)
     report(result)
     return {
         "batchItemFailures": [

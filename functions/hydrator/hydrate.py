@@ -10,13 +10,13 @@ from functools import partial
 from itertools import batched
 from typing import Protocol
 
+from aws.sqs import QueueMessage, Record, quarantined
 from getprofile.errors import EventError, NotStorableError
-from getprofile.queue_message import QueueMessage, quarantined
 from hydrator import profiles, queues
 from hydrator.answer import Fetched, ProfileStatus
 from hydrator.backoff import MAX_RETRY_AFTER_SECONDS
 from hydrator.errors import HydrationError, OutOfTimeError
-from hydrator.messages import Hydration, Key, Reconciliation, Record, by_profile, parse
+from hydrator.messages import Hydration, Key, Reconciliation, by_profile, parse
 from hydrator.reconcile import Pages, Reconciled, Sink, reconcile
 
 THREADS = profiles.CONCURRENT_CALLS

@@ -2,15 +2,15 @@
 
 import json
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from aws.sqs import Record
 from getprofile import strict_json
 from getprofile.errors import InvalidHydrationError, field_problems
 from getprofile.event import Id, Timestamp
-from getprofile.queue_message import QueueMessage, received
 from getprofile.version import timestamp
 
 
@@ -24,20 +24,6 @@ class Key(NamedTuple):
     def fetchable(self) -> bool:
         """Whether a URL can name the profile: `.` and `..` are steps in a path, escaped or not."""
         return self.profile_id not in {".", ".."}
-
-
-@dataclass(frozen=True)
-class Record:
-    """One message of a batch, not parsed yet.
-
-    sent_at: a timestamp. receives: how often the queue has handed it out, this time included.
-    """
-
-    message_id: str
-    receipt_handle: str
-    message: QueueMessage
-    sent_at: str
-    receives: int
 
 
 @dataclass(frozen=True)
@@ -56,17 +42,6 @@ class Reconciliation:
     record: Record
     since: str
     after: Key | None
-
-
-def from_sqs(record: dict[str, Any]) -> Record:
-    message, sent_at = received(record)
-    return Record(
-        message_id=record["messageId"],
-        receipt_handle=record["receiptHandle"],
-        message=message,
-        sent_at=sent_at,
-        receives=int(record["attributes"]["ApproximateReceiveCount"]),
-    )
 
 
 def parse(record: Record) -> Hydration | Reconciliation:

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from boto3.dynamodb.types import TypeSerializer
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from aws.dynamodb import to_dynamodb
 from getprofile.errors import NotStorableError
-from getprofile.storable import storable
 from hydrator.answer import Fetched, ProfileStatus
 from hydrator.errors import NotConfirmedError
 from hydrator.messages import Key
@@ -22,8 +21,6 @@ PAGE_ROWS = 250
 
 # A call that begins is over after: (connect 1 + read 2) × 2 attempts + at most 1 of backoff.
 LONGEST_CALL_SECONDS = 7.0
-
-_serialize = TypeSerializer().serialize
 
 # A later `last_updated` is newer; of two answers with the same one, that of the later fetch is.
 _NEWER = (
@@ -107,7 +104,7 @@ def update_request(table: str, key: Key, fetched: Fetched) -> dict[str, Any]:
         "profile_updated_at": fetched.updated_at,
         "profile": fetched.profile,
     }
-    present = {name: storable(value) for name, value in attributes.items() if value is not None}
+    present = {name: to_dynamodb(value) for name, value in attributes.items() if value is not None}
     update = "SET " + ", ".join(f"{name} = :{name}" for name in present)
     if fetched.status is ProfileStatus.NOT_STORABLE:
         update += " REMOVE profile"
@@ -116,7 +113,7 @@ def update_request(table: str, key: Key, fetched: Fetched) -> dict[str, Any]:
         "Key": _item_key(key),
         "UpdateExpression": update,
         "ConditionExpression": _NEWER if fetched.updated_at else _FETCHED_LATER,
-        "ExpressionAttributeValues": {f":{name}": _serialize(v) for name, v in present.items()},
+        "ExpressionAttributeValues": {f":{name}": v for name, v in present.items()},
         "ReturnConsumedCapacity": "TOTAL",  # not for its number: only DynamoDB answers with one
     }
 

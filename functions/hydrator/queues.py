@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from getprofile.queue_message import QueueMessage
+from aws.sqs import QueueMessage
 from hydrator.errors import NotConfirmedError
 
 if TYPE_CHECKING:

@@ -4,10 +4,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from aws.clients import make_client
+from aws.sqs import Queue
 from ingest.answer import Answer
 from ingest.deadline import within_deadline
-from ingest.queues import Queue, sqs_client
-from ingest.receive import Receiver
+from ingest.receive import QUEUE_BUDGET, Receiver
 from ingest.request import from_api_gateway
 from ingest.secret import WebhookSecret
 from ingest.settings import IngestSettings
@@ -16,7 +17,7 @@ from runtime import emit, logger, trace_header
 
 def make_receiver(settings: IngestSettings) -> Receiver:
     """A receiver with the real queues and secret."""
-    sqs = sqs_client()
+    sqs = make_client("sqs", QUEUE_BUDGET)
     return Receiver(
         secret=WebhookSecret(
             settings.webhook_secret_id,

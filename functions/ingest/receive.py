@@ -5,16 +5,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from getprofile import queue_message
+from aws import sqs
+from aws.clients import Budget
+from aws.errors import AwsCallError
+from aws.sqs import Queue
 from getprofile.errors import BodyTooLargeError, ContentTypeError, EventError
 from getprofile.event import Event
 from getprofile.parse import parse_event
 from ingest import answer
 from ingest.answer import Answer
 from ingest.authorization import bearer_token
-from ingest.queues import Queue, QueueUnavailableError
 from ingest.request import Request
 from ingest.secret import Match, SecretUnavailableError, WebhookSecret
+
+# 3.5 s at the longest, because a caller waits. The second attempt is for a kept-alive connection
+# that died while the function was frozen.
+QUEUE_BUDGET = Budget(attempts=2, connect_seconds=0.5, read_seconds=0.75)
 
 _JSON_TYPE = re.compile(
     r"\s*(application/([\w.!#$&^-]+\+)?json|text/json)\s*(;.*)?", re.IGNORECASE | re.ASCII
@@ -48,7 +54,7 @@ class Receiver:
             return answer.wrong_secret()
         try:
             return self._queue(request, trace_header, previous_secret=match is Match.PREVIOUS)
-        except QueueUnavailableError as error:
+        except AwsCallError as error:
             return answer.unavailable("queue_unavailable", str(error))
 
     def _queue(
@@ -58,10 +64,10 @@ class Receiver:
         try:
             event = self._check(request, received_at)
         except EventError as error:
-            dead = queue_message.refused(request.body, error, received_at)
+            dead = sqs.refused(request.body, error, received_at)
             self.dead_letters.send(dead, trace_header)
             return answer.refused(error)
-        message = queue_message.accepted(request.body.decode("utf-8"), received_at)
+        message = sqs.accepted(request.body.decode("utf-8"), received_at)
         self.events.send(message, trace_header)
         return answer.accepted(event.id, previous_secret=previous_secret)
 

@@ -37,8 +37,7 @@ def entry(item: dict[str, Any], bus: str) -> dict[str, Any]:
     item: the history's, its numbers as `Decimal`; they are written with all digits.
     Raises: KeyError or ValueError, when the item is no event.
     """
-    detail = event_of(item) | {"outcome": item["outcome"], "received_at": item["received_at"]}
-    return _entry(item, detail, bus)
+    return _entry(item, event_of(item) | _receipt(item), bus)
 
 
 def trimmed_entry(item: dict[str, Any], bus: str) -> dict[str, Any]:
@@ -57,17 +56,20 @@ def trimmed_entry(item: dict[str, Any], bus: str) -> dict[str, Any]:
     detail = small | {
         "data": kept,
         "webhook_id": None,
-        "outcome": item["outcome"],
-        "received_at": item["received_at"],
         "data_omitted": True,
     }
-    return _entry(item, detail, bus)
+    return _entry(item, detail | _receipt(item), bus)
 
 
 def entry_bytes(one: dict[str, Any]) -> int:
     """The size of an entry as EventBridge counts it."""
     texts = (one["Source"], one["DetailType"], one["Detail"])
     return TIME_BYTES + sum(len(text.encode("utf-8")) for text in texts)
+
+
+def _receipt(item: dict[str, Any]) -> dict[str, Any]:
+    """What the receiver knows about an event: outcome, order, and when it came."""
+    return {name: item[name] for name in ("outcome", "version", "received_at")}
 
 
 def _entry(item: dict[str, Any], detail: dict[str, Any], bus: str) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from dead_letters import DeadLetterQueue
-from publisher.bus import LONGEST_CALL_SECONDS, Bus
+from aws.errors import error_name
+from batch import Deadline, dead_letter_queue
+from publisher.bus import Bus
 from publisher.publish import Publisher, Result
 from publisher.settings import PublisherSettings
 from publisher.stream import from_stream
-from runtime import emit, error_name, logger
+from runtime import emit, logger
 
 
 def make_publisher(settings: PublisherSettings) -> Publisher:
@@ -17,7 +18,7 @@ def make_publisher(settings: PublisherSettings) -> Publisher:
     return Publisher(
         bus=Bus(),
         bus_name=settings.event_bus_name,
-        dead_letters=DeadLetterQueue(settings.dead_letter_queue_url),
+        dead_letters=dead_letter_queue(settings.dead_letter_queue_url),
     )
 
 
@@ -26,12 +27,8 @@ _publisher = make_publisher(PublisherSettings.from_environment())
 
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Publish a batch; the stream goes on behind it, or comes again from the record answered."""
-
-    def has_time() -> bool:
-        return context.get_remaining_time_in_millis() > LONGEST_CALL_SECONDS * 1000
-
     records = [record for record in event["Records"] if record["eventName"] == "INSERT"]
-    result = _publisher.publish([from_stream(record) for record in records], has_time)
+    result = _publisher.publish([from_stream(record) for record in records], Deadline.of(context))
     report(result)
     return {
         "batchItemFailures": [

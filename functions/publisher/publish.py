@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from aws.sqs import MAX_CONTENT_BYTES, accepted, quarantined
+from batch import DEAD_LETTER_BUDGET, DeadLetters, Deadline
 from getprofile import strict_json
 from getprofile.errors import NotPublishableError
-from getprofile.queue_message import MAX_CONTENT_BYTES, QueueMessage, accepted, quarantined
-from publisher.bus import MAX_ENTRIES, Answer, CallRefusedError
+from publisher.bus import BUDGET, MAX_ENTRIES, Answer, CallRefusedError
 from publisher.entry import MAX_ENTRY_BYTES, entry, entry_bytes, event_of, trimmed_entry
 from publisher.stream import Insertion
 
@@ -21,10 +22,6 @@ MAX_PAUSE_SECONDS = 2.0
 
 class Bus(Protocol):
     def put(self, entries: list[dict[str, Any]]) -> list[Answer]: ...
-
-
-class DeadLetters(Protocol):
-    def send(self, message: QueueMessage) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -49,10 +46,6 @@ class Result:
     unfinished: list[Insertion] = field(default_factory=list)
 
 
-class OutOfTimeError(Exception):
-    """Too little of the invocation is left to begin a call."""
-
-
 class RefusedForNowError(Exception):
     """The bus takes the entry later, or perhaps when somebody has mended a permission."""
 
@@ -74,21 +67,18 @@ class Publisher:
         # Finished in a batch of which a part comes again: so may they, and mostly to this worker.
         self._ahead: deque[str] = deque(maxlen=1_000)
 
-    def publish(self, insertions: list[Insertion], has_time: Callable[[], bool]) -> Result:
-        """Publish in order, and stop at a call that can't be finished now.
-
-        has_time: whether there is still time to begin a call that may take its longest.
-        """
+    def publish(self, insertions: list[Insertion], deadline: Deadline) -> Result:
+        """Publish in order, and stop at a call that can't be finished now."""
         result = Result()
         outgoing = [
             prepared
             for insertion in insertions
             if insertion.sequence_number not in self._ahead
-            and (prepared := self._prepare(insertion, has_time, result))
+            and (prepared := self._prepare(insertion, deadline, result))
         ]
         for call in calls(outgoing):
             failures = len(result.failed)
-            self._send(call, has_time, result)
+            self._send(call, deadline, result)
             if len(result.failed) > failures:
                 break
         finished = [one.insertion.sequence_number for one in result.published]
@@ -99,13 +89,11 @@ class Publisher:
             self._ahead.extend(finished)
         return result
 
-    def _prepare(
-        self, insertion: Insertion, has_time: Callable[[], bool], result: Result
-    ) -> Outgoing | None:
+    def _prepare(self, insertion: Insertion, deadline: Deadline, result: Result) -> Outgoing | None:
         try:
             whole = entry(insertion.item, self._bus_name)
         except Exception:  # somebody wrote an item of their own, and the stream must go on
-            self._quarantine(insertion, "The item is not an event", has_time, result)
+            self._quarantine(insertion, "The item is not an event", deadline, result)
             return None
         if entry_bytes(whole) > MAX_ENTRY_BYTES:
             return self._trim(insertion)
@@ -114,14 +102,14 @@ class Publisher:
     def _trim(self, insertion: Insertion) -> Outgoing:
         return Outgoing(insertion, trimmed_entry(insertion.item, self._bus_name), trimmed=True)
 
-    def _send(self, waiting: list[Outgoing], has_time: Callable[[], bool], result: Result) -> None:
+    def _send(self, waiting: list[Outgoing], deadline: Deadline, result: Result) -> None:
         attempt = 0
         while waiting:
             if attempt:
                 self._sleep(random.uniform(0.5, 1) * min(MAX_PAUSE_SECONDS, 0.1 * 2**attempt))  # noqa: S311  # nosec B311
             attempt += 1
             try:
-                answers = self._ask(waiting, has_time)
+                answers = self._ask(waiting, deadline)
             except Exception as error:  # whatever it was, the records must come again
                 result.failed += [(one.insertion, error) for one in waiting]
                 return
@@ -132,38 +120,37 @@ class Publisher:
                         result.published.append(one)
                     case Answer.NEVER if one.trimmed:
                         text = "The bus refuses it, also without its data"
-                        self._quarantine(one.insertion, text, has_time, result)
+                        self._quarantine(one.insertion, text, deadline, result)
                     case Answer.NEVER:
                         later.append(self._trim(one.insertion))
                     case _:
                         later.append(one)
-            if later and not has_time():
+            if later and deadline.seconds_left() < BUDGET.longest_seconds:
                 result.failed += [(one.insertion, RefusedForNowError()) for one in later]
                 return
             waiting = later
 
-    def _ask(self, waiting: list[Outgoing], has_time: Callable[[], bool]) -> list[Answer]:
-        if not has_time():
-            raise OutOfTimeError
+    def _ask(self, waiting: list[Outgoing], deadline: Deadline) -> list[Answer]:
+        deadline.check(BUDGET.longest_seconds)
         try:
             return self._bus.put([one.entry for one in waiting])
         except CallRefusedError:
             # One of them is at fault. Alone, it does not take the others along.
-            return [self._ask_alone(one, has_time) for one in waiting]
+            return [self._ask_alone(one, deadline) for one in waiting]
 
-    def _ask_alone(self, one: Outgoing, has_time: Callable[[], bool]) -> Answer:
+    def _ask_alone(self, one: Outgoing, deadline: Deadline) -> Answer:
         try:
-            return self._bus.put([one.entry])[0] if has_time() else Answer.LATER
+            deadline.check(BUDGET.longest_seconds)
+            return self._bus.put([one.entry])[0]
         except Exception:  # those before it are published: only this one comes again
             return Answer.LATER
 
     def _quarantine(
-        self, insertion: Insertion, text: str, has_time: Callable[[], bool], result: Result
+        self, insertion: Insertion, text: str, deadline: Deadline, result: Result
     ) -> None:
         error = NotPublishableError(text)
         try:
-            if not has_time():
-                raise OutOfTimeError
+            deadline.check(DEAD_LETTER_BUDGET.longest_seconds)
             message = accepted(_body(insertion), datetime.now(UTC))
             self._dead_letters.send(quarantined(message, error, source="publisher"))
             result.dead_lettered.append((insertion, error))

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer
-
-_deserialize = TypeDeserializer().deserialize
+from aws.dynamodb import item_from_dynamodb
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,7 @@ class Insertion:
     @property
     def item(self) -> dict[str, Any]:
         """The attributes, numbers as `Decimal`."""
-        return {name: _deserialize(value) for name, value in self.image.items()}
+        return item_from_dynamodb(self.image)
 
 
 def from_stream(record: dict[str, Any]) -> Insertion:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from aws.sqs import original_body
 from getprofile.errors import NotJsonError
-from getprofile.queue_message import original_body
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED
 from infra.gpw.history import Selection, read, subject

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from getprofile import queue_message, strict_json
+from aws.dynamodb import to_dynamodb
+from aws.sqs import QueueMessage, accepted, original_body
+from getprofile import strict_json
 from getprofile.errors import EventError, FutureEventError, NotJsonError
 from getprofile.parse import parse_event
-from getprofile.queue_message import QueueMessage, original_body
-from getprofile.storable import storable
 from infra.gpw.errors import USAGE, OperatorError
 from infra.gpw.when import moment
 
@@ -292,7 +292,7 @@ def _to_events(letter: Letter, now: datetime, *, force: bool) -> Redrive:
             raise NotRedrivableError("the body was too long to be kept whole")
         event = parse_event(body, now=now)
         for value in (event.data, event.webhook_id, event.model_extra):
-            storable(value)
+            to_dynamodb(value)
     except FutureEventError:
         # The consumer would take it, and no true event would be newer until then.
         raise NotRedrivableError("created_at is still in the future") from None
@@ -303,7 +303,7 @@ def _to_events(letter: Letter, now: datetime, *, force: bool) -> Redrive:
         pass
     else:
         # Strict JSON, so text; what SQS does not take of it becomes an escape, as at ingest.
-        text = queue_message.accepted(body.decode("utf-8"), letter.sent_at).body
+        text = accepted(body.decode("utf-8"), letter.sent_at).body
         return _message(letter, Queue.EVENTS, text, {"encoding"})
     # As it lies: the consumer knows the encoding too.
     return _message(letter, Queue.EVENTS, letter.message.body, set())

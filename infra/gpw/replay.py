@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from getprofile import queue_message
+from aws.sqs import accepted
 from getprofile.errors import EventError
 from infra.gpw import history
 from infra.gpw.command import Gpw, command
@@ -117,7 +117,7 @@ def _messages(items: list[dict[str, Any]], failed: Counter[str]) -> Iterator[Out
             if received_at
             else {}
         )
-        text = queue_message.accepted(body, datetime.now(UTC)).body  # what SQS refuses, as escapes
+        text = accepted(body, datetime.now(UTC)).body  # what SQS refuses, as escapes
         yield Outgoing(f"{item['subject']} {item['version']}", text, attributes, {})
 
 

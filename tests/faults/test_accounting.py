@@ -220,6 +220,7 @@ def check_history(cloud: Cloud) -> None:
     outcomes = dict(found)
     unprojected = {event["id"] for event in events if event["event"] != "profile.updated"}
 
+    cloud.tables.check_outcomes()
     assert len(found) == len(outcomes)
     assert set(outcomes) == {event["id"] for event in events}
     assert {event_id for event_id in outcomes if outcomes[event_id] == "recorded"} == unprojected

@@ -1,28 +1,27 @@
 """Stand-ins for AWS that behave like it as far as the functions can tell, in memory."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
-from consumer.delivery import Delivery
-from consumer.history import put_request
-from consumer.profiles import update_request
-from getprofile.errors import NotStorableError
-from getprofile.outcome import Outcome
-from getprofile.queue_message import MAX_MESSAGE_BYTES, QueueMessage
-from ingest.queues import Queue
+from aws.sqs import MAX_MESSAGE_BYTES, Queue, QueueMessage
+from batch import Deadline
+from consumer.store import Store
+from tests.tables import Tables
 
 if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
-    from types_boto3_sqs import SQSClient
 
 # The characters that SQS documents for SendMessage, one at least.
 _SQS_TEXT = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
+
+
+ENDLESS = Deadline(lambda: 1_000.0)
+OVER = Deadline(lambda: 0.0)
 
 
 class ResourceNotFoundException(ClientError):  # noqa: N818  botocore's name
@@ -106,11 +105,8 @@ class FakeSqs:
         self.sent.append(request)
         return {"MessageId": f"message-{len(self.sent)}"}
 
-    def as_client(self) -> "SQSClient":
-        return cast("SQSClient", self)
-
     def as_queue(self) -> Queue:
-        return Queue("https://sqs.example/queue", self.as_client())
+        return Queue("https://sqs.example/queue", self)
 
     @property
     def messages(self) -> list[QueueMessage]:
@@ -123,64 +119,44 @@ class FakeSqs:
         ]
 
 
-@dataclass
-class InMemoryProfiles:
-    """ProfilesTable as a dictionary: the same request, the same one condition, no AWS.
+class FakeDynamoDB:
+    """A client of two tables in memory.
 
-    failing: profile ids whose writes fail; refused: event ids that the table refuses as invalid.
+    before, after: called with every request before and after it takes effect; they may raise.
+    writes: the id of the event that each request is about.
     """
 
-    failing: Iterable[str] = ()
-    refused: Iterable[str] = ()
-    items: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
-    writes: list[str] = field(default_factory=list)
+    def __init__(self, tables: Tables | None = None) -> None:
+        self.tables = tables or Tables()
+        self.before: Callable[[list[dict[str, Any]]], None] = lambda _puts: None
+        self.after: Callable[[list[dict[str, Any]]], None] = lambda _puts: None
+        self.writes: list[str] = []
 
-    def put_if_newer(self, delivery: Delivery) -> str:
-        request = update_request("profiles", delivery, datetime(2024, 1, 1, tzinfo=UTC))
-        deserialize = TypeDeserializer().deserialize
-        key = {name: deserialize(value) for name, value in request["Key"].items()}
-        if key["profile_id"] in self.failing:
-            raise client_error("ProvisionedThroughputExceededException")
-        if delivery.event.id in self.refused:
-            raise NotStorableError("The table refused the item as invalid")
-        self.writes.append(delivery.event.id)
-        item = self.items.setdefault((key["tenant_id"], key["profile_id"]), {})
-        if "version" in item and not item["version"] < delivery.event.version:
-            return str(item["version"])
-        values = {
-            name.removeprefix(":"): deserialize(value)
-            for name, value in request["ExpressionAttributeValues"].items()
-        }
-        for name in request["ExpressionAttributeNames"].values():
-            item.pop(name, None)
-        item.update(key | values)
-        return delivery.event.version
+    def put_item(self, *, ReturnConsumedCapacity: str, **put: Any) -> dict[str, Any]:  # noqa: N803
+        if reasons := self._write([put]):
+            code = reasons[0].pop("Code") + "Exception"
+            raise client_error(code, **reasons[0])
+        return {"ConsumedCapacity": {"CapacityUnits": 1.0}} if ReturnConsumedCapacity else {}
 
+    def transact_write_items(
+        self,
+        *,
+        TransactItems: list[dict[str, Any]],  # noqa: N803
+        ReturnConsumedCapacity: str,  # noqa: N803
+    ) -> dict[str, Any]:
+        if reasons := self._write([item["Put"] for item in TransactItems]):
+            raise client_error("TransactionCanceledException", CancellationReasons=reasons)
+        return {"ConsumedCapacity": []} if ReturnConsumedCapacity else {}
 
-@dataclass
-class InMemoryHistory:
-    """EventsTable as a dictionary: the same request, the same condition, no AWS.
+    def _write(self, puts: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+        self.before(puts)
+        self.writes.append(puts[0]["Item"]["event_id"]["S"])
+        reasons = self.tables.write(puts)
+        self.after(puts)
+        return reasons
 
-    failing: event ids whose writes fail.
-    """
-
-    failing: Iterable[str] = ()
-    items: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
-    writes: list[str] = field(default_factory=list)
-
-    def record(self, delivery: Delivery, outcome: Outcome) -> None:
-        request = put_request("events", delivery, outcome, datetime(2024, 1, 1, tzinfo=UTC))
-        if delivery.event.id in self.failing:
-            raise client_error("ProvisionedThroughputExceededException")
-        self.writes.append(delivery.event.id)
-        deserialize = TypeDeserializer().deserialize
-        item = {name: deserialize(value) for name, value in request["Item"].items()}
-        self.items.setdefault((item["subject"], item["version"]), item)
-
-    @property
-    def outcomes(self) -> dict[str, str]:
-        """By event id."""
-        return {item["event_id"]: item["outcome"] for item in self.items.values()}
+    def as_store(self) -> Store:
+        return Store("profiles", "events", timedelta(days=30), self, sleep=lambda _seconds: None)
 
 
 @dataclass

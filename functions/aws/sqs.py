@@ -1,13 +1,17 @@
-"""What travels through the queues: the body as it came, and named attributes beside it."""
+"""SQS: what travels through the queues (a body and named attributes), and a queue to send to."""
 
 import base64
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from aws.errors import AwsCallError, NotConfirmedError, error_name
 from getprofile.errors import EventError, NotJsonError
 from getprofile.version import timestamp
+
+BATCH_MESSAGES = 10  # SQS's maximum for one request
 
 # An SQS message, attributes included, has at most 1 MiB; our attributes need far less than 4 KiB.
 MAX_MESSAGE_BYTES = 1_048_576
@@ -82,23 +86,44 @@ def refused(body: bytes, error: EventError, received_at: datetime) -> QueueMessa
 def quarantined(
     message: QueueMessage, error: EventError, *, source: str = "consumer"
 ) -> QueueMessage:
-    """A message that a function can't finish, on its way to the dead-letter queue.
+    """A message that can never succeed, on its way to the dead-letter queue.
 
-    The body is kept as it came, and so is what an earlier stay in that queue noted about it.
-    source: the function's short name.
+    Body and attributes are kept as they are; those that tell why it is dead are overwritten.
+    source: the short name of the function that gives it up.
     """
     return QueueMessage(message.body, message.attributes | {"source": source} | _cause(error))
 
 
-def received(record: dict[str, Any]) -> tuple[QueueMessage, str]:
-    """The message of an SQS record as Lambda hands it over, and when it was sent (a timestamp)."""
+@dataclass(frozen=True)
+class Record:
+    """A message as Lambda hands it over in a batch.
+
+    sent_at: a timestamp. receives: how often SQS has delivered it, this delivery included.
+    """
+
+    message_id: str
+    receipt_handle: str
+    message: QueueMessage
+    sent_at: str
+    receives: int
+
+
+def from_lambda(record: dict[str, Any]) -> Record:
+    """One element of `Records` in an SQS event."""
     attributes = {
         name: attribute["stringValue"]
         for name, attribute in record.get("messageAttributes", {}).items()
         if attribute.get("stringValue") is not None
     }
-    sent_at = datetime.fromtimestamp(int(record["attributes"]["SentTimestamp"]) / 1000, UTC)
-    return QueueMessage(record["body"], attributes), timestamp(sent_at)
+    system = record["attributes"]
+    sent_at = datetime.fromtimestamp(int(system["SentTimestamp"]) / 1000, UTC)
+    return Record(
+        message_id=record["messageId"],
+        receipt_handle=record["receiptHandle"],
+        message=QueueMessage(record["body"], attributes),
+        sent_at=timestamp(sent_at),
+        receives=int(system["ApproximateReceiveCount"]),
+    )
 
 
 def _cause(error: EventError) -> dict[str, str]:
@@ -120,3 +145,46 @@ def original_body(message: QueueMessage) -> bytes:
             return b""
         case _:
             return message.body.encode("utf-8")
+
+
+class Queue:
+    """One SQS queue to send to; safe to use from several threads. client: a botocore client."""
+
+    def __init__(self, url: str, client: Any) -> None:
+        self._url = url
+        self._client = client
+
+    def send(self, message: QueueMessage, trace_header: str | None = None) -> None:
+        """Return once SQS holds the message. Raises: AwsCallError."""
+        try:
+            response = self._client.send_message(**message.send_request(self._url, trace_header))
+        except Exception as error:  # refused, unreachable, or a response that the SDK stumbles over
+            raise AwsCallError(error_name(error)) from None
+        if not response.get("MessageId"):
+            raise NotConfirmedError
+
+    def send_batch(self, bodies: Sequence[str]) -> None:
+        """Return once SQS holds all of up to BATCH_MESSAGES messages. Raises: AwsCallError."""
+        entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies)]
+        try:
+            response = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
+        except Exception as error:  # as above
+            raise AwsCallError(error_name(error)) from None
+        held = {one["Id"] for one in response.get("Successful", []) if one.get("MessageId")}
+        if len(held) < len(entries):
+            raise NotConfirmedError
+
+    def delay(self, receipts: Sequence[tuple[str, int]]) -> None:
+        """Hide received messages for some seconds more, up to BATCH_MESSAGES of them.
+
+        receipts: (receipt handle, seconds from now). A single message that SQS refuses to delay is
+        redelivered after the queue's visibility timeout. Raises: AwsCallError.
+        """
+        entries = [
+            {"Id": str(n), "ReceiptHandle": handle, "VisibilityTimeout": seconds}
+            for n, (handle, seconds) in enumerate(receipts)
+        ]
+        try:
+            self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+        except Exception as error:  # as above
+            raise AwsCallError(error_name(error)) from None

@@ -1,0 +1,1 @@
+"""What is AWS: clients with their time budgets, queue messages, DynamoDB values."""
