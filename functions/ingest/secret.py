@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from aws.clients import Budget, make_client
 from getprofile import credential
 from getprofile.credential import UnusableCredentialError
 from ingest import authorization
@@ -18,6 +17,9 @@ from ingest import authorization
 if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
     from types_boto3_secretsmanager.type_defs import GetSecretValueResponseTypeDef
+
+# A read is two calls, 3.0 s at the longest, and one attempt each, because a caller waits.
+READ_BUDGET = Budget(attempts=1, connect_seconds=0.5, read_seconds=1.0)
 
 # How often a worker reads, at most. A call costs 5 dollars a million, so a worker under a flood of
 # wrong tokens costs 0.9 cents an hour, and twice that in the grace time, when a read is two calls.
@@ -106,7 +108,7 @@ class WebhookSecret:
         self._secret_id = secret_id
         self._cache_seconds = cache_seconds
         self._grace_seconds = grace_seconds
-        self._client = client or _client()
+        self._client = client or make_client("secretsmanager", READ_BUDGET)
         self._clock = clock
         self._known = _Known()
         self._lock = threading.Lock()  # for what follows a read or goes before it, never during it
@@ -246,9 +248,3 @@ def _digest(answer: "GetSecretValueResponseTypeDef") -> bytes:
         raise SecretUnavailableError(
             f"The webhook secret {error} (README, 'Set the secret')"
         ) from None
-
-
-def _client() -> "SecretsManagerClient":
-    # One attempt, because a request waits: (connect 0.5 + read 1.0) × 2 reads = 3.0 s at most.
-    config = Config(connect_timeout=0.5, read_timeout=1.0, retries={"total_max_attempts": 1})
-    return boto3.client("secretsmanager", config=config)

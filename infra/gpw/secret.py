@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import ClientError
 
+from getprofile.credential import UnusableCredentialError, usable
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.target import Target
 from infra.gpw.when import ago, duration
-from getprofile.credential import UnusableCredentialError, usable
 
 DEFAULT_GRACE_HOURS = 24
 GENERATED_SECONDS = 1  # a value as old as the secret itself is the one that the stack generated

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import urllib3
 
+from getprofile.credential import UnusableCredentialError, usable
 from infra.gpw.errors import OperatorError
 from infra.gpw.output import plain
 from infra.gpw.target import Target
-from getprofile.credential import UnusableCredentialError, usable
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ import hydrator.queues
 import ingest.queues
 from consumer.dynamodb import CONCURRENT_WRITES, LONGEST_WRITE_SECONDS, dynamodb_client
 from getprofile import queue_message
+from getprofile.credential import MIN_LENGTH
 from getprofile.errors import EventError, NotStorableError
 from hydrator.hydrate import put_off_seconds
 from hydrator.transport import REQUEST_SECONDS
@@ -727,7 +728,7 @@ def test_a_statement_names_its_actions_and_its_resources(stack: Json) -> None:
 def test_the_secret_is_made_in_the_account_and_long_enough_to_be_accepted(stack: Json) -> None:
     for secret in properties(stack, SECRET).values():
         assert "SecretString" not in secret
-        assert secret["GenerateSecretString"]["PasswordLength"] >= 2 * credential.MIN_LENGTH
+        assert secret["GenerateSecretString"]["PasswordLength"] >= 2 * MIN_LENGTH
         assert secret["GenerateSecretString"]["ExcludePunctuation"] is True  # a comma is refused
 
 
