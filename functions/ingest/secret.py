@@ -63,15 +63,15 @@ class Match(Enum):
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known of the secret; replaced as a whole, so that no thread sees half of it.
+    """What is known of the secret; replaced as a whole, so that no thread sees half an update.
 
-    failure: why the newest read told nothing, or not all, or has not ended.
+    failure: why the newest read failed, is incomplete or has not ended.
     """
 
-    read: int = 0  # which read told it; they are numbered as they begin
-    read_at: float = 0.0  # when that one began, in seconds since the epoch
-    digests: tuple[bytes, ...] = ()  # the current value's, then the previous one's if there is one
-    created_at: float = 0.0  # the current value's time
+    read: int = 0  # the read that found it; reads are numbered as they begin
+    read_at: float = 0.0  # when that read began, in seconds since the epoch
+    digests: tuple[bytes, ...] = ()  # the current value's, then the previous one's if accepted
+    created_at: float = 0.0  # when the current value was set
     previous_until: float = 0.0
     failure: SecretUnavailableError | None = _NEVER_READ
 
@@ -84,16 +84,15 @@ class _Known:
 class WebhookSecret:
     """Compares tokens with the secret's current and, for a grace time, previous value.
 
-    cache_seconds: how long a value is used without a new read. A token that does not match leads to
-    a new read unless the last one is less than REREAD_SECONDS old: a new value is accepted from
-    then on at the latest, however many wrong tokens come.
+    cache_seconds: how long a value is used before it is read again. A token that does not match
+    causes a read unless the last one began less than REREAD_SECONDS ago, so a new value is accepted
+    within that time, however many wrong tokens arrive.
     grace_seconds: how long after a rotation the previous value is still accepted.
-    While Secrets Manager is away, the values read before stay in use for MAX_STALE_SECONDS.
+    While Secrets Manager is away, values stay in use for MAX_STALE_SECONDS after they were read.
 
-    Safe for threads: a request that is given up at the deadline may go on reading, and the function
-    may be frozen meanwhile, so its result can be minutes late. Reads are therefore numbered as they
-    begin. One that has begun counts as failed until it has told otherwise, and one that has told
-    something is never overruled by an earlier one.
+    Safe for threads. A request that is abandoned at its deadline may go on reading, and Lambda may
+    freeze it meanwhile, so its result can be minutes late. Reads are therefore numbered as they
+    begin: a read counts as failed until it ends, and never replaces what a newer one found.
     """
 
     def __init__(
@@ -111,7 +110,7 @@ class WebhookSecret:
         self._client = client or make_client("secretsmanager", READ_BUDGET)
         self._clock = clock
         self._known = _Known()
-        self._lock = threading.Lock()  # for what follows a read or goes before it, never during it
+        self._lock = threading.Lock()  # held before and after a read, never during one
         self._reads = 0
         self._tried_at = float("-inf")
 
@@ -164,7 +163,7 @@ class WebhookSecret:
         self._end(found)
 
     def _begin(self, at_most_every: float) -> _Known | None:
-        """What a new read has told so far, which is nothing; None if none is to begin."""
+        """A new read, which has found nothing yet; None if the last one is too recent."""
         with self._lock:
             now = self._clock()
             if 0 <= now - self._tried_at < at_most_every:
@@ -178,25 +177,25 @@ class WebhookSecret:
         with self._lock:
             known = self._known
             if found.read < known.read:
-                return  # a newer read has told more
+                return  # a newer read has found something
             if self._lags_behind(found, known):
                 found = replace(found, digests=(), failure=_OLDER)
             newest = found.read == self._reads
             failure = found.failure if newest else known.failure
-            told_nothing = not found.digests and found.failure and found.failure.passing
-            self._known = replace(known if told_nothing else found, failure=failure)
+            found_nothing = not found.digests and found.failure and found.failure.passing
+            self._known = replace(known if found_nothing else found, failure=failure)
 
     def _lags_behind(self, found: _Known, known: _Known) -> bool:
-        """Whether an older version than the known one was read, which may have been revoked.
+        """Whether the read found an older version than is known, which may have been revoked.
 
-        All of Secrets Manager is eventually consistent. But a version that is older for as long as
-        values are cached is no lag: somebody moved AWSCURRENT back to it.
+        Secrets Manager is eventually consistent, so this is a copy that lags behind, unless it
+        lasts for the cache time: then somebody has moved AWSCURRENT back to the older version.
         """
         older = bool(found.digests and known.digests) and found.created_at < known.created_at
-        return older and found.read_at - known.read_at < self._cache_seconds
+        return older and 0 <= found.read_at - known.read_at < self._cache_seconds
 
     def _fetch(self, begun: _Known) -> _Known:
-        """What to accept, and why the previous value is missing from it if it could not be read.
+        """What to accept; its failure says why the previous value is missing, if it is.
 
         Raises: SecretUnavailableError.
         """

@@ -520,7 +520,7 @@ def test_a_key_that_cannot_work_is_not_sent(
 
     assert run(start(), published()) == failures("message-1")
     assert api.requests == []
-    assert "set it again" in output.logs[0]["detail"]
+    assert output.logs[0]["detail"].endswith("(README, 'Full profiles')")
 
 
 # ---------------------------------------------------------------- quarantine and failure
