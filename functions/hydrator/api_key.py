@@ -1,6 +1,5 @@
 """The key of GetProfile's API, out of Secrets Manager."""
 
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +9,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from getprofile import credential
+from getprofile.credential import UnusableCredentialError
 from hydrator.errors import ApiKeyError
 
 if TYPE_CHECKING:
@@ -17,13 +18,12 @@ if TYPE_CHECKING:
 
 CACHE_SECONDS = 300
 REREAD_SECONDS = 10  # at most one read in this time because of a key that fails
-MIN_KEY_LENGTH = 16
 
 # A read that begins is over after: (connect 1 + read 2) × 2 attempts + at most 1 of backoff.
 LONGEST_READ_SECONDS = 7.0
 
-_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+", re.ASCII)
-_SET_IT = "set it again in Secrets Manager (README, 'Fetch full profiles')"
+_README = "(README, 'Full profiles')"
+_SET_IT = f"set it again in Secrets Manager {_README}"
 
 
 class ApiKey:
@@ -104,18 +104,11 @@ class ApiKey:
 
 
 def usable(key: str | None) -> str:
-    """The key, if a header can carry it and it may be one. Raises: ApiKeyError."""
-    if not key or not key.strip():
-        problem = "is empty"
-    elif key != key.strip():
-        problem = "begins or ends with white space, such as a stray newline"
-    elif not _VISIBLE_ASCII.fullmatch(key):
-        problem = "has a character other than visible ASCII"
-    elif len(key) < MIN_KEY_LENGTH:
-        problem = f"is shorter than {MIN_KEY_LENGTH} characters"
-    else:
-        return key
-    raise ApiKeyError(f"The API key {problem}: {_SET_IT}")
+    """The key itself. Raises: ApiKeyError, saying what is wrong with it and what to do."""
+    try:
+        return credential.usable(key)
+    except UnusableCredentialError as error:
+        raise ApiKeyError(f"The API key {error} {_README}") from None
 
 
 def secrets_client() -> "SecretsManagerClient":
