@@ -8,7 +8,7 @@ from typing import Any
 
 from boto3.dynamodb.conditions import Attr, ConditionBase, Key
 
-from getprofile import strict_json
+from getprofile import exact_json
 from getprofile.parse import parse_event
 from getprofile.version import timestamp
 from infra.gpw.errors import USAGE, OperatorError
@@ -121,7 +121,7 @@ def body(item: dict[str, Any]) -> str:
         "created_at": item["created_at"],
         "webhook_id": item.get("webhook_id"),
     }
-    text = strict_json.dumps({name: value for name, value in event.items() if value is not None})
+    text = exact_json.dumps({name: value for name, value in event.items() if value is not None})
     if parse_event(text).version != item["version"]:
         raise ValueError("the event would get another version")
     return text

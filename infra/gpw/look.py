@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from getprofile.outcome import Outcome
-from infra.gpw import exact
+from infra.gpw import printable_json
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.history import Selection, read
@@ -166,7 +166,7 @@ def _show_state(out: Output, item: dict[str, Any]) -> None:
     first = ("tenant_id", "profile_id", "status", "version")
     for name in (*first, *sorted(item.keys() - set(first))):
         value = item.get(name, "")
-        shown = exact.dumps(value) if isinstance(value, dict | list) else str(value)
+        shown = printable_json.dumps(value) if isinstance(value, dict | list) else str(value)
         if name.endswith("_at"):
             shown += f"  ({ago(datetime.fromisoformat(shown), now)} ago)"
         rows.append([Text(name, "dim"), plain(shown)])

@@ -9,8 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from getprofile import strict_json
-from infra.gpw import exact
 from infra.gpw.erase import names
 from infra.gpw.history import subject
 from infra.gpw.letters import Kind, Queue, read, redrive
@@ -24,35 +22,6 @@ from infra.gpw.when import ago, duration, moment
 from tests.factories import make_body
 
 NOW = datetime(2026, 1, 31, 14, tzinfo=UTC)
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.text() | st.decimals(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-)
-
-
-# ---------------------------------------------------------------- JSON
-
-
-@given(JSON, st.sampled_from([None, 2]))
-def test_what_is_written_reads_back_the_same(value: Any, indent: int | None) -> None:
-    assert strict_json.loads(exact.dumps(value, indent=indent)) == value
-
-
-def test_no_digit_of_a_number_is_lost() -> None:
-    number = "12345678901234567890.1234567890"
-
-    assert exact.dumps({"n": Decimal(number)}) == f'{{"n":{number}}}'
-
-
-def test_a_number_of_floats_is_not_needed_to_write_a_moment() -> None:
-    assert exact.dumps([NOW, 1, True]) == '["2026-01-31T14:00:00.000000Z",1,true]'
-
-
-def test_indented_json_looks_as_pythons_own() -> None:
-    value = {"a": [1, {"b": []}], "c": {}}
-
-    assert exact.dumps(value, indent=2) == json.dumps(value, indent=2)
 
 
 # ---------------------------------------------------------------- times
