@@ -86,9 +86,10 @@ def run[T](
     """
     if not tasks:
         return []
+    seconds = max(deadline.seconds_left(), 0)
     pool = ThreadPoolExecutor(min(threads, len(tasks)))
     futures = [pool.submit(task) for task in tasks]
-    done, _running = wait(futures, timeout=max(deadline.seconds_left(), 0))
+    done, _running = wait(futures, timeout=seconds)
     pool.shutdown(wait=False, cancel_futures=True)
     return [future.result() if future in done else OutOfTimeError() for future in futures]
 

@@ -120,14 +120,16 @@ class FakeSqs:
 
 
 class FakeDynamoDB:
-    """A client of two tables in memory. before: called with every request; it may raise.
+    """A client of two tables in memory.
 
-    writes: the event ids that each request is about.
+    before, after: called with every request before and after it takes effect; they may raise.
+    writes: the id of the event that each request is about.
     """
 
     def __init__(self, tables: Tables | None = None) -> None:
         self.tables = tables or Tables()
         self.before: Callable[[list[dict[str, Any]]], None] = lambda _puts: None
+        self.after: Callable[[list[dict[str, Any]]], None] = lambda _puts: None
         self.writes: list[str] = []
 
     def put_item(self, *, ReturnConsumedCapacity: str, **put: Any) -> dict[str, Any]:  # noqa: N803
@@ -149,7 +151,9 @@ class FakeDynamoDB:
     def _write(self, puts: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
         self.before(puts)
         self.writes.append(puts[0]["Item"]["event_id"]["S"])
-        return self.tables.write(puts)
+        reasons = self.tables.write(puts)
+        self.after(puts)
+        return reasons
 
     def as_store(self) -> Store:
         return Store("profiles", "events", timedelta(days=30), self, sleep=lambda _seconds: None)

@@ -1,20 +1,14 @@
 import json
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from consumer.consume import Consumer, OutOfTimeError, Result
+from batch import Deadline, OutOfTimeError
+from consumer.consume import Consumed, Consumer
 from getprofile.outcome import Outcome
 from tests.factories import make_body, make_event, make_record, to_json
-from tests.unit.fakes import (
-    InMemoryDeadLetters,
-    InMemoryHistory,
-    InMemoryProfiles,
-    client_error,
-)
+from tests.unit.fakes import ENDLESS, OVER, FakeDynamoDB, InMemoryDeadLetters, client_error
 
 TOO_LARGE = Decimal("1E+126")
 
@@ -23,45 +17,42 @@ class Consuming:
     """A consumer with everything around it in memory."""
 
     def __init__(self) -> None:
-        self.profiles = InMemoryProfiles()
-        self.history = InMemoryHistory()
+        self.dynamodb = FakeDynamoDB()
+        self.tables = self.dynamodb.tables
         self.dead_letters = InMemoryDeadLetters()
-        self.threads = ThreadPoolExecutor(4)
+        self.consumer = Consumer(self.dynamodb.as_store(), self.dead_letters)
 
-    def __call__(
-        self, *bodies: str | dict[str, Any], has_time: Callable[[], bool] = lambda: True
-    ) -> Result:
+    def __call__(self, *bodies: str | dict[str, Any], deadline: Deadline = ENDLESS) -> Consumed:
         """Consume a batch of bodies or events, as messages `1`, `2`, …"""
         texts = [body if isinstance(body, str) else to_json(body) for body in bodies]
         records = [make_record(text, str(n)) for n, text in enumerate(texts, start=1)]
-        return self.consumer.consume(records, has_time)
+        return self.consumer.consume(records, deadline)
 
-    @property
-    def consumer(self) -> Consumer:
-        return Consumer(self.profiles, self.history, self.dead_letters, self.threads)
+    def fail(self, *event_ids: str, error: Exception | None = None) -> None:
+        """Let every request about these events fail; without any, none."""
 
-    @property
-    def state(self) -> dict[str, Any]:
-        return {profile: item["event_id"] for (_, profile), item in self.profiles.items.items()}
+        def before(puts: list[dict[str, Any]]) -> None:
+            if puts[0]["Item"]["event_id"]["S"] in event_ids:
+                raise error or client_error("ProvisionedThroughputExceededException")
+
+        self.dynamodb.before = before
 
 
 @pytest.fixture
-def consume() -> Iterator[Consuming]:
-    consuming = Consuming()
-    yield consuming
-    consuming.threads.shutdown()
+def consume() -> Consuming:
+    return Consuming()
 
 
-def outcomes(result: Result) -> dict[str, Outcome]:
-    return {delivery.record.message_id: outcome for delivery, outcome in result.finished}
+def outcomes(consumed: Consumed) -> dict[str, Outcome]:
+    return {d.record.message_id: written.outcome for d, written in consumed.finished}
 
 
-def failures(result: Result) -> dict[str, str]:
-    return {record.message_id: type(error).__name__ for record, error in result.failed}
+def failures(consumed: Consumed) -> dict[str, str]:
+    return {record.message_id: type(error).__name__ for record, error in consumed.failed}
 
 
-def dead_letters(result: Result) -> dict[str, str]:
-    return {record.message_id: error.reason for record, error in result.dead_lettered}
+def dead_letters(consumed: Consumed) -> dict[str, str]:
+    return {record.message_id: error.reason for record, error in consumed.dead_lettered}
 
 
 def second(n: int) -> str:
@@ -69,27 +60,15 @@ def second(n: int) -> str:
 
 
 def test_an_empty_batch_has_an_empty_result(consume: Consuming) -> None:
-    assert consume() == Result()
+    assert consume() == Consumed()
 
 
 def test_an_event_becomes_its_profiles_state(consume: Consuming) -> None:
     result = consume(make_event("evt_1", amount=Decimal("0.10")))
 
     assert outcomes(result) == {"1": Outcome.APPLIED}
-    assert consume.profiles.items == {
-        ("abc-tenant", "12345"): {
-            "tenant_id": "abc-tenant",
-            "profile_id": "12345",
-            "status": "ready",
-            "version": "2023-10-01T12:00:00.000000Z#3#evt_1",
-            "event_id": "evt_1",
-            "event_at": "2023-10-01T12:00:00.000000Z",
-            "received_at": "2023-10-01T12:00:01.000000Z",
-            "updated_at": "2024-01-01T00:00:00.000000Z",
-            "webhook_id": "webhook_12345",
-            "data": {"profile_id": "12345", "status": "ready", "amount": Decimal("0.1")},
-        }
-    }
+    assert consume.tables.states == {"12345": "evt_1"}
+    assert consume.tables.outcomes == {"evt_1": "applied"}
 
 
 def test_an_older_event_is_stale(consume: Consuming) -> None:
@@ -98,7 +77,7 @@ def test_an_older_event_is_stale(consume: Consuming) -> None:
     result = consume(make_event("evt_1", created_at=second(1)))
 
     assert outcomes(result) == {"1": Outcome.STALE}
-    assert consume.state == {"12345": "evt_2"}
+    assert consume.tables.states == {"12345": "evt_2"}
 
 
 def test_a_redelivered_event_that_was_the_one_applied_is_still_applied(
@@ -109,16 +88,9 @@ def test_a_redelivered_event_that_was_the_one_applied_is_still_applied(
     assert outcomes(consume(make_event("evt_1"))) == {"1": Outcome.APPLIED}
 
 
-def test_a_redelivered_event_that_was_overtaken_is_stale(consume: Consuming) -> None:
-    consume(make_event("evt_1", created_at=second(1)))
-    consume(make_event("evt_2", created_at=second(2)))
-
-    result = consume(make_event("evt_1", created_at=second(1)))
-
-    assert outcomes(result) == {"1": Outcome.STALE}
-
-
-def test_of_one_profiles_events_in_a_batch_only_the_newest_is_written(consume: Consuming) -> None:
+def test_of_one_profiles_events_in_a_batch_only_the_newest_becomes_its_state(
+    consume: Consuming,
+) -> None:
     result = consume(
         make_event("evt_1", created_at=second(1)),
         make_event("evt_3", created_at=second(3)),
@@ -126,7 +98,8 @@ def test_of_one_profiles_events_in_a_batch_only_the_newest_is_written(consume: C
         make_event("evt_3", created_at=second(3)),
     )
 
-    assert consume.profiles.writes == ["evt_3"]
+    assert consume.dynamodb.writes[0] == "evt_3"
+    assert sorted(consume.dynamodb.writes) == ["evt_1", "evt_2", "evt_3"]
     assert outcomes(result) == {
         "1": Outcome.STALE,
         "2": Outcome.APPLIED,
@@ -139,20 +112,20 @@ def test_in_one_second_ready_beats_processing_whatever_the_order(consume: Consum
     consume(make_event("evt_2", status="ready"))
     consume(make_event("evt_9", status="processing"))
 
-    assert consume.state == {"12345": "evt_2"}
+    assert consume.tables.states == {"12345": "evt_2"}
 
 
 def test_profiles_of_the_same_id_of_two_tenants_stay_apart(consume: Consuming) -> None:
     consume(make_event("evt_1", tenant_id="a"), make_event("evt_2", tenant_id="b"))
 
-    assert set(consume.profiles.items) == {("a", "12345"), ("b", "12345")}
+    assert set(consume.tables.profiles) == {("a", "12345"), ("b", "12345")}
 
 
 def test_an_event_of_an_unknown_type_is_recorded_and_changes_no_state(consume: Consuming) -> None:
     result = consume(make_event(event_type="invoice.paid"))
 
     assert outcomes(result) == {"1": Outcome.RECORDED}
-    assert consume.profiles.items == {}
+    assert consume.tables.profiles == {}
 
 
 # ---------------------------------------------------------------- history
@@ -166,8 +139,7 @@ def test_every_event_is_in_the_history_once_with_its_outcome(consume: Consuming)
         make_event("evt_3", event_type="invoice.paid"),
     )
 
-    assert consume.history.outcomes == {"evt_1": "stale", "evt_2": "applied", "evt_3": "recorded"}
-    assert sorted(consume.history.writes) == ["evt_1", "evt_2", "evt_3"]
+    assert consume.tables.outcomes == {"evt_1": "stale", "evt_2": "applied", "evt_3": "recorded"}
     assert outcomes(result) == {
         "1": Outcome.STALE,
         "2": Outcome.APPLIED,
@@ -176,58 +148,115 @@ def test_every_event_is_in_the_history_once_with_its_outcome(consume: Consuming)
     }
 
 
-def test_the_first_outcome_stays_when_a_redelivery_has_been_overtaken(consume: Consuming) -> None:
+def test_an_applied_event_stays_applied_when_it_is_redelivered_after_a_newer_one(
+    consume: Consuming,
+) -> None:
     consume(make_event("evt_1", created_at=second(1)))
     consume(make_event("evt_2", created_at=second(2)))
 
     result = consume(make_event("evt_1", created_at=second(1)))
 
-    assert outcomes(result) == {"1": Outcome.STALE}
-    assert consume.history.outcomes == {"evt_1": "applied", "evt_2": "applied"}
+    assert outcomes(result) == {"1": Outcome.APPLIED}
+    assert consume.tables.outcomes == {"evt_1": "applied", "evt_2": "applied"}
 
 
-def test_when_the_history_of_an_event_fails_its_messages_come_again_and_no_other(
+def test_only_the_messages_of_a_stale_event_whose_history_fails_are_retried(
     consume: Consuming,
 ) -> None:
-    consume.history.failing = ["evt_2"]
+    consume.fail("evt_1")
 
     result = consume(
         make_event("evt_1", created_at=second(1)),
         make_event("evt_2", created_at=second(2)),
-        make_event("evt_2", created_at=second(2)),
+        make_event("evt_1", created_at=second(1)),
         make_event("evt_3", event_type="invoice.paid"),
     )
 
-    assert failures(result) == {"2": "ClientError", "3": "ClientError"}
-    assert outcomes(result) == {"1": Outcome.STALE, "4": Outcome.RECORDED}
-    assert consume.state == {"12345": "evt_2"}
+    assert failures(result) == {"1": "ClientError", "3": "ClientError"}
+    assert outcomes(result) == {"2": Outcome.APPLIED, "4": Outcome.RECORDED}
 
 
-def test_what_died_between_state_and_history_has_the_same_outcome_when_it_comes_again(
+def test_an_older_event_is_not_called_stale_before_the_newest_is_written(
     consume: Consuming,
 ) -> None:
-    batch = (
-        make_event("evt_1", created_at=second(1)),
-        make_event("evt_2", created_at=second(2)),
-        make_event("evt_3", event_type="invoice.paid"),
+    consume.fail("evt_2")
+
+    result = consume(
+        make_event("evt_1", created_at=second(1)), make_event("evt_2", created_at=second(2))
     )
-    consume.history.failing = ["evt_1", "evt_2", "evt_3"]
-    first = consume(*batch)
-    consume.history.failing = []
 
-    again = consume(*batch)
-
-    assert set(failures(first)) == {"1", "2", "3"}
-    assert outcomes(again) == {"1": Outcome.STALE, "2": Outcome.APPLIED, "3": Outcome.RECORDED}
-    assert consume.history.outcomes == {"evt_1": "stale", "evt_2": "applied", "evt_3": "recorded"}
+    assert failures(result) == {"1": "ClientError", "2": "ClientError"}
+    assert consume.tables.events == {}
 
 
-def test_an_event_whose_state_is_not_written_is_not_in_the_history(consume: Consuming) -> None:
-    consume.profiles.failing = ["12345"]
+# ---------------------------------------------------------------- rows that somebody removed
 
+
+def test_the_state_comes_back_when_its_row_was_removed_and_the_event_is_replayed(
+    consume: Consuming,
+) -> None:
     consume(make_event("evt_1"))
+    consume.tables.profiles.clear()
 
-    assert consume.history.items == {}
+    result = consume(make_event("evt_1"))
+
+    assert outcomes(result) == {"1": Outcome.APPLIED}
+    assert consume.tables.states == {"12345": "evt_1"}
+
+
+def test_the_history_comes_back_when_its_item_was_removed_and_the_event_is_redelivered(
+    consume: Consuming,
+) -> None:
+    older, newer = make_event("evt_1", created_at=second(1)), make_event("evt_2")
+    newer["created_at"] = second(2)
+    consume(older)
+    consume(newer)
+    consume.tables.events.clear()
+
+    result = consume(older, newer)
+
+    assert outcomes(result) == {"1": Outcome.STALE, "2": Outcome.APPLIED}
+    assert consume.tables.outcomes == {"evt_1": "stale", "evt_2": "applied"}
+
+
+# ---------------------------------------------------------------- contradictions
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        make_event("evt_1", note="other"),
+        make_event("evt_1", event_type="profile.merged"),
+        make_event("evt_1") | {"webhook_id": "other"},
+        make_event("evt_1") | {"added": 1},
+    ],
+)
+@pytest.mark.parametrize("in_one_batch", [True, False])
+def test_an_event_with_a_known_version_and_other_content_is_told(
+    consume: Consuming, other: dict[str, Any], in_one_batch: bool
+) -> None:
+    first = make_event("evt_1")
+    batches = [[first, other]] if in_one_batch else [[first], [other]]
+
+    finished = [written for batch in batches for _, written in consume(*batch).finished]
+
+    assert sorted(written.contradicts for written in finished) == [False, True]
+    assert len(consume.tables.events) == 1
+
+
+@pytest.mark.parametrize("number", ["1", "1.0", "1E+100", "0.10"])
+def test_an_event_that_is_delivered_again_as_it_was_contradicts_nothing(
+    consume: Consuming, number: str
+) -> None:
+    event = make_event("evt_1", n=Decimal(number)) | {"added": [{"n": Decimal(number)}]}
+    consume(event)
+    written_out = format(Decimal(number), "f")  # as DynamoDB returns it
+    [item] = consume.tables.events.values()
+    item["data"]["M"]["n"] = {"N": written_out}
+
+    [first, second] = consume(event, event).finished
+
+    assert [first[1].contradicts, second[1].contradicts] == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -245,7 +274,7 @@ def test_an_event_without_a_state_to_write_is_dead_lettered_when_the_history_can
 
     assert dead_letters(result) == {"1": "not_storable"}
     assert outcomes(result) == {"2": Outcome.APPLIED}
-    assert consume.history.outcomes == {"evt_2": "applied"}
+    assert consume.tables.outcomes == {"evt_2": "applied"}
 
 
 # ---------------------------------------------------------------- quarantine
@@ -289,7 +318,7 @@ def test_what_can_never_succeed_is_dead_lettered_in_one_attempt(
 def test_a_broken_encoding_fails_no_message_beside_it(consume: Consuming, body: str) -> None:
     records = [make_record(body, "1", {"encoding": "base64"}), make_record(make_body(), "2")]
 
-    result = consume.consumer.consume(records, lambda: True)
+    result = consume.consumer.consume(records, ENDLESS)
 
     assert dead_letters(result) == {"1": "not_json"}
     assert outcomes(result) == {"2": Outcome.APPLIED}
@@ -300,7 +329,8 @@ def test_when_the_newest_event_cannot_be_stored_the_next_newest_is_the_state(
     consume: Consuming, refused_by_the_table: bool
 ) -> None:
     number = Decimal(1) if refused_by_the_table else TOO_LARGE
-    consume.profiles.refused = ["evt_3", "evt_4"] if refused_by_the_table else []
+    if refused_by_the_table:
+        consume.fail("evt_3", "evt_4", error=client_error("ValidationException"))
 
     result = consume(
         make_event("evt_1", created_at=second(1)),
@@ -310,7 +340,7 @@ def test_when_the_newest_event_cannot_be_stored_the_next_newest_is_the_state(
         make_event("evt_3", created_at=second(3), n=number),
     )
 
-    assert consume.state == {"12345": "evt_2"}
+    assert consume.tables.states == {"12345": "evt_2"}
     assert outcomes(result) == {"1": Outcome.STALE, "3": Outcome.APPLIED}
     assert dead_letters(result) == {"2": "not_storable", "4": "not_storable", "5": "not_storable"}
     assert len(consume.dead_letters.messages) == 3
@@ -322,7 +352,7 @@ def test_when_no_event_of_a_profile_can_be_stored_all_are_dead_lettered(consume:
     )
 
     assert dead_letters(result) == {"1": "not_storable", "2": "not_storable"}
-    assert consume.profiles.items == {}
+    assert consume.tables.profiles == {}
 
 
 @pytest.mark.parametrize("body", ["not json", to_json(make_event(n=TOO_LARGE))])
@@ -344,7 +374,7 @@ def test_a_message_that_the_dead_letter_queue_does_not_take_fails(
 def test_when_a_profiles_write_fails_all_of_its_messages_fail_and_no_other(
     consume: Consuming,
 ) -> None:
-    consume.profiles.failing = ["bad"]
+    consume.fail("evt_1", "evt_3")
 
     result = consume(
         make_event("evt_1", profile_id="bad", created_at=second(1)),
@@ -360,77 +390,67 @@ def test_when_a_profiles_write_fails_all_of_its_messages_fail_and_no_other(
 
 
 @pytest.mark.parametrize("error", [OSError, RuntimeError, KeyError, MemoryError])
-def test_a_failure_that_nobody_foresaw_is_a_failed_message_too(
-    consume: Consuming, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+def test_an_unforeseen_error_is_a_failed_message_too(
+    consume: Consuming, error: type[Exception]
 ) -> None:
-    def fail(_delivery: object) -> str:
-        raise error
+    consume.fail("evt_1", error=error())
 
-    monkeypatch.setattr(consume.profiles, "put_if_newer", fail)
-
-    assert failures(consume(make_event())) == {"1": error.__name__}
+    assert failures(consume(make_event("evt_1"))) == {"1": error.__name__}
 
 
 def test_a_failed_message_succeeds_when_it_comes_again(consume: Consuming) -> None:
-    consume.profiles.failing = ["12345"]
+    consume.fail("evt_1")
     consume(make_event("evt_1"))
-    consume.profiles.failing = []
+    consume.fail()
 
     assert outcomes(consume(make_event("evt_1"))) == {"1": Outcome.APPLIED}
-    assert consume.state == {"12345": "evt_1"}
+    assert consume.tables.states == {"12345": "evt_1"}
 
 
 def test_without_time_left_no_write_and_no_quarantine_begins(consume: Consuming) -> None:
-    result = consume(make_event("evt_1"), "not json", has_time=lambda: False)
+    result = consume(make_event("evt_1"), "not json", deadline=OVER)
 
     assert failures(result) == {"1": OutOfTimeError.__name__, "2": OutOfTimeError.__name__}
-    assert consume.profiles.items == {}
+    assert consume.dynamodb.writes == []
     assert consume.dead_letters.messages == []
+
+
+def running_out(after: int) -> Deadline:
+    """Time for so many checks, and none after them."""
+    answers = iter([1_000.0] * after)
+    return Deadline(lambda: next(answers, 0.0))
 
 
 def test_a_batch_that_takes_too_long_to_parse_is_parsed_only_as_far_as_there_is_time(
     consume: Consuming,
 ) -> None:
-    answers = iter([True, False, False, True])  # parsing, then the history
+    result = consume(make_event("evt_1"), make_event("evt_2"), "not json", deadline=running_out(1))
 
-    result = consume(
-        make_event(event_type="invoice.paid"),
-        make_event(event_type="invoice.paid"),
-        "not json",
-        has_time=lambda: next(answers),
-    )
-
-    assert outcomes(result) == {"1": Outcome.RECORDED}
-    assert failures(result) == {"2": "OutOfTimeError", "3": "OutOfTimeError"}
+    assert failures(result) == dict.fromkeys("123", "OutOfTimeError")
+    assert consume.dynamodb.writes == []
 
 
 def test_what_was_done_when_the_time_ran_out_stays_done(consume: Consuming) -> None:
-    consume.threads = ThreadPoolExecutor(1)
-    # Parsing, then the state and the history of one, then the states of the others.
-    answers: Iterable[bool] = iter([True] * 3 + [True, True, False, False])
-
+    # Parsing twice, the time for the threads, the newest event's transaction.
     result = consume(
-        make_event("evt_1", profile_id="1"),
-        make_event("evt_2", profile_id="2"),
-        make_event("evt_3", profile_id="3"),
-        has_time=lambda: next(iter(answers)),
+        make_event("evt_1", created_at=second(1)),
+        make_event("evt_2", created_at=second(2)),
+        deadline=running_out(4),
     )
 
-    assert len(outcomes(result)) == 1
-    assert len(failures(result)) == 2
-    assert set(outcomes(result)) | set(failures(result)) == {"1", "2", "3"}
-    assert len(consume.profiles.items) == 1
+    assert outcomes(result) == {"2": Outcome.APPLIED}
+    assert failures(result) == {"1": "OutOfTimeError"}
+    assert consume.tables.outcomes == {"evt_2": "applied"}
 
 
 def test_the_time_may_run_out_between_an_unstorable_event_and_the_next_newest(
     consume: Consuming,
 ) -> None:
-    answers = iter([True] * 2 + [True, True, False])  # parsing, then the states
-
+    # Parsing twice, the time for the threads, the quarantine.
     result = consume(
         make_event("evt_1", created_at=second(1)),
         make_event("evt_2", created_at=second(2), n=TOO_LARGE),
-        has_time=lambda: next(answers),
+        deadline=running_out(4),
     )
 
     assert dead_letters(result) == {"2": "not_storable"}

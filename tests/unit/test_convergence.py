@@ -1,110 +1,218 @@
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+"""State converges and every outcome is true, whatever the order, the failures and the workers."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum, auto
+from itertools import product
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aws.sqs import Record
+from batch import Deadline
 from consumer.consume import Consumer
-from consumer.delivery import Record
-from tests.factories import make_record, to_json
+from tests.factories import make_event, make_record, to_json
 from tests.strategies import batches, events
-from tests.unit.fakes import InMemoryDeadLetters, InMemoryHistory, InMemoryProfiles
+from tests.tables import Tables
+from tests.unit.fakes import ENDLESS, FakeDynamoDB, InMemoryDeadLetters, client_error
 
 RANKS = {"processing": 0, "summarizing": 1, "ready": 3}
 
 
-def newest(some_events: list[dict[str, Any]]) -> dict[str, Any]:
-    """What each profile's data should be in the end, told without any of the code under test."""
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """So that the calls of a batch have an order, and an example repeats itself exactly."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("consumer.consume.CONCURRENT_WRITES", 1)
+        yield
+
+
+def newest(some_events: list[dict[str, Any]]) -> dict[str, str]:
+    """The event of each profile's final state, told without any of the code under test."""
 
     def order(event: dict[str, Any]) -> tuple[datetime, int, bytes]:
         moment = datetime.fromisoformat(event["created_at"]).astimezone(UTC)
         return moment, RANKS.get(event["data"]["status"], 2), event["id"].encode()
 
     ordered = sorted((e for e in some_events if e["event"] == "profile.updated"), key=order)
-    return {event["data"]["profile_id"]: event["data"] | {"id": event["id"]} for event in ordered}
+    return {event["data"]["profile_id"]: event["id"] for event in ordered}
 
 
-def state(profiles: InMemoryProfiles) -> dict[str, Any]:
-    return {
-        profile_id: item["data"] | {"id": item["event_id"]}
-        for (_, profile_id), item in profiles.items.items()
-    }
-
-
-def check_history(history: InMemoryHistory, some_events: list[dict[str, Any]]) -> None:
-    """Each event is in it once; the newest of each profile was applied, whatever came of others."""
-    found = history.outcomes
+def check(tables: Tables, some_events: list[dict[str, Any]]) -> None:
+    """Each profile is at its newest event; each event is in the history once, with the truth."""
     unprojected = {e["id"] for e in some_events if e["event"] != "profile.updated"}
-    applied = {profile["id"] for profile in newest(some_events).values()}
+    outcomes = tables.outcomes
 
-    assert sorted(item["event_id"] for item in history.items.values()) == sorted(
+    assert tables.states == newest(some_events)
+    tables.check_outcomes()
+    assert sorted(i["event_id"]["S"] for i in tables.events.values()) == sorted(
         event["id"] for event in some_events
     )
-    assert {event_id for event_id in found if found[event_id] == "recorded"} == unprojected
-    assert applied <= {event_id for event_id in found if found[event_id] == "applied"}
+    assert {e for e, outcome in outcomes.items() if outcome == "recorded"} == unprojected
+    assert all(outcomes[event_id] == "applied" for event_id in newest(some_events).values())
 
 
-@pytest.fixture(scope="module")
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as pool:
-        yield pool
+# ---------------------------------------------------------------- a worker that is interfered with
+
+
+class Fault(StrEnum):
+    """What becomes of a call."""
+
+    FINE = auto()
+    REFUSED = auto()
+    LOST = auto()
+    """It takes effect, and its response is lost."""
+    KILLED_BEFORE = auto()
+    KILLED_AFTER = auto()
+
+
+class Killed(BaseException):
+    """The worker is gone; nothing of what it does from here on happens."""
+
+
+@dataclass(frozen=True)
+class Interference:
+    """At the call of this number, other workers take their batches, and the call has its fault."""
+
+    call: int
+    fault: Fault
+    others: list[list[dict[str, Any]]]
+
+
+def records(batch: list[dict[str, Any]]) -> list[Record]:
+    return [make_record(to_json(event), str(number)) for number, event in enumerate(batch)]
+
+
+def work(tables: Tables, batch: list[Record], interference: list[Interference]) -> list[Record]:
+    """A worker consumes a batch. Returns: the messages that SQS will deliver again."""
+    dynamodb = FakeDynamoDB(tables)
+    by_call = {one.call: one for one in interference}
+    calls, dead = 0, False
+
+    def before(_puts: object) -> None:
+        nonlocal calls, dead
+        calls += 1
+        one = by_call.get(calls)
+        dead = dead or (one is not None and one.fault is Fault.KILLED_BEFORE)
+        if dead:
+            raise Killed
+        if one and one.fault is Fault.REFUSED:
+            meanwhile(one)
+            raise client_error("InternalServerError", 500)
+
+    def after(_puts: object) -> None:
+        nonlocal dead
+        one = by_call.get(calls)
+        if one is None:
+            return
+        meanwhile(one)
+        if one.fault is Fault.LOST:
+            raise client_error("InternalServerError", 500)
+        if one.fault is Fault.KILLED_AFTER:
+            dead = True
+            raise Killed
+
+    def meanwhile(one: Interference) -> None:
+        for other in one.others:
+            assert work(tables, records(other), []) == []
+
+    dynamodb.before, dynamodb.after = before, after
+    try:
+        consumed = Consumer(dynamodb.as_store(), InMemoryDeadLetters()).consume(batch, ENDLESS)
+    except Killed:
+        return batch
+    return [record for record, _error in consumed.failed]
+
+
+OLD, NEW, NEWEST = (make_event(f"evt_{n}", created_at=f"2023-10-01T12:00:0{n}Z") for n in "123")
+BATCHES = {"one event": [NEW], "two events": [OLD, NEW], "an event twice": [NEW, NEW]}
+OTHERS = {
+    "a newer event": [[NEWEST]],
+    "an older event": [[OLD]],
+    "the same batch": [[OLD, NEW]],
+    "the same batch, then a newer event": [[NEW], [NEWEST]],
+    "a newer event, then the same batch": [[NEWEST], [OLD, NEW]],
+}
+
+
+@pytest.mark.parametrize("others", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)
+def test_every_outcome_is_true_whoever_comes_in_at_whatever_call(
+    batch: list[dict[str, Any]], others: list[list[dict[str, Any]]]
+) -> None:
+    """A newer event, an older one or a second worker, at each call, however that call ends."""
+    for call, fault in product([1, 2, 3], Fault):
+        tables = Tables()
+        again = work(tables, records(batch), [Interference(call, fault, others)])
+        while again:
+            again = work(tables, again, [])
+        if call <= len({event["id"] for event in batch}):  # else there was no such call
+            for other in others:  # one that was killed before its call let nobody in
+                work(tables, records(other), [])
+            seen = {e["id"]: e for e in [*batch, *(e for other in others for e in other)]}
+
+            check(tables, list(seen.values()))
 
 
 @given(st.data())
-def test_any_order_duplication_and_split_ends_in_the_newest_state(
-    threads: ThreadPoolExecutor, data: st.DataObject
+def test_every_outcome_is_true_and_every_state_the_newest_after_any_failures(
+    data: st.DataObject,
 ) -> None:
     some_events = data.draw(events())
-    profiles, history = InMemoryProfiles(), InMemoryHistory()
-    consumer = Consumer(profiles, history, InMemoryDeadLetters(), threads)
-    for batch in data.draw(batches(some_events)):
-        consumer.consume([make_record(to_json(event)) for event in batch], lambda: True)
+    tables = Tables()
+    waiting = [records(batch) for batch in data.draw(batches(some_events))]
+    calls = st.builds(
+        Interference,
+        call=st.integers(1, 4),
+        fault=st.sampled_from(Fault),
+        others=st.lists(st.lists(st.sampled_from(some_events), min_size=1, max_size=3), max_size=2),
+    )
+    rounds = data.draw(st.lists(st.lists(calls, max_size=2), max_size=8))
+    while waiting:
+        batch = waiting.pop(0)
+        if again := work(tables, batch, rounds.pop() if rounds else []):
+            waiting.append(again)
 
-    assert state(profiles) == newest(some_events)
-    check_history(history, some_events)
-
-
-@given(st.data())
-def test_failures_on_the_way_change_nothing_once_the_failed_messages_came_again(
-    threads: ThreadPoolExecutor, data: st.DataObject
-) -> None:
-    some_events = data.draw(events())
-    profiles, history = InMemoryProfiles(), InMemoryHistory()
-    consumer = Consumer(profiles, history, InMemoryDeadLetters(), threads)
-    again: list[Record] = []
-    for batch in data.draw(batches(some_events)):
-        profiles.failing = data.draw(st.sets(st.sampled_from(["1", "2", "1#2"])))
-        history.failing = data.draw(st.sets(st.sampled_from([e["id"] for e in some_events])))
-        result = consumer.consume([make_record(to_json(event)) for event in batch], lambda: True)
-        again += [record for record, _error in result.failed]
-    profiles.failing = history.failing = []
-    consumer.consume(again, lambda: True)
-
-    assert state(profiles) == newest(some_events)
-    check_history(history, some_events)
+    check(tables, some_events)
 
 
 @given(st.data())
 def test_every_message_is_finished_dead_lettered_or_failed_and_only_one_of_them(
-    threads: ThreadPoolExecutor, data: st.DataObject
+    data: st.DataObject,
 ) -> None:
     bodies = [to_json(event) for event in data.draw(events())]
     bodies += data.draw(st.lists(st.sampled_from(["", "{}", "[1", '{"id": 1}'])))
-    records = [make_record(body, str(n)) for n, body in enumerate(bodies)]
-    profiles = InMemoryProfiles(
-        failing=data.draw(st.sets(st.sampled_from(["1", "2"]))), refused=["a", "aa", "é"]
-    )
-    history = InMemoryHistory(failing=["b", "#"])
+    batch = [make_record(body, str(n)) for n, body in enumerate(bodies)]
+    dynamodb = FakeDynamoDB()
+    errors: list[Exception | None] = [None, OSError(), client_error("ValidationException")]
+    dynamodb.before = _raising(data, [None, None, *errors])
     dead_letters = InMemoryDeadLetters(error=data.draw(st.sampled_from([None, OSError()])))
-    answers = data.draw(st.lists(st.booleans(), min_size=90, max_size=90))
+    time = st.sampled_from([0.0, 1_000.0])
+    parsing = data.draw(st.lists(time, min_size=len(batch), max_size=len(batch)))
+    writing = data.draw(st.lists(time, min_size=90, max_size=90))
+    answers = iter([*parsing, 1_000.0, *writing])  # the one between is for the threads
 
-    result = Consumer(profiles, history, dead_letters, threads).consume(records, answers.pop)
+    consumed = Consumer(dynamodb.as_store(), dead_letters).consume(
+        batch, Deadline(lambda: next(answers))
+    )
 
-    finished = [delivery.record.message_id for delivery, _outcome in result.finished]
-    dead_lettered = [record.message_id for record, _error in result.dead_lettered]
-    failed = [record.message_id for record, _error in result.failed]
-    assert sorted(finished + dead_lettered + failed) == sorted(r.message_id for r in records)
+    finished = [delivery.record.message_id for delivery, _written in consumed.finished]
+    dead_lettered = [record.message_id for record, _error in consumed.dead_lettered]
+    failed = [record.message_id for record, _error in consumed.failed]
+    assert sorted(finished + dead_lettered + failed) == sorted(r.message_id for r in batch)
     assert len(dead_letters.messages) == len(dead_lettered)
+
+
+def _raising(
+    data: st.DataObject, errors: list[Exception | None]
+) -> Callable[[list[dict[str, Any]]], None]:
+    plan = data.draw(st.lists(st.sampled_from(errors), max_size=20))
+
+    def before(_puts: list[dict[str, Any]]) -> None:
+        if plan and (error := plan.pop()):
+            raise error
+
+    return before
