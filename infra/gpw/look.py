@@ -54,8 +54,8 @@ def selection(
             profile=profile,
             event=event,
             outcome=outcome.value if outcome else None,
-            since=moment(since, now) if since else None,
-            until=moment(until, now) if until else None,
+            since=moment(since, now) if since is not None else None,
+            until=moment(until, now) if until is not None else None,
             by="received_at" if received else "created_at",
         )
     except ValueError as error:
@@ -75,8 +75,7 @@ def status(
     """
     target, out = gpw.target, gpw.out
     key = {"tenant_id": tenant, "profile_id": profile}
-    found = target.table("ProfilesTableName").get_item(Key=key, ConsistentRead=True)
-    item: dict[str, Any] | None = found.get("Item")
+    item = target.table("ProfilesTableName").get(key)
     history = _newest(gpw, Selection(tenant=tenant, profile=profile), limit)
     out.document({"profile": item, "events": history})
     if item is None:

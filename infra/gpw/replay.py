@@ -25,6 +25,7 @@ from infra.gpw.look import (
 )
 from infra.gpw.output import plain
 from infra.gpw.queues import BATCH, Outgoing, Pace, send
+from infra.gpw.tables import Table
 
 
 def register(app: typer.Typer) -> None:
@@ -93,7 +94,7 @@ def replay(
         raise typer.Exit(FAILED)
 
 
-def _batches(table: Any, chosen: Selection) -> Iterator[tuple[list[dict[str, Any]], int]]:
+def _batches(table: Table, chosen: Selection) -> Iterator[tuple[list[dict[str, Any]], int]]:
     """What goes into one request, and how many events were looked at until then."""
     looked_at = 0
     for page in history.read(table, chosen):
