@@ -135,8 +135,9 @@ def _name_on_command_line(parameter: inspect.Parameter) -> str:
     [info] = parameter.annotation.__metadata__
     if isinstance(info, typer.models.ArgumentInfo):
         return str(info.metavar or parameter.name).upper()
-    long = [declared for declared in info.param_decls or () if declared.startswith("--")]
-    return long[0] if long else f"--{parameter.name.replace('_', '-')}"
+    declared = [info.default, *(info.param_decls or ())]  # Typer takes the first for a default
+    names = [name for name in declared if isinstance(name, str) and name.startswith("--")]
+    return names[0] if names else f"--{parameter.name.replace('_', '-')}"
 
 
 def flowing(text: str) -> str:
