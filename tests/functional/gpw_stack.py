@@ -100,7 +100,7 @@ class OperatedStack:
         """Put a message on the dead-letter queue. Returns: its id."""
         return self.put("DeadLetterQueueUrl", body, **attributes)
 
-    def put(self, queue: str, body: str, *, delay: int = 0, **attributes: str) -> str:
+    def put(self, queue: str, body: str, delay: int = 0, /, **attributes: str) -> str:
         """Put a message on the queue of an output. delay: seconds until it can be received."""
         answer = self.sqs.send_message(
             QueueUrl=self.outputs[queue],

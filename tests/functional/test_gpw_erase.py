@@ -243,7 +243,7 @@ def test_messages_that_somebody_else_holds_are_counted(people: OperatedStack, qu
 
 
 def test_messages_that_are_delayed_are_counted(people: OperatedStack) -> None:
-    people.put("HydrationQueueUrl", json.dumps({"reconcile": {}}), delay=600)
+    people.put("HydrationQueueUrl", json.dumps({"reconcile": {}}), 600)
 
     done = people.run("erase", "t-1", "p-1", "--yes", "--json", code=1).document
     told = people.run("erase", "t-1", "p-1", code=1)  # also when there is nothing to remove
