@@ -22,8 +22,8 @@ setup: $(VENV)/.ready $(if $(filter .venv-sam/%,$(SAM)),.venv-sam/.ready) ## mak
 demo: setup ## show an event travel from a POST to a row in DynamoDB, on this machine
 	@$(BIN)/python -m infra.local.demo
 
-start: setup ## keep the stack running on this machine until Ctrl-C
-	@$(BIN)/python -m infra.local.start $(if $(PORT),--port $(PORT))
+start: setup ## keep the stack running on this machine until Ctrl-C (for sam local: make start DOCKER=1)
+	@$(BIN)/python -m infra.local.start $(if $(PORT),--port $(PORT)) $(if $(filter 1,$(DOCKER)),--docker)
 
 test: setup ## run all tests, with the coverage of functions/
 	$(BIN)/pytest --numprocesses auto --dist loadgroup --cov
@@ -49,15 +49,17 @@ deploy: build ## deploy to the AWS account of your credentials (the first time: 
 	$(if $(GRADUAL),$(BIN)/python infra/gradual.py $(GRADUAL) .aws-sam/build)
 	$(SAM) deploy $(if $(GUIDED),--guided)
 
-lock: setup ## renew the pins of all that the named packages bring along
+lock: setup ## renew the pins of all that the named packages bring along, with the hashes of what is deployed
 	sed '/^-c/d' requirements.txt | $(LOCK) - -o infra/constraints.txt
+	{ echo --require-hashes; $(LOCK) --generate-hashes --constraint infra/constraints.txt functions/requirements.in; } > functions/requirements.new
+	mv functions/requirements.new functions/requirements.txt
 	echo aws-sam-cli==$(SAM_VERSION) | $(LOCK) - -o infra/sam-requirements.txt
 	echo checkov==$(CHECKOV_VERSION) | $(LOCK) - -o infra/checkov-requirements.txt
 
 clean: ## remove everything that the other targets made
 	rm -rf $(VENV) .venv-sam .venv-checkov .aws-sam .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(VENV)/.ready: requirements.txt functions/requirements.txt infra/constraints.txt pyproject.toml .python-version
+$(VENV)/.ready: requirements.txt functions/requirements.in infra/constraints.txt pyproject.toml .python-version
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 13) and f"make: Python 3.13 is needed, found {sys.version.split()[0]} at {sys.executable}; name one with: make PYTHON=/path/to/python3.13")'
 	@echo "Setting up $(VENV) (about half a minute the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

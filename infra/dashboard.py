@@ -24,9 +24,8 @@ SENDER_GIVES_UP_MS = 5000
 
 type Json = dict[str, Any]
 
-# `${...}` is filled in by CloudFormation: parameters of monitoring.yaml, alarms, and three values
+# `${...}` is filled in by CloudFormation: parameters of monitoring.yaml, alarms, and some values
 # that depend on a condition there.
-SILENCE_ALARM = "${SilenceAlarmArn}"
 HYDRATOR_LOGS = "${HydratorLogs}"
 HYDRATION = "${Hydration}"
 
@@ -173,11 +172,12 @@ def link_list(queries: dict[str, Json]) -> Widget:
 # ---------------------------------------------------------------- the definition
 
 
-def rows(alarms: list[str], queries: dict[str, Json]) -> list[Row]:
-    """All rows but the last. alarms: logical ids; queries: properties by logical id."""
+def rows(alarms: Json, queries: dict[str, Json]) -> list[Row]:
+    """All rows but the last. alarms: conditions by logical id; queries: properties likewise."""
     waiting = "ApproximateNumberOfMessagesVisible"
     oldest = "ApproximateAgeOfOldestMessage"
-    arns = [f"${{{name}.Arn}}" for name in alarms]
+    always = [f"${{{name}.Arn}}" for name, condition in alarms.items() if not condition]
+    sometimes = [f"${{{name}Arn}}" for name, condition in alarms.items() if condition]
     return [
         Row(
             4,
@@ -209,7 +209,7 @@ def rows(alarms: list[str], queries: dict[str, Json]) -> list[Row]:
         Row(
             4,
             [
-                Widget("alarm", 16, {"title": "Alarms", "alarms": [*arns, SILENCE_ALARM]}),
+                Widget("alarm", 16, {"title": "Alarms", "alarms": [*always, *sometimes]}),
                 link_list(queries),
             ],
         ),
@@ -415,36 +415,45 @@ def placed(all_rows: list[Row], top: int = 0) -> list[Json]:
 
 def always_and_hydration(template: Json) -> tuple[list[Json], list[Json]]:
     """The widgets of every dashboard, and those for full profiles. template: monitoring.yaml."""
-    resources = template["Resources"]
-    alarms = [
-        name
-        for name, resource in resources.items()
-        if resource["Type"] == "AWS::CloudWatch::Alarm" and "Condition" not in resource
-    ]
     queries = {
         name: resource["Properties"]
-        for name, resource in resources.items()
+        for name, resource in template["Resources"].items()
         if resource["Type"] == "AWS::Logs::QueryDefinition"
     }
-    first = rows(alarms, queries)
+    first = rows(alarm_conditions(template), queries)
     return placed(first), placed(hydration_rows(), top=sum(row.height for row in first))
 
 
-def body_in_yaml(always: list[Json], hydration: list[Json]) -> str:
-    """The property DashboardBody, one widget a line."""
+def alarm_conditions(template: Json) -> Json:
+    """The alarms' conditions by logical id, None where an alarm is always there."""
+    return {
+        name: resource.get("Condition")
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    }
+
+
+def body_in_yaml(always: list[Json], hydration: list[Json], alarms: Json) -> str:
+    """The property DashboardBody, one widget a line. alarms: conditions by logical id."""
 
     def dumped(widgets: list[Json], indent: str) -> str:
         lines = [json.dumps(widget, ensure_ascii=False) for widget in widgets]
         return f",\n{indent}".join(lines)
 
     head = '{"start": "-PT3H", "periodOverride": "inherit", "widgets": ['
-    widgets = dumped(always, " " * 10).replace(f', "{SILENCE_ALARM}"', SILENCE_ALARM)
+    widgets = dumped(always, " " * 10)
+    values = ""
+    for name, condition in alarms.items():
+        if condition:  # the alarm comes with the comma before it, or both are not there
+            widgets = widgets.replace(f', "${{{name}Arn}}"', f"${{{name}Arn}}")
+            arn = f"""!Sub ', "${{{name}.Arn}}"'"""
+            values += f'          {name}Arn: !If [{condition}, {arn}, ""]\n'
     return f"""\
       DashboardBody: !Sub
         - |-
           {head}
           {widgets}{HYDRATION}]}}
-        - SilenceAlarmArn: !If [Silence, !Sub ', "${{SilenceAlarm.Arn}}"', ""]
+        - {values.lstrip()}\
           HydratorLogs: !If [Hydrate, !Sub "$257E$2527${{HydratorLogGroup}}", ""]
           Hydration: !If
             - Hydrate
@@ -457,7 +466,8 @@ def body_in_yaml(always: list[Json], hydration: list[Json]) -> str:
 
 def written(monitoring: str) -> str:
     """monitoring.yaml with the body that follows from the definition and from the rest of it."""
-    body = body_in_yaml(*always_and_hydration(yaml_parse(monitoring)))
+    template = yaml_parse(monitoring)
+    body = body_in_yaml(*always_and_hydration(template), alarm_conditions(template))
     return re.sub(
         r"^      DashboardBody: .*?(?=^\S|^$)",
         lambda _: body,

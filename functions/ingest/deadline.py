@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from ingest import answer
@@ -14,22 +14,46 @@ from ingest.answer import Answer
 DEADLINE_SECONDS = 3.5
 
 
+class _Thread:
+    """Runs one request after the other: a warm worker has one at a time.
+
+    Making a thread for each would cost more than checking an event does.
+    """
+
+    def __init__(self) -> None:
+        self._pool = self._start()
+
+    def run(self, receive: Callable[[], Answer]) -> "Future[Answer]":
+        return self._pool.submit(receive)
+
+    def replace(self) -> None:
+        """Leave a thread that is stuck to itself, so that it does not hold up the next request."""
+        self._pool.shutdown(wait=False)
+        self._pool = self._start()
+
+    @staticmethod
+    def _start() -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(max_workers=1, thread_name_prefix="receive")
+
+
+_thread = _Thread()
+
+
 def within_deadline(receive: Callable[[], Answer], seconds: float = DEADLINE_SECONDS) -> Answer:
     """The answer, or 503 once the time is up or something unforeseen was raised.
 
     What goes on after the deadline may still queue the event: the sender's retry is then a
     duplicate, which changes nothing.
     """
-    # A thread for each request: calls that are stuck, however many, do not hold up the next one.
-    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="receive")
-    try:
-        return thread.submit(receive).result(timeout=seconds)
-    except TimeoutError:
+    future = _thread.run(receive)
+    wait([future], timeout=seconds)
+    if not future.done():
+        _thread.replace()
         return answer.unavailable("deadline_exceeded", f"no answer within {seconds} s")
+    try:
+        return future.result()
     except Exception as error:  # the sender must be told to retry, whatever it was
         return answer.unavailable("internal_error", _place(error))
-    finally:
-        thread.shutdown(wait=False)
 
 
 def _place(error: Exception) -> str:

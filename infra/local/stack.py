@@ -106,6 +106,7 @@ def deploy(
     )
     _add_routes(stack)
     _allow_batches(stack)
+    _bound_consumer(stack)
     set_secret(stack, secret)
     if api_key:
         set_secret(stack, api_key, output="ProfileApiSecretArn")
@@ -184,6 +185,19 @@ def _allow_batches(stack: Stack) -> None:
             PolicyName="batches",
             PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
         )
+
+
+def _bound_consumer(stack: Stack) -> None:
+    # MiniStack takes the value of a number parameter for text, and then can't compare it with how
+    # many consumers run.
+    functions = stack.client("lambda")
+    [mapping] = functions.list_event_source_mappings(
+        FunctionName=stack.resources["ConsumerFunction"]
+    )["EventSourceMappings"]
+    limit = int(mapping["ScalingConfig"]["MaximumConcurrency"])
+    functions.update_event_source_mapping(
+        UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": limit}
+    )
 
 
 def host_architecture() -> str:

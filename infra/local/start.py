@@ -8,11 +8,12 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from infra.gpw.output import plain
 from infra.local.cloud import CLOUD_ERRORS, PREFERRED_PORT, LocalCloud, LocalCloudError
 from infra.local.profile_api import ProfileApi
 from infra.local.stack import DEVELOPMENT_API_KEY, ROOT, STACK_NAME, Stack, build, deploy
@@ -46,10 +47,16 @@ def main(argv: list[str] | None = None) -> int:
         default=ENVIRONMENT_FILE,
         help="where to write what `sam local --env-vars` needs (default: .local/env.json)",
     )
+    parser.add_argument(
+        "--docker",
+        action="store_true",
+        help="let Docker's containers reach the cloud, for `sam local`; any of them can then run "
+        "code on this machine, because the cloud's credentials are well known",
+    )
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that a kill cleans up as well
     try:
-        run(arguments.port, arguments.env_file)
+        run(arguments.port, arguments.env_file, for_containers=arguments.docker)
     except (LocalCloudError, *CLOUD_ERRORS) as error:
         complain(f"\nThe local cloud failed: {error}")
         return 1
@@ -58,10 +65,11 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def run(port: int | None, env_file: Path) -> None:
+def run(port: int | None, env_file: Path, *, for_containers: bool) -> None:
+    """for_containers: whether `sam local` is to use the cloud; only then is the file written."""
     say("A cloud on this machine")
     with (
-        LocalCloud(port=port, for_containers=True) as cloud,
+        LocalCloud(port=port, for_containers=for_containers) as cloud,
         ProfileApi(key=DEVELOPMENT_API_KEY, make_up=made_up) as api,
     ):
         with step("sam build: the functions, for this machine's processor"):
@@ -74,18 +82,26 @@ def run(port: int | None, env_file: Path) -> None:
                 HydrateProfiles="true",
                 ProfileApiUrl=api.url,
             )
-        environment = sam_local_environment(stack)
         env_file.parent.mkdir(exist_ok=True)
-        env_file.write_text(environment)
-        try:
-            with announced(stack, env_file.parent / CLOUD_FILE):
-                greet(stack, api, env_file)
-                for line in logs(stack):
-                    say(line)
-        finally:
-            # Unless another `make start` has put its own there meanwhile.
-            if env_file.exists() and env_file.read_text() == environment:
-                env_file.unlink()
+        with (
+            announced(stack, env_file.parent / CLOUD_FILE),
+            written(sam_local_environment(stack), env_file) if for_containers else nullcontext(),
+        ):
+            greet(stack, api, env_file if for_containers else None)
+            for line in logs(stack):
+                say(line)
+
+
+@contextmanager
+def written(text: str, path: Path) -> Iterator[None]:
+    """A file that is there as long as the block lasts."""
+    path.write_text(text, encoding="utf-8")
+    try:
+        yield
+    finally:
+        # Unless another `make start` has put its own there meanwhile.
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            path.unlink()
 
 
 @contextmanager
@@ -126,11 +142,10 @@ def made_up(profile_id: str) -> dict[str, Any]:
     }
 
 
-def greet(stack: Stack, api: ProfileApi, env_file: Path) -> None:
-    if env_file.is_relative_to(ROOT):
-        env_file = env_file.relative_to(ROOT)
-    bold, plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
-    say(f"\n{bold}Ready{plain}  AWS endpoint {stack.cloud.endpoint}")
+def greet(stack: Stack, api: ProfileApi, env_file: Path | None) -> None:
+    """env_file: for `sam local`, if that is to use the cloud."""
+    bold, regular = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
+    say(f"\n{bold}Ready{regular}  AWS endpoint {stack.cloud.endpoint}")
     say(f"       webhook URL  {stack.url}")
     say("\nSend an event:\n")
     say(f"  curl -i '{stack.url}' \\")
@@ -139,7 +154,10 @@ def greet(stack: Stack, api: ProfileApi, env_file: Path) -> None:
     say(f"Full profiles come from a stand-in for GetProfile's API at {api.url}.")
     say(f"  Let it fail: curl -X POST {api.url}/fail, and recover: curl -X POST {api.url}/heal\n")
     say("Operate it from another terminal: .venv/bin/gpw doctor --local; gpw --help")
-    say(f"For `sam local start-api` (see README): {env_file}")
+    if env_file:
+        shown = env_file.relative_to(ROOT) if env_file.is_relative_to(ROOT) else env_file
+        say(f"For `sam local start-api` (see README): {shown}")
+        say("Docker's containers reach this cloud, and can run code on this machine through it.")
     say("Logs of the functions follow; Ctrl-C ends it all.\n")
 
 
@@ -160,7 +178,7 @@ def sam_local_environment(stack: Stack) -> str:
 
 
 def logs(stack: Stack) -> Iterator[str]:
-    """The functions' log lines as they happen, without end."""
+    """The functions' log lines as they happen, without end; what steers a terminal is escaped."""
     pages = stack.client("logs").get_paginator("filter_log_events")
     seen: set[tuple[str, int, str]] = set()
     since = 0
@@ -175,7 +193,8 @@ def logs(stack: Stack) -> Iterator[str]:
                     line = (event["logStreamName"], event["timestamp"], event["message"])
                     latest = max(latest, event["timestamp"])
                     if line not in seen and not event["message"].startswith(_PLATFORM_LINES):
-                        yield f"{name:<9} {event['message'].rstrip()}"
+                        for text in event["message"].rstrip().replace("\t", " ").split("\n"):
+                            yield f"{name:<9} {plain(text)}"
                     seen.add(line)
         since = latest
         time.sleep(0.5)

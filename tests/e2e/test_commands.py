@@ -110,7 +110,7 @@ def test_start_keeps_the_stack_up_shows_the_logs_and_cleans_up(
 
     url = wait_for(r"webhook URL +(\S+)\n")[1]
     wait_for("Ctrl-C ends it all")
-    environment = json.loads((tmp_path / "env.json").read_text())["Parameters"]
+    for_containers = (tmp_path / "env.json").exists()
     answer = urllib3.request(
         "POST",
         url,
@@ -139,8 +139,6 @@ def test_start_keeps_the_stack_up_shows_the_logs_and_cleans_up(
     assert "gpw tail --errors" in doctor.stdout
     assert (reconcile.returncode, status.returncode) == (0, 0), reconcile.stdout + reconcile.stderr
     assert json.loads(status.stdout)["profile"]["profile_status"] == "complete"
-    assert environment["AWS_ENDPOINT_URL"].startswith("http://host.docker.internal:")
-    assert environment["EVENTS_QUEUE_URL"].startswith("http://")
+    assert not for_containers
     assert code == 0
-    assert not (tmp_path / "env.json").exists()
     assert list(own_tmp.iterdir()) == []

@@ -1,5 +1,6 @@
 """`sam local start-api`: the ingest function in a container, the rest in the local cloud."""
 
+import json
 import os
 import shutil
 import socket
@@ -65,6 +66,16 @@ def local_api(stack: Stack, tmp_path: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+def test_the_file_for_sam_local_has_the_real_queues_and_the_way_to_this_cloud(
+    stack: Stack,
+) -> None:
+    variables = json.loads(sam_local_environment(stack))["Parameters"]
+
+    assert variables["AWS_ENDPOINT_URL"] == f"http://host.docker.internal:{stack.cloud.port}"
+    assert variables["EVENTS_QUEUE_URL"] == stack.outputs["EventsQueueUrl"]
+    assert variables["DEAD_LETTER_QUEUE_URL"] == stack.outputs["DeadLetterQueueUrl"]
 
 
 def test_an_event_posted_to_sam_local_becomes_the_profiles_row(

@@ -18,21 +18,13 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
 from tests.faults.faults import Fault, Reply, error
+from tests.tables import Item, Key, SurpriseError, Tables
 
 EVENTS, DEAD_LETTERS = "events", "dead-letters"
 MAX_MESSAGE_BYTES = 1024 * 1024
-MAX_ITEM_BYTES = 400 * 1024
 _SQS_TEXT = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
-_NEW = "attribute_not_exists(#version)"
-_CONDITION = "attribute_not_exists(#version) OR #version < :version"
-_UPDATE = re.compile(r"SET (?P<set>.+?)(?: REMOVE (?P<remove>.+))?")
 
-Key = tuple[str, str]  # tenant, profile; or of the history: subject, version
 When = Callable[[dict[str, Any]], bool]
-
-
-class SurpriseError(Exception):
-    """The functions sent what this cloud does not know: the cloud has to learn it first."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +66,7 @@ class Cloud:
 
     def __init__(self) -> None:
         self.queues: dict[str, list[Message]] = {EVENTS: [], DEAD_LETTERS: []}
-        self.table: dict[Key, dict[str, Any]] = {}
-        self.history: dict[Key, dict[str, Any]] = {}
+        self.tables = Tables()
         self.secret = Secret()
         self.calls: Counter[str] = Counter()
         self.injected: Counter[str] = Counter()
@@ -121,6 +112,14 @@ class Cloud:
             "POWERTOOLS_LOG_LEVEL": "INFO",
         }
 
+    @property
+    def table(self) -> dict[Key, Item]:
+        return self.tables.profiles
+
+    @property
+    def history(self) -> dict[Key, Item]:
+        return self.tables.events
+
     # ---------------------------------------------------------------- how it fails
 
     def fail(
@@ -159,8 +158,7 @@ class Cloud:
         with self._lock:
             for messages in self.queues.values():
                 messages.clear()
-            self.table.clear()
-            self.history.clear()
+            self.tables.clear()
 
     # ---------------------------------------------------------------- what it does
 
@@ -186,8 +184,8 @@ class Cloud:
                     return self._send_message(request, answered=answered)
                 case "GetSecretValue":
                     return self._get_secret_value(request)
-                case "UpdateItem":
-                    return self._update_item(request)
+                case "TransactWriteItems":
+                    return self._transact_write_items(request)
                 case "PutItem":
                     return self._put_item(request)
             raise SurpriseError(operation)
@@ -227,42 +225,32 @@ class Cloud:
             }
         )
 
-    def _update_item(self, request: dict[str, Any]) -> Reply:
-        expression = _UPDATE.fullmatch(request["UpdateExpression"])
-        if request["ConditionExpression"] != _CONDITION or expression is None:
-            raise SurpriseError(f"{request['ConditionExpression']} / {request['UpdateExpression']}")
-        names, values = request["ExpressionAttributeNames"], request["ExpressionAttributeValues"]
-        key = (request["Key"]["tenant_id"]["S"], request["Key"]["profile_id"]["S"])
-        item = dict(self.table.get(key, request["Key"]))
-        if "version" in item and not item["version"]["S"] < values[":version"]["S"]:
-            refusal = json.loads(error("ConditionalCheckFailedException").body)
-            if request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
-                refusal["Item"] = item
-            return Reply(400, json.dumps(refusal).encode())
-        updated = {}
-        for assignment in expression["set"].split(", "):
-            name, _, value = assignment.partition(" = ")
-            updated[names[name]] = values[value]
-        item |= updated
-        for name in (expression["remove"] or "").split(", "):
-            item.pop(names.get(name, ""), None)
-        if len(json.dumps(item)) > MAX_ITEM_BYTES:
-            return error("ValidationException")
-        self.table[key] = item
-        capacity = {"ConsumedCapacity": {"TableName": request["TableName"], "CapacityUnits": 1.0}}
-        return _ok(capacity if request.get("ReturnConsumedCapacity") == "TOTAL" else {})
+    def _transact_write_items(self, request: dict[str, Any]) -> Reply:
+        puts = [item["Put"] for item in request["TransactItems"]]
+        if reasons := self.tables.write(puts, request["ClientRequestToken"]):
+            codes = ", ".join(reason["Code"] for reason in reasons)
+            return _refusal(
+                "TransactionCanceledException",
+                Message=f"Transaction cancelled [{codes}]",
+                CancellationReasons=reasons,
+            )
+        return _written(request, [{"TableName": put["TableName"]} for put in puts])
 
     def _put_item(self, request: dict[str, Any]) -> Reply:
-        if (request["TableName"], request["ConditionExpression"]) != ("events", _NEW):
-            raise SurpriseError(f"{request['TableName']} / {request['ConditionExpression']}")
-        item = request["Item"]
-        key = (item["subject"]["S"], item["version"]["S"])
-        if key in self.history:
-            return error("ConditionalCheckFailedException")
-        if len(json.dumps(item)) > MAX_ITEM_BYTES:
-            return error("ValidationException")
-        self.history[key] = item
-        return _ok({"ConsumedCapacity": {"TableName": "events", "CapacityUnits": 1.0}})
+        if reasons := self.tables.write([request]):
+            [reason] = reasons
+            return _refusal(f"{reason.pop('Code')}Exception", **reason)
+        return _written(request, {"TableName": request["TableName"], "CapacityUnits": 1.0})
+
+
+def _refusal(code: str, **members: Any) -> Reply:
+    document = json.loads(error(code).body) | members
+    return Reply(400, json.dumps(document).encode())
+
+
+def _written(request: dict[str, Any], capacity: Any) -> Reply:
+    asked = request.get("ReturnConsumedCapacity") == "TOTAL"
+    return _ok({"ConsumedCapacity": capacity} if asked else {})
 
 
 def _ok(document: dict[str, Any]) -> Reply:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-import boto3
 import pytest
+from botocore.session import Session
 
 from tests.factories import SECRET
 from tests.faults.cloud import Cloud, Secret
@@ -11,9 +11,11 @@ from tests.faults.system import Consumer, Ingest, Tally, own_clients, restored_m
 
 
 @pytest.fixture(scope="session")
-def session() -> boto3.Session:
+def session() -> Session:
     """It keeps the descriptions of the services, which take long to read."""
-    return boto3.Session("testing", "testing", region_name="eu-central-1")
+    session = Session()
+    session.set_credentials("testing", "testing")
+    return session
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def tally() -> Tally:
 def cloud(
     record_property: Callable[[str, object], None],
     tally: Tally,
-    session: boto3.Session,
+    session: Session,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Cloud]:
@@ -65,11 +67,9 @@ def start_ingest(cloud: Cloud, tally: Tally) -> Iterator[Callable[[], Ingest]]:
 
 
 @pytest.fixture
-def consumer(cloud: Cloud, tally: Tally) -> Iterator[Consumer]:
+def consumer(cloud: Cloud, tally: Tally) -> Consumer:
     """ConsumerFunction, cold."""
-    one = Consumer(cloud, tally)
-    yield one
-    one.module._consumer.threads.shutdown(wait=False)
+    return Consumer(cloud, tally)
 
 
 @pytest.fixture

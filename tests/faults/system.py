@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-import boto3
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.session import Session
 
 from getprofile.errors import EventError
 from getprofile.parse import parse_event
@@ -64,7 +64,7 @@ class Function:
 
 
 def _modules_of(package: str) -> list[str]:
-    return [n for n in sys.modules if n == "runtime" or n.partition(".")[0] == package]
+    return [n for n in sys.modules if n in {"runtime", "batch"} or n.partition(".")[0] == package]
 
 
 @contextmanager
@@ -79,15 +79,16 @@ def restored_modules() -> Iterator[None]:
 
 
 @contextmanager
-def own_clients(monkeypatch: pytest.MonkeyPatch, session: boto3.Session) -> Iterator[None]:
+def own_clients(monkeypatch: pytest.MonkeyPatch, session: Session) -> Iterator[None]:
     """Clients of one session that no other test hooks into, closed at the end."""
     clients: list[Any] = []
 
-    def client(*args: Any, **options: Any) -> Any:
-        clients.append(session.client(*args, **options))
-        return clients[-1]
+    class Recording:
+        def create_client(self, *args: Any, **options: Any) -> Any:
+            clients.append(session.create_client(*args, **options))
+            return clients[-1]
 
-    monkeypatch.setattr(boto3, "client", client)
+    monkeypatch.setattr("aws.clients._session", Recording)
     yield
     for one in clients:
         one.close()

@@ -5,18 +5,23 @@ acknowledged is in the table or on the dead-letter queue, and the handler return
 """
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.factories import make_body, make_event, make_sqs_record
+from consumer.items import history_put, state_put
+from getprofile.outcome import Outcome
+from tests.factories import NOON, make_body, make_delivery, make_event, make_sqs_record
 from tests.faults import faults
 from tests.faults.cloud import DEAD_LETTERS, Cloud, When
-from tests.faults.faults import Fault, lost, slow
+from tests.faults.faults import Fault, Line, Reply, lost, slow
 from tests.faults.system import Consumer
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
+STATE = "TransactWriteItems"  # writes a profile's newest event; "PutItem" the history of the others
 POISON = "poison"
 TABLE_FAULTS = [
     *faults.QUICK,
@@ -50,7 +55,11 @@ def poison(message_id: str) -> dict[str, Any]:
 
 
 def profile(profile_id: str) -> When:
-    return lambda request: bool(request["Key"]["profile_id"]["S"] == profile_id)
+    def is_about(request: dict[str, Any]) -> bool:
+        state = request["TransactItems"][0]["Put"]["Item"]
+        return bool(state["profile_id"]["S"] == profile_id)
+
+    return is_about
 
 
 def newest(cloud: Cloud) -> dict[str, str]:
@@ -81,7 +90,7 @@ OUTCOMES = {"1": "applied", "2": "stale", "3": "applied", "4": "stale", "5": "ap
 def test_all_messages_of_the_profile_whose_write_fails_come_again_and_no_other(
     cloud: Cloud, consumer: Consumer, fault: Fault
 ) -> None:
-    cloud.fail("UpdateItem", fault, when=profile("b"))
+    cloud.fail(STATE, fault, when=profile("b"))
     during = consumer.consume(BATCH)
     written_during = newest(cloud)
     cloud.heal()
@@ -99,7 +108,7 @@ def test_all_messages_of_the_profile_whose_write_fails_come_again_and_no_other(
 def test_while_the_whole_table_fails_every_message_comes_again_until_it_is_back(
     cloud: Cloud, consumer: Consumer, fault: Fault
 ) -> None:
-    cloud.fail("UpdateItem", fault)
+    cloud.fail(STATE, fault)
     during = [consumer.consume(BATCH) for _ in range(3)]
     cloud.heal()
     after = consumer.consume(BATCH)
@@ -130,7 +139,7 @@ def test_a_table_that_refuses_connections_is_waited_for_with_the_messages_in_the
 def test_an_event_whose_answer_was_lost_is_applied_again_with_the_same_state(
     cloud: Cloud, consumer: Consumer, fault: Fault
 ) -> None:
-    cloud.fail("UpdateItem", fault)
+    cloud.fail(STATE, fault)
     consumer.consume(BATCH)
     written = {key: item | {"updated_at": None} for key, item in cloud.table.items()}
     cloud.heal()
@@ -149,7 +158,7 @@ def test_an_event_whose_answer_was_lost_is_applied_again_with_the_same_state(
 def test_two_failures_of_a_write_are_made_good_within_the_invocation(
     cloud: Cloud, consumer: Consumer, fault: Fault
 ) -> None:
-    cloud.fail("UpdateItem", fault, calls={1, 2})
+    cloud.fail(STATE, fault, calls={1, 2})
     run = consumer.consume([BATCH[0]])
 
     assert run.outcomes == {"1": "applied"}
@@ -163,7 +172,7 @@ def test_an_outage_that_begins_in_the_middle_of_a_batch_fails_only_what_was_not_
     cloud: Cloud, consumer: Consumer, fault: Fault, first: int
 ) -> None:
     records = [record(str(n), f"profile-{n}") for n in range(30)]
-    cloud.fail("UpdateItem", fault, calls=range(first, 1000))
+    cloud.fail(STATE, fault, calls=range(first, 1000))
     during = consumer.consume(records)
     written = {f"profile-{message_id}" for message_id in during.outcomes}
     cloud.heal()
@@ -203,18 +212,18 @@ HISTORY = {f"evt_{message_id}": outcome for message_id, outcome in OUTCOMES.item
 
 @pytest.mark.usefixtures("no_backoff")
 @pytest.mark.parametrize("fault", TABLE_FAULTS, ids=str)
-def test_the_messages_of_an_event_whose_history_fails_come_again_and_no_other(
+def test_only_the_messages_of_a_stale_event_whose_history_fails_are_retried(
     cloud: Cloud, consumer: Consumer, fault: Fault
 ) -> None:
-    cloud.fail("PutItem", fault, when=event("evt_3"))
+    cloud.fail("PutItem", fault, when=event("evt_4"))
     during = consumer.consume(BATCH)
     recorded_during = history(cloud)
     cloud.heal()
     after = consumer.consume([r for r in BATCH if r["messageId"] in during.failed])
 
-    assert during.failed == {"3"}
-    assert "evt_3" not in recorded_during
-    assert after.outcomes == {"3": "applied"}
+    assert during.failed == {"4"}
+    assert "evt_4" not in recorded_during
+    assert after.outcomes == {"4": "stale"}
     assert history(cloud) == HISTORY
 
 
@@ -242,8 +251,72 @@ def test_a_batch_that_comes_again_whole_changes_nothing_in_the_history(
 
     again = consumer.consume(BATCH)
 
-    assert again.outcomes == OUTCOMES | {"3": "stale"}
+    assert again.outcomes == OUTCOMES
     assert {key: cloud.history[key] for key in written} == written
+
+
+# ---------------------------------------------------------------- a newer event in between
+
+TWO = [record("1", "a", 1), record("2", "a", 2)]
+AGAIN = TWO[1] | {"messageId": "2 again"}
+NEWER = record("9", "a", 9)
+
+
+def write_newer(cloud: Cloud) -> None:
+    """What another worker would write."""
+    delivery = make_delivery(json.loads(NEWER["body"]))
+    cloud.tables.write(
+        [
+            state_put("profiles", delivery, NOON),
+            history_put("events", delivery, Outcome.APPLIED, NOON),
+        ]
+    )
+
+
+def interfering(fault: Fault, meanwhile: Callable[[], object]) -> Fault:
+    """The fault, and before the client learns of it, something else happens."""
+
+    def play(line: Line, reply: Reply) -> bool:
+        meanwhile()
+        return fault.play(line, reply)
+
+    return replace(fault, name=f"{fault.name} and a newer event", play=play)
+
+
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize("call", [1, 2])
+@pytest.mark.parametrize("batch", [TWO, TWO[1:], [*TWO, AGAIN]], ids=["two", "one", "twice"])
+@pytest.mark.parametrize("fault", [*TABLE_FAULTS, *LOST_BY_TABLE, slow(0)], ids=str)
+def test_every_outcome_is_true_when_a_newer_event_comes_in_at_any_call(
+    cloud: Cloud, consumer: Consumer, batch: list[dict[str, Any]], call: int, fault: Fault
+) -> None:
+    """The SDK's own retries included: they come with the token of the request that was lost."""
+    cloud.fail("*", interfering(fault, lambda: write_newer(cloud)), calls={call})
+    during = consumer.consume(batch)
+    cloud.heal()
+    consumer.consume([r for r in batch if r["messageId"] in during.failed])
+    consumer.consume([NEWER])
+
+    cloud.tables.check_outcomes()
+    assert newest(cloud) == {"a": "evt_9"}
+    assert set(history(cloud)) == {json.loads(r["body"])["id"] for r in [*batch, NEWER]}
+
+
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize("done", [True, False])
+def test_a_state_is_applied_although_its_response_is_lost_and_a_newer_event_follows(
+    cloud: Cloud, consumer: Consumer, done: bool
+) -> None:
+    """The history once was written after the state, and recorded such an event as stale."""
+    cloud.fail(STATE, lost(faults.RESET) if done else faults.RESET)
+    first = consumer.consume([TWO[1]])
+    cloud.heal()
+    consumer.consume([NEWER])
+    second = consumer.consume([TWO[1]])
+
+    assert first.failed == {"2"}
+    assert second.outcomes == {"2": "applied" if done else "stale"}
+    assert history(cloud) == {"evt_2": "applied" if done else "stale", "evt_9": "applied"}
 
 
 # ---------------------------------------------------------------- poison and its queue
@@ -266,7 +339,7 @@ def test_a_batch_of_poison_alone_is_dead_lettered_whole(cloud: Cloud, consumer: 
 
     assert set(run.dead.values()) == {"not_json"}
     assert dead_letters(cloud) == [f"poison {n:02}" for n in range(20)]
-    assert cloud.calls["UpdateItem"] == 0
+    assert cloud.calls[STATE] == 0
 
 
 @pytest.mark.usefixtures("no_backoff")
@@ -315,7 +388,7 @@ def test_with_table_and_dead_letter_queue_away_every_message_comes_again(
     cloud: Cloud, consumer: Consumer
 ) -> None:
     cloud.fail("SendMessage", faults.BROKEN)
-    cloud.fail("UpdateItem", faults.BROKEN)
+    cloud.fail(STATE, faults.BROKEN)
     run = consumer.consume([*BATCH, poison("p")])
 
     assert run.failed == {"1", "2", "3", "4", "5", "p"}
@@ -325,7 +398,7 @@ def test_with_table_and_dead_letter_queue_away_every_message_comes_again(
 def test_an_event_of_a_type_without_a_projection_needs_only_the_history(
     cloud: Cloud, consumer: Consumer
 ) -> None:
-    cloud.fail("UpdateItem", faults.BROKEN)
+    cloud.fail(STATE, faults.BROKEN)
     body = json.dumps(make_event(event_type="invoice.paid"))
     run = consumer.consume([make_sqs_record(body, "1")])
 
@@ -340,7 +413,7 @@ def test_a_slow_table_and_little_time_fail_the_rest_and_return_before_the_timeou
     cloud: Cloud, consumer: Consumer
 ) -> None:
     records = [record(str(n), f"profile-{n}") for n in range(60)]
-    cloud.fail("UpdateItem", slow(0.6))
+    cloud.fail(STATE, slow(0.6))
     during = consumer.consume(records, seconds=13.5)
     cloud.heal()
     after = consumer.consume([r for r in records if r["messageId"] in during.failed])
@@ -355,10 +428,10 @@ def test_a_slow_table_and_little_time_fail_the_rest_and_return_before_the_timeou
 def test_a_table_that_hangs_or_trickles_for_some_fails_these_alone_before_the_timeout(
     cloud: Cloud, consumer: Consumer
 ) -> None:
-    cloud.fail("UpdateItem", faults.TRICKLE, when=profile("a"))
-    cloud.fail("UpdateItem", faults.HANG, when=profile("b"))
+    cloud.fail(STATE, faults.TRICKLE, when=profile("a"))
+    cloud.fail(STATE, faults.HANG, when=profile("b"))
     cloud.fail("SendMessage", lost(faults.TRICKLE))
-    during = consumer.consume([*BATCH, poison("p")], seconds=12.5)
+    during = consumer.consume([*BATCH, poison("p")], seconds=13.5)
     cloud.heal()
     after = consumer.consume([*BATCH, poison("p")])
 

@@ -10,9 +10,8 @@ import os
 import sys
 from typing import Any
 
-import boto3
-
 import runtime  # noqa: F401  imported once, so that a fork has it already
+from aws.clients import Budget, make_client
 from tests.faults.system import Countdown
 
 
@@ -20,7 +19,7 @@ def main() -> None:
     answers = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the function's log
     for service in ("sqs", "dynamodb"):  # descriptions of the services, read once for all forks
-        boto3.client(service, region_name="eu-central-1").close()
+        make_client(service, Budget(1, 1, 1)).close()
     for line in sys.stdin:
         invocation = json.loads(line)
         pid = os.fork()

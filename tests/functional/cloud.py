@@ -115,13 +115,6 @@ class Cloud:
         """What a rule for everything on the bus has got."""
         return [json.loads(message.body) for message in self.messages("Published")]
 
-    def redrive_policy(self, queue: str) -> dict[str, Any]:
-        attributes = self._sqs.get_queue_attributes(
-            QueueUrl=self._ids[queue], AttributeNames=["RedrivePolicy", "QueueArn"]
-        )["Attributes"]
-        policy: dict[str, Any] = json.loads(attributes["RedrivePolicy"])
-        return policy
-
     def arn(self, resource: str) -> str:
         return self._arns[resource]
 
@@ -184,7 +177,8 @@ class Cloud:
     # ---------------------------------------------------------------- from template to resources
 
     def _create_queue(self, name: str, properties: dict[str, Any]) -> None:
-        attributes: Any = {key: self._attribute(value) for key, value in properties.items()}
+        found = {key: self._resolve(value) for key, value in properties.items()}
+        attributes: Any = {key: as_text(value) for key, value in found.items() if value is not None}
         url = self._sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
         arn = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         self._ids[name], self._arns[name] = url, arn["Attributes"]["QueueArn"]
@@ -217,10 +211,6 @@ class Cloud:
         target: Any = {"Id": "all", "Arn": self._arns["Published"]}
         self._events.put_targets(Rule="all", EventBusName=bus, Targets=[target])
 
-    def _attribute(self, value: Any) -> str:
-        resolved = self._resolve(value)
-        return resolved if isinstance(resolved, str) else json.dumps(resolved)
-
     def _resolve(self, value: Any) -> Any:
         match value:
             case {"Ref": name}:
@@ -229,7 +219,14 @@ class Cloud:
                 return (pseudo | defaults | self.parameters | self._ids)[name]
             case {"Fn::GetAtt": [name, "Arn" | "Id"]}:
                 return self._arns[name]
+            case {"Fn::If": ["OwnKey", _, otherwise]}:  # no KMS key, as by default
+                return self._resolve(otherwise)
             case dict():
                 return {key: self._resolve(member) for key, member in value.items()}
             case _:
                 return value
+
+
+def as_text(value: Any) -> str:
+    """An attribute as SQS takes it."""
+    return value if isinstance(value, str) else json.dumps(value)

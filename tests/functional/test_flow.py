@@ -34,10 +34,3 @@ def test_a_refused_body_that_is_redriven_after_a_fix_becomes_state(
 
     assert (answer["statusCode"], result) == (415, {"batchItemFailures": []})
     assert cloud.item("12345") is not None
-
-
-def test_a_message_that_fails_five_times_goes_to_the_dead_letter_queue(cloud: Cloud) -> None:
-    assert cloud.redrive_policy("EventsQueue") == {
-        "deadLetterTargetArn": cloud.arn("DeadLetterQueue"),
-        "maxReceiveCount": 5,
-    }

@@ -48,9 +48,15 @@ def sources(functions: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def pins(functions: Path) -> dict[str, str]:
     """The version of every distribution that is shipped."""
-    lines = (functions / "requirements.txt").read_text("utf-8").splitlines()
-    requirements = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    return dict(line.partition("==")[::2] for line in requirements)
+    text = (functions / "requirements.txt").read_text("utf-8")
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def named(functions: Path) -> dict[str, str]:
+    """The version of every distribution that the functions themselves import."""
+    text = (functions / "requirements.in").read_text("utf-8")
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
 
 
 def imports(path: PurePosixPath, source: str) -> Iterator[str]:
@@ -193,6 +199,15 @@ def test_what_is_shipped_is_pinned_to_the_exact_version(pins: dict[str, str]) ->
 
 def test_what_is_shipped_is_what_the_functions_need_at_run_time(pins: dict[str, str]) -> None:
     assert {canonicalize_name(name) for name in pins} == runtime_dependencies(*DIRECT_DEPENDENCIES)
+
+
+def test_what_is_shipped_follows_from_what_the_functions_import(
+    pins: dict[str, str], named: dict[str, str]
+) -> None:
+    hint = "run: make lock"
+
+    assert sorted(named) == sorted(DIRECT_DEPENDENCIES), hint
+    assert named.items() <= pins.items(), hint
 
 
 def test_what_is_tested_is_what_is_shipped(pins: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from infra.bytecode import compile_artifacts
 
+ROOT = Path(__file__).resolve().parents[2]
 HOST = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 MACHINE = {"arm64": "aarch64", "x86_64": "x86_64"}  # as compiled modules are named
 MAX_UNZIPPED_BYTES = 50 * 1024 * 1024  # Lambda takes 250 MB; a cold start feels it long before
@@ -27,9 +29,11 @@ RUNTIME_PACKAGES = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "
 type Build = Callable[[str], Path]
 
 
-def sam_build(repository: Path, build_dir: Path, architecture: str) -> None:
-    sam = shutil.which("sam") or repository / ".venv-sam" / "bin" / "sam"
-    subprocess.run(
+def sam_build(
+    repository: Path, build_dir: Path, architecture: str
+) -> "subprocess.CompletedProcess[str]":
+    sam = shutil.which("sam") or ROOT / ".venv-sam" / "bin" / "sam"
+    return subprocess.run(
         [
             sam,
             "build",
@@ -38,13 +42,15 @@ def sam_build(repository: Path, build_dir: Path, architecture: str) -> None:
             *("--parameter-overrides", f"Architecture={architecture}"),
             "--no-cached",
         ],
-        check=True,
+        capture_output=True,
+        check=False,
         cwd=repository,
         env=os.environ
         | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # has uv
             "SAM_CLI_TELEMETRY": "0",
         },
+        text=True,
     )
 
 
@@ -55,7 +61,8 @@ def build(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
     @cache
     def build_for(architecture: str) -> Path:
         build_dir = tmp_path_factory.mktemp(architecture) / "build"
-        sam_build(repository, build_dir, architecture)
+        done = sam_build(repository, build_dir, architecture)
+        assert done.returncode == 0, done.stderr
         assert compile_artifacts(build_dir) == 1
         return build_dir
 
@@ -94,10 +101,43 @@ def test_every_module_of_the_functions_is_in_the_package(artifact: Path, reposit
 def test_the_package_has_the_pinned_libraries_and_no_other(
     artifact: Path, repository: Path
 ) -> None:
-    lines = (repository / "functions" / "requirements.txt").read_text("utf-8").splitlines()
-    pinned = {line.replace("-", "_").replace("==", "-") for line in lines if "==" in line}
+    text = (repository / "functions" / "requirements.txt").read_text("utf-8")
+    lines = re.findall(r"^[\w.-]+==[^\s\\]+", text, re.MULTILINE)
+    pinned = {line.replace("-", "_").replace("==", "-") for line in lines}
 
     assert {path.stem for path in artifact.glob("*.dist-info")} == pinned
+
+
+def with_a_wrong_hash(requirements: str) -> str:
+    """The first package's hashes are those of something else."""
+    first, comma, others = requirements.partition("\naws-lambda-powertools==")
+    return re.sub(r"sha256:\w+", f"sha256:{'0' * 64}", first) + comma + others
+
+
+def without_a_hash(requirements: str) -> str:
+    """The first package has no hash."""
+    return re.sub(r"(==\S+)( \\\n +--hash=\S+)+", r"\1", requirements, count=1)
+
+
+@pytest.mark.parametrize(
+    ("forge", "complaint"),
+    [(with_a_wrong_hash, "Hash mismatch"), (without_a_hash, "must have a hash")],
+)
+def test_the_build_fails_with_a_package_that_is_not_the_one_that_was_locked(
+    forge: Callable[[str], str], complaint: str, repository: Path, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(repository / "functions", project / "functions")
+    (project / "infra").mkdir()
+    for name in ("template.yaml", "samconfig.toml", "infra/monitoring.yaml"):
+        shutil.copy(repository / name, project / name)
+    requirements = project / "functions" / "requirements.txt"
+    requirements.write_text(forge(requirements.read_text("utf-8")), "utf-8")
+
+    done = sam_build(project, tmp_path / "build", "arm64")
+
+    assert done.returncode != 0
+    assert complaint in done.stderr
 
 
 @pytest.mark.parametrize("name", ["boto3", "botocore", "awscrt", "pip", "setuptools", "tests"])

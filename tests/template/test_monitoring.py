@@ -14,6 +14,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from infra import dashboard
 from ingest.deadline import DEADLINE_SECONDS
+from tests.template.cloudwatch import Series, history, raised
 
 type Json = dict[str, Any]
 
@@ -87,6 +88,22 @@ def of_type(document: Json, kind: str) -> dict[str, Json]:
     return found
 
 
+def watched(alarm: Json) -> list[Json]:
+    """The metrics that an alarm is about: one, or those of its expression. Each with its period."""
+    if "Metrics" not in alarm:
+        return [alarm]
+    stats = [one["MetricStat"] for one in alarm["Metrics"] if "MetricStat" in one]
+    return [stat["Metric"] | {"Period": stat["Period"]} for stat in stats]
+
+
+def looks_back(alarm: Json, silence_hours: int) -> int:
+    """Seconds that an alarm decides by."""
+    periods = alarm["EvaluationPeriods"]
+    [period] = {one["Period"] for one in watched(alarm)}
+    count = silence_hours if periods == {"Ref": "SilenceHours"} else periods
+    return int(period * count)
+
+
 def short(alarm: Json) -> str:
     """The alarm's name after the stack's."""
     name = alarm["AlarmName"]["Fn::Sub"]
@@ -140,7 +157,11 @@ def test_what_a_default_stack_does_not_have_is_conditional(
         if "Condition" in resource and resource["Type"] != QUERY
     }
 
-    assert conditional == {"AlarmMail": "Mail", "SilenceAlarm": "Silence"}
+    assert conditional == {
+        "AlarmMail": "Mail",
+        "SilenceAlarm": "Silence",
+        "DeadLettersAlarm": "OnAws",
+    }
     assert template["Parameters"]["AlarmEmail"]["Default"] == ""
     assert template["Parameters"]["SilenceHours"]["Default"] == 0
 
@@ -148,10 +169,28 @@ def test_what_a_default_stack_does_not_have_is_conditional(
 # ---------------------------------------------------------------- alarms
 
 
-def test_all_alarms_are_within_the_free_tier(alarms: dict[str, Json]) -> None:
-    # It counts metrics that are watched: an alarm on an expression would count for several.
-    assert len(alarms) <= FREE_ALARM_METRICS
-    assert [name for name, alarm in alarms.items() if "Metrics" in alarm] == []
+def test_the_alarms_of_a_default_stack_are_within_the_free_tier(monitoring: Json) -> None:
+    # It counts metrics that are watched: an alarm on an expression counts for several.
+    always = [
+        r["Properties"]
+        for r in monitoring["Resources"].values()
+        if r["Type"] == ALARM and r.get("Condition") != "Silence"
+    ]
+
+    assert sum(len(watched(alarm)) for alarm in always) <= FREE_ALARM_METRICS
+
+
+def test_an_expression_uses_the_metrics_that_are_given_to_it_and_is_the_one_result(
+    alarms: dict[str, Json],
+) -> None:
+    for name, alarm in alarms.items():
+        given = alarm.get("Metrics", [])
+        expressions = [one for one in given if "Expression" in one]
+        used = {i for one in expressions for i in re.findall(r"\b[a-z]+\b", one["Expression"])}
+
+        assert len(expressions) == (1 if given else 0), name
+        assert used == {one["Id"] for one in given if "MetricStat" in one}, name
+        assert all(one.get("ReturnData", True) == ("Expression" in one) for one in given), name
 
 
 def test_an_alarm_is_named_as_the_stack_and_its_logical_id(alarms: dict[str, Json]) -> None:
@@ -184,13 +223,8 @@ def test_every_alarm_decides_what_missing_data_means_and_why(
     decided = re.findall(r"^      TreatMissingData: (\w+) # \S.+$", source, re.MULTILINE)
 
     assert [alarm["TreatMissingData"] for alarm in alarms.values()] == decided
-    assert set(decided) <= {"notBreaching", "breaching", "ignore"}
-
-
-def test_only_silence_is_raised_by_missing_data(alarms: dict[str, Json]) -> None:
-    raised = [short(a) for a in alarms.values() if a["TreatMissingData"] == "breaching"]
-
-    assert raised == ["silence"]
+    # Not `breaching`: CloudWatch looks further back than asked before it believes in a gap.
+    assert set(decided) <= {"notBreaching", "ignore"}
 
 
 def test_no_alarm_looks_back_further_than_cloudwatch(
@@ -198,11 +232,9 @@ def test_no_alarm_looks_back_further_than_cloudwatch(
 ) -> None:
     longest = template["Parameters"]["SilenceHours"]["MaxValue"]
     for name, alarm in alarms.items():
-        periods = alarm["EvaluationPeriods"]
-        count = longest if periods == {"Ref": "SilenceHours"} else periods
+        hourly = all(one["Period"] >= 3600 for one in watched(alarm))
 
-        assert alarm["Period"] * count <= (WEEK if alarm["Period"] >= 3600 else DAY), name
-        assert alarm.get("DatapointsToAlarm", 1) <= count, name
+        assert looks_back(alarm, longest) <= (WEEK if hourly else DAY), name
 
 
 def test_slow_is_what_leaves_the_sender_time_and_what_the_deadline_lets_happen(
@@ -234,6 +266,167 @@ def test_the_publisher_is_reported_behind_long_before_its_records_are_given_up(
     assert alarms["PublisherBehindAlarm"]["Threshold"] / 1000 <= given_up_after / 24
 
 
+# ---------------------------------------------------------------- the alarm on silence
+
+HOURS = 6
+BEFORE_THE_STACK: Series = [None] * 20
+ANY_CLOUDWATCH = pytest.mark.parametrize(
+    ("beyond", "fills_empty"),  # what its documentation leaves open
+    list(itertools.product([0, 2, 10], [True, False])),
+)
+
+
+def silence(alarms: dict[str, Json]) -> Json:
+    return alarms["SilenceAlarm"] | {"EvaluationPeriods": HOURS}
+
+
+def counted(series: Series) -> Series:
+    """What SQS says of the events queue for each hour of a series: it is there, and empty."""
+    return [0.0] * len(series)
+
+
+@ANY_CLOUDWATCH
+def test_a_new_stack_that_gets_no_event_is_reported_after_the_hours_and_not_before(
+    alarms: dict[str, Json], beyond: int, *, fills_empty: bool
+) -> None:
+    quiet: Series = [None] * 24
+    metrics = {
+        "accepted": BEFORE_THE_STACK + quiet,
+        "waiting": BEFORE_THE_STACK + counted(quiet),
+    }
+
+    states = history(silence(alarms), metrics, beyond=beyond, fills_empty=fills_empty)
+
+    assert raised(states) == [len(BEFORE_THE_STACK) + HOURS - 1]
+    assert states[-1] == "ALARM"  # as long as it lasts
+
+
+@ANY_CLOUDWATCH
+def test_silence_is_reported_at_the_end_of_its_last_hour_and_ends_with_the_next_event(
+    alarms: dict[str, Json], beyond: int, *, fills_empty: bool
+) -> None:
+    events: Series = [3.0, None, 1.0, *[None] * (HOURS + 8), 1.0, None]
+    metrics = {
+        "accepted": BEFORE_THE_STACK + events,
+        "waiting": BEFORE_THE_STACK + counted(events),
+    }
+
+    states = history(silence(alarms), metrics, beyond=beyond, fills_empty=fills_empty)
+
+    last_event = len(BEFORE_THE_STACK) + 2
+    assert raised(states) == [last_event + HOURS]
+    assert states[-2:] == ["OK", "OK"]
+
+
+def test_an_hour_less_than_the_hours_is_no_silence(alarms: dict[str, Json]) -> None:
+    events: Series = [1.0, *[None] * (HOURS - 1)] * 5
+    metrics = {"accepted": events, "waiting": counted(events)}
+
+    assert raised(history(silence(alarms), metrics)) == []
+
+
+def test_a_paused_consumer_neither_raises_nor_ends_silence(alarms: dict[str, Json]) -> None:
+    # SQS stops counting for a queue that nobody polls: after 6 hours, unless something is sent.
+    accepted: Series = [1.0] * 3 + [None] * 40
+    waiting: Series = [0.0] * 12 + [None] * 31
+
+    states = history(silence(alarms), {"accepted": accepted, "waiting": waiting})
+
+    assert raised(states) == [3 + HOURS - 1]
+    assert states[-1] == "ALARM"
+
+
+# ---------------------------------------------------------------- the alarm on dead letters
+
+QUIET: Series = [None] * 12  # an hour in which SQS counts nothing for the queue at rest
+KNOWN: Series = [
+    5.0
+] * 12  # an hour in which it counts letters that sent their mail at its beginning
+LATE = 3  # periods of 5 minutes: SQS's numbers of a queue that was at rest come 15 minutes late
+
+
+def letters(waiting: Series, sent: dict[int, float] | None = None) -> dict[str, Series]:
+    """What SQS counts for the dead-letter queue. sent: by period; else zero, where it counts."""
+    zeros: Series = [None if value is None else 0.0 for value in waiting]
+    return {
+        "waiting": waiting,
+        "sent": [(sent or {}).get(n, value) for n, value in enumerate(zeros)],
+    }
+
+
+@ANY_CLOUDWATCH
+@pytest.mark.parametrize("late", [0, LATE])
+@pytest.mark.parametrize("sent", [{12: 1.0}, {}], ids=["sent", "moved by SQS"])
+def test_the_first_letter_after_a_rest_sends_a_mail(
+    alarms: dict[str, Json], sent: dict[int, float], late: int, beyond: int, *, fills_empty: bool
+) -> None:
+    metrics = letters(QUIET + [1.0] * 20, sent)
+    alarm = alarms["DeadLettersAlarm"]
+
+    states = history(alarm, metrics, late=late, beyond=beyond, fills_empty=fills_empty)
+
+    assert raised(states) == [12 + late]
+    assert states[-1] == "OK"  # although the letter is still there
+
+
+@ANY_CLOUDWATCH
+@pytest.mark.parametrize("sent", [{12: 1.0, 32: 1.0}, {}], ids=["sent", "moved by SQS"])
+def test_each_cause_that_begins_when_the_one_before_is_over_sends_a_mail_of_its_own(
+    alarms: dict[str, Json], sent: dict[int, float], beyond: int, *, fills_empty: bool
+) -> None:
+    metrics = letters(KNOWN + [6.0] * 20 + [7.0] * 20, sent)
+    alarm = alarms["DeadLettersAlarm"]
+
+    states = history(alarm, metrics, beyond=beyond, fills_empty=fills_empty)
+
+    assert raised(states)[1:] == [12, 32]
+
+
+def test_a_cause_that_goes_on_sends_one_mail(alarms: dict[str, Json]) -> None:
+    growing: Series = [float(n // 4) for n in range(60)]  # one letter every 20 minutes
+
+    assert len(raised(history(alarms["DeadLettersAlarm"], letters(growing)))) == 1
+
+
+def test_a_letter_that_takes_the_place_of_a_deleted_one_is_seen_as_sent(
+    alarms: dict[str, Json],
+) -> None:
+    metrics = letters([*[0.0] * 5, *[1.0] * 20], {5: 1.0, 15: 1.0})
+
+    assert raised(history(alarms["DeadLettersAlarm"], metrics)) == [5, 15]
+
+
+@pytest.mark.parametrize("fills_empty", [True, False])
+@pytest.mark.parametrize("beyond", [2, 10])  # of AWS's own example, and more
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        [*[5.0] * 10, *[None] * 30],  # nobody touches the queue, so SQS stops counting
+        [*[5.0] * 10, None, *[5.0] * 20],  # a gap
+        [4.0, 2.0, *[0.0] * 20],  # a purge
+    ],
+    ids=["rest", "gap", "purge"],
+)
+def test_letters_that_rest_or_go_send_no_mail(
+    alarms: dict[str, Json], waiting: Series, beyond: int, *, fills_empty: bool
+) -> None:
+    metrics = letters(KNOWN + waiting)
+    alarm = alarms["DeadLettersAlarm"]
+
+    states = history(alarm, metrics, beyond=beyond, fills_empty=fills_empty)
+
+    assert raised(states)[1:] == []
+
+
+def test_the_alarm_on_dead_letters_outlasts_the_delay_of_sqs(alarms: dict[str, Json]) -> None:
+    alarm = alarms["DeadLettersAlarm"]
+    [period] = {one["Period"] for one in watched(alarm)}
+
+    assert alarm["DatapointsToAlarm"] == 1
+    # The delay, the arrival's own period, and the one that it is compared with.
+    assert looks_back(alarm, 0) >= 15 * 60 + 2 * period
+
+
 # ---------------------------------------------------------------- metrics
 
 
@@ -259,8 +452,9 @@ def listed() -> dict[str, tuple[set[str], bool]]:
 def named(alarms: dict[str, Json], widgets: list[Json]) -> Iterator[tuple[str, str, Json]]:
     """Namespace, name and dimensions of every metric of the alarms and the dashboard."""
     for alarm in alarms.values():
-        dimensions = {d["Name"]: filled(d["Value"]) for d in alarm["Dimensions"]}
-        yield alarm["Namespace"], alarm["MetricName"], dimensions
+        for one in watched(alarm):
+            dimensions = {d["Name"]: filled(d["Value"]) for d in one["Dimensions"]}
+            yield one["Namespace"], one["MetricName"], dimensions
     for metric in metrics_of(widgets):
         match metric:
             case [str(namespace), str(name), *pairs, dict()]:
@@ -361,10 +555,12 @@ def test_the_body_and_the_picture_follow_from_the_definition(source: str) -> Non
     assert dashboard.picture(source) == dashboard.PICTURE.read_text("utf-8"), hint
 
 
-def deployed(monitoring: Json, *, silence: bool, hydrate: bool) -> Json:
+def deployed(
+    monitoring: Json, *, silence: bool = True, hydrate: bool = True, on_aws: bool = True
+) -> Json:
     """The dashboard's body as CloudFormation fills it in."""
     text, values = monitoring["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    conditions = {"Silence": silence, "Hydrate": hydrate}
+    conditions = {"Silence": silence and on_aws, "Hydrate": hydrate, "OnAws": on_aws}
     for name, value in values.items():
         condition, then, otherwise = value["Fn::If"]
         chosen = then["Fn::Sub"] if conditions[condition] else otherwise
@@ -376,15 +572,17 @@ def deployed(monitoring: Json, *, silence: bool, hydrate: bool) -> Json:
 
 @pytest.mark.parametrize("silence", [True, False])
 @pytest.mark.parametrize("hydrate", [True, False])
+@pytest.mark.parametrize("on_aws", [True, False])
 def test_the_body_is_json_whatever_is_switched_on(
-    monitoring: Json, widgets: list[Json], *, silence: bool, hydrate: bool
+    monitoring: Json, widgets: list[Json], *, silence: bool, hydrate: bool, on_aws: bool
 ) -> None:
     always, hydration = dashboard.always_and_hydration(monitoring)
 
-    body = deployed(monitoring, silence=silence, hydrate=hydrate)
+    body = deployed(monitoring, silence=silence, hydrate=hydrate, on_aws=on_aws)
 
     assert len(body["widgets"]) == len(always) + (len(hydration) if hydrate else 0)
-    assert ("SilenceAlarm.Arn" in json.dumps(body)) is silence
+    assert ("SilenceAlarm.Arn" in json.dumps(body)) is (silence and on_aws)
+    assert ("DeadLettersAlarm.Arn" in json.dumps(body)) is on_aws
     assert ("HydratorLogGroup" in json.dumps(body)) is hydrate
 
 
@@ -449,7 +647,7 @@ def test_every_expression_uses_metrics_of_its_own_widget(widgets: list[Json]) ->
 
 
 def test_the_dashboard_shows_every_alarm(monitoring: Json, alarms: dict[str, Json]) -> None:
-    body = deployed(monitoring, silence=True, hydrate=True)
+    body = deployed(monitoring)
     [shown] = [w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm"]
 
     assert sorted(shown) == sorted(f"{name}.Arn" for name in alarms)
@@ -507,15 +705,17 @@ def test_a_link_opens_the_saved_query_on_its_log_groups(monitoring: Json, *, hyd
     assert not re.search(r"[()'\s]", "".join(links.values()))  # would end a link in Markdown
 
 
-def test_saved_queries_are_made_everywhere_but_in_the_local_cloud(monitoring: Json) -> None:
+def test_what_the_local_cloud_can_not_make_is_made_everywhere_else(monitoring: Json) -> None:
     conditions = {
-        r.get("Condition") for r in monitoring["Resources"].values() if r["Type"] == QUERY
+        r.get("Condition")
+        for r in monitoring["Resources"].values()
+        if r["Type"] == QUERY or (r["Type"] == ALARM and "Metrics" in r["Properties"])
     }
+    on_aws = {"Fn::Not": [{"Fn::Equals": [{"Ref": "Account"}, "000000000000"]}]}
 
-    assert conditions == {"SavedQueries"}
-    assert monitoring["Conditions"]["SavedQueries"] == {
-        "Fn::Not": [{"Fn::Equals": [{"Ref": "Account"}, "000000000000"]}]
-    }
+    assert conditions == {"OnAws", "Silence"}
+    assert monitoring["Conditions"]["OnAws"] == on_aws
+    assert {"Condition": "OnAws"} in monitoring["Conditions"]["Silence"]["Fn::And"]
 
 
 def test_a_query_looks_for_messages_that_a_function_logs(monitoring: Json) -> None:
@@ -584,8 +784,8 @@ def test_the_runbook_explains_every_reason_for_503() -> None:
 
 def test_readme_lists_every_alarm(alarms: dict[str, Json]) -> None:
     section = README.split("\n## Alarms\n", 1)[1].split("\n## ", 1)[0]
-    rows = re.findall(r"^\| `([a-z-]+)` \| .+ \| (all is well|stays|raised)", section, re.MULTILINE)
-    meaning = {"notBreaching": "all is well", "ignore": "stays", "breaching": "raised"}
+    rows = re.findall(r"^\| `([a-z-]+)` \| .+ \| (all is well|stays)", section, re.MULTILINE)
+    meaning = {"notBreaching": "all is well", "ignore": "stays"}
 
     assert sorted(rows) == sorted(
         (short(alarm), meaning[alarm["TreatMissingData"]]) for alarm in alarms.values()

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.shared import constants as powertools
 from botocore.retries.standard import ExponentialBackoff, RetryContext
+from samtranslator.yaml_helper import yaml_parse
 
 import dead_letters
 import hydrator.api_key
@@ -38,6 +39,9 @@ from tests.factories import make_item, make_sqs_record, make_stream_record
 type Json = dict[str, Any]
 
 STREAM_KEEPS_SECONDS = 24 * 3600  # DynamoDB's documentation
+MOST_WITHOUT_A_WINDOW = 10  # Lambda's documentation: a larger batch needs a batch window
+SQS_MAXIMUM_CONCURRENCY = (2, 1000)  # Lambda's documentation
+NEW_ACCOUNT_CONCURRENCY = 10  # functions that a new AWS account may run at once
 SENDER_GIVES_UP_SECONDS = 5  # GetProfile's documentation
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -143,7 +147,7 @@ def test_a_message_stays_invisible_for_six_timeouts_and_the_batch_window(
     stack: Json, function: str, queue: str
 ) -> None:
     timeout = properties(stack, FUNCTION)[function]["Timeout"]
-    window = mapping(stack, function)["MaximumBatchingWindowInSeconds"]
+    window = mapping(stack, function).get("MaximumBatchingWindowInSeconds", 0)
 
     assert 6 * timeout + window == properties(stack, QUEUE)[queue]["VisibilityTimeout"]
 
@@ -253,10 +257,14 @@ def test_a_dead_letter_outlives_its_source_because_its_age_counts_from_the_first
     assert queues["DeadLetterQueue"]["MessageRetentionPeriod"] >= source + 7 * 24 * 3600
 
 
-def test_a_message_that_fails_five_times_goes_to_the_dead_letter_queue(stack: Json) -> None:
-    redrive = properties(stack, QUEUE)["EventsQueue"]["RedrivePolicy"]
+def test_an_outage_of_five_hours_dead_letters_no_event_that_the_queue_still_keeps(
+    stack: Json,
+) -> None:
+    queue = properties(stack, QUEUE)["EventsQueue"]
+    redrive = queue["RedrivePolicy"]
+    survived = redrive["maxReceiveCount"] * queue["VisibilityTimeout"]
 
-    assert redrive["maxReceiveCount"] == 5
+    assert 5 * 3600 <= survived < queue["MessageRetentionPeriod"]
     assert target(redrive["deadLetterTargetArn"]) == "DeadLetterQueue.Arn"
 
 
@@ -264,17 +272,45 @@ def test_the_dead_letter_queue_is_the_end_of_the_way(stack: Json) -> None:
     assert "RedrivePolicy" not in properties(stack, QUEUE)["DeadLetterQueue"]
 
 
-def test_the_consumer_takes_batches_of_a_hundred_and_reports_each_failed_message(
+def test_the_consumer_lets_no_event_wait_for_another_and_reports_each_failed_message(
     stack: Json,
 ) -> None:
     found = mapping(stack, "ConsumerFunction")
 
     assert target(found["EventSourceArn"]) == "EventsQueue.Arn"
     assert found["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert found["BatchSize"] == 100
-    assert found["MaximumBatchingWindowInSeconds"] == 1  # AWS wants it for more than 10
+    assert found["BatchSize"] == MOST_WITHOUT_A_WINDOW
+    assert found.get("MaximumBatchingWindowInSeconds", 0) == 0
     assert "FilterCriteria" not in found  # what a filter refuses is deleted
-    assert "ScalingConfig" not in found  # a limit stops the scale-down of an idle queue
+
+
+def test_a_backlog_leaves_half_of_a_new_accounts_concurrency_to_the_other_functions(
+    stack: Json,
+) -> None:
+    limit = mapping(stack, "ConsumerFunction")["ScalingConfig"]["MaximumConcurrency"]
+    parameter = stack["Parameters"][target(limit)]
+
+    assert (parameter["MinValue"], parameter["MaxValue"]) == SQS_MAXIMUM_CONCURRENCY
+    assert parameter["Default"] <= NEW_ACCOUNT_CONCURRENCY / 2
+
+
+def test_a_function_may_feed_the_queue_that_invokes_it_if_and_only_if_it_has_to(
+    stack: Json,
+) -> None:
+    # Lambda ends a chain of messages through one function after about 16 rounds unless allowed.
+    loops = {
+        name: any(
+            "sqs:SendMessage" in granted(role).get(target(one["EventSourceArn"]), set())
+            for one in properties(stack, "AWS::Lambda::EventSourceMapping").values()
+            if target(one["FunctionName"]) == name
+        )
+        for name, function in properties(stack, FUNCTION).items()
+        for role in [properties(stack, ROLE)[target(function["Role"]).removesuffix(".Arn")]]
+    }
+    allowed = {n: f.get("RecursiveLoop") == "Allow" for n, f in properties(stack, FUNCTION).items()}
+
+    assert any(loops.values())
+    assert allowed == loops
 
 
 def test_the_publisher_gets_each_insertion_and_blocks_the_stream_for_no_longer_than_twelve_hours(
@@ -512,25 +548,20 @@ def test_the_endpoint_is_declared_for_sam_local_and_set_nowhere(stack: Json) -> 
 # ---------------------------------------------------------------- data
 
 
-@pytest.mark.parametrize("kind", [QUEUE, TABLE])
-def test_what_holds_data_survives_the_stack_and_its_replacement(stack: Json, kind: str) -> None:
+@pytest.mark.parametrize("kind", [QUEUE, TABLE, SECRET])
+def test_what_holds_data_survives_all_but_the_rollback_of_its_own_creation(
+    stack: Json, kind: str
+) -> None:
     policies = {
         name: (r.get("DeletionPolicy"), r.get("UpdateReplacePolicy"))
         for name, r in resources(stack, kind).items()
     }
 
-    assert unlike(("Retain", "Retain"), policies) == {}
+    assert unlike(("RetainExceptOnCreate", "Retain"), policies) == {}
 
 
-def test_every_queue_is_encrypted(stack: Json) -> None:
-    encrypted = {n: q.get("SqsManagedSseEnabled") for n, q in properties(stack, QUEUE).items()}
-
-    assert unlike(True, encrypted) == {}
-
-
-def test_every_table_is_encrypted_on_demand_and_restorable_to_any_second(stack: Json) -> None:
+def test_every_table_is_on_demand_and_restorable_to_any_second(stack: Json) -> None:
     for table in properties(stack, TABLE).values():
-        assert table["SSESpecification"] == {"SSEEnabled": True}
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
@@ -550,6 +581,88 @@ def test_a_state_is_keyed_by_tenant_and_profile(stack: Json) -> None:
     keys = {key["KeyType"]: key["AttributeName"] for key in table["KeySchema"]}
 
     assert keys == {"HASH": "tenant_id", "RANGE": "profile_id"}
+
+
+# ---------------------------------------------------------------- encryption
+
+KEY = {"Ref": "KmsKeyArn"}
+# By type: the properties that say how a resource is encrypted, without a key and with one. What is
+# not listed has no key of one's own: SECURITY.md says what that is.
+ENCRYPTION: dict[str, tuple[Json, Json]] = {
+    QUEUE: ({"SqsManagedSseEnabled": True}, {"KmsMasterKeyId": KEY}),
+    TABLE: (
+        {},  # AWS's own key, which is not billed; `SSEEnabled` alone would be
+        {"SSESpecification": {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": KEY}},
+    ),
+    SECRET: ({}, {"KmsKeyId": KEY}),
+    LOG_GROUP: ({}, {"KmsKeyId": KEY}),
+    "AWS::Events::Archive": ({}, {"KmsKeyIdentifier": KEY}),
+}
+
+
+def encryption(resource: Json) -> Json:
+    return {name: v for name, v in resource.items() if re.search("Kms|Sse|SSE", name)}
+
+
+@pytest.mark.parametrize("kind", ENCRYPTION)
+def test_what_holds_data_is_encrypted_with_aws_own_key_or_with_the_one_that_is_given(
+    stack: Json, own_key_stack: Json, kind: str
+) -> None:
+    without, with_key = ENCRYPTION[kind]
+    found = [
+        {name: encryption(p) for name, p in properties(document, kind).items()}
+        for document in (stack, own_key_stack)
+    ]
+
+    assert unlike(without, found[0]) == {}
+    assert unlike(with_key, found[1]) == {}
+
+
+def test_no_other_resource_has_the_key(own_key_stack: Json) -> None:
+    keyed = {r["Type"] for r in own_key_stack["Resources"].values() if "KmsKeyArn" in json.dumps(r)}
+
+    assert keyed == ENCRYPTION.keys() | {ROLE}
+
+
+def test_without_a_key_nothing_mentions_one(stack: Json) -> None:
+    assert "KmsKeyArn" not in json.dumps(stack["Resources"])
+
+
+def test_with_a_key_a_role_may_use_it_and_nothing_else_changes(
+    stack: Json, own_key_stack: Json
+) -> None:
+    # To send to a queue and to read a secret, a table, a stream or a queue; SQS's and DynamoDB's
+    # documentation name no further action for that.
+    use = {"KmsKeyArn": {"kms:Decrypt", "kms:GenerateDataKey"}}
+    without = {name: granted(role) for name, role in properties(stack, ROLE).items()}
+
+    with_key = {name: granted(role) for name, role in properties(own_key_stack, ROLE).items()}
+
+    assert with_key == {name: one | use for name, one in without.items()}
+
+
+def test_the_key_of_the_example_lets_the_services_in_that_call_it_in_their_own_name(
+    own_key_stack: Json, repository: Path
+) -> None:
+    example = yaml_parse((repository / "infra" / "examples" / "own-key.yaml").read_text("utf-8"))
+    policy = only(example, "AWS::KMS::Key")["KeyPolicy"]
+    actions = {
+        target(s["Principal"].get("Service", s["Principal"].get("AWS"))): set(as_list(s["Action"]))
+        for s in policy["Statement"]
+    }
+    [senders] = {
+        s["Principal"]["Service"]
+        for p in properties(own_key_stack, "AWS::SQS::QueuePolicy").values()
+        for s in p["PolicyDocument"]["Statement"]
+    }
+
+    # EventBridge sends to encrypted queues, and re-encrypts what it archives.
+    assert {"kms:GenerateDataKey", "kms:Decrypt", "kms:ReEncrypt*"} <= actions[senders]
+    assert "kms:DescribeKey" in actions[senders]
+    logs = actions["logs.${AWS::Region}.${AWS::URLSuffix}"]
+    assert {"kms:Encrypt*", "kms:Decrypt*", "kms:ReEncrypt*", "kms:GenerateDataKey*"} <= logs
+    # IAM decides about all others: the functions' roles, whoever deploys, whoever uses gpw.
+    assert actions["arn:${AWS::Partition}:iam::${AWS::AccountId}:root"] == {"kms:*"}
 
 
 def test_nothing_has_a_fixed_name_so_that_two_stacks_never_collide(template: Json) -> None:
@@ -626,6 +739,14 @@ def test_the_api_is_throttled_by_the_parameters(stack: Json) -> None:
 
     assert target(route["ThrottlingRateLimit"]) == "RequestsPerSecond"
     assert target(route["ThrottlingBurstLimit"]) == "RequestBurst"
+
+
+def test_the_api_counts_nothing_by_route_because_that_is_billed(stack: Json) -> None:
+    # By ApiId, AWS counts for nothing, and all that alarms and dashboard show is by ApiId.
+    assert (
+        "DetailedMetricsEnabled"
+        not in only(stack, "AWS::ApiGatewayV2::Stage")["DefaultRouteSettings"]
+    )
 
 
 # ---------------------------------------------------------------- permissions

@@ -1,0 +1,94 @@
+"""`make start`: who can reach it, and what it prints of what others chose."""
+
+import subprocess
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from infra.local import cloud, start
+from infra.local.cloud import LocalCloud, LocalCloudError
+
+ROOT = Path(__file__).resolve().parents[2]
+BRIDGE = "172.17.0.1"
+
+
+@pytest.fixture
+def with_docker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose Docker engine has a bridge."""
+    monkeypatch.setattr(cloud, "docker_gateway", lambda: BRIDGE)
+
+
+@pytest.mark.usefixtures("with_docker")
+def test_only_a_cloud_for_containers_listens_beyond_loopback() -> None:
+    clouds = [LocalCloud(), LocalCloud(for_containers=True)]
+    for one in clouds:
+        one.stop()
+
+    assert [one.addresses for one in clouds] == [["127.0.0.1"], ["127.0.0.1", BRIDGE]]
+
+
+@pytest.mark.parametrize(("arguments", "wanted"), [([], False), (["--docker"], True)])
+def test_containers_reach_the_cloud_only_if_that_was_asked_for(
+    arguments: list[str], *, wanted: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[bool] = []
+
+    def refuse(*, port: int | None, for_containers: bool) -> LocalCloud:
+        asked.append(for_containers)
+        raise LocalCloudError("enough seen")
+
+    monkeypatch.setattr(start, "LocalCloud", refuse)
+
+    code = start.main([*arguments, "--env-file", str(tmp_path / "env.json")])
+
+    assert (code, asked) == (1, [wanted])
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted"), [([], False), (["DOCKER=0"], False), (["DOCKER=1"], True)]
+)
+def test_make_start_asks_for_it_only_with_docker_1(variables: list[str], *, wanted: bool) -> None:
+    recipe = subprocess.run(
+        ["make", "--dry-run", "start", *variables],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert "infra.local.start" in recipe
+    assert ("--docker" in recipe) is wanted
+
+
+def test_what_steers_a_terminal_is_printed_as_an_escape_and_lines_stay_lines() -> None:
+    hostile = "id \x1b[2J \x9b \u202e\u2028end"
+    messages = [f"{hostile}\n", "Traceback\n\tline 1\n", "REPORT RequestId: 1\n"]
+    stack: Any = SimpleNamespace(
+        resources={group: group for group in start.LOG_GROUPS},
+        client=lambda _service: SimpleNamespace(get_paginator=lambda _operation: Logs(messages)),
+    )
+
+    lines = list(islice(start.logs(stack), 3))
+
+    assert lines == [
+        "ingest    id \\u001b[2J \\u009b \\u202e\\u2028end",
+        "ingest    Traceback",
+        "ingest     line 1",
+    ]
+
+
+class Logs:
+    """The pages of a log group."""
+
+    def __init__(self, messages: list[str]) -> None:
+        self._messages = messages
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        events = [
+            {"logStreamName": "s", "timestamp": n, "message": message}
+            for n, message in enumerate(self._messages)
+        ]
+        return [{"events": events}]
