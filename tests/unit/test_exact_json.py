@@ -1,6 +1,9 @@
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -106,3 +109,14 @@ def test_moments_and_numbers_may_stand_side_by_side() -> None:
     written = exact_json.dumps({"at": datetime(2026, 1, 31, tzinfo=UTC), "n": 1, "well": True})
 
     assert written == '{"at":"2026-01-31T00:00:00.000000Z","n":1,"well":true}'
+
+
+def test_ingest_does_not_pay_for_a_writer_that_it_does_not_use() -> None:
+    code = "import sys, ingest.receive, aws.sqs; print('simplejson' in sys.modules)"
+    path = {"PYTHONPATH": str(Path(exact_json.__file__).parents[1])}
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=path, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "False\n"
