@@ -68,6 +68,13 @@ $(VENV)/.ready: requirements.txt functions/requirements.in infra/constraints.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . # the command gpw
 	@touch $@
 
+# What a deployed function has and no more: other packages would distort a cold start. The runtime's
+# boto3 is in the virtual environment, with bytecode; the artifact's packages are in a directory of their own.
+.venv-bench/packages/.ready: functions/requirements.txt .venv-bench/.ready
+	@$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --target .venv-bench/packages -r $<
+	@.venv-bench/bin/python -m compileall -q --invalidation-mode unchecked-hash .venv-bench/lib
+	@touch $@
+
 # Tools whose boto3 is another one than MiniStack's have a virtual environment each.
 .venv-%/.ready: infra/%-requirements.txt $(VENV)/.ready
 	@echo "Setting up .venv-$*"
