@@ -119,12 +119,13 @@ def _stored(value: Any) -> dict[str, Any]:
 
 def _responses(request: Any, **_more: Any) -> AWSResponse:
     operation = request.headers["X-Amz-Target"].decode().rpartition(".")[2]
-    document: dict[str, Any] = {
+    documents: dict[str, dict[str, Any]] = {
         "SendMessage": {"MessageId": "1"},
         "GetSecretValue": {"Name": "s", "SecretString": SECRET, "CreatedDate": 1_700_000_000.0},
         "TransactWriteItems": {"ConsumedCapacity": []},
         "PutItem": {"ConsumedCapacity": {"TableName": "events"}},
-    }.get(operation, {})
+    }
+    document = documents.get(operation, {})
     if operation == "PutEvents":
         entries = json.loads(request.body)["Entries"]
         document = {"Entries": [{"EventId": "1"} for _ in entries], "FailedEntryCount": 0}
