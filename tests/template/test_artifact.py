@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from infra.bytecode import compile_artifacts
+from infra.build.bytecode import compile_artifacts
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
