@@ -188,7 +188,7 @@ def test_the_bytecode_holds_no_path_of_the_machine_that_built_it(artifact: Path)
 
 def compile_step(repository: Path, build_dir: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, repository / "infra" / "bytecode.py", build_dir],
+        [sys.executable, repository / "infra" / "build" / "bytecode.py", build_dir],
         capture_output=True,
         check=False,
         text=True,

@@ -796,4 +796,4 @@ def test_readme_lists_every_alarm(alarms: dict[str, Json]) -> None:
 
 
 def test_readme_shows_the_picture() -> None:
-    assert f"](infra/{dashboard.PICTURE.name})" in README
+    assert f"](docs/{dashboard.PICTURE.name})" in README
