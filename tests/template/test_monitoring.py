@@ -20,7 +20,7 @@ type Json = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-RUNBOOK = (ROOT / "infra" / "runbook.md").read_text("utf-8")
+RUNBOOK = (ROOT / "docs" / "operations.md").read_text("utf-8")
 PACKAGES = ("ingest", "consumer", "publisher", "hydrator")
 
 ALARM = "AWS::CloudWatch::Alarm"
@@ -796,4 +796,4 @@ def test_readme_lists_every_alarm(alarms: dict[str, Json]) -> None:
 
 
 def test_readme_shows_the_picture() -> None:
-    assert f"](infra/{dashboard.PICTURE.name})" in README
+    assert f"](docs/{dashboard.PICTURE.name})" in README
