@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test soak check build deploy lock clean
+.PHONY: help setup demo start test soak bench check build deploy lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: setup ## run all tests, with the coverage of functions/
 
 soak: setup ## send a long storm through the local cloud: make soak EVENTS=5000 SEED=1
 	SOAK_EVENTS=$(or $(EVENTS),2000) SOAK_SEED=$(or $(SEED),1) $(BIN)/pytest tests/e2e/test_storm.py -q
+
+bench: setup .venv-bench/packages/.ready ## measure speed, size and logs into docs/benchmarks.md (only against the limits: make bench SHORT=1)
+	@$(BIN)/python -m infra.bench $(if $(SHORT),--short)
 
 check: setup .venv-checkov/.ready ## lint, format, types, template, security
 	$(BIN)/ruff check
@@ -57,7 +60,7 @@ lock: setup ## renew the pins of all that the named packages bring along, with t
 	echo checkov==$(CHECKOV_VERSION) | $(LOCK) - -o infra/pins/checkov.txt
 
 clean: ## remove everything that the other targets made
-	rm -rf $(VENV) .venv-sam .venv-checkov .aws-sam .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-sam .venv-checkov .venv-bench .aws-sam .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.ready: requirements.txt functions/requirements.in infra/pins/constraints.txt pyproject.toml .python-version
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 13) and f"make: Python 3.13 is needed, found {sys.version.split()[0]} at {sys.executable}; name one with: make PYTHON=/path/to/python3.13")'
@@ -69,7 +72,7 @@ $(VENV)/.ready: requirements.txt functions/requirements.in infra/pins/constraint
 	@touch $@
 
 # What a deployed function has and no more: other packages would distort a cold start. The runtime's
-# boto3 is in the virtual environment, with bytecode; the artifact's packages are in a directory of their own.
+# boto3 is in the virtual environment, with bytecode; the artifact's packages have a directory.
 .venv-bench/packages/.ready: functions/requirements.txt .venv-bench/.ready
 	@$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --target .venv-bench/packages -r $<
 	@.venv-bench/bin/python -m compileall -q --invalidation-mode unchecked-hash .venv-bench/lib

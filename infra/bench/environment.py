@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from infra.bytecode import compile_directory
+from infra.build.bytecode import compile_directory
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / ".venv-bench"
@@ -76,10 +76,15 @@ class Bench:
             "AWS_ENDPOINT_URL": endpoint,
         }
 
-    def run(
+    def run(self, workload: str, calls: int, endpoint: str) -> Ran:
+        """Raises: RuntimeError, with what the workload printed."""
+        logged, printed = self.execute(workload, calls, endpoint)
+        return Ran(json.loads(printed.splitlines()[-1]), logged)
+
+    def execute(
         self, workload: str, calls: int, endpoint: str, *, under: tuple[str, ...] = ()
-    ) -> Ran:
-        """under: a command that runs the command. Raises: RuntimeError, with what it printed."""
+    ) -> tuple[str, str]:
+        """Standard output and error. under: a command that runs the workload's command."""
         done = subprocess.run(
             [*under, *self.command(workload, calls)],
             env=self.environment(workload, endpoint),
@@ -90,7 +95,7 @@ class Bench:
         )
         if done.returncode != 0:
             raise RuntimeError(f"the workload {workload} failed:\n{done.stdout}{done.stderr}")
-        return Ran(json.loads(done.stderr.strip().splitlines()[-1]), done.stdout)
+        return done.stdout, done.stderr
 
 
 @contextmanager

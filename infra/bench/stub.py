@@ -35,8 +35,8 @@ class Stub:
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert self._process.stdout  # nosec B101  it is a pipe
-        self.endpoint = f"http://127.0.0.1:{self._process.stdout.readline().strip()}"
+        port = self._process.stdout.readline().strip() if self._process.stdout else ""
+        self.endpoint = f"http://127.0.0.1:{port}"
         return self
 
     def __exit__(

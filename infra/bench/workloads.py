@@ -68,7 +68,7 @@ def send_message() -> Call:
     import botocore.session
 
     body = sample("api-gateway-request")["body"]
-    sqs = botocore.session.get_session().create_client("sqs")
+    sqs: Any = botocore.session.get_session().create_client("sqs")
     return lambda _number: sqs.send_message(QueueUrl=QUEUE_URL, MessageBody=body)
 
 
@@ -131,7 +131,7 @@ def publisher_alone() -> Call:
 
 
 def naive() -> Call:
-    from naive import lambda_handler
+    from naive import lambda_handler  # type: ignore[import-not-found]  # beside its packages
 
     return checked(lambda_handler, sample("api-gateway-request"), "statusCode", 200)
 
