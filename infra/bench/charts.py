@@ -41,8 +41,9 @@ def bars(title: str, unit: str, rows: Sequence[Bar]) -> str:
     for number, row in enumerate(rows):
         y = TOP + ROW * number
         length = max(1.0, row.value * scale)
+        label = escape(row.label)
         parts += [
-            f'<text x="{LABEL_WIDTH - 10}" y="{y + 13}" text-anchor="end">{escape(row.label)}</text>',
+            f'<text x="{LABEL_WIDTH - 10}" y="{y + 13}" text-anchor="end">{label}</text>',
             f'<rect x="{LABEL_WIDTH}" y="{y}" width="{length:.0f}" height="{BAR}" rx="2" '
             f'fill="{COLOURS[row.kind]}"/>',
             f'<text x="{LABEL_WIDTH + length + 8:.0f}" y="{y + 13}">{escape(row.shown)}</text>',

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from infra.bench.limits import Limit
 
 WHAT_TO_DO = """\
-A ratio is worse than when its limit was set (infra/bench/limits.py). Find out which change did it: `make bench` shows all figures.
-If the change is worth it, set `measured` to the new ratio and say why in docs/decisions.md."""
+A ratio is worse than when its limit was set (infra/bench/limits.py). Find the change that did it;
+`make bench` shows all figures. If the change is worth it, set `measured` to the new ratio and say
+why in docs/decisions.md."""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def total(rows: list[LogBytes]) -> tuple[float, float]:
 
 
 def platform_lines(template: Mapping[str, Any], function: str) -> list[str]:
-    """What Lambda itself logs of an invocation that succeeds, given the function's LoggingConfig."""
+    """What Lambda logs of an invocation that succeeds, by the function's LoggingConfig."""
     own = template["Resources"][function]["Properties"].get("LoggingConfig", {})
     config = template["Globals"]["Function"].get("LoggingConfig", {}) | own
     if config.get("LogFormat", "Text") == "Text":
