@@ -8,6 +8,7 @@ from infra.gpw import (
     dlq,
     doctor,
     erase,
+    load,
     local,
     look,
     pause,
@@ -35,7 +36,8 @@ app = typer.Typer(
     add_completion=True,
 )
 
-for _group in (doctor, send, tail, look, dlq, replay, pause, secret, erase, reconcile, local):
+GROUPS = (doctor, send, load, tail, look, dlq, replay, pause, secret, erase, reconcile, local)
+for _group in GROUPS:
     _group.register(app)
 
 
