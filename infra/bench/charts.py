@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, LABEL_WIDTH, VALUE_WIDTH = 760, 230, 110  # pixels
+WIDTH, LABEL_WIDTH, VALUE_WIDTH = 760, 250, 90  # pixels
 ROW, BAR, TOP = 30, 18, 44
 COLOURS = {"floor": "#8d99a6", "ours": "#0972d3", "naive": "#d97706"}
 _STYLE = """\

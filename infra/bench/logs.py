@@ -79,7 +79,7 @@ def measure(bench: Bench, endpoint: str) -> list[LogBytes]:
         found.append(LogBytes(function, "its own", own, per_event))
         platform = sum(len(line.encode()) for line in platform_lines(template, function))
         share = platform / BATCH if batched else platform
-        found.append(LogBytes(function, "Lambda's START, END, REPORT", platform, share))
+        found.append(LogBytes(function, "Lambda's lines", platform, share))
     return found
 
 

@@ -126,7 +126,7 @@ def log_table(rows: Sequence[LogBytes]) -> Table:
     alone, batched = total(list(rows))
     cells = [[f"{r.source}: {r.lines}", f"{r.alone:.0f}", f"{r.batched:.0f}"] for r in rows]
     cells.append(["**all**", f"**{alone:.0f}**", f"**{batched:.0f}**"])
-    drawn = [Bar(f"{r.source}: {r.lines}"[:36], r.alone, f"{r.alone:.0f}") for r in rows]
+    drawn = [Bar(f"{r.source}: {r.lines}", r.alone, f"{r.alone:.0f}") for r in rows]
     svg = bars("Logged per event that comes alone", "bytes", drawn)
     headings = ["", "bytes, an event alone", "bytes, in batches of 10"]
     note = f"Target: at most {limits.LOG_BYTES.target:.0f} bytes in all."
@@ -150,7 +150,7 @@ def journey_table(found: EndToEnd) -> Table:
         "POST to answer": ours.answered,
         "POST to applied": ours.applied,
         "POST to bus": ours.published,
-        "naive receiver: POST to answer": naive.answered,
+        "naive: POST to answer": naive.answered,
     }
     rows, drawn = [], []
     for what, seconds in measured.items():
