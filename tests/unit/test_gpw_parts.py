@@ -5,12 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from infra.gpw.log_lines import Ages
 from infra.gpw.log_lines import read as read_line
-from infra.gpw.output import plain
 from infra.gpw.queues import MAX_BATCH_BYTES, Outgoing, Pace, send
 from infra.gpw.reconcile import Progress
 from infra.gpw.tail import Filter
@@ -59,20 +56,6 @@ def test_what_is_no_moment_is_refused_with_an_example(text: str) -> None:
 def test_a_duration_has_the_one_unit_that_matters(seconds: float, expected: str) -> None:
     assert duration(seconds) == expected
     assert ago(NOW - timedelta(seconds=seconds), NOW) == expected
-
-
-# ---------------------------------------------------------------- output
-
-
-@given(st.text())
-def test_nothing_that_is_shown_steers_the_terminal(text: str) -> None:
-    shown = plain(text)
-
-    assert all(character.isprintable() for character in shown)
-
-
-def test_ordinary_text_is_shown_as_it_is() -> None:
-    assert plain("Ünï 日本 [bold]") == "Ünï 日本 [bold]"
 
 
 # ---------------------------------------------------------------- queues
