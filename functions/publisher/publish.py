@@ -4,7 +4,7 @@ import json
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -22,6 +22,11 @@ MAX_PAUSE_SECONDS = 2.0
 
 class Bus(Protocol):
     def put(self, entries: list[dict[str, Any]]) -> list[Answer]: ...
+
+
+class HasEntry(Protocol):
+    @property
+    def entry(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -158,9 +163,9 @@ class Publisher:
             result.failed.append((insertion, failure))
 
 
-def calls(outgoing: list[Outgoing]) -> Iterator[list[Outgoing]]:
+def calls[T: HasEntry](outgoing: Iterable[T]) -> Iterator[list[T]]:
     """Consecutive entries that fit one call of PutEvents, by number and by size."""
-    call: list[Outgoing] = []
+    call: list[T] = []
     size = 0
     for one in outgoing:
         more = entry_bytes(one.entry)

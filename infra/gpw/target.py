@@ -81,6 +81,17 @@ class Target:
         return description
 
     @property
+    def stack_id(self) -> str:
+        """The stack's ARN."""
+        return str(self.description["StackId"])
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Partition (`aws`, `aws-cn`, `aws-us-gov`), region and account of the stack."""
+        _arn, partition, _service, region, account, _name = self.stack_id.split(":", 5)
+        return partition, region, account
+
+    @property
     def where(self) -> str:
         """The place, for people."""
         return "the local cloud" if self.local else f"{self.session.region_name}"

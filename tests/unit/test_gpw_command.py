@@ -32,7 +32,17 @@ def commands() -> Iterator[list[str]]:
 COMMANDS = {" ".join(words): words for words in commands()}
 # Those that change something; all others only look.
 CHANGING = {
-    *("doctor", "send", "dlq redrive", "dlq purge", "replay", "pause", "resume", "secret set"),
+    *(
+        "doctor",
+        "send",
+        "dlq redrive",
+        "dlq purge",
+        "replay",
+        "republish",
+        "pause",
+        "resume",
+        "secret set",
+    ),
     *("secret rotate", "erase", "reconcile", "local down"),
 }
 

@@ -2,7 +2,6 @@
 
 import ast
 import io
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,9 +96,9 @@ def test_only_output_writes_to_the_terminal() -> None:
     for path in sorted((ROOT / "infra" / "gpw").glob("*.py")):
         if path.name == "output.py":
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and _writes(node.func):
-                found.append((Path(path).name, node.lineno))
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        found += [(path.name, call.lineno) for call in calls if _writes(call.func)]
 
     assert found == []
 
