@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 import urllib3
+from typer.main import get_command
 
 from infra.gpw import doctor, queues, reconcile
 from infra.gpw.cli import app
@@ -249,8 +250,6 @@ def test_an_arn_is_of_the_stacks_partition(partition: str) -> None:
 
 
 def test_every_command_is_in_the_table_of_needs() -> None:
-    from typer.main import get_command  # noqa: PLC0415
-
     def walk(command: Any, words: str) -> list[str]:
         inner = getattr(command, "commands", None)
         if inner is None:
