@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test soak check build deploy lock clean
+.PHONY: help setup demo start unit fast test soak check build deploy lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ demo: setup ## show an event travel from a POST to a row in DynamoDB, on this ma
 
 start: setup ## keep the stack running on this machine until Ctrl-C (for sam local: make start DOCKER=1)
 	@$(BIN)/python -m infra.local.start $(if $(PORT),--port $(PORT)) $(if $(filter 1,$(DOCKER)),--docker)
+
+unit: setup ## run the unit tests: no network, in seconds
+	$(BIN)/pytest tests/unit --numprocesses auto --quiet
+
+fast: setup ## run every test but the end-to-end ones
+	$(BIN)/pytest --ignore tests/e2e --numprocesses auto --dist loadgroup --quiet
 
 test: setup ## run all tests, with the coverage of functions/
 	$(BIN)/pytest --numprocesses auto --dist loadgroup --cov
@@ -38,28 +44,28 @@ check: setup .venv-checkov/.ready ## lint, format, types, template, security
 	$(BIN)/cfn-lint -a cfn_lint_serverless.rules -- template.yaml infra/monitoring.yaml infra/examples/*.yaml
 	$(SAM) validate --lint --region us-east-1
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions infra
-	.venv-checkov/bin/checkov --config-file infra/checkov.yaml
-	$(BIN)/python infra/audit.py
+	.venv-checkov/bin/checkov --config-file infra/build/checkov.yaml
+	$(BIN)/python infra/build/audit.py
 
 build: setup ## build the functions for AWS, bytecode included
 	$(SAM) build
-	$(BIN)/python infra/bytecode.py .aws-sam/build
+	$(BIN)/python infra/build/bytecode.py .aws-sam/build
 
 deploy: build ## deploy to the AWS account of your credentials (the first time: make deploy GUIDED=1)
-	$(if $(GRADUAL),$(BIN)/python infra/gradual.py $(GRADUAL) .aws-sam/build)
-	$(SAM) deploy $(if $(GUIDED),--guided)
+	$(if $(GRADUAL),$(BIN)/python infra/build/gradual.py $(GRADUAL) .aws-sam/build)
+	$(SAM) deploy $(if $(CONFIG_ENV),--config-env $(CONFIG_ENV)) $(if $(GUIDED),--guided)
 
 lock: setup ## renew the pins of all that the named packages bring along, with the hashes of what is deployed
-	sed '/^-c/d' requirements.txt | $(LOCK) - -o infra/constraints.txt
-	{ echo --require-hashes; $(LOCK) --generate-hashes --constraint infra/constraints.txt functions/requirements.in; } > functions/requirements.new
+	sed '/^-c/d' requirements.txt | $(LOCK) - -o infra/pins/constraints.txt
+	{ echo --require-hashes; $(LOCK) --generate-hashes --constraint infra/pins/constraints.txt functions/requirements.in; } > functions/requirements.new
 	mv functions/requirements.new functions/requirements.txt
-	echo aws-sam-cli==$(SAM_VERSION) | $(LOCK) - -o infra/sam-requirements.txt
-	echo checkov==$(CHECKOV_VERSION) | $(LOCK) - -o infra/checkov-requirements.txt
+	echo aws-sam-cli==$(SAM_VERSION) | $(LOCK) - -o infra/pins/sam.txt
+	echo checkov==$(CHECKOV_VERSION) | $(LOCK) - -o infra/pins/checkov.txt
 
 clean: ## remove everything that the other targets made
 	rm -rf $(VENV) .venv-sam .venv-checkov .aws-sam .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(VENV)/.ready: requirements.txt functions/requirements.in infra/constraints.txt pyproject.toml .python-version
+$(VENV)/.ready: requirements.txt functions/requirements.in infra/pins/constraints.txt pyproject.toml .python-version
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 13) and f"make: Python 3.13 is needed, found {sys.version.split()[0]} at {sys.executable}; name one with: make PYTHON=/path/to/python3.13")'
 	@echo "Setting up $(VENV) (about half a minute the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -69,7 +75,7 @@ $(VENV)/.ready: requirements.txt functions/requirements.in infra/constraints.txt
 	@touch $@
 
 # Tools whose boto3 is another one than MiniStack's have a virtual environment each.
-.venv-%/.ready: infra/%-requirements.txt $(VENV)/.ready
+.venv-%/.ready: infra/pins/%.txt $(VENV)/.ready
 	@echo "Setting up .venv-$*"
 	@test -x .venv-$*/bin/python || $(PYTHON) -m venv --without-pip .venv-$*
 	@$(BIN)/uv pip install --quiet --python .venv-$*/bin/python -r $<
