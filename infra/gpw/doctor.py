@@ -325,7 +325,7 @@ def _bus(target: Target) -> Iterator[Check]:
             "bus",
             False,
             f"{name} is missing: EventBridge accepts what is published and drops it",
-            f"aws events create-event-bus --name {name}; then see the runbook, the bus is missing",
+            f"aws events create-event-bus --name {name}; then see docs/operations.md",
         )
 
 
@@ -357,7 +357,7 @@ def _alarms(target: Target) -> Iterator[Check]:
         )
         ringing += [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
     for alarm in ringing:
-        about = alarm.get("AlarmDescription") or "see the runbook"
+        about = alarm.get("AlarmDescription") or "see docs/operations.md"
         yield Check("alarm", False, alarm["AlarmName"], " ".join(about.split()))
     if not ringing:
         yield Check("alarms", True, f"none of {len(names)} rings")

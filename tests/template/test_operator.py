@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from infra.build.gradual import TYPES, gradual
 from infra.gpw import cli
 from infra.gpw.pause import MAPPINGS
 from infra.gpw.permissions import KEY_NEEDS, NEEDS, STACK
 from infra.gpw.tail import LOG_GROUPS
-from infra.gradual import TYPES, gradual
 from tests.template.test_gradual import transformed
 
 Json = dict[str, Any]

@@ -5,11 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from infra.gpw.log_lines import Ages
 from infra.gpw.log_lines import read as read_line
 from infra.gpw.queues import MAX_BATCH_BYTES, Outgoing, Pace, send
 from infra.gpw.reconcile import Progress
+from infra.gpw.secret import period
 from infra.gpw.tail import Filter
 from infra.gpw.when import ago, duration, moment
 
@@ -56,6 +59,37 @@ def test_what_is_no_moment_is_refused_with_an_example(text: str) -> None:
 def test_a_duration_has_the_one_unit_that_matters(seconds: float, expected: str) -> None:
     assert duration(seconds) == expected
     assert ago(NOW - timedelta(seconds=seconds), NOW) == expected
+
+
+# ---------------------------------------------------------------- statistics
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (timedelta(minutes=5), 60),
+        (timedelta(hours=23), 60),
+        (timedelta(days=2), 180),
+        (timedelta(days=14), 900),
+        (timedelta(days=15), 1_200),
+        (timedelta(days=16), 1_200),
+        (timedelta(days=62), 3_900),
+        (timedelta(days=63), 7_200),
+        (timedelta(days=400), 25_200),
+    ],
+)
+def test_a_period_is_the_shortest_that_cloudwatch_still_has(age: timedelta, expected: int) -> None:
+    assert period(age) == expected
+
+
+@given(st.timedeltas(timedelta(0), timedelta(days=455)))
+def test_cloudwatch_takes_every_period(age: timedelta) -> None:
+    """GetMetricStatistics: multiples by age, and 1,440 data points at most."""
+    seconds = period(age)
+    kept = 60 if age < timedelta(days=15) else 300 if age < timedelta(days=63) else 3_600
+
+    assert seconds % kept == 0
+    assert (age.total_seconds() + 60) / seconds <= 1_438  # and those that begin and end early
 
 
 # ---------------------------------------------------------------- queues
