@@ -108,6 +108,6 @@ def _wait(gpw: Gpw, uuid: str, wanted: str) -> dict[str, Any]:
             if time.monotonic() > deadline:
                 raise OperatorError(
                     f"The consumer is still {found['State'].lower()} after {WAIT_SECONDS:.0f} s",
-                    "look again with `gpw doctor`",
+                    "check again with `gpw doctor`",
                 )
             time.sleep(POLL_SECONDS)

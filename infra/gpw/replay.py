@@ -28,7 +28,6 @@ from infra.gpw.look import (
     check_all,
     selection,
 )
-from infra.gpw.output import plain
 from infra.gpw.permissions import on
 from infra.gpw.queues import BATCH, Outgoing, Pace, send
 from infra.gpw.tables import Table
@@ -133,4 +132,4 @@ def _tell(gpw: Gpw, sent: int, failed: Counter[str], *, dry_run: bool) -> None:
     what = "1 event" if sent == 1 else f"{sent} events"
     gpw.out.say(gpw.out.marks[not failed], f" {'Would replay' if dry_run else 'Replayed'} {what}")
     for why, count in failed.most_common():
-        gpw.out.say(f"  {count:>6}  failed: {plain(why)}")
+        gpw.out.say(f"  {count:>6}  failed: {why}")

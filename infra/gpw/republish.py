@@ -32,9 +32,8 @@ from infra.gpw.permissions import on
 from infra.gpw.queues import Pace
 from infra.gpw.replay import batches
 from infra.gpw.target import Target
-from publisher.bus import Answer, Bus, CallRefusedError
+from publisher.bus import Answer, Bus, CallRefusedError, calls
 from publisher.entry import MAX_ENTRY_BYTES, entry, entry_bytes, trimmed_entry
-from publisher.publish import calls
 
 ATTEMPTS = 6  # of an entry that the bus refuses for now, on top of the SDK's own for a call
 PAUSE_SECONDS = 1.0  # before the second attempt; twice as long before each further one

@@ -74,7 +74,7 @@ class Target:
             if self.local:
                 raise OperatorError(
                     f"The local cloud does not answer at {self.local['endpoint']}",
-                    "start it anew: `make start`",
+                    "restart it: `make start`",
                 ) from None
             raise
         description: dict[str, Any] = found

@@ -140,8 +140,10 @@ def test_a_command_calls_exactly_the_actions_that_it_declares(
 
     for line in lines:
         words = [message_id if word == "ID" else word for word in line]
-        ran = stack.run(*words, stdin="a-third-webhook-secret-0123456789", code=None)
+        as_json = [] if name == "gpw tail" else ["--json"]
+        ran = stack.run(*words, *as_json, stdin="a-third-webhook-secret-0123456789", code=None)
         assert ran.code in {0, 1}, ran
+        assert not as_json or ran.document is not None  # it is JSON, and nothing beside it
 
     declared = {need: names_of(need) for need in NEEDS[name]}
     called = {call for call in calls.made if call[0] not in FREE}
