@@ -4,9 +4,6 @@ import threading
 from bisect import bisect_left
 from collections import Counter
 
-from rich.table import Table
-from rich.text import Text
-
 from infra.gpw.when import duration
 
 # Upper ends in seconds; beyond the last one GetProfile has given up.
@@ -46,15 +43,11 @@ class Latencies:
         return [(labels[bucket], counts.get(bucket, 0)) for bucket in shown]
 
 
-def histogram(latencies: Latencies) -> Table:
-    """The buckets as bars."""
-    table = Table(box=None, show_header=False, padding=(0, 1))
-    table.add_column(justify="right")
-    table.add_column(justify="right")
-    table.add_column()
+def histogram(latencies: Latencies) -> list[str]:
+    """The buckets as lines with bars."""
     buckets = latencies.buckets()
     most = max((count for _, count in buckets), default=0)
-    for label, count in buckets:
-        width = round(BAR_WIDTH * count / most)
-        table.add_row(label, str(count), Text("█" * (width or bool(count)), style="green"))
-    return table
+    return [
+        f"  {label:>8} {count:>7} {'█' * max(round(BAR_WIDTH * count / most), count > 0)}"
+        for label, count in buckets
+    ]

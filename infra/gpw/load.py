@@ -3,16 +3,12 @@
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Group
-from rich.live import Live
-from rich.text import Text
 
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, USAGE, OperatorError
@@ -142,7 +138,7 @@ def _send(gpw: Gpw, traffic: Traffic, secret: str, ledger: Ledger, latencies: La
         # From when it was due, not from when we came to it: a slow answer holds up the next ones.
         latencies.add(time.monotonic() - began - delivery.at)
 
-    with _live(gpw.out, ledger, latencies, len(deliveries)):
+    with gpw.out.live(lambda: _progress(ledger, latencies, len(deliveries))):
         threads = ThreadPoolExecutor(CONNECTIONS)
         try:
             _at_their_time(deliveries, began, lambda one: threads.submit(post, one))
@@ -162,23 +158,13 @@ def _at_their_time(
         submit(delivery)
 
 
-@contextmanager
-def _live(out: Output, ledger: Ledger, latencies: Latencies, total: int) -> Iterator[None]:
-    """The histogram on the terminal while the block lasts; nothing where nobody looks."""
-    if not out.errors.is_terminal:
-        yield
-        return
-
-    def view() -> Group:
-        with ledger.lock:
-            answers = dict(ledger.answers)
-        done = sum(answers.values())
-        others = done - answers.get(200, 0)
-        line = f"{done} of {total} requests, {answers.get(200, 0)} accepted, {others} others"
-        return Group(Text(line), histogram(latencies))
-
-    with Live(get_renderable=view, console=out.errors, refresh_per_second=5, transient=True):
-        yield
+def _progress(ledger: Ledger, latencies: Latencies, total: int) -> list[str]:
+    """How far it is, in lines."""
+    with ledger.lock:
+        answers = dict(ledger.answers)
+    done, accepted = sum(answers.values()), answers.get(200, 0)
+    first = f"{done} of {total} requests, {accepted} accepted, {done - accepted} others"
+    return [first, *histogram(latencies)]
 
 
 # ---------------------------------------------------------------- telling
@@ -204,8 +190,8 @@ def _tell(out: Output, tenant: str, ledger: Ledger, latencies: Latencies, proof:
     for status, count in sorted(ledger.answers.items()):
         what = "no answer" if status == NO_ANSWER else str(status)
         out.say(out.marks[status == 200], f" {what}: {count} requests")
-    if not out.as_json:
-        out.console.print(histogram(latencies))
+    for line in histogram(latencies):
+        out.say(line)
     shown = ", ".join(f"{name} {duration(value)}" for name, value in percentiles.items() if value)
     out.say(f"  latency: {shown}")
     if ledger.late:

@@ -75,6 +75,23 @@ def test_what_is_sent_is_seen_in_status_and_history(gpw: Gpw, profile_id: str) -
     assert (older, either in {"stale", "applied"}) == (f"{sent}-stale", True)
 
 
+def test_nothing_of_a_load_is_lost_and_all_of_it_can_be_removed(
+    gpw: Gpw, history: Callable[..., list[dict[str, Any]]]
+) -> None:
+    shares = ("--duplicates", "0.3", "--disorder", "0.3", "--profiles", "4")
+    told = gpw("load", "--rate", "20", "--duration", "3", *shares)
+    before = [len(history(f"profile-{number}", told["tenant"])) for number in range(4)]
+    gpw("load", "--remove", told["tenant"], "--yes")
+    after = [len(history(f"profile-{number}", told["tenant"])) for number in range(4)]
+
+    assert (told["accepted_events"], told["problems"]) == (60, [])
+    assert told["answers"] == {"200": told["requests"]}
+    assert told["requests"] > 60
+    assert sum(told["outcomes"].values()) == sum(before) == 60
+    assert told["outcomes"].keys() <= {"applied", "stale"}
+    assert after == [0, 0, 0, 0]
+
+
 def test_a_dead_letter_is_redriven_to_its_profile(
     gpw: Gpw, stack: Stack, profile_id: str, state: Callable[..., dict[str, Any] | None]
 ) -> None:
