@@ -205,8 +205,8 @@ def _tell(out: Output, tenant: str, ledger: Ledger, latencies: Latencies, proof:
     elif ledger.accepted:
         out.say(
             out.marks[True],
-            f" All {len(ledger.accepted)} accepted events are in the history ({told}), and every "
-            "profile is at its newest.",
+            f" All {len(ledger.accepted)} accepted events are in the history, and every profile is "
+            f"at its newest ({told}).",
         )
     else:
         out.say(out.marks[False], " Nothing was accepted; gpw doctor looks for the reason.")
