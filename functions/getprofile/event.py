@@ -1,10 +1,10 @@
-"""The event: GetProfile's envelope, and the registry of event types."""
+"""The event: GetProfile's envelope."""
 
 import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -48,13 +48,11 @@ class Event(BaseModel):
     """The envelope that every event has; also the type of every event that has no class of its own.
 
     Strict on what state is keyed and ordered by, open on the rest: fields that GetProfile adds
-    later are accepted and kept (`model_extra`). A subclass is one event type, registered by being
-    defined: `class ProfileUpdated(Event, event_type="profile.updated")`.
+    later are accepted and kept (`model_extra`). A subclass is one event type, with a line in
+    `getprofile.events.EVENT_TYPES`.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
-
-    types: ClassVar[dict[str, type["Event"]]] = {}
 
     id: Id
     event: Id
@@ -62,12 +60,6 @@ class Event(BaseModel):
     data: Any = None
     created_at: Timestamp
     webhook_id: Any = None
-
-    def __init_subclass__(cls, *, event_type: str, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if event_type in Event.types:
-            raise TypeError(f"two classes for the event type {event_type!r}")
-        Event.types[event_type] = cls
 
     @property
     def version(self) -> str:
@@ -98,5 +90,5 @@ class Event(BaseModel):
         return mine == others
 
     def profile_state(self) -> ProfileState | None:
-        """What this event says about a profile's state, or None when its type says nothing."""
+        """The state that this event tells, or None when its type does not affect profile state."""
         return None

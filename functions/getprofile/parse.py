@@ -4,10 +4,10 @@ from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
-import getprofile.events  # noqa: F401  registers every event type
 from getprofile import strict_json
 from getprofile.errors import FieldProblem, FutureEventError, InvalidEventError, field_problems
 from getprofile.event import Event
+from getprofile.events import EVENT_TYPES
 
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 
@@ -25,7 +25,7 @@ def parse_event(body: bytes | str, *, now: datetime | None = None) -> Event:
     """
     document = strict_json.loads(body, max_values=MAX_VALUES)
     name = document.get("event") if isinstance(document, dict) else None
-    event_class = Event.types.get(name, Event) if isinstance(name, str) else Event
+    event_class = EVENT_TYPES.get(name, Event) if isinstance(name, str) else Event
     try:
         event = event_class.model_validate(document)
     except ValidationError as error:

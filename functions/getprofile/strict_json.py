@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 says it, with every number kept exactly."""
+"""JSON in, as RFC 8259 says it, with every number kept exactly; `exact_json` writes it."""
 
 import json
 import re
@@ -6,10 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 from getprofile.errors import NotJsonError, TooManyValuesError
-
-# Longer numbers are written with an exponent, as JSON allows; not all readers take it for shorter.
-MAX_PLAIN_DIGITS = 38
-
 
 # Possessive, so that a long text takes no memory for ways back.
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
@@ -48,28 +44,6 @@ def loads(body: bytes | str, *, max_values: int | None = None) -> Any:
         raise NotJsonError("The body is nested too deeply") from None
     except ArithmeticError:
         raise NotJsonError("A number is out of range") from None
-
-
-def dumps(value: Any) -> str:
-    """Compact JSON of what `loads` returned, with every digit of every number."""
-    match value:
-        case dict():
-            members = (f"{_text(name)}:{dumps(member)}" for name, member in value.items())
-            return "{" + ",".join(members) + "}"
-        case list():
-            return "[" + ",".join(map(dumps, value)) + "]"
-        case Decimal() if 0 <= value.adjusted() <= MAX_PLAIN_DIGITS:
-            return f"{value:f}"
-        case str():
-            return _text(value)
-        case Decimal():
-            return str(value)
-        case _:
-            return json.dumps(value)
-
-
-def _text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _has_more_values(text: str, limit: int) -> bool:

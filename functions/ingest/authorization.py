@@ -5,9 +5,8 @@ import hmac
 import re
 from collections.abc import Sequence
 
-# Visible ASCII without the comma: API Gateway joins repeated headers with commas, and a request
-# with two credentials must not pass with either.
-VISIBLE_ASCII = r"[\x21-\x2b\x2d-\x7e]+"
+from getprofile.credential import VISIBLE_ASCII
+
 _BEARER = re.compile(rf"[ \t]*bearer +({VISIBLE_ASCII})[ \t]*", re.IGNORECASE | re.ASCII)
 
 

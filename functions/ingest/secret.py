@@ -1,28 +1,33 @@
 """The webhook secret, out of Secrets Manager, as digests in this process's memory."""
 
-import re
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from aws.clients import Budget, make_client
+from getprofile import credential
+from getprofile.credential import UnusableCredentialError
 from ingest import authorization
 
 if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
     from types_boto3_secretsmanager.type_defs import GetSecretValueResponseTypeDef
 
-MIN_SECRET_LENGTH = 16
-REREAD_SECONDS = 10  # at most one read in this time because of tokens that do not match
-MAX_STALE_SECONDS = 3600  # how long what was read before bridges an outage of Secrets Manager
-RETRY_SECONDS = 1  # at most one read in this time while there is no usable secret
+# A read is two calls, 3.0 s at the longest, and one attempt each, because a caller waits.
+READ_BUDGET = Budget(attempts=1, connect_seconds=0.5, read_seconds=1.0)
 
-_USABLE = re.compile(authorization.VISIBLE_ASCII, re.ASCII)
+# How often a worker reads, at most. A call costs 5 dollars a million, so a worker under a flood of
+# wrong tokens costs 0.9 cents an hour, and twice that in the grace time, when a read is two calls.
+REREAD_SECONDS = 2  # because of tokens that do not match
+OUTAGE_SECONDS = 10  # because the last read failed: each one may take a request to its deadline
+RETRY_SECONDS = 1  # while nothing is accepted
+
+MAX_STALE_SECONDS = 3600  # how long values that were read bridge an outage of Secrets Manager
 
 
 class SecretUnavailableError(Exception):
@@ -36,6 +41,17 @@ class SecretUnavailableError(Exception):
         super().__init__(message)
         self.passing = passing
 
+    def again(self) -> "SecretUnavailableError":
+        """The same error without its traceback, whose frames hold the secret or a token."""
+        return SecretUnavailableError(str(self), passing=self.passing)
+
+
+_NEVER_READ = SecretUnavailableError("The webhook secret was never read", passing=True)
+_UNANSWERED = SecretUnavailableError("Secrets Manager has not answered yet", passing=True)
+_OLDER = SecretUnavailableError(
+    "Secrets Manager gave an older version of the webhook secret than before", passing=True
+)
+
 
 class Match(Enum):
     """What a presented token is."""
@@ -46,19 +62,37 @@ class Match(Enum):
 
 
 @dataclass(frozen=True)
-class _Accepted:
-    digests: tuple[bytes, ...]  # the current one, then the previous one if there is one
-    previous_until: float  # seconds since the epoch
-    read_at: float
+class _Known:
+    """What is known of the secret; replaced as a whole, so that no thread sees half an update.
+
+    failure: why the newest read failed, is incomplete or has not ended.
+    """
+
+    read: int = 0  # the read that found it; reads are numbered as they begin
+    read_at: float = 0.0  # when that read began, in seconds since the epoch
+    digests: tuple[bytes, ...] = ()  # the current value's, then the previous one's if accepted
+    created_at: float = 0.0  # when the current value was set
+    previous_until: float = 0.0
+    failure: SecretUnavailableError | None = _NEVER_READ
+
+    def refusal(self, now: float) -> SecretUnavailableError | None:
+        """Why no token can be accepted, or None."""
+        bridged = self.digests and now - self.read_at <= MAX_STALE_SECONDS
+        return None if bridged else self.failure
 
 
 class WebhookSecret:
     """Compares tokens with the secret's current and, for a grace time, previous value.
 
-    cache_seconds: how long a value is used without a new read. A token that does not match leads to
-    a new read at once (at most one in REREAD_SECONDS), so that a new secret works on its first
-    delivery. grace_seconds: how long after a rotation the previous value is still accepted.
-    While Secrets Manager is away, the values read before stay in use for MAX_STALE_SECONDS.
+    cache_seconds: how long a value is used before it is read again. A token that does not match
+    causes a read unless the last one began less than REREAD_SECONDS ago, so a new value is accepted
+    within that time, however many wrong tokens arrive.
+    grace_seconds: how long after a rotation the previous value is still accepted.
+    While Secrets Manager is away, values stay in use for MAX_STALE_SECONDS after they were read.
+
+    Safe for threads. A request that is abandoned at its deadline may go on reading, and Lambda may
+    freeze it meanwhile, so its result can be minutes late. Reads are therefore numbered as they
+    begin: a read counts as failed until it ends, and never replaces what a newer one found.
     """
 
     def __init__(
@@ -73,75 +107,116 @@ class WebhookSecret:
         self._secret_id = secret_id
         self._cache_seconds = cache_seconds
         self._grace_seconds = grace_seconds
-        self._client = client or _client()
+        self._client = client or make_client("secretsmanager", READ_BUDGET)
         self._clock = clock
-        self._accepted: _Accepted | None = None
-        self._failure: SecretUnavailableError | None = None
+        self._known = _Known()
+        self._lock = threading.Lock()  # held before and after a read, never during one
+        self._reads = 0
         self._tried_at = float("-inf")
 
     @property
     def failure(self) -> "SecretUnavailableError | None":
         """Why the newest read failed, or None when it did not."""
-        return self._failure
+        return self._known.failure
 
     def match(self, token: str) -> Match:
         """Which value of the secret this token is.
 
         Raises: SecretUnavailableError when that can't be told: there is no value to compare with,
-        or the token matches none and the newest value could not be read.
+        or the token matches none and the newest read has failed or not ended.
         """
         self._read(at_most_every=self._refresh_seconds())
-        found = self._compare(token)
+        found = self._compare(token, self._known)
         if found is Match.NONE:
             self._read(at_most_every=REREAD_SECONDS)
-            found = self._compare(token)
-            if found is Match.NONE and self._failure:
-                raise self._failure.with_traceback(None)
+            known = self._known
+            found = self._compare(token, known)
+            if found is Match.NONE and known.failure:
+                raise known.failure.again()
         return found
 
     def _refresh_seconds(self) -> float:
-        if self._accepted is None:
+        known = self._known
+        if known.refusal(self._clock()):
             return RETRY_SECONDS
-        return REREAD_SECONDS if self._failure else self._cache_seconds
+        return OUTAGE_SECONDS if known.failure else self._cache_seconds
 
-    def _compare(self, token: str) -> Match:
-        if self._accepted is None:
-            failure = self._failure or SecretUnavailableError("the webhook secret was never read")
-            raise failure.with_traceback(None)  # or it would grow, and keep the token of each raise
-        current, *previous = authorization.matches(token, self._accepted.digests)
+    def _compare(self, token: str, known: _Known) -> Match:
+        now = self._clock()
+        if refusal := known.refusal(now):
+            raise refusal.again()
+        current, *previous = authorization.matches(token, known.digests)
         if current:
             return Match.CURRENT
-        if any(previous) and self._clock() < self._accepted.previous_until:
+        if any(previous) and now < known.previous_until:
             return Match.PREVIOUS
         return Match.NONE
 
     def _read(self, *, at_most_every: float) -> None:
-        now = self._clock()
-        if 0 <= now - self._tried_at < at_most_every:
+        begun = self._begin(at_most_every)
+        if begun is None:
             return
-        self._tried_at = now
         try:
-            self._accepted, self._failure = self._fetch(now)
+            found = self._fetch(begun)
         except SecretUnavailableError as error:
-            self._failure = error
-            known_since = self._accepted.read_at if self._accepted else float("-inf")
-            if not error.passing or now - known_since > MAX_STALE_SECONDS:
-                self._accepted = None
+            found = replace(begun, failure=error.again())
+        self._end(found)
 
-    def _fetch(self, now: float) -> tuple[_Accepted, SecretUnavailableError | None]:
-        """What to accept, and why the previous value is missing from it if it could not be read."""
+    def _begin(self, at_most_every: float) -> _Known | None:
+        """A new read, which has found nothing yet; None if the last one is too recent."""
+        with self._lock:
+            now = self._clock()
+            if 0 <= now - self._tried_at < at_most_every:
+                return None
+            self._tried_at = now
+            self._reads += 1
+            self._known = replace(self._known, failure=_UNANSWERED)
+            return _Known(self._reads, read_at=now)
+
+    def _end(self, found: _Known) -> None:
+        with self._lock:
+            known = self._known
+            if found.read < known.read:
+                return  # a newer read has found something
+            if self._lags_behind(found, known):
+                found = replace(found, digests=(), failure=_OLDER)
+            newest = found.read == self._reads
+            failure = found.failure if newest else known.failure
+            found_nothing = not found.digests and found.failure and found.failure.passing
+            self._known = replace(known if found_nothing else found, failure=failure)
+
+    def _lags_behind(self, found: _Known, known: _Known) -> bool:
+        """Whether the read found an older version than is known, which may have been revoked.
+
+        Secrets Manager is eventually consistent, so this is a copy that lags behind, unless it
+        lasts for the cache time: then somebody has moved AWSCURRENT back to the older version.
+        """
+        older = bool(found.digests and known.digests) and found.created_at < known.created_at
+        return older and 0 <= found.read_at - known.read_at < self._cache_seconds
+
+    def _fetch(self, begun: _Known) -> _Known:
+        """What to accept; its failure says why the previous value is missing, if it is.
+
+        Raises: SecretUnavailableError.
+        """
         current = self._get("AWSCURRENT")
-        digests = [authorization.digest(usable(current.get("SecretString")))]
-        previous_until = current["CreatedDate"].timestamp() + self._grace_seconds
+        digests = [_digest(current)]
+        created_at = current["CreatedDate"].timestamp()
+        previous_until = created_at + self._grace_seconds
         failure = None
-        if now < previous_until:
+        if begun.read_at < previous_until:
             try:
-                previous = self._get("AWSPREVIOUS")
-                digests.append(authorization.digest(usable(previous.get("SecretString"))))
+                digests.append(_digest(self._get("AWSPREVIOUS")))
             except SecretUnavailableError as error:
                 # Never rotated, or a value that can't be used anyway: there is no previous one.
-                failure = error if error.passing else None
-        return _Accepted(tuple(digests), previous_until, read_at=now), failure
+                failure = error.again() if error.passing else None
+        return replace(
+            begun,
+            digests=tuple(digests),
+            created_at=created_at,
+            previous_until=previous_until,
+            failure=failure,
+        )
 
     def _get(self, stage: str) -> "GetSecretValueResponseTypeDef":
         try:
@@ -164,27 +239,11 @@ class WebhookSecret:
         return answer
 
 
-def usable(secret: str | None) -> str:
-    """The secret, if a request could present it and guessing it is hopeless.
-
-    Raises: SecretUnavailableError, saying what is wrong and what to do.
-    """
-    if not secret or not secret.strip():
-        problem = "is empty"
-    elif secret != secret.strip():
-        problem = "begins or ends with white space, such as a stray newline"
-    elif not _USABLE.fullmatch(secret):
-        problem = "has a character other than visible ASCII, or a comma"
-    elif len(secret) < MIN_SECRET_LENGTH:
-        problem = f"is shorter than {MIN_SECRET_LENGTH} characters"
-    else:
-        return secret
-    raise SecretUnavailableError(
-        f"the webhook secret {problem}: set it again in Secrets Manager (README, 'Set the secret')"
-    )
-
-
-def _client() -> "SecretsManagerClient":
-    # One attempt, because a request waits: (connect 0.5 + read 1.0) × 2 reads = 3.0 s at most.
-    config = Config(connect_timeout=0.5, read_timeout=1.0, retries={"total_max_attempts": 1})
-    return boto3.client("secretsmanager", config=config)
+def _digest(answer: "GetSecretValueResponseTypeDef") -> bytes:
+    """Raises: SecretUnavailableError, saying what is wrong with the value and what to do."""
+    try:
+        return authorization.digest(credential.usable(answer.get("SecretString")))
+    except UnusableCredentialError as error:
+        raise SecretUnavailableError(
+            f"The webhook secret {error} (README, 'Set the secret')"
+        ) from None

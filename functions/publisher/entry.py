@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from getprofile import strict_json
+from getprofile import exact_json
 
 SOURCE = "getprofile.webhooks"
 MAX_ENTRY_BYTES = 262_143  # EventBridge: less than 256 KB, for an entry and for all of a call
@@ -78,5 +78,5 @@ def _entry(item: dict[str, Any], detail: dict[str, Any], bus: str) -> dict[str, 
         "Source": SOURCE,
         "DetailType": item["event"],
         "Time": datetime.fromisoformat(item["created_at"]),
-        "Detail": strict_json.dumps(detail),
+        "Detail": exact_json.dumps(detail),
     }

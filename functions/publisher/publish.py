@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from aws.sqs import MAX_CONTENT_BYTES, accepted, quarantined
 from batch import DEAD_LETTER_BUDGET, DeadLetters, Deadline
-from getprofile import strict_json
+from getprofile import exact_json
 from getprofile.errors import NotPublishableError
 from publisher.bus import BUDGET, MAX_ENTRIES, Answer, CallRefusedError
 from publisher.entry import MAX_ENTRY_BYTES, entry, entry_bytes, event_of, trimmed_entry
@@ -177,9 +177,9 @@ def _body(insertion: Insertion) -> str:
     """The event as JSON; of an item that is none, its attributes."""
     try:
         event = event_of(insertion.item)
-        whole = strict_json.dumps(event)
+        whole = exact_json.dumps(event)
     except Exception:  # see `_prepare`
         whole, event = json.dumps(insertion.image), dict.fromkeys(insertion.image)
     if len(whole.encode("utf-8")) <= MAX_CONTENT_BYTES:
         return whole
-    return strict_json.dumps(event | {"data": None})  # the history has it whole
+    return exact_json.dumps(event | {"data": None})  # the history has it whole

@@ -1,7 +1,7 @@
 """What every command has: options for the stack and for the output, and a way to fail well."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
-from infra.gpw.errors import INTERRUPTED, OperatorError, explained
+from infra.gpw.errors import INTERRUPTED, USAGE, OperatorError, explained
 from infra.gpw.output import Output
 from infra.gpw.target import Target, resolve
 
@@ -67,7 +67,7 @@ _ON_STACK: dict[str, tuple[Any, Any]] = {
     ),
 }
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_YES = Annotated[bool, typer.Option("--yes", "-y", help="Confirm beforehand.")]
+_YES = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation prompt.")]
 
 
 def command(
@@ -96,7 +96,12 @@ def command(
             out = Output(as_json=given["as_json"])
             where = {n: given.get(n) for n in _ON_STACK}
             gpw = Gpw(out, given.get("yes", False), where)
-            run_guarded(out, lambda: function(gpw, **arguments))
+
+            def work() -> None:
+                _refuse_empty(signature, given | arguments)
+                function(gpw, **arguments)
+
+            run_guarded(out, work)
 
         signature = inspect.Signature(
             [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + added
@@ -108,6 +113,31 @@ def command(
         return run
 
     return register
+
+
+def _refuse_empty(signature: inspect.Signature, arguments: Mapping[str, Any]) -> None:
+    """Refuse empty arguments: that of an unset shell variable is not what was meant.
+
+    To a command it would be another stack, no limit in time, or every message.
+    Raises: OperatorError.
+    """
+    for name, value in arguments.items():
+        if "" in (value if isinstance(value, list) else [value]):
+            raise OperatorError(
+                f"{_name_on_command_line(signature.parameters[name])} is empty, so nothing was "
+                "done",
+                "is a shell variable unset?",
+                code=USAGE,
+            )
+
+
+def _name_on_command_line(parameter: inspect.Parameter) -> str:
+    [info] = parameter.annotation.__metadata__
+    if isinstance(info, typer.models.ArgumentInfo):
+        return str(info.metavar or parameter.name).upper()
+    declared = [info.default, *(info.param_decls or ())]  # Typer takes the first for a default
+    names = [name for name in declared if isinstance(name, str) and name.startswith("--")]
+    return names[0] if names else f"--{parameter.name.replace('_', '-')}"
 
 
 def flowing(text: str) -> str:

@@ -1,45 +1,55 @@
-"""`gpw dlq`: look at the dead letters, send them on their way again, or throw them away."""
+"""`gpw dlq`: look at the dead letters, redrive them, or delete them."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from infra.gpw.command import Gpw, command
-from infra.gpw.errors import FAILED, OperatorError
-from infra.gpw.letters import (
-    Letter,
+from infra.gpw.dead_letters import (
+    DeadLetter,
+    Destination,
+    Kind,
     NotRedrivableError,
-    Queue,
     Redrive,
     Where,
-    read,
+    from_sqs,
     redrive,
     where,
 )
+from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.output import plain
-from infra.gpw.queues import Outgoing, Pace, Walk, send
+from infra.gpw.queues import Outgoing, Pace, QueueScan, send
+from infra.gpw.target import Target
 from infra.gpw.when import ago
 
 WIDE = 120  # columns of a terminal from which on details have room beside the rest
+SHORT_ID = 8  # characters of a message id in a table
+FULL_ID = 36  # characters of a whole one: SQS's are UUIDs
 
 IdsArgument = Annotated[
-    list[str] | None, typer.Argument(help="Only these message ids, or their beginnings.")
+    list[str] | None,
+    typer.Argument(help="Only the dead letters with these message ids, or unique beginnings."),
 ]
 WhereOption = Annotated[
     list[str] | None,
     typer.Option(
         "--where",
-        help="Only letters with name=value; names: reason, type, tenant, profile, source, kind, "
-        "since, until. Several must all hold.",
+        help="Only dead letters with name=value; names: reason, type, tenant, profile, source, "
+        "kind, since, until. All of several must match.",
     ),
 ]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
-LimitOption = Annotated[int | None, typer.Option(min=1, help="At most so many letters.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Every dead letter.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
+LimitOption = Annotated[
+    int | None, typer.Option(min=1, help="Maximum number of dead letters to process.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -51,140 +61,103 @@ def register(app: typer.Typer) -> None:
         "redrive",
         example="gpw dlq redrive --where reason=received_too_often --rate 50",
         changes=True,
-    )(redrive_letters)
+    )(redrive_dead_letters)
     command(
         group, "purge", example="gpw dlq purge --where reason=not_json --dry-run", changes=True
     )(purge)
-    app.add_typer(group, name="dlq", help="Look at, redrive or throw away the dead letters.")
+    app.add_typer(group, name="dlq", help="Look at, redrive or delete the dead letters.")
 
 
 def ls(
     gpw: Gpw,
     *,
     terms: WhereOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many letters.")] = 100,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Maximum number of dead letters to list.")
+    ] = 100,
 ) -> None:
     """List the dead letters with their reasons.
 
-    Looking holds the letters for a moment; afterwards they are as they were.
+    The scan hides the dead letters from others while it runs, and leaves them as they were.
     """
-    chosen = where(terms or [], [], datetime.now(UTC))
-    with _walk(gpw) as walk:
-        letters = list(_letters(gpw, walk, chosen, limit, "looking at dead letters"))
-    letters.sort(key=lambda letter: letter.sent_at)
-    gpw.out.document([_as_document(letter, body=False) for letter in letters])
-    if not letters:
-        gpw.out.say(gpw.out.marks[True], " No dead letters", " like that." if terms else ".")
-        return
-    now, details = datetime.now(UTC), gpw.out.console.width >= WIDE
-    gpw.out.table(
-        ["id", "ago", "from", "reason", "type", "tenant", "profile", *["detail"] * details],
-        [
-            [
-                letter.message_id[:8],
-                ago(letter.sent_at, now),
-                plain(letter.source or letter.kind.value),
-                Text(plain(letter.reason), "red"),
-                plain(letter.event or ""),
-                plain(letter.tenant or ""),
-                plain(letter.profile or ""),
-                *[plain(letter.detail)] * details,
-            ]
-            for letter in letters
-        ],
-    )
-    if len(letters) == limit:
-        gpw.out.note(f"The first {limit} of about {walk.expected}; --limit shows more.")
+    chosen = Chosen(where(terms or [], datetime.now(UTC)))
+    found, missed = _collect(gpw, chosen, limit, lambda dead_letter: dead_letter)
+    dead_letters = sorted(found.values(), key=lambda dead_letter: dead_letter.sent_at)
+    gpw.out.document([_as_document(dead_letter, body=False) for dead_letter in dead_letters])
+    if dead_letters:
+        _show_table(gpw, dead_letters)
+    else:
+        gpw.out.say(gpw.out.marks[not missed], f" No dead letters{' match' if terms else ''}.")
+    if len(dead_letters) == limit:
+        gpw.out.note(f"These are the first {limit}; --limit shows more.")
 
 
 def show(
     gpw: Gpw,
-    message_id: Annotated[str, typer.Argument(help="The message id, or its beginning.")],
+    message_id: Annotated[str, typer.Argument(help="The message id, or a unique beginning.")],
 ) -> None:
-    """Show one dead letter whole: attributes, body, and what redriving it would do."""
-    with _walk(gpw) as walk:
-        found = list(
-            _letters(gpw, walk, Where(ids=(message_id,)), 1, "looking for the dead letter")
-        )
-    if not found:
-        raise OperatorError(
-            f"There is no dead letter {message_id!r}", "`gpw dlq ls` lists what there is"
-        )
-    [letter] = found
-    fate = _fate(gpw, letter)
-    gpw.out.document(_as_document(letter, body=True) | {"redrive": fate})
+    """Show one dead letter: attributes, body, and what redriving it would do."""
+    chosen = Chosen(Where(), _message_ids([message_id]))
+    found, _missed = _collect(gpw, chosen, None, lambda dead_letter: dead_letter)
+    [dead_letter] = found.values()
+    fate = _fate(dead_letter, _Redriver(gpw.target, force=False))
+    gpw.out.document(_as_document(dead_letter, body=True) | {"redrive": fate})
     rows: list[list[str | Text]] = [
-        [Text("message id", "dim"), letter.message_id],
-        [Text("kind", "dim"), letter.kind.value],
-        [Text("sent", "dim"), f"{letter.sent_at:%Y-%m-%d %H:%M:%S} UTC"],
+        [Text("message id", "dim"), dead_letter.message_id],
+        [Text("kind", "dim"), dead_letter.kind.value],
+        [Text("sent", "dim"), f"{dead_letter.sent_at:%Y-%m-%d %H:%M:%S} UTC"],
         [Text("redrive", "dim"), plain(fate)],
     ]
     rows += [
         [Text(plain(name), "dim"), plain(value)]
-        for name, value in sorted(letter.message.attributes.items())
+        for name, value in sorted(dead_letter.message.attributes.items())
     ]
     gpw.out.table(["", ""], rows)
     gpw.out.say("")
-    gpw.out.say(plain(letter.message.body))
+    gpw.out.say(plain(dead_letter.message.body))
 
 
-@dataclass
-class Tally:
-    """What became of the letters."""
-
-    sent: Counter[str] = field(default_factory=Counter)  # by queue
-    kept: Counter[str] = field(default_factory=Counter)  # by why
-    failed: Counter[str] = field(default_factory=Counter)  # by why
-    twice: int = 0  # sent, but not deleted
-
-    def document(self, *, dry_run: bool) -> dict[str, Any]:
-        return {
-            "dry_run": dry_run,
-            "redriven": dict(self.sent),
-            "kept": dict(self.kept),
-            "failed": dict(self.failed),
-            "sent_but_not_deleted": self.twice,
-        }
-
-
-def redrive_letters(
+def redrive_dead_letters(
     gpw: Gpw,
     ids: IdsArgument = None,
     *,
     terms: WhereOption = None,
+    everything: AllOption = False,
     dry_run: DryRunOption = False,
     rate: Annotated[
-        float | None, typer.Option(min=0.1, help="At most so many letters a second.")
+        float | None, typer.Option(min=0.1, help="Maximum number of dead letters per second.")
     ] = None,
     limit: LimitOption = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Send also what would fail again as it is.")
+        bool, typer.Option("--force", help="Redrive also those that would fail again.")
     ] = False,
 ) -> None:
-    """Send dead letters back to where they were on their way to.
+    """Send dead letters back to the queue they came from.
 
-    Events go to the events queue, hydration messages to the hydration queue; what would not help is
-    kept, and the reason told. A letter is sent first and deleted after, so an interruption at any
-    moment loses nothing; what is then there twice changes nothing.
+    Events go to the events queue and hydration messages to the hydration queue. Dead letters that
+    would only fail again are kept, with the reason. The command shows what it found and asks; then
+    it redrives exactly those. It sends each before it deletes it, so an interruption loses nothing:
+    at worst an event is processed twice, which changes nothing.
     """
-    chosen = where(terms or [], ids or [], datetime.now(UTC))
-    tally = Tally()
-    with _walk(gpw) as walk:
-        if not dry_run:
-            which = " that match" if chosen != Where() else ""
-            gpw.confirm(
-                f"Redrive the letters{which} of about {walk.expected} in {gpw.target.where}?"
-            )
-        walk.settle()  # or what fails again within a second would be redriven again
+    chosen = _chosen(ids, terms, everything=everything)
+    redriver = _Redriver(gpw.target, force=force)
+    plans, missed = _collect(gpw, chosen, limit, lambda found: _plan(found, redriver))
+    tally = Tally(missed=missed)
+    tally.kept.update(plan for plan in plans.values() if not isinstance(plan, Destination))
+    going = {message_id for message_id, plan in plans.items() if isinstance(plan, Destination)}
+    if dry_run or not going:
+        tally.sent.update(plan.value for plan in plans.values() if isinstance(plan, Destination))
+        _tell_redriven(gpw, tally, dry_run=dry_run)
+    else:
+        queues = Counter(plan.value for plan in plans.values() if isinstance(plan, Destination))
+        gpw.confirm(
+            f"Redrive {_dead_letters(len(going))} in {gpw.target.where}: {_by_queue(queues)}?"
+        )
         try:
-            _redrive_all(
-                gpw, walk, chosen, tally, Pace(rate), limit=limit, dry_run=dry_run, force=force
-            )
-        except KeyboardInterrupt:
-            _tell(gpw, tally, dry_run=dry_run)
-            raise
-    _tell(gpw, tally, dry_run=dry_run)
-    if tally.failed:
+            _redrive_all(gpw, going, redriver, tally, Pace(rate))
+        finally:  # also when it is interrupted
+            _tell_redriven(gpw, tally, dry_run=False)
+    if tally.failed or (missed and not dry_run):
         raise typer.Exit(FAILED)
 
 
@@ -193,150 +166,393 @@ def purge(
     ids: IdsArgument = None,
     *,
     terms: WhereOption = None,
+    everything: AllOption = False,
     dry_run: DryRunOption = False,
     limit: LimitOption = None,
 ) -> None:
-    """Throw dead letters away, for good.
+    """Delete dead letters permanently.
 
-    Letters that come while this runs are kept.
+    The command shows what it found and asks; then it deletes exactly those, and none that arrived
+    in the meantime.
     """
-    chosen = where(terms or [], ids or [], datetime.now(UTC))
-    reasons: Counter[str] = Counter()
-    failed = 0
-    with _walk(gpw) as walk:
-        if not dry_run:
-            which = " that match" if chosen != Where() else ""
-            gpw.confirm(
-                f"Throw away for good the letters{which} of about {walk.expected} "
-                f"in {gpw.target.where}?"
-            )
-        for letters in _batches(gpw, walk, chosen, limit, "throwing letters away"):
-            ids_here = [letter.message_id for letter in letters]
-            gone = set(ids_here) if dry_run else walk.delete(ids_here)
-            failed += len(letters) - len(gone)
-            reasons.update(letter.reason for letter in letters if letter.message_id in gone)
-    gpw.out.document({"dry_run": dry_run, "purged": dict(reasons), "failed": failed})
-    verb = "Would throw away" if dry_run else "Threw away"
-    gpw.out.say(f"{verb} {_letters_of(sum(reasons.values()))}")
-    for reason, count in reasons.most_common():
-        gpw.out.say(f"  {count:>6}  {plain(reason)}")
-    if failed:
-        gpw.out.say(gpw.out.marks[False], f" {failed} could not be deleted for now; run it again")
+    chosen = _chosen(ids, terms, everything=everything)
+    reasons, missed = _collect(gpw, chosen, limit, lambda dead_letter: dead_letter.reason)
+    purged = Purged(missed=missed)
+    if dry_run or not reasons:
+        purged.deleted.update(reasons.values())
+        _tell_purged(gpw, purged, dry_run=dry_run)
+    else:
+        if not gpw.yes:
+            _note_counts(gpw, Counter(reasons.values()))
+        gpw.confirm(
+            f"Permanently delete {_dead_letters(len(reasons))}, and no other, in "
+            f"{gpw.target.where}?"
+        )
+        try:
+            _delete_all(gpw, reasons, purged)
+        finally:
+            _tell_purged(gpw, purged, dry_run=False)
+    if purged.failed or (missed and not dry_run):
         raise typer.Exit(FAILED)
 
 
-def _redrive_all(
-    gpw: Gpw,
-    walk: Walk,
-    chosen: Where,
-    tally: Tally,
-    pace: Pace,
-    *,
-    limit: int | None,
-    dry_run: bool,
-    force: bool,
-) -> None:
-    hydration = gpw.target.hydration_queue
-    urls = {Queue.EVENTS: gpw.target.output("EventsQueueUrl"), Queue.HYDRATION: hydration}
-    sqs, now = gpw.target.client("sqs"), datetime.now(UTC)
-    for letters in _batches(gpw, walk, chosen, limit, "redriving"):
-        going: dict[Queue, list[Outgoing]] = {}
-        for letter in letters:
-            try:
-                to = redrive(letter, hydrating=hydration is not None, now=now, force=force)
-            except NotRedrivableError as why:
-                tally.kept[str(why)] += 1
-            else:
-                going.setdefault(to.queue, []).append(_outgoing(letter, to))
-        for queue, messages in going.items():
-            if dry_run:
-                tally.sent[queue.value] += len(messages)
-                continue
-            pace.wait(len(messages))
-            held, refused = send(sqs, str(urls[queue]), messages)
-            tally.sent[queue.value] += len(held)
-            tally.failed.update(refused.values())
-            deleted = walk.delete(list(held))  # only what SQS holds elsewhere
-            tally.twice += len(held - deleted)
+# ---------------------------------------------------------------- which ones are meant
 
 
-def _outgoing(letter: Letter, to: Redrive) -> Outgoing:
-    return Outgoing(letter.message_id, to.body, to.attributes, to.system)
+@dataclass(frozen=True)
+class Chosen:
+    """Which dead letters a command is about. ids: or the beginnings of them; empty for any."""
+
+    where: Where
+    ids: tuple[str, ...] = ()
+
+    def matches(self, dead_letter: DeadLetter) -> bool:
+        return self.where.matches(dead_letter) and (
+            not self.ids or dead_letter.message_id.startswith(self.ids)
+        )
+
+    def check_ids(self, found: Iterable[str], *, whole: bool) -> None:
+        """Check that each id means exactly one of the dead letters found.
+
+        whole: whether SQS handed out every dead letter. Raises: OperatorError.
+        """
+        found = sorted(found)
+        for given in self.ids:
+            meant = [message_id for message_id in found if message_id.startswith(given)]
+            if not meant:
+                raise OperatorError(
+                    f"There is no dead letter {given!r}, so nothing was done",
+                    "`gpw dlq ls` lists them; one that somebody else looks at is back in 5 minutes",
+                )
+            if len(meant) > 1:
+                raise OperatorError(
+                    f"{given!r} is the beginning of {len(meant)} message ids, so nothing was done",
+                    f"name the one you mean: {_some(meant)}",
+                    code=USAGE,
+                )
+            if not whole and given != meant[0]:
+                raise OperatorError(
+                    f"{given!r} may be the beginning of several message ids: SQS did not hand out "
+                    "all dead letters, so nothing was done",
+                    f"give the whole id, such as {meant[0]}",
+                )
+
+    def settled(self, found: Iterable[str]) -> bool:
+        """Whether no further dead letter can be meant."""
+        return (
+            bool(self.ids)
+            and all(len(one) == FULL_ID for one in self.ids)
+            and {*self.ids} <= {*found}
+        )
 
 
-def _tell(gpw: Gpw, tally: Tally, *, dry_run: bool) -> None:
+def _chosen(ids: list[str] | None, terms: list[str] | None, *, everything: bool) -> Chosen:
+    """What arguments and options say. Raises: OperatorError, also when they say nothing."""
+    if everything and (ids or terms):
+        raise OperatorError(
+            "--all means every dead letter", "leave ids and --where out", code=USAGE
+        )
+    if not (everything or ids or terms):
+        raise OperatorError(
+            "Which dead letters?", "name message ids, --where name=value, or --all", code=USAGE
+        )
+    return Chosen(where(terms or [], datetime.now(UTC)), _message_ids(ids or []))
+
+
+def _message_ids(ids: list[str]) -> tuple[str, ...]:
+    if not all(one.strip() for one in ids):
+        raise OperatorError(
+            "A message id is empty, so nothing was done", "is a shell variable unset?", code=USAGE
+        )
+    return tuple(ids)
+
+
+# ---------------------------------------------------------------- look at them
+
+
+def _collect[T](
+    gpw: Gpw, chosen: Chosen, limit: int | None, of: Callable[[DeadLetter], T]
+) -> tuple[dict[str, T], int]:
+    """What is to be known of each dead letter that is meant, by message id; then release them.
+
+    Returns: also the number of those that could not be looked at. Raises: OperatorError.
+    """
+    found: dict[str, T] = {}
+    most = None if chosen.ids else limit  # an id is looked for among all of them
+    with _scan(gpw, "looking at dead letters") as (scan, batches):
+        for dead_letters in batches:
+            for dead_letter in filter(chosen.matches, dead_letters):
+                if most is None or len(found) < most:
+                    found[dead_letter.message_id] = of(dead_letter)
+            if len(found) == most or chosen.settled(found):
+                break
+        _note_missed(gpw, scan)
+    chosen.check_ids(found, whole=not scan.at_limit)
+    return dict(islice(found.items(), limit)), scan.missed
+
+
+@contextmanager
+def _scan(gpw: Gpw, what: str) -> Iterator[tuple[QueueScan, Iterator[list[DeadLetter]]]]:
+    """A scan over the dead-letter queue, with a progress bar. Yields: also its batches."""
+    kinds = kinds_by_queue(gpw.target)
+    url = gpw.target.output("DeadLetterQueueUrl")
+    with (
+        QueueScan(gpw.target.client("sqs"), url) as scan,
+        gpw.out.progress(what, scan.expected) as advance,
+    ):
+
+        def batches() -> Iterator[list[DeadLetter]]:
+            for batch in scan.batches():
+                yield [from_sqs(raw, kinds) for raw in batch]
+                advance(len(batch))
+
+        yield scan, batches()
+
+
+def kinds_by_queue(target: Target) -> dict[str, Kind]:
+    """What SQS moves to the dead-letter queue, by the name of the queue it comes from."""
+    urls = {target.output("EventsQueueUrl"): Kind.EVENT}
+    if target.hydration_queue:
+        urls[target.hydration_queue] = Kind.HYDRATION
+    return {url.rpartition("/")[2]: kind for url, kind in urls.items()}
+
+
+def _note_missed(gpw: Gpw, scan: QueueScan) -> None:
+    if scan.at_limit:
+        gpw.out.note(
+            gpw.out.marks[False],
+            f" About {scan.missed} more dead letters could not be looked at: SQS hands out no more "
+            "than about 120,000 at once. Redrive or purge some of these (--limit), then run it "
+            "again.",
+        )
+    elif scan.missed:
+        gpw.out.note(
+            gpw.out.marks[None],
+            f" SQS counts {scan.missed} more dead letters than it handed out. Its counts can be a "
+            "minute old; run it again to be sure.",
+        )
+
+
+# ---------------------------------------------------------------- redrive them
+
+
+@dataclass
+class Tally:
+    """What became of dead letters. missed: the number of those that could not be looked at."""
+
+    sent: Counter[str] = field(default_factory=Counter)  # by queue
+    kept: Counter[str] = field(default_factory=Counter)  # by reason
+    failed: Counter[str] = field(default_factory=Counter)  # by reason
+    twice: int = 0  # sent, but not deleted
+    gone: int = 0  # no longer there when it was their turn
+    missed: int = 0
+
+    def document(self, *, dry_run: bool) -> dict[str, Any]:
+        return {
+            "dry_run": dry_run,
+            "redriven": dict(self.sent),
+            "kept": dict(self.kept),
+            "failed": dict(self.failed),
+            "sent_but_not_deleted": self.twice,
+            "gone": self.gone,
+            "not_looked_at": self.missed,
+        }
+
+
+class _Redriver:
+    """What decides where a dead letter of a stack goes."""
+
+    def __init__(self, target: Target, *, force: bool) -> None:
+        hydration = target.hydration_queue
+        self.urls = {Destination.EVENTS: target.output("EventsQueueUrl")}
+        if hydration:
+            self.urls[Destination.HYDRATION] = hydration
+        self._hydrating = hydration is not None
+        self._force = force
+
+    def redrive(self, dead_letter: DeadLetter) -> Redrive:
+        """Raises: NotRedrivableError."""
+        return redrive(
+            dead_letter, hydrating=self._hydrating, now=datetime.now(UTC), force=self._force
+        )
+
+
+def _plan(dead_letter: DeadLetter, redriver: _Redriver) -> Destination | str:
+    """Where it goes, or why it is kept."""
+    try:
+        return redriver.redrive(dead_letter).to
+    except NotRedrivableError as why:
+        return str(why)
+
+
+def _fate(dead_letter: DeadLetter, redriver: _Redriver) -> str:
+    plan = _plan(dead_letter, redriver)
+    return f"to {plan.value}" if isinstance(plan, Destination) else f"no: {plan}"
+
+
+def _redrive_all(gpw: Gpw, going: set[str], redriver: _Redriver, tally: Tally, pace: Pace) -> None:
+    sqs, left = gpw.target.client("sqs"), set(going)
+    with _scan(gpw, "redriving") as (scan, batches):
+        for dead_letters in batches:
+            messages: dict[Destination, list[Outgoing]] = {}
+            for dead_letter in dead_letters:
+                if dead_letter.message_id not in left:
+                    continue
+                left.remove(dead_letter.message_id)
+                try:
+                    to = redriver.redrive(dead_letter)
+                except NotRedrivableError as why:
+                    tally.kept[str(why)] += 1
+                else:
+                    message = Outgoing(dead_letter.message_id, to.body, to.attributes, to.system)
+                    messages.setdefault(to.to, []).append(message)
+            for queue, outgoing in messages.items():
+                pace.wait(len(outgoing))
+                held, refused = send(sqs, redriver.urls[queue], outgoing)
+                tally.sent[queue.value] += len(held)
+                tally.failed.update(refused.values())
+                deleted = scan.delete(list(held))  # only what SQS holds elsewhere
+                tally.twice += len(held - deleted)
+            if not left:
+                return
+    if scan.missed:
+        tally.failed["SQS did not hand it out again"] += len(left)
+    else:
+        tally.gone = len(left)
+
+
+def _by_queue(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} to {queue}" for queue, count in counts.items())
+
+
+def _tell_redriven(gpw: Gpw, tally: Tally, *, dry_run: bool) -> None:
     out = gpw.out
     out.document(tally.document(dry_run=dry_run))
     total = sum(tally.sent.values())
     out.say(
         out.marks[not tally.failed],
-        f" {'Would redrive' if dry_run else 'Redrove'} {_letters_of(total)}",
-        f" ({', '.join(f'{n} to {queue}' for queue, n in tally.sent.items())})" if total else "",
+        f" {'Would redrive' if dry_run else 'Redrove'} {_dead_letters(total)}",
+        f" ({_by_queue(tally.sent)})" if total else "",
     )
     for counts, verb in ((tally.kept, "kept"), (tally.failed, "failed, and kept")):
         for why, count in counts.most_common():
             out.say(f"  {count:>6}  {verb}: {plain(why)}")
     if tally.twice:
-        out.say(
-            f"  {tally.twice:>6}  sent, but not deleted: they are there twice, which is harmless"
-        )
+        out.say(f"  {tally.twice:>6}  sent, but not deleted: they are there twice, harmlessly")
+    _say_gone(gpw, tally.gone)
 
 
-def _walk(gpw: Gpw) -> Walk:
-    return Walk(gpw.target.client("sqs"), gpw.target.output("DeadLetterQueueUrl"))
+# ---------------------------------------------------------------- delete them
 
 
-def _batches(
-    gpw: Gpw, walk: Walk, chosen: Where, limit: int | None, what: str
-) -> Iterator[list[Letter]]:
-    """The letters that are meant, a few at a time, with a progress bar over all."""
-    left = limit
-    with gpw.out.progress(what, walk.expected) as advance:
-        for batch in walk.batches():
-            letters = [letter for letter in map(read, batch) if chosen.matches(letter)]
-            if left is not None:
-                letters = letters[:left]
-                left -= len(letters)
-            if letters:
-                yield letters
-            advance(len(batch))
-            if left == 0:
+@dataclass
+class Purged:
+    """What became of dead letters, by reason. Else as in `Tally`."""
+
+    deleted: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+    gone: int = 0
+    missed: int = 0
+
+    def document(self, *, dry_run: bool) -> dict[str, Any]:
+        return {
+            "dry_run": dry_run,
+            "purged": dict(self.deleted),
+            "failed": self.failed,
+            "gone": self.gone,
+            "not_looked_at": self.missed,
+        }
+
+
+def _delete_all(gpw: Gpw, reasons: dict[str, str], purged: Purged) -> None:
+    # A scan of its own: how long the operator took to answer does not matter, and meanwhile the
+    # dead letters were in everybody's sight.
+    left = dict(reasons)
+    with _scan(gpw, "deleting dead letters") as (scan, batches):
+        for dead_letters in batches:
+            meant = [one.message_id for one in dead_letters if one.message_id in left]
+            deleted = scan.delete(meant)
+            purged.failed += len(meant) - len(deleted)
+            purged.deleted.update(left[message_id] for message_id in deleted)
+            for message_id in meant:
+                del left[message_id]
+            if not left:
                 return
+    if scan.missed:
+        purged.failed += len(left)
+    else:
+        purged.gone = len(left)
 
 
-def _letters(gpw: Gpw, walk: Walk, chosen: Where, limit: int | None, what: str) -> Iterator[Letter]:
-    for letters in _batches(gpw, walk, chosen, limit, what):
-        yield from letters
+def _tell_purged(gpw: Gpw, purged: Purged, *, dry_run: bool) -> None:
+    out = gpw.out
+    out.document(purged.document(dry_run=dry_run))
+    verb = "Would delete" if dry_run else "Deleted"
+    out.say(f"{verb} {_dead_letters(purged.deleted.total())}")
+    for reason, count in purged.deleted.most_common():
+        out.say(f"  {count:>6}  {plain(reason)}")
+    _say_gone(gpw, purged.gone)
+    if purged.failed:
+        out.say(out.marks[False], f" {purged.failed} could not be deleted for now; run it again")
 
 
-def _fate(gpw: Gpw, letter: Letter) -> str:
-    try:
-        to = redrive(
-            letter, hydrating=gpw.target.hydration_queue is not None, now=datetime.now(UTC)
-        )
-    except NotRedrivableError as why:
-        return f"no: {why}"
-    return f"to {to.queue.value}"
+# ---------------------------------------------------------------- what is shown
 
 
-def _as_document(letter: Letter, *, body: bool) -> dict[str, Any]:
+def _show_table(gpw: Gpw, dead_letters: list[DeadLetter]) -> None:
+    now, details = datetime.now(UTC), gpw.out.console.width >= WIDE
+    gpw.out.table(
+        ["id", "ago", "from", "reason", "type", "tenant", "profile", *["detail"] * details],
+        [
+            [
+                dead_letter.message_id[:SHORT_ID],
+                ago(dead_letter.sent_at, now),
+                plain(dead_letter.source or dead_letter.kind.value),
+                Text(plain(dead_letter.reason), "red"),
+                plain(dead_letter.event or ""),
+                plain(dead_letter.tenant or ""),
+                plain(dead_letter.profile or ""),
+                *[plain(dead_letter.detail)] * details,
+            ]
+            for dead_letter in dead_letters
+        ],
+    )
+
+
+def _as_document(dead_letter: DeadLetter, *, body: bool) -> dict[str, Any]:
     document: dict[str, Any] = {
-        "message_id": letter.message_id,
-        "kind": letter.kind.value,
-        "sent_at": letter.sent_at,
-        "received_at": letter.received_at,
-        "source": letter.source,
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "event": letter.event,
-        "event_id": letter.event_id,
-        "tenant_id": letter.tenant,
-        "profile_id": letter.profile,
+        "message_id": dead_letter.message_id,
+        "kind": dead_letter.kind.value,
+        "sent_at": dead_letter.sent_at,
+        "received_at": dead_letter.received_at,
+        "source": dead_letter.source,
+        "reason": dead_letter.reason,
+        "detail": dead_letter.detail,
+        "event": dead_letter.event,
+        "event_id": dead_letter.event_id,
+        "tenant_id": dead_letter.tenant,
+        "profile_id": dead_letter.profile,
     }
     if body:
-        document |= {"attributes": letter.message.attributes, "body": letter.message.body}
+        message = dead_letter.message
+        document |= {"attributes": message.attributes, "body": message.body}
     return document
 
 
-def _letters_of(count: int) -> str:
-    return "1 letter" if count == 1 else f"{count} letters"
+def _note_counts(gpw: Gpw, counts: Counter[str]) -> None:
+    for reason, count in counts.most_common():
+        gpw.out.note(f"  {count:>6}  {plain(reason)}")
+
+
+def _say_gone(gpw: Gpw, count: int) -> None:
+    if count:
+        gpw.out.say(f"  {count:>6}  no longer there: redriven, deleted or held by somebody else")
+
+
+def _some(ids: list[str], most: int = 10) -> str:
+    more = [f"and {len(ids) - most} more"] if len(ids) > most else []
+    return ", ".join(ids[:most] + more)
+
+
+def _dead_letters(count: int) -> str:
+    return "1 dead letter" if count == 1 else f"{count} dead letters"

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
-from boto3.dynamodb.conditions import Key
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
@@ -366,13 +365,15 @@ def _arrived(target: Target, event_id: str) -> bool:
     table = target.table("EventsTableName")
     deadline = time.monotonic() + PING_SECONDS
     while True:
-        answer = table.query(
-            KeyConditionExpression=Key("subject").eq(subject(PING_TENANT)),
+        newest = table.pages(
+            "query",
+            KeyConditionExpression="subject = :subject",
+            ExpressionAttributeValues={":subject": {"S": subject(PING_TENANT)}},
             ScanIndexForward=False,
             Limit=20,
             ConsistentRead=True,
         )
-        if any(item["event_id"] == event_id for item in answer["Items"]):
+        if any(item["event_id"] == event_id for item in next(newest).items):
             return True
         if time.monotonic() > deadline:
             return False

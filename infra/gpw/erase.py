@@ -1,29 +1,31 @@
 """`gpw erase`: removes what is kept of one person."""
 
-import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
 
-from aws.sqs import original_body
-from getprofile.errors import NotJsonError
 from infra.gpw.command import Gpw, command
+from infra.gpw.dead_letters import from_sqs
+from infra.gpw.dlq import kinds_by_queue
 from infra.gpw.errors import FAILED
-from infra.gpw.history import Selection, read, subject
-from infra.gpw.letters import Letter
-from infra.gpw.letters import read as read_letter
+from infra.gpw.history import Selection, read
+from infra.gpw.mentions import Mention, in_event, in_message, in_row
 from infra.gpw.output import plain
-from infra.gpw.queues import Walk, depth
-from infra.gpw.target import Target
+from infra.gpw.queues import QueueScan, depth
+
+COUNT_SECONDS = 60.0  # SQS's counts may be a minute behind
+COUNT_POLL_SECONDS = 5.0
+SHOWN = 20  # lines for people; --json lists all
 
 OUT_OF_REACH = [
     "logs: ids of tenant, profile and events, until LogRetentionDays",
-    "point-in-time recovery of both tables: 35 days; a restored table needs this erasure again",
+    "point-in-time recovery of the tables: 35 days; a restored table needs this erasure again",
     "the history's stream: 24 hours",
     "the bus: what your own rules delivered elsewhere, and the archive, if ArchiveDays is not 0",
+    "tables and queues that are no longer in the stack, such as after HydrateProfiles=false",
     "GetProfile itself: delete the profile there first, or its next webhook brings it back",
 ]
 
@@ -32,31 +34,52 @@ def register(app: typer.Typer) -> None:
     command(app, "erase", example="gpw erase abc-tenant 12345 --dry-run", changes=True)(erase)
 
 
+@dataclass(frozen=True)
+class Unsure:
+    """A thing that mentions the id, and may be another person's. name: how it is found again."""
+
+    what: str
+    name: str
+
+    def document(self) -> dict[str, Any]:
+        return {"what": self.what, "name": self.name}
+
+
 @dataclass
 class Found:
     """What is kept of a person.
 
-    letters, waiting: message ids in the dead-letter queue and in the hydration queue. unsure: dead
-    letters whose tenant can't be told.
+    events: keys in the history. dead_letters, hydration_messages: message ids. unsure: what is not
+    removed. unseen: by queue, the number of messages that nobody could look into.
     """
 
     state: bool = False
-    events: list[dict[str, str]] = field(default_factory=list)  # keys in the history
-    letters: list[str] = field(default_factory=list)
-    waiting: list[str] = field(default_factory=list)
-    unsure: list[str] = field(default_factory=list)
+    full_profile: bool = False
+    events: list[dict[str, str]] = field(default_factory=list)
+    dead_letters: list[str] = field(default_factory=list)
+    hydration_messages: list[str] = field(default_factory=list)
+    unsure: list[Unsure] = field(default_factory=list)
+    unseen: dict[str, int] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
-        return int(self.state) + len(self.events) + len(self.letters) + len(self.waiting)
+        messages = len(self.dead_letters) + len(self.hydration_messages)
+        return self.state + self.full_profile + len(self.events) + messages
+
+    @property
+    def certain(self) -> bool:
+        """Whether what was found is all there is, as far as counts can tell."""
+        return not self.unsure and not self.unseen
 
     def document(self) -> dict[str, Any]:
         return {
             "state": self.state,
+            "full_profile": self.full_profile,
             "events": len(self.events),
-            "dead_letters": len(self.letters),
-            "hydration_messages": len(self.waiting),
-            "unsure_dead_letters": self.unsure,
+            "dead_letters": len(self.dead_letters),
+            "hydration_messages": len(self.hydration_messages),
+            "unsure": [one.document() for one in self.unsure],
+            "unseen": self.unseen,
         }
 
 
@@ -65,164 +88,164 @@ def erase(
     tenant: Annotated[str, typer.Argument(help="The tenant's id.")],
     profile: Annotated[str, typer.Argument(help="The profile's id.")],
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what there is.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be removed.")
+    ] = False,
 ) -> None:
-    """Remove one person's data: the state, the history, and the messages that wait.
+    """Remove one person's data: state, full profile, history, and messages in the queues.
 
-    Removed are the profile's item; its history, and other events of the tenant whose data names the
-    profile; dead letters and hydration messages about it. Afterwards everything is looked through
-    again. Reads the whole history and holds the dead letters for a moment.
+    Removed is what names the profile for sure: its rows and its history; the tenant's other events,
+    dead letters and hydration messages that name it as `profile_id` or in `profile_ids` and are not
+    another profile's. Whatever else mentions the id is listed and left to you: another profile's
+    data, a body that is not strict JSON, or a message that names no tenant.
+
+    Then it looks again. Exits 1 when something is left, when something is unsure, or when SQS
+    counts messages that it does not show. Reads all tables, and hides dead letters and hydration
+    messages from others for a moment.
     """
-    target, out = gpw.target, gpw.out
-    found = _look(gpw, tenant, profile, delete=False)
+    person, out = _Person(gpw, tenant, profile), gpw.out
+    found = person.look()
     _show(gpw, found, "Found")
-    if dry_run or found.count == 0:
-        _finish(gpw, found, None)
-        return
-    gpw.confirm(f"Erase all of this for good ({plain(tenant)} {plain(profile)}, {target.where})?")
-    # Hydration first: what waits there would write the profile anew.
-    done = _look(gpw, tenant, profile, delete=True)
-    left = _look(gpw, tenant, profile, delete=False)
-    _show(gpw, done, "Erased")
-    _finish(gpw, done, left)
-    in_flight = depth(target.client("sqs"), target.output("EventsQueueUrl")).total
-    if left.count or left.unsure or in_flight:
+    if dry_run or not found.count:
+        _finish(gpw, found, found, erased=False)
+    else:
+        gpw.confirm(
+            f"Erase all of this permanently ({plain(tenant)} {plain(profile)}, {gpw.target.where})?"
+        )
+        erased = person.look(delete=True)
+        _show(gpw, erased, "Erased")
+        left = person.look(settle=True)
         if left.count:
             out.note(out.marks[False], f" {left.count} came back or stayed: run it again")
-        if in_flight:
-            out.note(
-                out.marks[None],
-                f" {in_flight} events are in the events queue, where nobody can look: if one is of "
-                "this profile, it comes back. Run it again when the queue is empty (gpw doctor)",
-            )
-        raise typer.Exit(FAILED)
+        _finish(gpw, erased, left, erased=True)
 
 
-def _look(gpw: Gpw, tenant: str, profile: str, *, delete: bool) -> Found:
-    """Look everywhere; delete: and remove what is found."""
-    found = Found()
-    target = gpw.target
-    if target.hydration_queue:
-        _messages(gpw, target.hydration_queue, (tenant, profile), found, delete=delete)
-    _messages(gpw, target.output("DeadLetterQueueUrl"), (tenant, profile), found, delete=delete)
-    _events(gpw, tenant, profile, found, delete=delete)
-    _state(target, tenant, profile, found, delete=delete)
-    return found
+class _Person:
+    """One profile in all places of a stack."""
 
+    def __init__(self, gpw: Gpw, tenant: str, profile: str) -> None:
+        self._gpw = gpw
+        self._target = gpw.target
+        self._tenant = tenant
+        self._profile = profile
 
-def _state(target: Target, tenant: str, profile: str, found: Found, *, delete: bool) -> None:
-    table, key = target.table("ProfilesTableName"), {"tenant_id": tenant, "profile_id": profile}
-    if delete:
-        answer = table.delete_item(Key=key, ReturnValues="ALL_OLD")
-        found.state = bool(answer.get("Attributes"))
-    else:
-        answer = table.get_item(Key=key, ConsistentRead=True, ProjectionExpression="tenant_id")
-        found.state = "Item" in answer
+    def look(self, *, delete: bool = False, settle: bool = False) -> Found:
+        """Look everywhere, along the way that events take, so that none slips past.
 
+        What was in a queue when that was looked at is in the tables by the time that they are, or
+        is counted. delete: and remove what is found. settle: give SQS's counts time to be right.
+        """
+        found, target = Found(), self._target
+        seen: dict[str, int] = {"EventsQueueUrl": 0}  # nobody can look into it: see `_unseen`
+        # Hydration first: what waits there would write the profile again.
+        if target.hydration_queue:
+            ids, seen["HydrationQueueUrl"] = self._messages("HydrationQueueUrl", found, delete)
+            found.hydration_messages = ids
+        found.dead_letters, seen["DeadLetterQueueUrl"] = self._messages(
+            "DeadLetterQueueUrl", found, delete
+        )
+        if not delete:
+            found.unseen = self._unseen(seen, COUNT_SECONDS if settle else 0.0)
+        found.events = self._events(found, delete)
+        # The state before the full profile, which is only written beside a state.
+        found.state = self._row("ProfilesTableName", found, delete)
+        if "FullProfilesTableName" in target.outputs:
+            found.full_profile = self._row("FullProfilesTableName", found, delete)
+        return found
 
-def _events(gpw: Gpw, tenant: str, profile: str, found: Found, *, delete: bool) -> None:
-    table = gpw.target.table("EventsTableName")
-    own = subject(tenant, profile)
-    keys: dict[tuple[str, str], dict[str, str]] = {}
-    with gpw.out.progress("looking through the history") as advance:
-        looked_at = 0
-        # The partition by itself too: a scan may miss what is written while it goes on.
-        for chosen in (Selection(tenant=tenant, profile=profile), Selection(tenant=tenant)):
-            for page in read(table, chosen, consistent=True):
+    def _messages(self, output: str, found: Found, delete: bool) -> tuple[list[str], int]:
+        """The ids of the profile's messages, and the number of those looked at and still there."""
+        what = "hydration message" if output == "HydrationQueueUrl" else "dead letter"
+        sure: list[str] = []
+        seen = 0
+        kinds, url = kinds_by_queue(self._target), self._target.output(output)
+        with (
+            QueueScan(self._target.client("sqs"), url) as scan,
+            self._gpw.out.progress(f"looking at {what}s", scan.expected) as advance,
+        ):
+            for batch in scan.batches():
+                advance(len(batch))
+                seen += len(batch)
+                here = []
+                for message in (from_sqs(raw, kinds) for raw in batch):
+                    match in_message(message, self._tenant, self._profile):
+                        case Mention.SURE:
+                            here.append(message.message_id)
+                        case Mention.UNSURE:
+                            found.unsure.append(Unsure(what, message.message_id))
+                if delete:
+                    here = sorted(scan.delete(here))
+                    seen -= len(here)
+                sure += here
+        return sure, seen
+
+    def _unseen(self, seen: dict[str, int], seconds: float) -> dict[str, int]:
+        """By queue, the number of messages that SQS counts beyond those that were looked at.
+
+        They are in flight, delayed, have just come, or could not be handed out. seconds: how long
+        to wait for counts that are behind.
+        """
+        sqs, deadline = self._target.client("sqs"), time.monotonic() + seconds
+        with self._gpw.out.progress("waiting for messages that are in flight"):
+            while True:
+                unseen = {
+                    output.removesuffix("Url"): more
+                    for output, looked_at in seen.items()
+                    if (more := depth(sqs, self._target.output(output)).total - looked_at) > 0
+                }
+                if not unseen or time.monotonic() >= deadline:
+                    return unseen
+                time.sleep(COUNT_POLL_SECONDS)
+
+    def _events(self, found: Found, delete: bool) -> list[dict[str, str]]:
+        """The keys of the profile's events."""
+        keys: dict[tuple[str, str], dict[str, str]] = {}
+        unsure: dict[tuple[str, str], Unsure] = {}
+        table = self._target.table("EventsTableName")
+        for item in self._history():
+            key = (item["subject"], item["version"])
+            match in_event(item, self._tenant, self._profile):
+                case Mention.SURE:
+                    keys[key] = {"subject": item["subject"], "version": item["version"]}
+                case Mention.UNSURE:
+                    unsure[key] = Unsure("event", " ".join(key))
+        found.unsure += unsure.values()
+        return [key for key in keys.values() if not delete or table.delete(key)]
+
+    def _history(self) -> Iterator[dict[str, Any]]:
+        """All events of the tenant, some of them twice."""
+        table = self._target.table("EventsTableName")
+        # The profile's own apart: a scan may miss what is written while it goes on.
+        own = Selection(tenant=self._tenant, profile=self._profile)
+        with self._gpw.out.progress("looking at the history") as advance:
+            looked_at = 0
+            for selection in (own, Selection(tenant=self._tenant)):
+                for page in read(table, selection, consistent=True):
+                    looked_at += page.looked_at
+                    advance(to=looked_at)
+                    yield from page.items
+
+    def _row(self, output: str, found: Found, delete: bool) -> bool:
+        """Whether the profile has a row in a table of profiles."""
+        table = self._target.table(output)
+        what = "state" if output == "ProfilesTableName" else "full profile"
+        own = {"profile_id": self._profile, "tenant_id": self._tenant}
+        with self._gpw.out.progress(f"looking at each {what}") as advance:
+            looked_at = 0
+            for page in table.pages(
+                "scan",
+                FilterExpression="tenant_id = :tenant",
+                ExpressionAttributeValues={":tenant": {"S": self._tenant}},
+                ConsistentRead=True,
+            ):
                 looked_at += page.looked_at
                 advance(to=looked_at)
-                for item in page.items:
-                    content = [item.get("data"), item.get("extra")]
-                    if item["subject"] == own or names(content, profile):
-                        key = {"subject": item["subject"], "version": item["version"]}
-                        keys[item["subject"], item["version"]] = key
-    found.events = list(keys.values())
-    if delete:
-        with table.batch_writer() as batch:
-            for key in found.events:
-                batch.delete_item(Key=key)
-
-
-def _messages(gpw: Gpw, url: str, who: tuple[str, str], found: Found, *, delete: bool) -> None:
-    tenant, profile = who
-    hydration = url == gpw.target.hydration_queue
-    what = "looking through the hydration queue" if hydration else "looking through dead letters"
-    sqs = gpw.target.client("sqs")
-    with Walk(sqs, url) as walk, gpw.out.progress(what, walk.expected) as advance:
-        for batch in walk.batches():
-            advance(len(batch))
-            letters = [read_letter(raw) for raw in batch]
-            about = [letter.message_id for letter in letters if is_about(letter, tenant, profile)]
-            if delete and about:
-                about = sorted(walk.delete(about))
-            (found.waiting if hydration else found.letters).extend(about)
-            if not hydration:
                 found.unsure += [
-                    letter.message_id for letter in letters if may_be_about(letter, profile)
+                    Unsure(what, f"{self._tenant} {row['profile_id']}")
+                    for row in page.items
+                    if in_row(row, self._tenant, self._profile) is Mention.UNSURE
                 ]
-
-
-# ---------------------------------------------------------------- who a thing is about
-
-
-def names(data: Any, profile: str) -> bool:
-    """Whether an event's data names the profile: its id as a text or a key, at any depth.
-
-    A number counts only where the key speaks of a profile: other numbers are amounts and the like.
-    """
-    return any(_strings(data, profile))
-
-
-def _strings(value: Any, profile: str, key: str = "") -> Iterator[bool]:
-    match value:
-        case dict():
-            for name, member in value.items():
-                yield name == profile
-                yield from _strings(member, profile, name)
-        case list():
-            for member in value:
-                yield from _strings(member, profile, key)
-        case str():
-            yield value == profile
-        case int() | Decimal():
-            yield "profile" in key.lower() and str(value) == profile
-
-
-def is_about(letter: Letter, tenant: str, profile: str) -> bool:
-    """Whether a message is about this profile of this tenant.
-
-    A walk over all profiles is about none of them, even where the last one it saw stands in it.
-    """
-    document = letter.document
-    if not isinstance(document, dict) or letter.reason == NotJsonError.reason:
-        text = _text(letter)
-        return _quoted(tenant, text) and _quoted(profile, text)
-    return letter.tenant == tenant and names(_without_walk(document), profile)
-
-
-def may_be_about(letter: Letter, profile: str) -> bool:
-    """Whether a message names the profile and no tenant, so that it could be another's."""
-    return (
-        isinstance(letter.document, dict)
-        and letter.tenant is None
-        and names(_without_walk(letter.document), profile)
-    )
-
-
-def _without_walk(document: dict[str, Any]) -> dict[str, Any]:
-    return {name: member for name, member in document.items() if name != "reconcile"}
-
-
-def _text(letter: Letter) -> str:
-    try:
-        return original_body(letter.message).decode("utf-8", errors="replace")
-    except NotJsonError:
-        return letter.message.body
-
-
-def _quoted(name: str, text: str) -> bool:
-    """Whether a text that is no JSON holds the name as JSON would."""
-    return json.dumps(name) in text or json.dumps(name, ensure_ascii=False) in text
+        return table.delete(own) if delete else table.get(own) is not None
 
 
 # ---------------------------------------------------------------- what is told
@@ -231,30 +254,53 @@ def _quoted(name: str, text: str) -> bool:
 def _show(gpw: Gpw, found: Found, verb: str) -> None:
     out = gpw.out
     out.say(f"{verb}:")
-    out.say(f"  {int(found.state):>6}  state in the profiles table")
+    out.say(f"  {int(found.state):>6}  state")
+    if "FullProfilesTableName" in gpw.target.outputs:
+        out.say(f"  {int(found.full_profile):>6}  full profile")
     out.say(f"  {len(found.events):>6}  events in the history")
-    out.say(f"  {len(found.letters):>6}  dead letters")
+    out.say(f"  {len(found.dead_letters):>6}  dead letters")
     if gpw.target.hydration_queue:
-        out.say(f"  {len(found.waiting):>6}  messages in the hydration queue")
+        out.say(f"  {len(found.hydration_messages):>6}  messages in the hydration queue")
 
 
-def _finish(gpw: Gpw, found: Found, left: Found | None) -> None:
+def _finish(gpw: Gpw, found: Found, left: Found, *, erased: bool) -> None:
+    """Tell what the last look showed, and no more than that. Raises: typer.Exit."""
     out = gpw.out
     out.document(
         {
-            "erased": left is not None,
+            "erased": erased,
             "found": found.document(),
-            "left": left.document() if left else None,
+            "left": left.document() if erased else None,
             "out_of_reach": OUT_OF_REACH,
         }
     )
-    if left and not left.count:
-        out.say(out.marks[True], " Looked again: nothing is left.")
-    for message_id in found.unsure:
+    if left.unsure:
         out.say(
             out.marks[None],
-            f" A dead letter names the profile, but no tenant: gpw dlq show {message_id[:8]}",
+            f" {len(left.unsure)} not removed, because they mention the id and may be about "
+            "somebody else. Look at them (infra/personal-data.md says how):",
+        )
+        for one in left.unsure[:SHOWN]:
+            out.say(f"  {one.what:>18}  {plain(one.name)}")
+        if len(left.unsure) > SHOWN:
+            out.say(f"  {'':>18}  and {len(left.unsure) - SHOWN} more: --json lists all")
+    for queue, count in left.unseen.items():
+        out.say(
+            out.marks[None],
+            f" {count} in {queue} could not be looked at (in flight, delayed or new; the count can "
+            "be a minute old). If one is about this profile, it comes back: run it again when the "
+            "queue is at rest (gpw doctor)",
+        )
+    if left.certain and not left.count:
+        again = "Looked again" if erased else "Looked everywhere"
+        out.say(
+            out.marks[True],
+            f" {again}: nothing in the tables and queues mentions the profile, and SQS counts no "
+            "message that was not looked at. Its counts can be a minute old: run it again "
+            "tomorrow.",
         )
     out.say("Not in this command's reach:")
     for line in OUT_OF_REACH:
         out.say(f"  - {line}")
+    if not left.certain or (erased and left.count):
+        raise typer.Exit(FAILED)

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from boto3.dynamodb.conditions import Attr, ConditionBase, Key
-
-from getprofile import strict_json
+from getprofile import exact_json
 from getprofile.parse import parse_event
 from getprofile.version import timestamp
 from infra.gpw.errors import USAGE, OperatorError
+from infra.gpw.tables import Page, Table
 
 
 @dataclass(frozen=True)
@@ -57,55 +56,39 @@ def subject(tenant: str, profile: str | None = None) -> str:
     return json.dumps(names, ensure_ascii=False, separators=(",", ":"))
 
 
-def request(selection: Selection) -> dict[str, Any]:
-    """The arguments of a Query where one profile is meant (newest first), else of a Scan."""
-    conditions: list[ConditionBase] = []
+def request(selection: Selection) -> tuple[str, dict[str, Any]]:
+    """A `query` where one profile is meant (newest first), else a `scan`; and its arguments."""
+    one_profile = selection.tenant is not None and selection.profile is not None
+    conditions = [
+        ("tenant_id", "=", None if one_profile else selection.tenant),
+        ("event", "=", selection.event),
+        ("outcome", "=", selection.outcome),
+        (selection.by, ">=", timestamp(selection.since) if selection.since else None),
+        (selection.by, "<", timestamp(selection.until) if selection.until else None),
+    ]
+    meant = [condition for condition in conditions if condition[2] is not None]
+    values = {f":{n}": {"S": value} for n, (_, _, value) in enumerate(meant)}
     arguments: dict[str, Any] = {}
-    if selection.tenant is not None and selection.profile is not None:
-        key = subject(selection.tenant, selection.profile)
-        arguments = {
-            "KeyConditionExpression": Key("subject").eq(key),
-            "ScanIndexForward": False,
-        }
-    elif selection.tenant is not None:
-        conditions.append(Attr("tenant_id").eq(selection.tenant))
-    if selection.event is not None:
-        conditions.append(Attr("event").eq(selection.event))
-    if selection.outcome is not None:
-        conditions.append(Attr("outcome").eq(selection.outcome))
-    if selection.since is not None:
-        conditions.append(Attr(selection.by).gte(timestamp(selection.since)))
-    if selection.until is not None:
-        conditions.append(Attr(selection.by).lt(timestamp(selection.until)))
-    if conditions:
-        [combined, *further] = conditions
-        for condition in further:
-            combined &= condition
-        arguments["FilterExpression"] = combined
-    return arguments
+    if meant:
+        arguments["FilterExpression"] = " AND ".join(
+            f"#{name} {operator} :{n}" for n, (name, operator, _) in enumerate(meant)
+        )
+        arguments["ExpressionAttributeNames"] = {f"#{name}": name for name, _, _ in meant}
+    if one_profile:
+        arguments |= {"KeyConditionExpression": "subject = :subject", "ScanIndexForward": False}
+        values[":subject"] = {"S": subject(str(selection.tenant), selection.profile)}
+    if values:
+        arguments["ExpressionAttributeValues"] = values
+    return "query" if one_profile else "scan", arguments
 
 
-@dataclass(frozen=True)
-class Page:
-    """Some of the events, and how many were looked at to find them."""
-
-    items: list[dict[str, Any]]
-    looked_at: int
-
-
-def read(table: Any, selection: Selection, *, consistent: bool = False) -> Iterator[Page]:
+def read(table: Table, selection: Selection, *, consistent: bool = False) -> Iterator[Page]:
     """The events that are meant, page by page; those of one profile newest first.
 
-    table: a boto3 `Table`. consistent: see all that was written until now, for twice the units.
+    consistent: with all that was written until now, for twice the units.
     """
-    arguments = request(selection) | {"ConsistentRead": consistent}
-    ask = table.query if "KeyConditionExpression" in arguments else table.scan
-    while True:
-        answer = ask(**arguments)
-        yield Page(answer["Items"], answer["ScannedCount"])
-        if "LastEvaluatedKey" not in answer:
-            return
-        arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+    operation, arguments = request(selection)
+    return table.pages(operation, ConsistentRead=consistent, **arguments)
 
 
 def body(item: dict[str, Any]) -> str:
@@ -121,7 +104,7 @@ def body(item: dict[str, Any]) -> str:
         "created_at": item["created_at"],
         "webhook_id": item.get("webhook_id"),
     }
-    text = strict_json.dumps({name: value for name, value in event.items() if value is not None})
+    text = exact_json.dumps({name: value for name, value in event.items() if value is not None})
     if parse_event(text).version != item["version"]:
         raise ValueError("the event would get another version")
     return text

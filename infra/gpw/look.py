@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from getprofile.outcome import Outcome
-from infra.gpw import exact
+from infra.gpw import printable_json
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.history import Selection, read
@@ -54,8 +54,8 @@ def selection(
             profile=profile,
             event=event,
             outcome=outcome.value if outcome else None,
-            since=moment(since, now) if since else None,
-            until=moment(until, now) if until else None,
+            since=moment(since, now) if since is not None else None,
+            until=moment(until, now) if until is not None else None,
             by="received_at" if received else "created_at",
         )
     except ValueError as error:
@@ -75,8 +75,7 @@ def status(
     """
     target, out = gpw.target, gpw.out
     key = {"tenant_id": tenant, "profile_id": profile}
-    found = target.table("ProfilesTableName").get_item(Key=key, ConsistentRead=True)
-    item: dict[str, Any] | None = found.get("Item")
+    item = target.table("ProfilesTableName").get(key)
     history = _newest(gpw, Selection(tenant=tenant, profile=profile), limit)
     out.document({"profile": item, "events": history})
     if item is None:
@@ -166,7 +165,7 @@ def _show_state(out: Output, item: dict[str, Any]) -> None:
     first = ("tenant_id", "profile_id", "status", "version")
     for name in (*first, *sorted(item.keys() - set(first))):
         value = item.get(name, "")
-        shown = exact.dumps(value) if isinstance(value, dict | list) else str(value)
+        shown = printable_json.dumps(value) if isinstance(value, dict | list) else str(value)
         if name.endswith("_at"):
             shown += f"  ({ago(datetime.fromisoformat(shown), now)} ago)"
         rows.append([Text(name, "dim"), plain(shown)])

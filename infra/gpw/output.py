@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from infra.gpw import exact
+from infra.gpw import printable_json
 from infra.gpw.errors import FAILED, USAGE, OperatorError
 
 PIPE_WIDTH = 1000  # columns when nobody looks: a line is a line, nothing is cut
@@ -50,12 +50,12 @@ class Output:
     def document(self, value: Any) -> None:
         """The result, for programs only."""
         if self.as_json:
-            self.console.file.write(f"{exact.dumps(value, indent=2)}\n")
+            self.console.file.write(f"{printable_json.dumps(value, indent=2)}\n")
 
     def line(self, value: Any) -> None:
         """One of many results as one line of JSON, for programs only."""
         if self.as_json:
-            self.console.file.write(f"{exact.dumps(value)}\n")
+            self.console.file.write(f"{printable_json.dumps(value)}\n")
             self.console.file.flush()
 
     @contextmanager

@@ -2,29 +2,36 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.gpw.errors import OperatorError
-
-BATCH = 10  # messages in one request, SQS's most
+BATCH = 10  # messages in one request, SQS's maximum
 MAX_BATCH_BYTES = 1_048_576  # of all messages in one request
-HOLD_SECONDS = 300  # how long nobody else sees what a walk looks at, should it end badly
-EXTEND_SECONDS = 120  # before that is over, it is made longer
-WAIT_SECONDS = 1  # with a wait, SQS asks all of its servers
-CLOCK_SECONDS = 1.0  # how exactly the server's clock is known
-EMPTY_RECEIVES = 2  # that many empty answers in a row: the end
-BARREN_RECEIVES = 50  # that many answers in a row with nothing new: the end, too
+HOLD_SECONDS = 300  # how long a message stays hidden from others if this process is killed
+EXTEND_SECONDS = 120  # the time is extended when less than this is left
+WAIT_SECONDS = 1  # a long poll asks all of SQS's servers
+EMPTY_RECEIVES = 2  # empty responses in a row that end a scan
+DOUBTED_RECEIVES = 6  # the same while SQS counts messages that it does not hand out
+BARREN_RECEIVES = 50  # responses in a row without a message from before the scan: that ends it too
+# SQS lets about 120,000 messages of a queue be in flight, fewer for some queues. At the limit a
+# long poll returns no message, and no error either.
+NEAR_IN_FLIGHT_LIMIT = 100_000
+
+_COUNTS = [f"ApproximateNumberOfMessages{part}" for part in ("", "NotVisible", "Delayed")]
 
 
 @dataclass(frozen=True)
 class Depth:
-    """How many messages: waiting, being worked on, waiting for a later time. Approximate."""
+    """The number of messages that wait, are in flight, and are delayed.
+
+    SQS's own counts are approximate, and may be a minute behind.
+    """
 
     waiting: int
     in_flight: int
@@ -37,18 +44,18 @@ class Depth:
 
 def depth(sqs: Any, url: str) -> Depth:
     """How full a queue is."""
-    names = [f"ApproximateNumberOfMessages{part}" for part in ("", "NotVisible", "Delayed")]
-    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    return Depth(*(int(found.get(name, 0)) for name in names))
+    return _depth(_attributes(sqs, url))
 
 
-class Walk:
-    """Looks at every message of a queue once, and holds what it has seen until the block ends.
+class QueueScan:
+    """Receives every message of a queue once, and holds it until the block ends.
 
-    Held messages are not seen by others, nor twice by this walk; what was not deleted is back at
-    once when the block ends, and after HOLD_SECONDS should this process be killed. Messages that
-    were sent after the walk began are left alone: what is redriven and fails again is not redriven
-    for ever.
+    Others do not see the messages while they are held. When the block ends, all that were not
+    deleted become visible at once; if this process is killed, after HOLD_SECONDS.
+
+    expected: the number of messages when the scan began. missed: once `batches` has ended, the
+    number of messages that SQS still counts as waiting and did not hand out. at_limit: whether that
+    is because no more can be in flight.
     """
 
     def __init__(self, sqs: Any, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -57,12 +64,11 @@ class Walk:
         self._clock = clock
         self._held: dict[str, tuple[str, float]] = {}  # by message id: receipt, held until
         self._seen: set[str] = set()
-        answer = sqs.get_queue_attributes(
-            QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
-        )
-        self.expected = int(answer["Attributes"]["ApproximateNumberOfMessages"])
-        self._began = _server_time(answer)
-        self._asked_at = clock()
+        response = _attributes(sqs, url)
+        self._began = _server_time(response)
+        self.expected = _depth(response).waiting
+        self.missed = 0
+        self.at_limit = False
 
     def __enter__(self) -> Self:
         return self
@@ -73,32 +79,37 @@ class Walk:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._change(list(self._held), 0)
+        # What fails here hides no other error: the messages are visible after HOLD_SECONDS anyway.
+        with suppress(ClientError, BotoCoreError):
+            self._change(list(self._held), 0)
 
     def batches(self) -> Iterator[list[dict[str, Any]]]:
-        """Messages not seen before, with all their attributes, a few at a time."""
+        """Messages not seen before, with all their attributes, up to BATCH at a time."""
         empty = barren = 0
-        while empty < EMPTY_RECEIVES and barren < BARREN_RECEIVES:
+        while barren < BARREN_RECEIVES and (empty < EMPTY_RECEIVES or self._doubts(empty)):
             self._extend()
             messages = self._receive()
-            empty = 0 if messages else empty + 1
             new = [m for m in messages if m["MessageId"] not in self._seen]
-            barren = 0 if new else barren + 1
+            empty = 0 if messages else empty + 1
+            # A queue that is written to faster than it is scanned would never be done with.
+            barren = 0 if any(map(self._was_there, new)) else barren + 1
             until = self._clock() + HOLD_SECONDS
             for message in messages:
                 self._held[message["MessageId"]] = (message["ReceiptHandle"], until)
                 self._seen.add(message["MessageId"])
-            if old := [m for m in new if self._was_there(m)]:
-                yield old
-
-    def settle(self) -> None:
-        """Wait until what is sent from now on counts as sent after the walk began."""
-        time.sleep(max(0.0, self._asked_at + CLOCK_SECONDS - self._clock()))
+            if new:
+                yield new
+        left = depth(self._sqs, self._url)
+        self.missed = left.waiting
+        self.at_limit = bool(left.waiting) and self._near_limit(left)
 
     def delete(self, message_ids: Sequence[str]) -> set[str]:
-        """Returns: which of them are deleted; SQS may refuse some for now."""
+        """Returns: the ids of those that are deleted; the others are no longer held, or refused."""
+        now = self._clock()
+        # SQS confirms the deletion by a receipt that has expired, and may not delete the message.
+        held = [i for i in message_ids if i in self._held and self._held[i][1] > now]
         deleted: set[str] = set()
-        for chunk in _chunks([i for i in message_ids if i in self._held]):
+        for chunk in _chunks(held):
             entries = [
                 {"Id": str(number), "ReceiptHandle": self._held[message_id][0]}
                 for number, message_id in enumerate(chunk)
@@ -121,16 +132,24 @@ class Walk:
             )
         except ClientError as error:
             if error.response["Error"]["Code"].endswith("OverLimit"):
-                raise OperatorError(
-                    "SQS lets no more messages of the queue be held at once",
-                    "work through them in parts: --limit",
-                ) from None
+                return []  # as a long poll answers
             raise
         messages: list[dict[str, Any]] = answer.get("Messages", [])
         return messages
 
+    def _doubts(self, empty: int) -> bool:
+        """Whether to ask once more, although SQS has handed out nothing for a while."""
+        if empty >= DOUBTED_RECEIVES:
+            return False
+        left = depth(self._sqs, self._url)
+        return left.waiting > 0 and not self._near_limit(left)
+
+    def _near_limit(self, left: Depth) -> bool:
+        # SQS's count of what is in flight may be behind, and may include what others hold.
+        return max(len(self._held), left.in_flight) >= NEAR_IN_FLIGHT_LIMIT
+
     def _was_there(self, message: Mapping[str, Any]) -> bool:
-        # The server tells whole seconds: what came in the same second counts as there.
+        # The server tells whole seconds.
         return int(message["Attributes"]["SentTimestamp"]) < (self._began.timestamp() + 1) * 1000
 
     def _extend(self) -> None:
@@ -149,10 +168,13 @@ class Walk:
                 }
                 for number, message_id in enumerate(chunk)
             ]
-            # One that can't be changed is not held any more; nothing depends on it.
-            self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+            answer = self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+            changed = {chunk[int(done["Id"])] for done in answer.get("Successful", [])}
             for message_id in chunk:
-                self._held[message_id] = (self._held[message_id][0], until)
+                if message_id in changed:
+                    self._held[message_id] = (self._held[message_id][0], until)
+                else:  # expired, or held for SQS's maximum of 12 hours
+                    del self._held[message_id]
 
 
 @dataclass(frozen=True)
@@ -247,9 +269,18 @@ def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:
     return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
 
 
-def _server_time(answer: Mapping[str, Any]) -> datetime:
-    # The operator's own clock may be wrong, and would make old messages new or new ones old.
-    date = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "")
+def _attributes(sqs: Any, url: str) -> Mapping[str, Any]:
+    response: Mapping[str, Any] = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=_COUNTS)
+    return response
+
+
+def _depth(response: Mapping[str, Any]) -> Depth:
+    return Depth(*(int(response["Attributes"].get(name, 0)) for name in _COUNTS))
+
+
+def _server_time(response: Mapping[str, Any]) -> datetime:
+    # The operator's own clock may be wrong.
+    date = response["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "")
     try:
         return parsedate_to_datetime(date)
     except ValueError:

@@ -126,14 +126,10 @@ def _watch(gpw: Gpw, queue: str, since: str) -> tuple[Progress, int]:
 
 def _look(gpw: Gpw, since: str) -> Progress:
     table, progress = gpw.target.table("ProfilesTableName"), Progress()
-    arguments: dict[str, Any] = {"ProjectionExpression": "profile_fetched_at, profile_status"}
-    while True:
-        answer = table.scan(**arguments)
-        for item in answer["Items"]:
+    for page in table.pages("scan", ProjectionExpression="profile_fetched_at, profile_status"):
+        for item in page.items:
             progress.add(item, since)
-        if "LastEvaluatedKey" not in answer:
-            return progress
-        arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+    return progress
 
 
 def _tell(gpw: Gpw, since: str, progress: Progress, left: int) -> None:

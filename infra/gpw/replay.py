@@ -25,6 +25,7 @@ from infra.gpw.look import (
 )
 from infra.gpw.output import plain
 from infra.gpw.queues import BATCH, Outgoing, Pace, send
+from infra.gpw.tables import Table
 
 
 def register(app: typer.Typer) -> None:
@@ -46,14 +47,15 @@ def replay(
     everything: Annotated[bool, typer.Option("--all", help="The whole history.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
     rate: Annotated[
-        float | None, typer.Option(min=0.1, help="At most so many events a second.")
+        float | None, typer.Option(min=0.1, help="Maximum number of events per second.")
     ] = None,
 ) -> None:
     """Send events of the history through the events queue again.
 
-    Harmless at any time, because state converges: a profile keeps its newest event, and the history
-    what it holds. It brings back states that were lost, such as after a table was restored. An
-    interrupted replay is just started again. What is replayed is not published on the bus again.
+    This is safe at any time, because state converges: a profile keeps its newest event, and the
+    history stays as it is. A replay restores states that were lost, such as after a table was
+    restored from a backup. If it is interrupted, start it again. It does not publish anything on
+    the bus.
     """
     chosen = selection(
         tenant=tenant,
@@ -93,7 +95,7 @@ def replay(
         raise typer.Exit(FAILED)
 
 
-def _batches(table: Any, chosen: Selection) -> Iterator[tuple[list[dict[str, Any]], int]]:
+def _batches(table: Table, chosen: Selection) -> Iterator[tuple[list[dict[str, Any]], int]]:
     """What goes into one request, and how many events were looked at until then."""
     looked_at = 0
     for page in history.read(table, chosen):

@@ -11,11 +11,12 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import ClientError
 
+from getprofile.credential import UnusableCredentialError, usable
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.target import Target
 from infra.gpw.when import ago, duration
-from ingest.secret import SecretUnavailableError, usable
+from ingest.secret import REREAD_SECONDS
 
 DEFAULT_GRACE_HOURS = 24
 GENERATED_SECONDS = 1  # a value as old as the secret itself is the one that the stack generated
@@ -32,6 +33,10 @@ class Which(StrEnum):
     """The key with which full profiles are fetched."""
 
 
+_IN_USE = {
+    Which.WEBHOOK: f"Webhooks that carry it are accepted within {REREAD_SECONDS} seconds",
+    Which.API: "The hydrator uses it within 5 minutes, sooner if the API refuses the old one",
+}
 _OUTPUTS = {Which.WEBHOOK: "WebhookSecretArn", Which.API: "ProfileApiSecretArn"}
 
 WhichOption = Annotated[
@@ -52,10 +57,10 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True)
 class SecretState:
-    """What can be told of a secret without telling it.
+    """What can be told about a secret without telling it.
 
-    problem: why no request could present it, or None. previous_until: how long the value before it
-    is accepted; None when there is none that anyone knew.
+    problem: why it is unusable and what to do, or None. previous_until: until when the previous
+    value is accepted; None if nobody could have used it.
     """
 
     set_at: datetime
@@ -76,12 +81,12 @@ def state(target: Target, which: Which = Which.WEBHOOK) -> SecretState:
         raise OperatorError("The secret has no value", "gpw secret set")
     previous = _version(secrets, arn, "AWSPREVIOUS")
     young = timedelta(seconds=GENERATED_SECONDS)
-    known = previous is not None and previous["CreatedDate"] - made_at > young
-    try:
-        usable(current.get("SecretString"))
-        problem = None
-    except SecretUnavailableError as error:
-        problem = str(error).partition(":")[0]
+    # The generated value was known to nobody, and one that is unusable was never accepted.
+    known = (
+        previous is not None
+        and previous["CreatedDate"] - made_at > young
+        and _problem(previous) is None
+    )
     grace = timedelta(
         hours=float(target.parameters.get("PreviousSecretGraceHours", DEFAULT_GRACE_HOURS))
     )
@@ -89,16 +94,26 @@ def state(target: Target, which: Which = Which.WEBHOOK) -> SecretState:
     return SecretState(
         set_at,
         generated=previous is None and current["CreatedDate"] - made_at <= young,
-        problem=problem,
+        problem=_problem(current),
         previous_until=set_at + grace if known and which is Which.WEBHOOK else None,
     )
 
 
-def put(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
-    """Set the secret that GetProfile sends; it is asked for unseen, or read from standard input.
+def _problem(version: dict[str, Any]) -> str | None:
+    """What is wrong with a version's value and what to do, or None."""
+    try:
+        usable(version.get("SecretString"))
+    except UnusableCredentialError as error:
+        return str(error)
+    return None
 
-    It works on the first webhook that comes with it. A value set before is accepted for another
-    PreviousSecretGraceHours.
+
+def put(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
+    """Set the secret that GetProfile sends, from a hidden prompt or from standard input.
+
+    Webhooks that carry it are accepted within 2 seconds, and the previous value for another
+    PreviousSecretGraceHours. Paste the value alone: JSON, such as the console's key/value form, is
+    refused.
     """
     _put(gpw, which, rotating=False)
 
@@ -108,17 +123,17 @@ def rotate(
     *,
     which: WhichOption = Which.WEBHOOK,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Then wait until GetProfile sends the new one alone.")
+        bool, typer.Option("--watch", help="Then wait until webhooks carry only the new one.")
     ] = False,
     quiet_minutes: Annotated[
-        float, typer.Option(min=0, help="With --watch: so long without the previous one.")
+        float, typer.Option(min=0, help="With --watch: how long the old one must be unused.")
     ] = 10,
 ) -> None:
-    """Replace a secret that is in use, without refusing a webhook.
+    """Replace a secret that is in use.
 
-    Make the new key at GetProfile and set it here at once: GetProfile stops sending the old one
-    when the new one is made. What is still on its way with the old one is accepted for
-    PreviousSecretGraceHours.
+    Create the new key at GetProfile and set it here at once: from then on GetProfile sends only the
+    new one, and the receiver refuses it (401) until 2 seconds after it is set. Webhooks still under
+    way with the old one are accepted for PreviousSecretGraceHours.
     """
     _put(gpw, which, rotating=True)
     if watch and which is Which.WEBHOOK:
@@ -126,7 +141,7 @@ def rotate(
 
 
 def status(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
-    """Tell whether the secret is set and usable, and whether the one before it is still in use."""
+    """Show whether the secret is set and usable, and whether the previous one is still in use."""
     found = state(gpw.target, which)
     now = datetime.now(UTC)
     used = None
@@ -142,7 +157,7 @@ def status(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
             "previous_last_used": used,
         }
     )
-    _show(gpw, found, used, now)
+    _show(gpw, which, found, used, now)
     if found.generated or found.problem:
         raise typer.Exit(FAILED)
 
@@ -213,11 +228,11 @@ def _put(gpw: Gpw, which: Which, *, rotating: bool) -> None:
             "previous_accepted_until": after.previous_until,
         }
     )
-    gpw.out.say(gpw.out.marks[True], " The secret is set; it works from the next webhook on.")
+    gpw.out.say(gpw.out.marks[True], f" The secret is set. {_IN_USE[which]}.")
     if after.previous_until:
         gpw.out.say(
-            f"  The one before is accepted until {after.previous_until:%Y-%m-%d %H:%M} UTC; "
-            "`gpw secret status` tells when it is unused."
+            f"  The previous one is accepted until {after.previous_until:%Y-%m-%d %H:%M} UTC; "
+            "`gpw secret status` shows whether it is still in use."
         )
 
 
@@ -237,32 +252,35 @@ def _read_value() -> str:
         value = sys.stdin.read().removesuffix("\n").removesuffix("\r")
     try:
         return usable(value)
-    except SecretUnavailableError as error:
-        what = str(error).partition(":")[0].replace("the webhook secret", "This secret")
+    except UnusableCredentialError as error:
         raise OperatorError(
-            what, "nothing was changed; copy it anew from GetProfile", code=USAGE
+            f"Nothing was changed: this value {error.problem}", error.remedy, code=USAGE
         ) from None
 
 
-def _show(gpw: Gpw, found: SecretState, used: datetime | None, now: datetime) -> None:
+def _show(gpw: Gpw, which: Which, found: SecretState, used: datetime | None, now: datetime) -> None:
     out = gpw.out
+    set_it = "gpw secret set" if which is Which.WEBHOOK else f"gpw secret set --for {which}"
     if found.generated:
-        out.say(out.marks[False], " Not set: nothing is accepted. Set it: gpw secret set")
+        out.say(out.marks[False], f" Not set: it holds a random value. Set it: {set_it}")
         return
     out.say(out.marks[True], f" Set {ago(found.set_at, now)} ago")
     if found.problem:
-        out.say(out.marks[False], f" {found.problem.capitalize()}. Set it again: gpw secret set")
+        out.say(out.marks[False], f" It {found.problem}. Set it again: {set_it}")
+    if which is Which.API:
+        return
     if not found.previous_accepted(now):
-        out.say(out.marks[True], " No previous secret is accepted any more")
+        out.say(out.marks[True], " No previous secret is accepted")
     elif found.previous_until and used is None:
         out.say(
             out.marks[True],
-            f" The previous one is unused since; accepted for {duration_until(found, now)} more",
+            f" The previous one has not been used since; it is accepted for another "
+            f"{duration_until(found, now)}",
         )
     elif used:
         out.say(
             out.marks[None],
-            f" The previous one came {ago(used, now)} ago, and is refused in "
+            f" The previous one was used {ago(used, now)} ago and will be refused in "
             f"{duration_until(found, now)}: set the new one at GetProfile",
         )
 

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 
 from infra.gpw import ROOT
 from infra.gpw.errors import USAGE, OperatorError
+from infra.gpw.tables import Table
 from infra.local.cloud import CREDENTIALS
 
 DEFAULT_STACK = "getprofile-webhooks"
@@ -53,11 +54,9 @@ class Target:
             )
         return self._clients[service]
 
-    def table(self, output: str) -> Any:
-        """The DynamoDB table that an output names, with Python's own types."""
-        endpoint = self.local["endpoint"] if self.local else None
-        resource = self.session.resource("dynamodb", endpoint_url=endpoint, config=_CONFIG)
-        return resource.Table(self.output(output))
+    def table(self, output: str) -> Table:
+        """The DynamoDB table that an output names."""
+        return Table(self.client("dynamodb"), self.output(output))
 
     @cached_property
     def description(self) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import urllib3
 
+from getprofile.credential import UnusableCredentialError, usable
 from infra.gpw.errors import OperatorError
 from infra.gpw.output import plain
 from infra.gpw.target import Target
-from ingest.secret import SecretUnavailableError, usable
 
 
 @dataclass(frozen=True)
@@ -50,5 +50,5 @@ def current_secret(target: Target) -> str:
     answer = secrets.get_secret_value(SecretId=target.output("WebhookSecretArn"))
     try:
         return usable(answer.get("SecretString"))
-    except SecretUnavailableError as error:
-        raise OperatorError(str(error).partition(":")[0].capitalize(), "gpw secret set") from None
+    except UnusableCredentialError as error:
+        raise OperatorError(f"The webhook secret {error.problem}", "gpw secret set") from None

@@ -148,8 +148,9 @@ def greet(stack: Stack, api: ProfileApi, env_file: Path | None) -> None:
     say(f"\n{bold}Ready{regular}  AWS endpoint {stack.cloud.endpoint}")
     say(f"       webhook URL  {stack.url}")
     say("\nSend an event:\n")
-    say(f"  curl -i '{stack.url}' \\")
-    say(f"    -H 'Authorization: Bearer {stack.secret}' \\")
+    # This secret is no secret, but the line is likely to be copied for one that is.
+    say(f"  printf 'Authorization: Bearer {stack.secret}' | \\")
+    say(f"    curl -i '{stack.url}' -H @- \\")
     say(f"    -H 'Content-Type: application/json' -d @{SAMPLE}\n")
     say(f"Full profiles come from a stand-in for GetProfile's API at {api.url}.")
     say(f"  Let it fail: curl -X POST {api.url}/fail, and recover: curl -X POST {api.url}/heal\n")

@@ -87,7 +87,7 @@ def test_a_dead_letter_is_redriven_to_its_profile(
     tally = gpw("dlq", "redrive", "--where", f"tenant={tenant}", "--yes")
     row = wait_until(lambda: state(profile_id, tenant), seconds=60, what="the profile's state")
 
-    assert [letter["reason"] for letter in listed] == ["received_too_often"]
+    assert [one["reason"] for one in listed] == ["received_too_often"]
     assert tally["redriven"] == {"EventsQueue": 1}
     assert row["event_id"] == "evt-redriven"
     assert gpw("dlq", "ls", "--where", f"tenant={tenant}") == []

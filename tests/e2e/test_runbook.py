@@ -39,7 +39,7 @@ def cloud_file(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def message_id(stack: Stack) -> str:
-    """A letter of the dead-letter queue, put there for each command anew."""
+    """A dead letter, put there for each command anew."""
     sent = stack.client("sqs").send_message(
         QueueUrl=stack.outputs["DeadLetterQueueUrl"],
         MessageBody="{}",

@@ -224,7 +224,7 @@ def test_a_previous_secret_that_can_not_be_read_ends_in_503_never_in_401_or_200(
     cloud.fail("GetSecretValue", fault, when=previous)
     during = ingest.deliver(authorization=f"Bearer {old}")
     cloud.heal()
-    ingest.pass_time(11)
+    ingest.pass_time(2)
     after = ingest.deliver(authorization=f"Bearer {old}")
 
     assert during.status == 503
@@ -262,14 +262,37 @@ def test_another_token_is_not_called_wrong_while_the_newest_secret_can_not_be_re
     ingest.deliver()
     cloud.secret.current, cloud.secret.previous = "the-next-secret-0123456789", None
     cloud.fail("GetSecretValue", fault)
-    ingest.pass_time(11)
+    ingest.pass_time(2)
     during = ingest.deliver(authorization="Bearer the-next-secret-0123456789")
     cloud.heal()
-    ingest.pass_time(11)
+    ingest.pass_time(2)
     after = ingest.deliver(authorization="Bearer the-next-secret-0123456789")
 
     assert during.status == 503
     assert after.status == 200
+
+
+def test_a_read_that_hangs_makes_no_token_wrong_until_a_newer_read_has_succeeded(
+    cloud: Cloud, ingest: Ingest
+) -> None:
+    new = "Bearer the-next-secret-0123456789"
+    ingest.deliver()
+    cloud.secret.current, cloud.secret.previous = "the-next-secret-0123456789", None
+    ingest.pass_time(2)
+    cloud.fail("GetSecretValue", faults.TRICKLE)
+    hanging = ingest.deliver(authorization=new)
+    cloud.heal()
+    cloud.fail("GetSecretValue", faults.BROKEN)
+    following = [ingest.deliver(authorization=new) for _ in range(3)]
+    known = ingest.deliver()
+    cloud.heal()
+    ingest.pass_time(2)
+    after = [ingest.deliver(authorization=one) for one in ("Bearer another-0123456789", new)]
+
+    assert (hanging.status, hanging.seconds > 3) == (503, True)
+    assert [answer.status for answer in following] == [503] * 3
+    assert known.status == 200
+    assert [answer.status for answer in after] == [401, 200]
 
 
 @pytest.mark.parametrize("fault", [faults.DENIED, faults.NO_RESOURCE], ids=str)

@@ -8,10 +8,11 @@ from typing import Any
 
 import boto3
 import botocore.session
-from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 from botocore.loaders import Loader
 from samtranslator.yaml_helper import yaml_parse
+
+from aws.dynamodb import item_from_dynamodb
 
 REGION = "eu-central-1"
 STACK = "my-stack"
@@ -35,9 +36,9 @@ class Cloud:
 
     def __init__(self) -> None:
         # The session that the handlers' clients come from, so that they can be made to fail.
-        self._session = botocore.session.Session()
-        self._session.register_component("data_loader", _LOADER)
-        boto3.setup_default_session(region_name=REGION, botocore_session=self._session)
+        self.session = botocore.session.Session()
+        self.session.register_component("data_loader", _LOADER)
+        boto3.setup_default_session(region_name=REGION, botocore_session=self.session)
         self._sqs = boto3.client("sqs")
         self._dynamodb = boto3.client("dynamodb")
         self._secrets = boto3.client("secretsmanager")
@@ -88,14 +89,12 @@ class Cloud:
         """A profile's state, or None."""
         key = {"tenant_id": {"S": tenant_id}, "profile_id": {"S": profile_id}}
         found = self._dynamodb.get_item(TableName=self._ids["ProfilesTable"], Key=key).get("Item")
-        deserialize = TypeDeserializer().deserialize
-        return {name: deserialize(value) for name, value in found.items()} if found else None
+        return item_from_dynamodb(found) if found else None
 
     def history(self) -> list[dict[str, Any]]:
         """Every event that is recorded, in the order of its key."""
         found = self._dynamodb.scan(TableName=self._ids["EventsTable"])["Items"]
-        deserialize = TypeDeserializer().deserialize
-        items = [{name: deserialize(v) for name, v in item.items()} for item in found]
+        items = [item_from_dynamodb(item) for item in found]
         return sorted(items, key=lambda item: (item["subject"], item["version"]))
 
     def stream(self) -> list[dict[str, Any]]:
@@ -153,7 +152,7 @@ class Cloud:
         def note(**called: Any) -> None:
             made.append(dict(called["params"]))
 
-        self._session.register(f"before-parameter-build.{operation}", note)
+        self.session.register(f"before-parameter-build.{operation}", note)
         return made
 
     def fail(
@@ -172,7 +171,7 @@ class Cloud:
                 }
                 raise ClientError(response, operation)
 
-        self._session.register(f"before-parameter-build.{operation}", refuse)
+        self.session.register(f"before-parameter-build.{operation}", refuse)
 
     # ---------------------------------------------------------------- from template to resources
 

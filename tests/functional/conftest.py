@@ -49,7 +49,9 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     }.items():
         monkeypatch.setenv(name, value)
     with mock_aws():
-        yield Cloud()
+        cloud = Cloud()
+        monkeypatch.setattr("aws.clients._session", lambda: cloud.session)
+        yield cloud
 
 
 @pytest.fixture
@@ -62,9 +64,11 @@ def load(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
             monkeypatch.setenv(name, value)
         package = function.removesuffix("Function").lower()
         for name in list(sys.modules):
-            if name == "runtime" or name.partition(".")[0] == package:
+            if name in {"runtime", "batch"} or name.partition(".")[0] == package:
                 del sys.modules[name]
         logging.Logger.manager.loggerDict.pop(STACK, None)  # the one of the test before this one
+        # A transaction that moto cancels undoes what other threads wrote meanwhile.
+        monkeypatch.setattr("consumer.consume.CONCURRENT_WRITES", 1)
         handler: Handler = importlib.import_module(f"{package}.handler").lambda_handler
         to_stdout = importlib.import_module("runtime").logger.registered_handler
 

@@ -7,7 +7,9 @@ from typing import Any
 import boto3
 from typer.testing import CliRunner
 
+from getprofile.outcome import Outcome
 from infra.gpw.cli import app
+from tests.factories import make_item
 from tests.functional.cloud import STACK, TEMPLATE, Cloud
 
 # Those that gpw asks for, and that resources of the cloud answer.
@@ -16,6 +18,7 @@ OUTPUTS = {
     "EventsQueueUrl",
     "DeadLetterQueueUrl",
     "ProfilesTableName",
+    "FullProfilesTableName",
     "EventsTableName",
     "HydrationQueueUrl",
     "ProfileApiSecretArn",
@@ -97,17 +100,38 @@ class OperatedStack:
         """Put a message on the dead-letter queue. Returns: its id."""
         return self.put("DeadLetterQueueUrl", body, **attributes)
 
-    def put(self, queue: str, body: str, **attributes: str) -> str:
-        """Put a message on the queue of an output."""
+    def put(self, queue: str, body: str, delay: int = 0, /, **attributes: str) -> str:
+        """Put a message on the queue of an output. delay: seconds until it can be received."""
         answer = self.sqs.send_message(
             QueueUrl=self.outputs[queue],
             MessageBody=body,
+            DelaySeconds=delay,
             MessageAttributes={
                 name: {"DataType": "String", "StringValue": value}
                 for name, value in attributes.items()
             },
         )
         return answer["MessageId"]
+
+    def happened(
+        self, event: dict[str, Any], outcome: Outcome = Outcome.APPLIED, **changes: str
+    ) -> dict[str, Any]:
+        """Put an event into the history, as the consumer writes it.
+
+        changes: other values of its text attributes. Returns: the item in DynamoDB's own form.
+        """
+        item = make_item(event, outcome) | {name: {"S": text} for name, text in changes.items()}
+        self.put_raw("EventsTableName", item)
+        return item
+
+    def put_raw(self, table: str, item: dict[str, Any]) -> None:
+        """Put an item, given in DynamoDB's own form, into the table of an output."""
+        boto3.client("dynamodb").put_item(TableName=self.outputs[table], Item=item)
+
+    def rows(self, table: str) -> list[tuple[str, str]]:
+        """The keys of all rows in a table of profiles."""
+        found = boto3.client("dynamodb").scan(TableName=self.outputs[table])["Items"]
+        return [(row["tenant_id"]["S"], row["profile_id"]["S"]) for row in found]
 
     def put_history(self, item: dict[str, Any]) -> None:
         boto3.resource("dynamodb").Table(self.outputs["EventsTableName"]).put_item(Item=item)

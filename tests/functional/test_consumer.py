@@ -129,17 +129,6 @@ def test_a_redelivered_event_that_was_the_one_applied_is_applied_again(
     assert "EventsStale" not in output.metrics()
 
 
-def test_what_another_writer_added_to_a_profile_stays(consumer: Handler, cloud: Cloud) -> None:
-    key = {"tenant_id": "abc-tenant", "profile_id": "12345"}
-    cloud.put_item(key | {"profile": {"name": "Ada"}})
-
-    consumer(make_batch(make_body()), make_context())
-
-    item = cloud.item("12345")
-    assert item is not None
-    assert (item["profile"], item["status"]) == ({"name": "Ada"}, "ready")
-
-
 def test_what_the_newest_event_does_not_say_is_no_longer_there(
     consumer: Handler, cloud: Cloud
 ) -> None:
@@ -239,34 +228,13 @@ def test_while_the_history_cannot_be_written_messages_come_again_with_the_same_o
     state, failing = cloud.item("12345"), False
     again = consumer(batch, make_context())
 
-    assert first == failures("message-1", "message-2")
+    assert first == failures("message-2")
     assert again == DONE
     assert cloud.item("12345") == state
     assert {item["event_id"]: item["outcome"] for item in cloud.history()} == {
         "evt_1": "applied",
         "evt_0": "stale",
     }
-
-
-def test_a_full_profile_that_leaves_no_room_for_a_state_makes_room(
-    cloud: Cloud, load: Callable[[str], Handler]
-) -> None:
-    def keeps_the_profile(params: dict[str, Any]) -> bool:  # moto takes items of any size
-        return "#profile" not in params["ExpressionAttributeNames"]
-
-    key = {"tenant_id": "abc-tenant", "profile_id": "12345"}
-    cloud.put_item(key | {"profile": {"text": "large"}, "profile_status": "complete"})
-    cloud.fail("dynamodb.UpdateItem", "ValidationException", when=keeps_the_profile)
-
-    answer = load("ConsumerFunction")(make_batch(make_body()), make_context())
-
-    item = cloud.item("12345")
-    assert answer == DONE
-    assert item is not None
-    assert item["status"] == "ready"
-    assert "profile" not in item
-    assert item["profile_status"] == "not_storable"
-    assert cloud.messages("DeadLetterQueue") == []
 
 
 # ---------------------------------------------------------------- exact values
@@ -303,6 +271,13 @@ def test_every_kind_of_json_value_comes_back_as_it_was(consumer: Handler, cloud:
 
 
 # ---------------------------------------------------------------- quarantine
+
+
+def state_of(params: dict[str, Any]) -> dict[str, Any]:
+    """The profile's state in the parameters of TransactWriteItems."""
+    item: dict[str, Any] = params["TransactItems"][0]["Put"]["Item"]
+    return item
+
 
 NEVER = [
     pytest.param("not json", "not_json", "NotJsonError", id="no-json"),
@@ -353,9 +328,9 @@ def test_when_dynamodb_calls_the_newest_event_invalid_the_next_newest_is_the_sta
     cloud: Cloud, load: Callable[[str], Handler], output: Output
 ) -> None:
     def of_newest(params: dict[str, Any]) -> bool:
-        return bool(params["ExpressionAttributeValues"][":event_id"]["S"] == "evt_3")
+        return bool(state_of(params)["event_id"]["S"] == "evt_3")
 
-    cloud.fail("dynamodb.UpdateItem", "ValidationException", when=of_newest)
+    cloud.fail("dynamodb.TransactWriteItems", "ValidationException", when=of_newest)
     bodies = [make_body(make_event(f"evt_{n}", created_at=second(n))) for n in (1, 3, 2)]
 
     answer = load("ConsumerFunction")(make_batch(*bodies), make_context())
@@ -425,9 +400,9 @@ def test_when_a_profiles_write_fails_all_of_its_messages_come_again_and_no_other
     cloud: Cloud, load: Callable[[str], Handler], output: Output
 ) -> None:
     def of_bad_profile(params: dict[str, Any]) -> bool:
-        return bool(params["Key"]["profile_id"]["S"] == "bad")
+        return bool(state_of(params)["profile_id"]["S"] == "bad")
 
-    cloud.fail("dynamodb.UpdateItem", "AccessDeniedException", when=of_bad_profile)
+    cloud.fail("dynamodb.TransactWriteItems", "AccessDeniedException", when=of_bad_profile)
     bodies = [
         make_body(make_event("evt_1", profile_id="bad", created_at=second(1))),
         make_body(make_event("evt_2", profile_id="good")),
@@ -456,7 +431,7 @@ def test_when_a_profiles_write_fails_all_of_its_messages_come_again_and_no_other
     }
 
 
-@pytest.mark.parametrize("remaining", [0, 12_000])
+@pytest.mark.parametrize("remaining", [0, 12_999])
 def test_when_too_little_time_is_left_for_a_write_the_messages_come_again(
     consumer: Handler, cloud: Cloud, output: Output, remaining: int
 ) -> None:
@@ -471,7 +446,7 @@ def test_when_too_little_time_is_left_for_a_write_the_messages_come_again(
 
 
 def test_when_just_enough_time_is_left_the_write_begins(consumer: Handler, cloud: Cloud) -> None:
-    assert consumer(make_batch(make_body()), make_context(12_001)) == DONE
+    assert consumer(make_batch(make_body()), make_context(13_000)) == DONE
     assert cloud.item("12345") is not None
 
 
@@ -481,8 +456,7 @@ def test_an_error_that_nobody_foresaw_is_logged_by_its_name_alone(
     def fail(*_arguments: Any) -> str:
         raise LookupError("quotes the event: marker")
 
-    table = sys.modules["consumer.profiles"].ProfilesTable
-    monkeypatch.setattr(table, "put_if_newer", fail)
+    monkeypatch.setattr(sys.modules["consumer.store"].Store, "apply", fail)
 
     answer = consumer(make_batch(make_body()), make_context())
 

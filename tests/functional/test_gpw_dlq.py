@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from infra.gpw import dlq, queues
-from infra.gpw.queues import Walk
-from tests.factories import make_body, make_event
+from infra.gpw.command import Gpw
+from infra.gpw.queues import QueueScan
+from tests.factories import make_body, make_event, sample
 from tests.functional.cloud import Cloud
 from tests.functional.gpw_stack import OperatedStack
 
@@ -27,7 +28,6 @@ QUARANTINE = {
 @pytest.fixture(autouse=True)
 def no_long_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queues, "WAIT_SECONDS", 0)
-    monkeypatch.setattr(queues, "CLOCK_SECONDS", 0)
 
 
 @pytest.fixture
@@ -48,12 +48,12 @@ def body(event_id: str, **changes: Any) -> str:
 # ---------------------------------------------------------------- ls, show
 
 
-def test_ls_tells_the_reason_and_what_each_letter_is_about(stack: OperatedStack) -> None:
+def test_ls_tells_the_reason_and_what_each_dead_letter_is_about(stack: OperatedStack) -> None:
     stack.dead_letter(body("evt-1", tenant_id="t-1", profile_id="p-1"), **QUARANTINE)
     stack.dead_letter(body("evt-2"))
     stack.dead_letter("{", source="ingest", reason="not_json", received_at=RECEIVED_AT)
 
-    found = {letter["reason"]: letter for letter in stack.run("dlq", "ls", "--json").document}
+    found = {one["reason"]: one for one in stack.run("dlq", "ls", "--json").document}
 
     assert set(found) == {"not_storable", "received_too_often", "not_json"}
     assert found["not_storable"]["tenant_id"] == "t-1"
@@ -74,24 +74,24 @@ def test_ls_shows_the_same_to_a_person(stack: OperatedStack) -> None:
     assert "\x1b" not in shown
 
 
-def test_looking_leaves_every_letter_in_sight(
+def test_looking_leaves_every_dead_letter_visible(
     stack: OperatedStack, bodies: Callable[[str], list[str]]
 ) -> None:
-    letters = sorted(body(f"evt-{n}") for n in range(25))
-    for letter in letters:
-        stack.dead_letter(letter)
+    sent = sorted(body(f"evt-{n}") for n in range(25))
+    for one in sent:
+        stack.dead_letter(one)
 
     listed = stack.run("dlq", "ls", "--json").document
 
     assert len(listed) == 25
-    assert bodies("DeadLetterQueue") == letters
+    assert bodies("DeadLetterQueue") == sent
 
 
 def test_ls_of_an_empty_queue_is_no_error(stack: OperatedStack) -> None:
     assert "No dead letters" in stack.run("dlq", "ls").out
 
 
-def test_show_prints_one_letter_whole_and_what_redriving_it_would_do(
+def test_show_prints_one_dead_letter_whole_and_what_redriving_it_would_do(
     stack: OperatedStack,
 ) -> None:
     message_id = stack.dead_letter(body("evt-1"), source="ingest", reason="content_type")
@@ -103,7 +103,7 @@ def test_show_prints_one_letter_whole_and_what_redriving_it_would_do(
     assert shown["redrive"] == "to EventsQueue"
 
 
-def test_a_letter_that_is_not_there_is_an_error(stack: OperatedStack) -> None:
+def test_a_dead_letter_that_is_not_there_is_an_error(stack: OperatedStack) -> None:
     assert "no dead letter" in stack.run("dlq", "show", "0000", code=1).err
 
 
@@ -124,7 +124,7 @@ def test_redrive_sends_the_event_on_without_what_quarantine_added(
 ) -> None:
     stack.dead_letter(body("evt-1"), mine="kept", **QUARANTINE)
 
-    tally = stack.run("dlq", "redrive", "--yes", "--json").document
+    tally = stack.run("dlq", "redrive", "--all", "--yes", "--json").document
 
     [sent] = cloud.messages("EventsQueue")
     assert (sent.body, sent.attributes) == (
@@ -138,10 +138,10 @@ def test_redrive_sends_the_event_on_without_what_quarantine_added(
 def test_redrive_needs_a_yes(stack: OperatedStack, bodies: Callable[[str], list[str]]) -> None:
     stack.dead_letter(body("evt-1"))
 
-    refused = stack.run("dlq", "redrive", stdin="n\n", code=1)
-    nobody = stack.run("dlq", "redrive", code=2)
+    refused = stack.run("dlq", "redrive", "--all", stdin="n\n", code=1)
+    nobody = stack.run("dlq", "redrive", "--all", code=2)
     in_queue = bodies("EventsQueue")
-    stack.run("dlq", "redrive", stdin="y\n")
+    stack.run("dlq", "redrive", "--all", stdin="y\n")
 
     assert "Not confirmed" in refused.err
     assert "--yes" in nobody.err
@@ -155,7 +155,7 @@ def test_a_dry_run_changes_nothing(
     stack.dead_letter(body("evt-1"))
     stack.dead_letter("{", source="ingest", reason="not_json")
 
-    tally = stack.run("dlq", "redrive", "--dry-run", "--json").document
+    tally = stack.run("dlq", "redrive", "--all", "--dry-run", "--json").document
 
     assert tally["redriven"] == {"EventsQueue": 1}
     assert tally["kept"] == {"would fail again: not_json": 1}
@@ -198,7 +198,7 @@ def test_a_filter_that_is_not_understood_is_wrong_usage(stack: OperatedStack, te
     stack.run("dlq", "redrive", "--yes", "--where", term, code=2)
 
 
-def test_only_the_letters_with_these_ids(
+def test_only_the_dead_letters_with_these_ids_are_redriven(
     stack: OperatedStack, bodies: Callable[[str], list[str]]
 ) -> None:
     wanted = stack.dead_letter(body("evt-1"))
@@ -223,7 +223,7 @@ def test_a_body_in_base64_that_is_an_event_goes_on_as_the_text_it_is(
         received_at=RECEIVED_AT,
     )
 
-    stack.run("dlq", "redrive", "--yes")
+    stack.run("dlq", "redrive", "--all", "--yes")
 
     [sent] = cloud.messages("EventsQueue")
     assert json.loads(sent.body) == json.loads(text)
@@ -237,8 +237,8 @@ def test_what_would_fail_again_stays_unless_it_is_forced(
         base64.b64encode(b"\xff").decode(), encoding="base64", reason="not_json", source="ingest"
     )
 
-    kept = stack.run("dlq", "redrive", "--yes", "--json").document
-    forced = stack.run("dlq", "redrive", "--yes", "--force", "--json").document
+    kept = stack.run("dlq", "redrive", "--all", "--yes", "--json").document
+    forced = stack.run("dlq", "redrive", "--all", "--yes", "--force", "--json").document
 
     [sent] = cloud.messages("EventsQueue")
     assert (kept["redriven"], kept["kept"]) == ({}, {"would fail again: not_json": 1})
@@ -253,7 +253,7 @@ def test_an_event_from_the_future_is_never_redriven(stack: OperatedStack, cloud:
         body("evt-1", created_at=tomorrow), source="ingest", reason="created_at_in_future"
     )
 
-    tally = stack.run("dlq", "redrive", "--yes", "--force", "--json").document
+    tally = stack.run("dlq", "redrive", "--all", "--yes", "--force", "--json").document
 
     assert tally["kept"] == {"created_at is still in the future": 1}
     assert cloud.messages("EventsQueue") == []
@@ -268,7 +268,7 @@ HYDRATIONS = {
     "a profile to fetch": {
         "hydrate": {"tenant_id": "t-1", "profile_id": "p-1", "since": RECEIVED_AT}
     },
-    "a walk": {"reconcile": {"since": RECEIVED_AT}},
+    "a reconciliation": {"reconcile": {"since": RECEIVED_AT}},
 }
 
 
@@ -277,9 +277,9 @@ def test_hydration_messages_go_back_to_the_hydration_queue(
     stack: OperatedStack, bodies: Callable[[str], list[str]], name: str
 ) -> None:
     text = json.dumps(HYDRATIONS[name])
-    stack.dead_letter(text, RULE_ARN="arn", ERROR_CODE="NO_PERMISSIONS")
+    stack.dead_letter(text, RULE_ARN="arn", TARGET_ARN="arn", ERROR_CODE="NO_PERMISSIONS")
 
-    tally = stack.run("dlq", "redrive", "--yes", "--json").document
+    tally = stack.run("dlq", "redrive", "--all", "--yes", "--json").document
 
     assert tally["redriven"] == {"HydrationQueue": 1}
     assert bodies("HydrationQueue") == [text]
@@ -288,29 +288,21 @@ def test_hydration_messages_go_back_to_the_hydration_queue(
 
 def test_hydration_messages_stay_where_nothing_hydrates(cloud: Cloud) -> None:
     stack = OperatedStack(cloud, hydrating=False)
-    stack.dead_letter(json.dumps(HYDRATIONS["a walk"]))
+    stack.dead_letter(json.dumps(HYDRATIONS["a reconciliation"]))
 
-    tally = stack.run("dlq", "redrive", "--yes", "--json").document
+    tally = stack.run("dlq", "redrive", "--all", "--yes", "--json").document
 
     assert tally["redriven"] == {}
     assert "HydrateProfiles" in next(iter(tally["kept"]))
 
 
-def test_lambdas_note_about_the_stream_is_explained_not_sent(
+def test_lambdas_record_of_a_discarded_batch_is_explained_and_not_sent(
     stack: OperatedStack, cloud: Cloud
 ) -> None:
-    note = {
-        "requestContext": {"condition": "RecordAgeExceeded"},
-        "DDBStreamBatchInfo": {
-            "batchSize": 7,
-            "approximateArrivalOfFirstRecord": "2026-01-31T14:00:00Z",
-            "approximateArrivalOfLastRecord": "2026-01-31T14:00:09Z",
-        },
-    }
-    stack.dead_letter(json.dumps(note))
+    stack.dead_letter(json.dumps(sample("discarded-batch")))
 
     listed = stack.run("dlq", "ls", "--json").document
-    told = stack.run("dlq", "redrive", "--yes").out
+    told = stack.run("dlq", "redrive", "--all", "--yes").out
 
     assert listed[0]["reason"] == "RecordAgeExceeded"
     assert "7 events" in told
@@ -325,7 +317,7 @@ def test_what_a_sender_wrote_is_an_event_whatever_it_looks_like(
     stack.dead_letter(trap)
     stack.dead_letter(trap, source="consumer", reason="not_storable")
 
-    stack.run("dlq", "redrive", "--yes")
+    stack.run("dlq", "redrive", "--all", "--yes")
 
     assert bodies("EventsQueue") == [trap, trap]
     assert bodies("HydrationQueue") == []
@@ -334,21 +326,21 @@ def test_what_a_sender_wrote_is_an_event_whatever_it_looks_like(
 def test_an_interruption_between_send_and_delete_loses_nothing(
     stack: OperatedStack, bodies: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    letters = sorted(body(f"evt-{n}") for n in range(25))
-    for letter in letters:
-        stack.dead_letter(letter)
+    sent = sorted(body(f"evt-{n}") for n in range(25))
+    for one in sent:
+        stack.dead_letter(one)
 
     def interrupt(*_: object) -> set[str]:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Walk, "delete", interrupt)
-        interrupted = stack.run("dlq", "redrive", "--yes", code=130)
+        patch.setattr(QueueScan, "delete", interrupt)
+        interrupted = stack.run("dlq", "redrive", "--all", "--yes", code=130)
     left = bodies("DeadLetterQueue")  # in sight again at once
     on_their_way = bodies("EventsQueue")
 
-    assert "Redrove 10 letters" in interrupted.out
-    assert left == letters
+    assert "Redrove 10 dead letters" in interrupted.out
+    assert left == sent
     assert len(on_their_way) == 10
 
 
@@ -365,17 +357,16 @@ def test_what_sqs_does_not_take_stays(
 
     monkeypatch.setattr(dlq, "send", refuse_one)
 
-    tally = stack.run("dlq", "redrive", "--yes", "--json", code=1).document
+    tally = stack.run("dlq", "redrive", "--all", "--yes", "--json", code=1).document
 
     assert tally["failed"] == {"InternalError": 1}
     assert len(bodies("EventsQueue")) == 2
     assert len(bodies("DeadLetterQueue")) == 1
 
 
-def test_what_fails_again_at_once_is_not_redriven_for_ever(
+def test_what_fails_again_at_once_is_not_redriven_again(
     stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queues, "CLOCK_SECONDS", 1.0)
     stack.dead_letter(body("evt-1"))
     real, sends = queues.send, 0
 
@@ -387,7 +378,7 @@ def test_what_fails_again_at_once_is_not_redriven_for_ever(
 
     monkeypatch.setattr(dlq, "send", send_and_fail_again)
 
-    stack.run("dlq", "redrive", "--yes")
+    stack.run("dlq", "redrive", "--all", "--yes")
 
     assert sends == 1
     assert len(stack.run("dlq", "ls", "--json").document) == 1
@@ -396,7 +387,7 @@ def test_what_fails_again_at_once_is_not_redriven_for_ever(
 # ---------------------------------------------------------------- purge
 
 
-def test_purge_throws_away_what_is_asked_for_and_nothing_else(
+def test_purge_deletes_what_is_asked_for_and_nothing_else(
     stack: OperatedStack, bodies: Callable[[str], list[str]]
 ) -> None:
     stack.dead_letter("{", source="ingest", reason="not_json")
@@ -408,6 +399,225 @@ def test_purge_throws_away_what_is_asked_for_and_nothing_else(
 
     assert dry["purged"] == done["purged"] == {"not_json": 1}
     assert bodies("DeadLetterQueue") == [body("evt-1")]
+
+
+@pytest.mark.parametrize("command", ["purge", "redrive"])
+def test_everything_has_to_be_asked_for(
+    stack: OperatedStack, bodies: Callable[[str], list[str]], command: str
+) -> None:
+    stack.dead_letter(body("evt-1"))
+
+    nothing = stack.run("dlq", command, "--yes", code=2)
+    both = stack.run("dlq", command, "--all", "--where", "reason=x", "--yes", code=2)
+    before = bodies("DeadLetterQueue")
+    stack.run("dlq", command, "--all", "--yes")
+
+    assert "--all" in nothing.err
+    assert "--all means every dead letter" in both.err
+    assert before == [body("evt-1")]
+    assert bodies("DeadLetterQueue") == []
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\t"])
+@pytest.mark.parametrize(
+    "command", [["purge", "--yes"], ["redrive", "--yes"], ["show"], ["purge", "--dry-run"]]
+)
+def test_an_empty_id_means_nothing_and_not_every_dead_letter(
+    stack: OperatedStack, bodies: Callable[[str], list[str]], command: list[str], empty: str
+) -> None:
+    sent = stack.dead_letter(body("evt-1"))
+
+    refused = stack.run("dlq", *command, empty, code=2)
+    beside = stack.run("dlq", *command, sent, empty, code=2) if command[0] != "show" else refused
+
+    assert "empty, so nothing was done" in refused.err
+    assert "is a shell variable unset?" in refused.err
+    assert "nothing was done" in beside.err
+    assert bodies("DeadLetterQueue") == [body("evt-1")]
+    assert bodies("EventsQueue") == []
+
+
+@pytest.mark.parametrize("term", ["reason=", "tenant=", "since=", "profile= "])
+def test_an_empty_filter_is_refused(
+    stack: OperatedStack, bodies: Callable[[str], list[str]], term: str
+) -> None:
+    stack.dead_letter(body("evt-1"))
+
+    refused = stack.run("dlq", "purge", "--where", term, "--yes", code=2)
+
+    assert "is a shell variable unset?" in refused.err
+    assert bodies("DeadLetterQueue") == [body("evt-1")]
+
+
+@pytest.mark.parametrize("command", [["purge", "--yes"], ["redrive", "--yes"], ["show"]])
+def test_the_beginning_of_several_ids_is_an_error_that_lists_them(
+    stack: OperatedStack, bodies: Callable[[str], list[str]], command: list[str]
+) -> None:
+    ids = [stack.dead_letter(body(f"evt-{n}")) for n in range(20)]  # of 16 possible beginnings
+    alike = [[other for other in ids if other[0] == one[0]] for one in ids]
+    meant = min((group for group in alike if len(group) > 1), key=len)
+
+    refused = stack.run("dlq", *command, meant[0][0], code=2)
+
+    assert "so nothing was done" in refused.err
+    assert [one for one in meant if one not in refused.err] == []
+    assert len(bodies("DeadLetterQueue")) == 20
+
+
+@pytest.mark.parametrize("command", ["purge", "redrive"])
+def test_one_unknown_id_among_several_stops_the_command(
+    stack: OperatedStack, bodies: Callable[[str], list[str]], command: str
+) -> None:
+    known = stack.dead_letter(body("evt-1"))
+
+    refused = stack.run("dlq", command, known, "no-such-id", "--yes", code=1)
+
+    assert "There is no dead letter 'no-such-id'" in refused.err
+    assert bodies("DeadLetterQueue") == [body("evt-1")]
+
+
+def test_purge_shows_what_it_is_about_to_delete_by_reason(stack: OperatedStack) -> None:
+    for reason in ("not_json", "not_json", "invalid_event"):
+        stack.dead_letter("{", source="ingest", reason=reason)
+
+    asked = stack.run("dlq", "purge", "--all", stdin="n\n", code=1)
+
+    assert "2  not_json" in asked.err
+    assert "1  invalid_event" in asked.err
+    assert "Permanently delete 3 dead letters, and no other, in eu-central-1?" in asked.err
+
+
+def test_purge_keeps_what_arrives_while_it_asks(
+    stack: OperatedStack,
+    bodies: Callable[[str], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SQS keeps the time of sending when it moves a message, so the time tells nothing."""
+    stack.dead_letter("{", source="ingest", reason="not_json")
+
+    def arrive(*_: object) -> None:
+        stack.dead_letter(body("evt-late"), source="ingest", reason="not_json")
+
+    monkeypatch.setattr(Gpw, "confirm", arrive)
+
+    done = stack.run("dlq", "purge", "--where", "reason=not_json", "--json").document
+
+    assert done["purged"] == {"not_json": 1}
+    assert bodies("DeadLetterQueue") == [body("evt-late")]
+
+
+def test_redrive_leaves_alone_what_arrives_while_it_asks(
+    stack: OperatedStack,
+    bodies: Callable[[str], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stack.dead_letter(body("evt-1"))
+    monkeypatch.setattr(Gpw, "confirm", lambda *_: stack.dead_letter(body("evt-late")))
+
+    stack.run("dlq", "redrive", "--all")
+
+    assert bodies("EventsQueue") == [body("evt-1")]
+    assert bodies("DeadLetterQueue") == [body("evt-late")]
+
+
+def test_while_a_person_thinks_the_dead_letters_are_in_everybodys_sight(
+    stack: OperatedStack,
+    bodies: Callable[[str], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stack.dead_letter(body("evt-1"))
+    visible: list[str] = []
+    monkeypatch.setattr(Gpw, "confirm", lambda *_: visible.extend(bodies("DeadLetterQueue")))
+
+    stack.run("dlq", "purge", "--all")
+
+    assert visible == [body("evt-1")]
+    assert bodies("DeadLetterQueue") == []
+
+
+@pytest.mark.parametrize(("command", "done"), [("purge", "purged"), ("redrive", "redriven")])
+def test_what_somebody_else_took_while_it_asked_is_told(
+    stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, command: str, done: str
+) -> None:
+    stack.dead_letter(body("evt-1"))
+
+    def take(*_: object) -> None:
+        received = stack.sqs.receive_message(QueueUrl=stack.outputs["DeadLetterQueueUrl"])
+        [message] = received["Messages"]
+        stack.sqs.delete_message(
+            QueueUrl=stack.outputs["DeadLetterQueueUrl"], ReceiptHandle=message["ReceiptHandle"]
+        )
+
+    monkeypatch.setattr(Gpw, "confirm", take)
+
+    told = stack.run("dlq", command, "--all", "--json").document
+
+    assert (told[done], told["gone"], bool(told["failed"])) == ({}, 1, False)
+    assert cloud.messages("EventsQueue") == []
+
+
+def test_a_limit_takes_that_many_and_leaves_the_rest(
+    stack: OperatedStack, bodies: Callable[[str], list[str]]
+) -> None:
+    for n in range(25):
+        stack.dead_letter(body(f"evt-{n}"))
+
+    purged = stack.run("dlq", "purge", "--all", "--limit", "7", "--yes", "--json").document
+    redriven = stack.run("dlq", "redrive", "--all", "--limit", "3", "--yes", "--json").document
+
+    assert purged["purged"] == {"received_too_often": 7}
+    assert redriven["redriven"] == {"EventsQueue": 3}
+    assert len(bodies("DeadLetterQueue")) == 15
+
+
+def test_a_scan_that_sqs_stops_at_its_limit_is_told_with_what_to_do(
+    stack: OperatedStack,
+    bodies: Callable[[str], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for n in range(25):
+        stack.dead_letter(body(f"evt-{n}"))
+    monkeypatch.setattr(queues, "NEAR_IN_FLIGHT_LIMIT", 18)
+    monkeypatch.setattr(QueueScan, "_receive", _at_most(20, QueueScan._receive))
+
+    listed = stack.run("dlq", "ls")
+    purged = stack.run("dlq", "purge", "--all", "--yes", "--json", code=1)
+
+    assert "About 5 more dead letters could not be looked at" in listed.err
+    assert "run it again" in listed.err
+    assert purged.document["purged"] == {"received_too_often": 20}
+    assert purged.document["not_looked_at"] == 5
+    assert len(bodies("DeadLetterQueue")) == 5
+
+
+def _at_most(limit: int, receive: Any) -> Any:
+    """Let a scan receive as SQS does when only so many messages can be in flight."""
+    return lambda scan: receive(scan) if len(scan._held) < limit else []
+
+
+def test_a_purge_that_is_interrupted_tells_what_it_deleted(
+    stack: OperatedStack,
+    bodies: Callable[[str], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for n in range(25):
+        stack.dead_letter(body(f"evt-{n}"))
+    real, calls = QueueScan.delete, 0
+
+    def interrupt(scan: QueueScan, ids: Any) -> set[str]:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return real(scan, ids)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(QueueScan, "delete", interrupt)
+        interrupted = stack.run("dlq", "purge", "--all", "--yes", code=130)
+
+    assert "Deleted 10 dead letters" in interrupted.out
+    assert "no longer there" not in interrupted.out
+    assert len(bodies("DeadLetterQueue")) == 15
 
 
 def test_a_queue_that_is_gone_is_told_without_a_traceback(stack: OperatedStack) -> None:

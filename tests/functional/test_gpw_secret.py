@@ -90,6 +90,8 @@ def test_two_different_typings_change_nothing(
         (f"{SECRET},x", "visible ASCII"),
         (f"{SECRET}ü", "visible ASCII"),
         ("short-secret-15", "shorter than 16"),
+        (f'{{"secret":"{SECRET}"}}\n', "paste the value alone, as plaintext"),
+        (f'"{SECRET}"\n', "paste the value alone, as plaintext"),
     ],
 )
 def test_a_value_that_can_not_work_is_refused_before_it_is_set(
@@ -174,6 +176,43 @@ def test_status_tells_a_stray_newline(stack: OperatedStack, cloud: Cloud) -> Non
     assert SECRET not in everything(told)
 
 
+@pytest.mark.parametrize("key_value", [f'{{"secret":"{SECRET}"}}', f'{{"a":"{SECRET}","b":"x"}}'])
+def test_status_tells_the_consoles_key_value_form_and_what_to_paste_instead(
+    stack: OperatedStack, cloud: Cloud, key_value: str
+) -> None:
+    cloud.set_secret(key_value)
+
+    status = stack.run("secret", "status", code=1)
+    document = stack.run("secret", "status", "--json", code=1).document
+
+    assert "It is a JSON document: paste the value alone, as plaintext" in status.out
+    assert (document["set"], document["usable"]) == (True, False)
+    assert SECRET not in everything(status) + str(document)
+
+
+def test_what_is_said_of_the_apis_key_names_the_command_for_it(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    unset = stack.run("secret", "status", "--for", "api", code=1).out
+    cloud.set_api_key(f"{SECRET}\n")
+    unusable = stack.run("secret", "status", "--for", "api", code=1).out
+    cloud.set_api_key(SECRET)
+    well = stack.run("secret", "status", "--for", "api").out
+
+    assert "gpw secret set --for api" in unset
+    assert "gpw secret set --for api" in unusable
+    assert "previous" not in unset + unusable + well
+
+
+@pytest.mark.parametrize(
+    ("which", "when"), [("webhook", "within 2 seconds"), ("api", "within 5 minutes")]
+)
+def test_set_tells_from_when_on_the_new_value_works(
+    stack: OperatedStack, which: str, when: str
+) -> None:
+    assert when in stack.run("secret", "set", "--for", which, "--yes", stdin=SECRET).out
+
+
 @pytest.fixture
 def long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the stack's own secret had been made long before the others."""
@@ -191,6 +230,17 @@ def test_rotate_keeps_the_previous_one_for_the_grace_time_and_says_so(
     until = datetime.fromisoformat(told["previous_accepted_until"])
     assert value() == NEW_SECRET
     assert timedelta(hours=23) < until - datetime.now(UTC) < timedelta(hours=25)
+
+
+@pytest.mark.usefixtures("long_ago")
+def test_a_previous_value_that_was_unusable_is_not_said_to_be_accepted(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    cloud.set_secret(f'{{"secret":"{SECRET}"}}')
+
+    told = stack.run("secret", "rotate", "--yes", "--json", stdin=NEW_SECRET).document
+
+    assert told["previous_accepted_until"] is None
 
 
 @pytest.mark.usefixtures("long_ago")

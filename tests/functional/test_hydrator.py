@@ -495,7 +495,7 @@ def test_a_key_that_the_api_refuses_fails_the_messages_and_says_what_to_do(
             "ERROR",
             "ApiKeyError",
             "The API refused the key (401): if it is wrong, set it again in Secrets Manager"
-            " (README, 'Fetch full profiles')",
+            " (README, 'Full profiles')",
         )
     }
 
@@ -520,7 +520,7 @@ def test_a_key_that_cannot_work_is_not_sent(
 
     assert run(start(), published()) == failures("message-1")
     assert api.requests == []
-    assert "set it again" in output.logs[0]["detail"]
+    assert output.logs[0]["detail"].endswith("(README, 'Full profiles')")
 
 
 # ---------------------------------------------------------------- quarantine and failure

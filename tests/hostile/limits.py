@@ -3,8 +3,9 @@
 from decimal import Context, Decimal
 from typing import Any, NoReturn
 
-import boto3
 from botocore.exceptions import ClientError
+
+from aws import clients
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 MAX_ITEM_BYTES = 400 * 1024
@@ -22,30 +23,22 @@ class Limits:
         self.refused: list[str] = []
 
     def enforce(self) -> None:
-        """For all clients of the default session that are made from now on."""
-        session = boto3.DEFAULT_SESSION
-        assert session is not None
-        hook: Any = self._update_item
-        session.events.register("provide-client-params.dynamodb.UpdateItem", hook)
+        """For all clients that the functions make from now on."""
+        session = clients._session()
+        hook: Any = self._transact_write_items
+        session.register("provide-client-params.dynamodb.TransactWriteItems", hook)
         hook = self._put_item
-        session.events.register("provide-client-params.dynamodb.PutItem", hook)
+        session.register("provide-client-params.dynamodb.PutItem", hook)
 
-    def _update_item(self, params: dict[str, Any], **_more: Any) -> None:
-        key, values = params["Key"], params["ExpressionAttributeValues"]
-        names = params["ExpressionAttributeNames"].values()
-        if (
-            len(key["tenant_id"]["S"].encode()) > 2048
-            or len(key["profile_id"]["S"].encode()) > 1024
-        ):
-            self._refuse("key")
-        size = sum(len(name) + self._size(value, 0) for name, value in key.items())
-        size += sum(map(len, names)) + sum(self._size(value, 0) for value in values.values())
-        if size > MAX_ITEM_BYTES:
-            self._refuse("item size")
+    def _transact_write_items(self, params: dict[str, Any], **_more: Any) -> None:
+        for item in params["TransactItems"]:
+            self._put_item(item["Put"])
 
     def _put_item(self, params: dict[str, Any], **_more: Any) -> None:
         item = params["Item"]
-        if len(item["subject"]["S"].encode()) > 2048 or len(item["version"]["S"].encode()) > 1024:
+        keys = ("subject", "version") if "subject" in item else ("profile_id", "tenant_id")
+        partition, sort = (len(item[name]["S"].encode()) for name in keys)
+        if partition > 2048 or sort > 1024:
             self._refuse("key")
         size = sum(len(name) + self._size(value, 0) for name, value in item.items())
         if size > MAX_ITEM_BYTES:
@@ -85,4 +78,4 @@ class Limits:
     def _refuse(self, limit: str) -> NoReturn:
         self.refused.append(limit)
         error: Any = {"Error": {"Code": "ValidationException", "Message": f"limit: {limit}"}}
-        raise ClientError(error, "UpdateItem")
+        raise ClientError(error, "PutItem")

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 DOMAIN = "getprofile"
-DOMAIN_LIBRARIES = {"pydantic", "pydantic_core", "typing_extensions"}
+DOMAIN_LIBRARIES = {"pydantic", "pydantic_core", "simplejson", "typing_extensions"}
 AWS_SDK = re.compile(r"(boto3|botocore|s3transfer|types_boto3\w*)(\.|$)")
 ADAPTERS = {
     "consumer/dynamodb.py",
@@ -28,7 +28,7 @@ ADAPTERS = {
     "publisher/stream.py",
 }
 HTTP = "hydrator/transport.py"
-DIRECT_DEPENDENCIES = ("aws-lambda-powertools", "pydantic")
+DIRECT_DEPENDENCIES = ("aws-lambda-powertools", "pydantic", "simplejson")
 
 
 @pytest.fixture(scope="module")

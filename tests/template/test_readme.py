@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from infra.gpw import secret
+from ingest.secret import REREAD_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -55,3 +58,13 @@ def test_every_make_target_in_the_readme_exists(target: str) -> None:
 @pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))
 def test_every_link_to_a_file_leads_somewhere(link: str) -> None:
     assert (ROOT / link).exists()
+
+
+def test_the_documents_say_how_soon_a_new_secret_works_and_what_wrong_ones_cost() -> None:
+    security = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    cents_an_hour = 3600 / REREAD_SECONDS * 5 / 10_000  # the list price of 10,000 calls: 5 cents
+
+    assert secret.put.__doc__ is not None
+    for text in (README, security, secret.put.__doc__):
+        assert f"within {REREAD_SECONDS} seconds" in text
+    assert f"{cents_an_hour:.1f} cents an hour" in security

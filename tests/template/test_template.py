@@ -12,24 +12,25 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import dead_letters
+import ingest.queues
 import pytest
 from aws_lambda_powertools.shared import constants as powertools
 from botocore.retries.standard import ExponentialBackoff, RetryContext
+from consumer.dynamodb import CONCURRENT_WRITES, LONGEST_WRITE_SECONDS, dynamodb_client
 from samtranslator.yaml_helper import yaml_parse
 
-import dead_letters
 import hydrator.api_key
 import hydrator.messages
 import hydrator.profiles
 import hydrator.queues
-import ingest.queues
-from consumer.dynamodb import CONCURRENT_WRITES, LONGEST_WRITE_SECONDS, dynamodb_client
 from getprofile import queue_message
+from getprofile.credential import MIN_LENGTH
 from getprofile.errors import EventError, NotStorableError
 from hydrator.hydrate import put_off_seconds
 from hydrator.transport import REQUEST_SECONDS
 from ingest.deadline import DEADLINE_SECONDS
-from ingest.secret import MIN_SECRET_LENGTH, WebhookSecret
+from ingest.secret import WebhookSecret
 from publisher.bus import LONGEST_CALL_SECONDS, events_client
 from publisher.entry import entry
 from publisher.stream import from_stream
@@ -848,7 +849,7 @@ def test_a_statement_names_its_actions_and_its_resources(stack: Json) -> None:
 def test_the_secret_is_made_in_the_account_and_long_enough_to_be_accepted(stack: Json) -> None:
     for secret in properties(stack, SECRET).values():
         assert "SecretString" not in secret
-        assert secret["GenerateSecretString"]["PasswordLength"] >= 2 * MIN_SECRET_LENGTH
+        assert secret["GenerateSecretString"]["PasswordLength"] >= 2 * MIN_LENGTH
         assert secret["GenerateSecretString"]["ExcludePunctuation"] is True  # a comma is refused
 
 

@@ -24,6 +24,12 @@ ENDLESS = Deadline(lambda: 1_000.0)
 OVER = Deadline(lambda: 0.0)
 
 
+def running_out(after: int) -> Deadline:
+    """Time for so many checks, and none after them."""
+    answers = iter([1_000.0] * after)
+    return Deadline(lambda: next(answers, 0.0))
+
+
 class ResourceNotFoundException(ClientError):  # noqa: N818  botocore's name
     pass
 

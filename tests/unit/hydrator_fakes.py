@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from getprofile.errors import NotStorableError
 from getprofile.queue_message import QueueMessage
+
+from getprofile.errors import NotStorableError
 from hydrator.answer import Fetched, ProfileStatus
 from hydrator.messages import Key, Record
 from hydrator.profiles import Page

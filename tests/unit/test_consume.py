@@ -8,7 +8,14 @@ from batch import Deadline, OutOfTimeError
 from consumer.consume import Consumed, Consumer
 from getprofile.outcome import Outcome
 from tests.factories import make_body, make_event, make_record, to_json
-from tests.unit.fakes import ENDLESS, OVER, FakeDynamoDB, InMemoryDeadLetters, client_error
+from tests.unit.fakes import (
+    ENDLESS,
+    OVER,
+    FakeDynamoDB,
+    InMemoryDeadLetters,
+    client_error,
+    running_out,
+)
 
 TOO_LARGE = Decimal("1E+126")
 
@@ -413,12 +420,6 @@ def test_without_time_left_no_write_and_no_quarantine_begins(consume: Consuming)
     assert failures(result) == {"1": OutOfTimeError.__name__, "2": OutOfTimeError.__name__}
     assert consume.dynamodb.writes == []
     assert consume.dead_letters.messages == []
-
-
-def running_out(after: int) -> Deadline:
-    """Time for so many checks, and none after them."""
-    answers = iter([1_000.0] * after)
-    return Deadline(lambda: next(answers, 0.0))
 
 
 def test_a_batch_that_takes_too_long_to_parse_is_parsed_only_as_far_as_there_is_time(

@@ -1,19 +1,13 @@
-"""The pure parts of gpw: JSON, times, paces, what a log line and a dead letter say."""
+"""The pure parts of gpw: times, paces, what a log line says."""
 
 import json
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from getprofile import strict_json
-from infra.gpw import exact
-from infra.gpw.erase import names
-from infra.gpw.history import subject
-from infra.gpw.letters import Kind, Queue, read, redrive
 from infra.gpw.log_lines import Ages
 from infra.gpw.log_lines import read as read_line
 from infra.gpw.output import plain
@@ -21,38 +15,8 @@ from infra.gpw.queues import MAX_BATCH_BYTES, Outgoing, Pace, send
 from infra.gpw.reconcile import Progress
 from infra.gpw.tail import Filter
 from infra.gpw.when import ago, duration, moment
-from tests.factories import make_body
 
 NOW = datetime(2026, 1, 31, 14, tzinfo=UTC)
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.text() | st.decimals(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-)
-
-
-# ---------------------------------------------------------------- JSON
-
-
-@given(JSON, st.sampled_from([None, 2]))
-def test_what_is_written_reads_back_the_same(value: Any, indent: int | None) -> None:
-    assert strict_json.loads(exact.dumps(value, indent=indent)) == value
-
-
-def test_no_digit_of_a_number_is_lost() -> None:
-    number = "12345678901234567890.1234567890"
-
-    assert exact.dumps({"n": Decimal(number)}) == f'{{"n":{number}}}'
-
-
-def test_a_number_of_floats_is_not_needed_to_write_a_moment() -> None:
-    assert exact.dumps([NOW, 1, True]) == '["2026-01-31T14:00:00.000000Z",1,true]'
-
-
-def test_indented_json_looks_as_pythons_own() -> None:
-    value = {"a": [1, {"b": []}], "c": {}}
-
-    assert exact.dumps(value, indent=2) == json.dumps(value, indent=2)
 
 
 # ---------------------------------------------------------------- times
@@ -180,89 +144,6 @@ def test_a_pace_lets_so_many_through_a_second() -> None:
 
 def test_no_rate_never_waits() -> None:
     Pace(None, sleep=lambda _seconds: pytest.fail("it waited")).wait(1000)
-
-
-# ---------------------------------------------------------------- letters
-
-
-def raw(body: str, **attributes: str) -> dict[str, Any]:
-    return {
-        "MessageId": "id-1",
-        "Body": body,
-        "Attributes": {"SentTimestamp": "1769868000000", "AWSTraceHeader": "Root=1-2-3"},
-        "MessageAttributes": {
-            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
-        },
-    }
-
-
-@pytest.mark.parametrize(
-    ("body", "source", "kind"),
-    [
-        (make_body(), None, Kind.EVENT),
-        (make_body(), "consumer", Kind.EVENT),
-        ("{", "ingest", Kind.EVENT),
-        ("{", None, Kind.EVENT),
-        ('{"hydrate": {}}', "consumer", Kind.EVENT),
-        ('{"hydrate": {}}', None, Kind.HYDRATION),
-        ('{"hydrate": {}}', "hydrator", Kind.HYDRATION),
-        ('{"reconcile": {}}', None, Kind.HYDRATION),
-        ('{"detail-type": "x", "detail": {"tenant_id": "t"}}', None, Kind.HYDRATION),
-        ('{"detail-type": "Scheduled Event", "source": "aws.events"}', None, Kind.SCHEDULE),
-        (make_body(), "publisher", Kind.PUBLICATION),
-        ('{"DDBStreamBatchInfo": {}}', None, Kind.STREAM),
-    ],
-)
-def test_a_letter_is_known_by_its_source_or_its_form(
-    body: str, source: str | None, kind: Kind
-) -> None:
-    assert read(raw(body, **({"source": source} if source else {}))).kind is kind
-
-
-@given(st.text(), st.sampled_from(["base64", "empty", ""]))
-def test_no_letter_is_too_strange_to_be_read(body: str, encoding: str) -> None:
-    letter = read(raw(body, encoding=encoding))
-    told = (letter.event, letter.tenant, letter.profile, letter.event_id)
-
-    assert {type(one) for one in told} <= {str, type(None)}
-    assert (letter.message.body, letter.kind) == (body, Kind.EVENT)
-
-
-def test_the_trace_goes_along() -> None:
-    to = redrive(read(raw(make_body())), hydrating=True, now=NOW)
-
-    assert to.queue is Queue.EVENTS
-    assert to.system == {"AWSTraceHeader": {"DataType": "String", "StringValue": "Root=1-2-3"}}
-
-
-# ---------------------------------------------------------------- erasing
-
-
-@pytest.mark.parametrize(
-    ("data", "named"),
-    [
-        ({"profile_id": "p-1"}, True),
-        ({"deep": [{"er": "p-1"}]}, True),
-        ({"profiles": {"p-1": {}}}, True),
-        ({"profile_id": 1}, False),
-        ({"text": "about p-1"}, False),
-        (None, False),
-    ],
-)
-def test_data_names_a_profile_by_its_whole_id(data: Any, named: bool) -> None:
-    assert names(data, "p-1") is named
-
-
-@pytest.mark.parametrize(
-    ("data", "named"), [({"profile": {"profile_id": Decimal(12)}}, True), ({"n": 12}, False)]
-)
-def test_a_number_is_an_id_only_where_the_key_says_so(data: Any, named: bool) -> None:
-    assert names(data, "12") is named
-
-
-@given(st.text(min_size=1), st.text(min_size=1), st.text(min_size=1), st.text(min_size=1))
-def test_two_profiles_never_share_a_partition(a: str, b: str, c: str, d: str) -> None:
-    assert (subject(a, b) == subject(c, d)) == ((a, b) == (c, d))
 
 
 # ---------------------------------------------------------------- logs

@@ -1,8 +1,8 @@
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-
 from getprofile.queue_message import QueueMessage
+
 from hydrator.errors import NotConfirmedError
 from hydrator.queues import Queue
 

@@ -264,15 +264,6 @@ def test_without_a_clock_an_event_may_be_from_any_time() -> None:
     assert parse_event(make_body(created_at="9999-12-31T23:59:59Z")).created_at.year == 9999
 
 
-def test_two_classes_for_one_event_type_cannot_be_defined() -> None:
-    with pytest.raises(TypeError, match=r"two classes for the event type 'profile.updated'"):
-
-        class _Second(Event, event_type="profile.updated"):
-            pass
-
-    assert Event.types["profile.updated"] is ProfileUpdated
-
-
 def result(body: bytes | str) -> Event | EventError:
     try:
         return parse_event(body, now=NOON)

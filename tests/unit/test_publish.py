@@ -1,5 +1,4 @@
 import json
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -7,14 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aws.sqs import MAX_CONTENT_BYTES
+from batch import Deadline
 from getprofile.outcome import Outcome
-from getprofile.queue_message import MAX_CONTENT_BYTES
 from publisher.bus import MAX_ENTRIES, Answer, CallRefusedError
 from publisher.entry import MAX_ENTRY_BYTES, entry_bytes
 from publisher.publish import Publisher, Result
 from publisher.stream import Insertion, from_stream
 from tests.factories import make_event, make_item, make_stream_record
-from tests.unit.fakes import InMemoryDeadLetters, client_error
+from tests.unit.fakes import ENDLESS, OVER, InMemoryDeadLetters, client_error, running_out
 
 
 class FakeBus:
@@ -70,10 +70,8 @@ class Publishing:
     def worker(self) -> Publisher:
         return Publisher(self.bus, "bus", self.dead_letters, self.pauses.append)
 
-    def __call__(
-        self, insertions: list[Insertion], has_time: Callable[[], bool] = lambda: True
-    ) -> Result:
-        return self.publisher.publish(insertions, has_time)
+    def __call__(self, insertions: list[Insertion], deadline: Deadline = ENDLESS) -> Result:
+        return self.publisher.publish(insertions, deadline)
 
     def drain(self, insertions: list[Insertion]) -> int:
         """What a stream does: bring a batch again from its first unfinished record on."""
@@ -190,10 +188,11 @@ def test_an_item_that_is_no_event_is_dead_lettered_and_blocks_no_event(publish: 
 
 def test_a_dead_letter_fits_its_queue_even_if_the_event_does_not(publish: Publishing) -> None:
     publish.bus.never = {"1": 99}
-    # Each number takes 2 bytes in DynamoDB and 39 as JSON.
-    event = make_event("1", numbers=[Decimal("1E+37")] * 30_000)
+    # Each number takes 3 bytes in DynamoDB and 39 as JSON.
+    item = make_item(make_event("1"))
+    item["data"]["M"]["numbers"] = {"L": [{"N": "1" + "0" * 37}] * 30_000}
 
-    publish([insertion(event, 1)])
+    publish([from_stream(make_stream_record(item, 1))])
 
     [message] = publish.dead_letters.messages
     assert len(message.body.encode()) < MAX_CONTENT_BYTES
@@ -227,9 +226,7 @@ def test_the_pauses_grow_and_have_an_end(publish: Publishing) -> None:
 
 def test_what_is_not_taken_in_time_comes_again_with_all_behind_it(publish: Publishing) -> None:
     publish.bus.later = {"evt_1": 99}
-    answers = iter([True, False])
-
-    result = publish(stream(*[f"evt_{n}" for n in range(25)]), lambda: next(answers))
+    result = publish(stream(*[f"evt_{n}" for n in range(25)]), running_out(1))
 
     assert len(publish.bus.ids) == 9
     assert numbers(result.unfinished) == [2, *range(11, 26)]
@@ -237,7 +234,7 @@ def test_what_is_not_taken_in_time_comes_again_with_all_behind_it(publish: Publi
 
 
 def test_without_time_left_no_call_begins(publish: Publishing) -> None:
-    result = publish([*stream("1", "2"), stranger(3)], lambda: False)
+    result = publish([*stream("1", "2"), stranger(3)], OVER)
 
     assert publish.bus.calls == 0
     assert publish.dead_letters.messages == []
@@ -258,9 +255,8 @@ def test_the_time_may_run_out_while_the_entries_of_a_refused_call_go_alone(
     publish: Publishing,
 ) -> None:
     publish.bus.refusing_calls = {"1"}
-    answers = iter([True, True, True, False, False])
 
-    result = publish(stream("1", "2", "3"), lambda: next(answers))
+    result = publish(stream("1", "2", "3"), running_out(3))
 
     assert publish.bus.ids == ["2"]
     assert numbers(result.unfinished) == [1, 3]
@@ -285,8 +281,7 @@ def test_what_was_published_behind_a_failure_is_not_published_twice_by_the_same_
 ) -> None:
     publish.bus.later = {"evt_1": 99}
     batch = stream("evt_0", "evt_1", "evt_2", "evt_3")
-    answers = iter([True, False])
-    publish(batch, lambda: next(answers))
+    publish(batch, running_out(1))
     publish.bus.later = {}
 
     result = publish(batch[1:])
@@ -298,8 +293,7 @@ def test_what_was_published_behind_a_failure_is_not_published_twice_by_the_same_
 def test_another_worker_may_publish_it_twice_but_leaves_none_out(publish: Publishing) -> None:
     publish.bus.later = {"evt_1": 99}
     batch = stream("evt_0", "evt_1", "evt_2")
-    answers = iter([True, False])
-    publish(batch, lambda: next(answers))
+    publish(batch, running_out(1))
     publish.bus.later = {}
     publish.publisher = publish.worker()
 

@@ -7,8 +7,8 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aws.sqs import original_body
 from getprofile.parse import parse_event
-from getprofile.queue_message import original_body
 from ingest.answer import Answer
 from ingest.receive import Receiver
 from ingest.request import Request

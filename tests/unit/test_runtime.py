@@ -4,9 +4,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from aws.errors import error_name
 from consumer.settings import ConsumerSettings
 from ingest.settings import IngestSettings
-from runtime import emit, error_name, trace_header
+from runtime import emit, trace_header
 from tests.unit.fakes import client_error
 
 

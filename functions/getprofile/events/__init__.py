@@ -1,7 +1,8 @@
-"""One module per event type; importing this package registers them all."""
+"""The event types that have a class of their own; CONTRIBUTING.md says how to add one."""
 
-from importlib import import_module
-from pkgutil import iter_modules
+from getprofile.event import Event
+from getprofile.events.profile_updated import ProfileUpdated
 
-for _module in iter_modules(__path__):
-    import_module(f"{__name__}.{_module.name}")
+EVENT_TYPES: dict[str, type[Event]] = {
+    "profile.updated": ProfileUpdated,
+}

@@ -1,4 +1,4 @@
-"""`profile.updated`: a profile moved on in its lifecycle."""
+"""`profile.updated`: a profile has a new status."""
 
 from typing import Any, NotRequired
 
@@ -16,7 +16,7 @@ class ProfileData(TypedDict):
     status: NotRequired[Any]
 
 
-class ProfileUpdated(Event, event_type="profile.updated"):
+class ProfileUpdated(Event):
     """The profile `data.profile_id` now is `data.status`: `processing`, `summarizing`, `ready`."""
 
     data: ProfileData

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from getprofile import queue_message, strict_json
+from aws import sqs
+from aws.sqs import QueueMessage, original_body, quarantined, refused
+from getprofile import strict_json
 from getprofile.errors import (
     EventError,
     FieldProblem,
@@ -13,7 +15,6 @@ from getprofile.errors import (
     NotJsonError,
     NotStorableError,
 )
-from getprofile.queue_message import QueueMessage, original_body, quarantined, refused
 from tests.factories import NOON, make_body, to_json
 from tests.strategies import json_values
 
@@ -40,7 +41,7 @@ def test_a_trace_header_is_a_system_attribute() -> None:
 def test_what_sqs_refuses_is_escaped_without_changing_the_json(value: object) -> None:
     body = to_json(value).replace(r"\ufffe", "\ufffe").replace(r"\uffff", "\uffff")
 
-    message = queue_message.accepted(body, NOON)
+    message = sqs.accepted(body, NOON)
 
     assert not set("\ufffe\uffff") & set(message.body)
     assert strict_json.loads(message.body) == strict_json.loads(body)

@@ -2,12 +2,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from hypothesis import given
 
+from aws.dynamodb import (
+    from_dynamodb,
+    to_dynamodb,
+)
 from getprofile import strict_json
 from getprofile.errors import NotStorableError
-from getprofile.storable import storable
 from tests.factories import to_json
 from tests.strategies import json_values
 
@@ -24,7 +26,7 @@ def nested(levels: int, innermost: Any = None) -> Any:
 
 def stored(value: Any) -> Any:
     """The value after a stay in DynamoDB."""
-    return TypeDeserializer().deserialize(TypeSerializer().serialize(storable(value)))
+    return from_dynamodb(to_dynamodb(value))
 
 
 @pytest.mark.parametrize(
@@ -86,20 +88,20 @@ def test_a_number_that_dynamodb_cannot_hold_is_refused(
     number: str, problem: str, wrap: Any
 ) -> None:
     with pytest.raises(NotStorableError) as caught:
-        storable(wrap(Decimal(number)))
+        to_dynamodb(wrap(Decimal(number)))
 
     assert str(caught.value) == problem
 
 
 @pytest.mark.parametrize("value", [nested(32), nested(32, [1, "a"]), {"a": nested(31), "b": []}])
 def test_a_value_of_32_levels_is_storable(value: Any) -> None:
-    assert storable(value) == value
+    assert from_dynamodb(to_dynamodb(value)) == value
 
 
 @pytest.mark.parametrize("value", [nested(33), nested(33, []), {"a": nested(32)}, [[], nested(32)]])
 def test_a_value_of_more_than_32_levels_is_refused(value: Any) -> None:
     with pytest.raises(NotStorableError) as caught:
-        storable(value)
+        to_dynamodb(value)
 
     assert str(caught.value) == "Nested more than 32 levels deep"
 
@@ -109,7 +111,7 @@ def test_a_value_of_more_than_32_levels_is_refused(value: Any) -> None:
 )
 def test_half_of_a_surrogate_pair_is_refused(value: Any) -> None:
     with pytest.raises(NotStorableError) as caught:
-        storable(value)
+        to_dynamodb(value)
 
     assert str(caught.value) == "A text has half of a surrogate pair"
 
@@ -147,8 +149,8 @@ def typed(value: Any) -> Any:
 @pytest.mark.parametrize("name", ["", "k" * 65_536, "é" * 32_768])
 def test_a_name_has_one_character_to_65535_bytes(name: str) -> None:
     with pytest.raises(NotStorableError, match="A name has no character or more than 65535 bytes"):
-        storable([{"a": {name: 1}}])
+        to_dynamodb([{"a": {name: 1}}])
 
 
 def test_a_name_of_65535_bytes_is_kept() -> None:
-    assert storable({"k" * 65_535: None}) == {"k" * 65_535: None}
+    assert to_dynamodb({"k" * 65_535: None}) == {"M": {"k" * 65_535: {"NULL": True}}}
