@@ -38,28 +38,28 @@ check: setup .venv-checkov/.ready ## lint, format, types, template, security
 	$(BIN)/cfn-lint -a cfn_lint_serverless.rules -- template.yaml infra/monitoring.yaml infra/examples/*.yaml
 	$(SAM) validate --lint --region us-east-1
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions infra
-	.venv-checkov/bin/checkov --config-file infra/checkov.yaml
-	$(BIN)/python infra/audit.py
+	.venv-checkov/bin/checkov --config-file infra/build/checkov.yaml
+	$(BIN)/python infra/build/audit.py
 
 build: setup ## build the functions for AWS, bytecode included
 	$(SAM) build
-	$(BIN)/python infra/bytecode.py .aws-sam/build
+	$(BIN)/python infra/build/bytecode.py .aws-sam/build
 
 deploy: build ## deploy to the AWS account of your credentials (the first time: make deploy GUIDED=1)
-	$(if $(GRADUAL),$(BIN)/python infra/gradual.py $(GRADUAL) .aws-sam/build)
+	$(if $(GRADUAL),$(BIN)/python infra/build/gradual.py $(GRADUAL) .aws-sam/build)
 	$(SAM) deploy $(if $(GUIDED),--guided)
 
 lock: setup ## renew the pins of all that the named packages bring along, with the hashes of what is deployed
-	sed '/^-c/d' requirements.txt | $(LOCK) - -o infra/constraints.txt
-	{ echo --require-hashes; $(LOCK) --generate-hashes --constraint infra/constraints.txt functions/requirements.in; } > functions/requirements.new
+	sed '/^-c/d' requirements.txt | $(LOCK) - -o infra/pins/constraints.txt
+	{ echo --require-hashes; $(LOCK) --generate-hashes --constraint infra/pins/constraints.txt functions/requirements.in; } > functions/requirements.new
 	mv functions/requirements.new functions/requirements.txt
-	echo aws-sam-cli==$(SAM_VERSION) | $(LOCK) - -o infra/sam-requirements.txt
-	echo checkov==$(CHECKOV_VERSION) | $(LOCK) - -o infra/checkov-requirements.txt
+	echo aws-sam-cli==$(SAM_VERSION) | $(LOCK) - -o infra/pins/sam.txt
+	echo checkov==$(CHECKOV_VERSION) | $(LOCK) - -o infra/pins/checkov.txt
 
 clean: ## remove everything that the other targets made
 	rm -rf $(VENV) .venv-sam .venv-checkov .aws-sam .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(VENV)/.ready: requirements.txt functions/requirements.in infra/constraints.txt pyproject.toml .python-version
+$(VENV)/.ready: requirements.txt functions/requirements.in infra/pins/constraints.txt pyproject.toml .python-version
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 13) and f"make: Python 3.13 is needed, found {sys.version.split()[0]} at {sys.executable}; name one with: make PYTHON=/path/to/python3.13")'
 	@echo "Setting up $(VENV) (about half a minute the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -69,7 +69,7 @@ $(VENV)/.ready: requirements.txt functions/requirements.in infra/constraints.txt
 	@touch $@
 
 # Tools whose boto3 is another one than MiniStack's have a virtual environment each.
-.venv-%/.ready: infra/%-requirements.txt $(VENV)/.ready
+.venv-%/.ready: infra/pins/%.txt $(VENV)/.ready
 	@echo "Setting up .venv-$*"
 	@test -x .venv-$*/bin/python || $(PYTHON) -m venv --without-pip .venv-$*
 	@$(BIN)/uv pip install --quiet --python .venv-$*/bin/python -r $<

@@ -1,6 +1,6 @@
 """The dashboard's definition; `python -m infra.dashboard` writes what follows from it.
 
-That is the body in infra/monitoring.yaml and the picture of the layout in infra/dashboard.svg.
+That is the body in infra/monitoring.yaml and the picture of the layout in docs/dashboard.svg.
 """
 
 import json
@@ -16,7 +16,7 @@ from samtranslator.yaml_helper import yaml_parse
 from infra.dashboard_picture import draw
 
 MONITORING = Path(__file__).with_name("monitoring.yaml")
-PICTURE = Path(__file__).with_name("dashboard.svg")
+PICTURE = Path(__file__).parents[1] / "docs" / "dashboard.svg"
 
 COLUMNS = 24
 NAMESPACE = "GetProfileWebhooks"

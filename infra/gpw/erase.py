@@ -278,7 +278,7 @@ def _finish(gpw: Gpw, found: Found, left: Found, *, erased: bool) -> None:
         out.say(
             out.marks[None],
             f" {len(left.unsure)} not removed, because they mention the id and may be about "
-            "somebody else. Look at them (infra/personal-data.md says how):",
+            "somebody else. Look at them (docs/data.md says how):",
         )
         for one in left.unsure[:SHOWN]:
             out.say(f"  {one.what:>18}  {plain(one.name)}")

@@ -66,8 +66,8 @@ def build(directory: Path, *, architecture: str | None = None) -> Path:
         *("--no-cached", "--parameter-overrides"),
         f"Architecture={architecture or host_architecture()}",
     )
-    compiler = [sys.executable, str(ROOT / "infra" / "bytecode.py"), str(output)]
-    _run(compiler, dict(os.environ), name="infra/bytecode.py")
+    compiler = [sys.executable, str(ROOT / "infra" / "build" / "bytecode.py"), str(output)]
+    _run(compiler, dict(os.environ), name="infra/build/bytecode.py")
     return output / "template.yaml"
 
 

@@ -13,7 +13,7 @@ from infra.local.stack import ROOT, Stack
 from infra.local.start import announced
 from tests.e2e.conftest import API_KEY
 
-RUNBOOK = (ROOT / "infra" / "runbook.md").read_text(encoding="utf-8")
+RUNBOOK = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 COMMANDS = sorted(set(re.findall(r"`gpw ([a-z][^`]*)`", RUNBOOK)))
 REASON = "invalid_event"
 

@@ -1,5 +1,7 @@
+import json
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -163,3 +165,22 @@ def test_a_number_keeps_its_digits_on_the_bus(
     load("PublisherFunction")({"Records": cloud.stream()}, make_context())
 
     assert '"amount":12345678901234567.1}' in calls[0]["Entries"][0]["Detail"]
+
+
+@pytest.mark.parametrize("number", ["1E+100", "-9.9999999999999999999999999999999999999E+125"])
+def test_a_number_that_dynamodb_returns_written_out_gets_on_the_bus(
+    consumer: Handler, load: Callable[[str], Handler], cloud: Cloud, number: str
+) -> None:
+    """boto3's own deserializer refuses it, and such an event used to block the stream."""
+    body = make_body(make_event(amount="<n>")).replace('"<n>"', number)
+    consumer(batch(body), make_context())
+    calls = cloud.calls("eventbridge.PutEvents")
+    records = cloud.stream()
+    data = records[0]["dynamodb"]["NewImage"]["data"]["M"]
+    data["amount"] = {"N": format(Decimal(number), "f")}
+
+    answer = load("PublisherFunction")({"Records": records}, make_context())
+
+    detail = json.loads(calls[0]["Entries"][0]["Detail"], parse_float=Decimal)
+    assert answer == DONE
+    assert detail["data"]["amount"] == Decimal(number)

@@ -14,18 +14,13 @@ from packaging.utils import canonicalize_name
 DOMAIN = "getprofile"
 DOMAIN_LIBRARIES = {"pydantic", "pydantic_core", "simplejson", "typing_extensions"}
 AWS_SDK = re.compile(r"(boto3|botocore|s3transfer|types_boto3\w*)(\.|$)")
-ADAPTERS = {
-    "consumer/dynamodb.py",
-    "consumer/history.py",
-    "consumer/profiles.py",
-    "dead_letters.py",
+SHARED = {DOMAIN, "aws"}  # packages that every function may import
+ADAPTERS = {  # beside aws/; they know botocore's exceptions, and nothing else of it
+    "consumer/store.py",
     "hydrator/api_key.py",
     "hydrator/profiles.py",
-    "hydrator/queues.py",
-    "ingest/queues.py",
     "ingest/secret.py",
     "publisher/bus.py",
-    "publisher/stream.py",
 }
 HTTP = "hydrator/transport.py"
 DIRECT_DEPENDENCIES = ("aws-lambda-powertools", "pydantic", "simplejson")
@@ -81,10 +76,12 @@ def violations(path_at_root: str, source: str, packages: set[str]) -> list[str]:
         top = name.partition(".")[0]
         if package == DOMAIN and top not in sys.stdlib_module_names | DOMAIN_LIBRARIES | {DOMAIN}:
             found.append(f"the domain imports {name}")
-        if top in packages - {DOMAIN, package}:
+        if top in packages - {*SHARED, package}:
             found.append(f"a function is imported from outside: {name}")
-        may_use_sdk = is_handler and name.startswith("botocore.exceptions.")
-        if AWS_SDK.match(name) and not may_use_sdk and path_at_root not in ADAPTERS:
+        may_use_sdk = package == "aws" or (
+            name.startswith("botocore.exceptions.") and path_at_root in ADAPTERS
+        )
+        if AWS_SDK.match(name) and not may_use_sdk:
             found.append(f"the AWS SDK is imported outside of an adapter: {name}")
         if top == "aws_lambda_powertools" and not (is_handler or is_runtime):
             found.append(f"powertools is imported outside of a handler: {name}")
@@ -132,7 +129,9 @@ def test_every_adapter_is_one(sources: dict[str, str]) -> None:
         ("ingest/handler.py", "import boto3", "outside of an adapter: boto3"),
         ("ingest/answer.py", "from botocore.exceptions import ClientError", "of an adapter"),
         ("runtime.py", "import botocore", "outside of an adapter: botocore"),
-        ("ingest/queues.py", "import aws_lambda_powertools", "outside of a handler"),
+        ("ingest/secret.py", "import aws_lambda_powertools", "outside of a handler"),
+        ("ingest/secret.py", "from botocore.config import Config", "outside of an adapter"),
+        ("aws/sqs.py", "from ingest import answer", "from outside: ingest.answer"),
         ("hydrator/answer.py", "import urllib3", "outside of hydrator/transport.py: urllib3"),
         ("ingest/secret.py", "import os", "outside of runtime.py: os"),
         ("ingest/handler.py", "from os import environ", "outside of runtime.py: os.environ"),
@@ -150,8 +149,8 @@ def test_the_checker_finds_a_broken_rule(path: str, source: str, broken: str) ->
         ("getprofile/event.py", "import re\nfrom pydantic import BaseModel"),
         ("getprofile/events/a.py", "from ..event import Event\nfrom getprofile import parse"),
         ("ingest/receive.py", "from . import answer\nfrom getprofile.event import Event"),
-        ("ingest/queues.py", "import boto3\nfrom botocore.config import Config"),
-        ("ingest/handler.py", "from botocore.exceptions import ClientError\nimport runtime"),
+        ("aws/clients.py", "from botocore.config import Config"),
+        ("ingest/secret.py", "from botocore.exceptions import ClientError\nimport aws.clients"),
         ("consumer/handler.py", "from aws_lambda_powertools import Logger"),
         ("runtime.py", "import os\nfrom aws_lambda_powertools import Logger"),
     ],

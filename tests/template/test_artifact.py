@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from infra.bytecode import compile_artifacts
+from infra.build.bytecode import compile_artifacts
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
@@ -188,7 +188,7 @@ def test_the_bytecode_holds_no_path_of_the_machine_that_built_it(artifact: Path)
 
 def compile_step(repository: Path, build_dir: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, repository / "infra" / "bytecode.py", build_dir],
+        [sys.executable, repository / "infra" / "build" / "bytecode.py", build_dir],
         capture_output=True,
         check=False,
         text=True,

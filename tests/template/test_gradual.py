@@ -12,7 +12,7 @@ from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
 from infra import dashboard
-from infra.gradual import ALARMS, TYPES, gradual, main
+from infra.build.gradual import ALARMS, TYPES, gradual, main
 
 type Json = dict[str, Any]
 
@@ -185,6 +185,6 @@ def test_the_makefile_calls_it_between_the_build_and_the_deployment(repository: 
 
     assert (
         recipe[0].strip()
-        == "$(if $(GRADUAL),$(BIN)/python infra/gradual.py $(GRADUAL) .aws-sam/build)"
+        == "$(if $(GRADUAL),$(BIN)/python infra/build/gradual.py $(GRADUAL) .aws-sam/build)"
     )
     assert recipe[1].strip().startswith("$(SAM) deploy")

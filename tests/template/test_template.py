@@ -12,26 +12,27 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import dead_letters
-import ingest.queues
 import pytest
 from aws_lambda_powertools.shared import constants as powertools
 from botocore.retries.standard import ExponentialBackoff, RetryContext
-from consumer.dynamodb import CONCURRENT_WRITES, LONGEST_WRITE_SECONDS, dynamodb_client
 from samtranslator.yaml_helper import yaml_parse
 
+import batch
+import consumer.store
 import hydrator.api_key
 import hydrator.messages
 import hydrator.profiles
 import hydrator.queues
-from getprofile import queue_message
+import ingest.receive
+import ingest.secret
+import publisher.bus
+from aws import sqs
+from aws.clients import Budget, make_client
 from getprofile.credential import MIN_LENGTH
 from getprofile.errors import EventError, NotStorableError
 from hydrator.hydrate import put_off_seconds
 from hydrator.transport import REQUEST_SECONDS
 from ingest.deadline import DEADLINE_SECONDS
-from ingest.secret import WebhookSecret
-from publisher.bus import LONGEST_CALL_SECONDS, events_client
 from publisher.entry import entry
 from publisher.stream import from_stream
 from runtime import Settings
@@ -164,48 +165,52 @@ def test_ingest_answers_a_second_before_lambda_ends_it_and_before_the_sender_giv
 
 
 def test_sending_to_sqs_with_its_retry_fits_the_deadline_of_ingest() -> None:
-    longest = longest_call(ingest.queues.sqs_client())
-
-    assert longest == 3.5  # as the client's docstring sums it up
-    assert longest <= DEADLINE_SECONDS
+    assert ingest.receive.QUEUE_BUDGET.longest_seconds <= DEADLINE_SECONDS
 
 
 def test_reading_both_values_of_the_secret_fits_the_deadline_of_ingest() -> None:
-    secret = WebhookSecret("any", cache_seconds=300, grace_seconds=300)
-
-    assert 2 * longest_call(secret._client) <= DEADLINE_SECONDS
+    assert 2 * ingest.secret.READ_BUDGET.longest_seconds <= DEADLINE_SECONDS
 
 
-@pytest.mark.parametrize("make_client", [dynamodb_client, dead_letters.sqs_client])
-def test_no_call_of_the_consumer_takes_longer_than_the_longest_write(
-    make_client: Callable[[], Any],
-) -> None:
-    assert longest_call(make_client()) <= LONGEST_WRITE_SECONDS
+@pytest.mark.parametrize(
+    "budget",
+    [
+        ingest.receive.QUEUE_BUDGET,
+        ingest.secret.READ_BUDGET,
+        consumer.store.BUDGET,
+        publisher.bus.BUDGET,
+        batch.DEAD_LETTER_BUDGET,
+        Budget(attempts=7, connect_seconds=0.5, read_seconds=1),
+    ],
+)
+def test_the_sdk_takes_no_longer_for_a_call_than_its_budget_says(budget: Budget) -> None:
+    assert longest_call(make_client("sqs", budget)) == budget.longest_seconds
 
 
 def test_the_consumer_can_begin_writes_for_longer_than_one_write_takes(stack: Json) -> None:
     timeout = properties(stack, FUNCTION)["ConsumerFunction"]["Timeout"]
+    longest = consumer.store.BUDGET.longest_seconds
 
-    assert timeout - LONGEST_WRITE_SECONDS > LONGEST_WRITE_SECONDS
-
-
-@pytest.mark.parametrize("make_client", [dynamodb_client, dead_letters.sqs_client])
-def test_every_concurrent_call_has_a_connection_of_its_own(make_client: Callable[[], Any]) -> None:
-    assert make_client().meta.config.max_pool_connections >= CONCURRENT_WRITES
+    assert timeout - batch.REPORT_SECONDS - longest > longest
 
 
-def test_no_call_of_the_publisher_takes_longer_than_it_keeps_time_for(stack: Json) -> None:
+def test_every_concurrent_call_has_a_connection_of_its_own() -> None:
+    for budget in (consumer.store.BUDGET, batch.DEAD_LETTER_BUDGET):
+        client = make_client("sqs", budget)
+
+        assert client.meta.config.max_pool_connections >= consumer.store.CONCURRENT_WRITES
+
+
+def test_the_publisher_has_time_for_several_of_the_longest_calls(stack: Json) -> None:
     timeout = properties(stack, FUNCTION)["PublisherFunction"]["Timeout"]
 
-    assert longest_call(events_client()) <= LONGEST_CALL_SECONDS
-    assert longest_call(dead_letters.sqs_client()) <= LONGEST_CALL_SECONDS
-    assert timeout > 4 * LONGEST_CALL_SECONDS
+    assert timeout > 4 * publisher.bus.BUDGET.longest_seconds
 
 
 # ---------------------------------------------------------------- sizes
 
 
-def size(message: queue_message.QueueMessage) -> int:
+def size(message: sqs.QueueMessage) -> int:
     """Bytes that SQS counts: the body, and of each attribute the name, the type and the value."""
     attributes = message.send_request("url")["MessageAttributes"]
     return len(message.body.encode()) + sum(
@@ -221,18 +226,18 @@ def longest_error(kind: type[EventError]) -> EventError:
 def test_the_code_knows_the_largest_message_that_every_queue_takes(stack: Json) -> None:
     limits = {name: q.get("MaximumMessageSize") for name, q in properties(stack, QUEUE).items()}
 
-    assert unlike(queue_message.MAX_MESSAGE_BYTES, limits) == {}
+    assert unlike(sqs.MAX_MESSAGE_BYTES, limits) == {}
 
 
 def test_the_largest_body_still_fits_when_escaped_and_quarantined(template: Json) -> None:
     largest = template["Parameters"]["MaxBodyBytes"]["MaxValue"]
     body = "\uffff" * (largest // 3)  # a character of 3 bytes that SQS gets as an escape of 6
 
-    message = queue_message.accepted(body, NOW)
-    quarantined = queue_message.quarantined(message, longest_error(NotStorableError))
+    message = sqs.accepted(body, NOW)
+    quarantined = sqs.quarantined(message, longest_error(NotStorableError))
 
     assert len(message.body) == 2 * len(body.encode())
-    assert size(message) < size(quarantined) <= queue_message.MAX_MESSAGE_BYTES
+    assert size(message) < size(quarantined) <= sqs.MAX_MESSAGE_BYTES
 
 
 @pytest.mark.parametrize("filler", [b"x", b"\x00", b"\xff"], ids=["text", "control", "binary"])
@@ -241,9 +246,9 @@ def test_a_refused_body_as_large_as_api_gateway_takes_fits_the_dead_letter_queue
 ) -> None:
     body = filler * 10 * 1024 * 1024
 
-    message = queue_message.refused(body, longest_error(EventError), NOW)
+    message = sqs.refused(body, longest_error(EventError), NOW)
 
-    assert size(message) <= queue_message.MAX_MESSAGE_BYTES
+    assert size(message) <= sqs.MAX_MESSAGE_BYTES
 
 
 # ---------------------------------------------------------------- queues
@@ -421,7 +426,7 @@ def test_the_schedule_starts_a_reconciliation_that_the_hydrator_understands(stac
     rule = properties(stack, "AWS::Events::Rule")["ReconcileRule"]
     record = make_sqs_record(rule["Targets"][0]["Input"])
 
-    asked = hydrator.messages.parse(hydrator.messages.from_sqs(record))
+    asked = hydrator.messages.parse(sqs.from_lambda(record))
 
     assert isinstance(asked, hydrator.messages.Reconciliation)
     assert asked.after is None  # from the first profile on
@@ -454,6 +459,7 @@ def test_what_is_off_by_default_is_a_condition_of_every_resource_that_it_needs(
         "HydrationQueue": "Hydrate",
         "HydrationQueuePolicy": "Hydrate",
         "ProfileApiSecret": "Hydrate",
+        "FullProfilesTable": "Hydrate",
         "HydratorFunction": "Hydrate",
         "HydratorRole": "Hydrate",
         "HydratorLogGroup": "Hydrate",
@@ -577,11 +583,12 @@ def test_the_history_is_keyed_by_subject_and_version_and_streams_new_images(stac
     assert set(keys.values()) | {"expires_at"} <= make_item().keys()
 
 
-def test_a_state_is_keyed_by_tenant_and_profile(stack: Json) -> None:
-    table = properties(stack, TABLE)["ProfilesTable"]
+@pytest.mark.parametrize("name", ["ProfilesTable", "FullProfilesTable"])
+def test_the_profiles_of_one_tenant_are_spread_over_partitions(stack: Json, name: str) -> None:
+    table = properties(stack, TABLE)[name]
     keys = {key["KeyType"]: key["AttributeName"] for key in table["KeySchema"]}
 
-    assert keys == {"HASH": "tenant_id", "RANGE": "profile_id"}
+    assert keys == {"HASH": "profile_id", "RANGE": "tenant_id"}
 
 
 # ---------------------------------------------------------------- encryption
@@ -766,7 +773,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {  # role: resource: actions
     "ConsumerRole": {
         "EventsQueue.Arn": RECEIVE,
         "DeadLetterQueue.Arn": {"sqs:SendMessage"},
-        "ProfilesTable.Arn": {"dynamodb:UpdateItem"},
+        "ProfilesTable.Arn": {"dynamodb:PutItem"},
         "EventsTable.Arn": {"dynamodb:PutItem"},
         "ConsumerLogGroup.Arn": LOGS,
         "*": XRAY,
@@ -890,6 +897,7 @@ def test_the_outputs_are_what_a_user_and_the_tools_need(stack: Json) -> None:
         "ProfilesTableName": "ProfilesTable",
         "EventsTableName": "EventsTable",
         "EventBusName": "EventBus",
+        "FullProfilesTableName": "FullProfilesTable",
         "HydrationQueueUrl": "HydrationQueue",
         "ProfileApiSecretArn": "ProfileApiSecret.Id",
         "DashboardUrl": "Monitoring.Outputs.DashboardUrl",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from infra import audit
+from infra.build import audit
 
 CLEAN = {"name": "pydantic", "version": "2.13.5", "vulns": []}
 VULNERABLE = {"name": "jmespath", "version": "0.1", "vulns": [{"id": "PYSEC-1"}, {"id": "CVE-2"}]}

@@ -3,7 +3,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from publisher.bus import Answer, Bus, CallRefusedError, NotConfirmedError
+from aws.errors import NotConfirmedError
+from publisher.bus import Answer, Bus, CallRefusedError
 from tests.unit.fakes import client_error
 
 if TYPE_CHECKING:

@@ -1,13 +1,20 @@
-from decimal import Decimal
+from decimal import Decimal, Rounded
 from typing import Any
 
 import pytest
+from boto3.dynamodb.types import TypeDeserializer
 from hypothesis import given
 
 from aws.dynamodb import (
+    MAX_ITEM_BYTES,
+    check_confirmed,
     from_dynamodb,
+    item_bytes,
+    item_from_dynamodb,
+    item_to_dynamodb,
     to_dynamodb,
 )
+from aws.errors import NotConfirmedError
 from getprofile import strict_json
 from getprofile.errors import NotStorableError
 from tests.factories import to_json
@@ -154,3 +161,64 @@ def test_a_name_has_one_character_to_65535_bytes(name: str) -> None:
 
 def test_a_name_of_65535_bytes_is_kept() -> None:
     assert to_dynamodb({"k" * 65_535: None}) == {"M": {"k" * 65_535: {"NULL": True}}}
+
+
+# ---------------------------------------------------------------- what DynamoDB returns
+
+
+def test_a_number_that_dynamodb_writes_out_in_full_is_read_which_boto3_can_not() -> None:
+    returned: Any = {"N": "1" + "0" * 100}  # what it returns for 1E+100
+
+    assert from_dynamodb(returned) == Decimal("1E+100")
+    with pytest.raises(Rounded):
+        TypeDeserializer().deserialize(returned)
+
+
+def test_sets_and_binary_values_that_somebody_wrote_are_returned_as_they_are() -> None:
+    item = {"tags": {"SS": ["a", "b"]}, "raw": {"B": b"x"}, "list": {"L": [{"NULL": True}]}}
+
+    assert item_from_dynamodb(item) == {"tags": ["a", "b"], "raw": b"x", "list": [None]}
+
+
+# ---------------------------------------------------------------- size
+
+
+@pytest.mark.parametrize(
+    ("item", "size"),
+    [
+        # Examples of the rules in "DynamoDB item sizes and formats" of the developer guide.
+        ({"name": {"S": "é"}}, 4 + 2),
+        ({"n": {"N": "27"}}, 1 + 2),
+        ({"n": {"N": "-27"}}, 1 + 3),
+        ({"n": {"N": "1234567890123456789012345678901234567"}}, 1 + 20),
+        ({"b": {"BOOL": True}, "nn": {"NULL": True}}, 1 + 1 + 2 + 1),
+        ({"l": {"L": []}}, 1 + 3),
+        ({"l": {"L": [{"S": "a"}, {"S": "bc"}]}}, 1 + 3 + (1 + 1) + (1 + 2)),
+        ({"m": {"M": {"k": {"S": "v"}}}}, 1 + 3 + (1 + 1 + 1)),
+    ],
+)
+def test_an_items_size_is_dynamodbs_or_some_bytes_more(item: Any, size: int) -> None:
+    assert size <= item_bytes(item) <= size + 2
+
+
+def test_an_item_of_400_kb_is_stored_and_a_larger_one_is_refused() -> None:
+    largest = {"a": "x" * (MAX_ITEM_BYTES - 1), "absent": None}
+
+    assert item_to_dynamodb(largest) == {"a": {"S": largest["a"]}}
+    with pytest.raises(NotStorableError, match="larger than 400 KB"):
+        item_to_dynamodb(largest | {"b": ""})
+
+
+@pytest.mark.parametrize("value", [1.5, b"bytes", {1, 2}, object()])
+def test_a_value_that_json_has_not_is_refused_and_not_quoted(value: Any) -> None:
+    with pytest.raises(NotStorableError, match=f"the type {type(value).__name__}$"):
+        to_dynamodb(value)
+
+
+# ---------------------------------------------------------------- confirmation
+
+
+def test_only_a_response_with_a_capacity_is_dynamodbs() -> None:
+    check_confirmed({"ConsumedCapacity": []})
+    with pytest.raises(NotConfirmedError):
+        check_confirmed({"ResponseMetadata": {"HTTPStatusCode": 200}})

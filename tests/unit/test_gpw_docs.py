@@ -11,7 +11,7 @@ from typer.main import get_command
 from infra.gpw.cli import app
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "infra/runbook.md", "infra/personal-data.md"]
+DOCUMENTS = ["README.md", "docs/operations.md", "docs/data.md"]
 PLACEHOLDERS = {"FIRST": "2h", "LAST": "1h", "SINCE": "2h"}
 
 

@@ -1,11 +1,15 @@
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aws import sqs
-from aws.sqs import QueueMessage, original_body, quarantined, refused
+from aws.errors import AwsCallError, NotConfirmedError
+from aws.sqs import Queue, QueueMessage, Record, from_lambda, original_body, quarantined, refused
 from getprofile import strict_json
 from getprofile.errors import (
     EventError,
@@ -15,8 +19,9 @@ from getprofile.errors import (
     NotJsonError,
     NotStorableError,
 )
-from tests.factories import NOON, make_body, to_json
+from tests.factories import NOON, make_body, make_sqs_record, sample, to_json
 from tests.strategies import json_values
+from tests.unit.fakes import client_error
 
 
 def test_the_request_to_sqs_names_queue_body_and_attributes() -> None:
@@ -132,3 +137,110 @@ def test_a_message_that_is_not_the_base64_it_claims_to_be_is_refused(body: str) 
 @pytest.mark.parametrize("encoding", ["gzip", ""])
 def test_an_encoding_nobody_knows_is_taken_for_plain_text(encoding: str) -> None:
     assert original_body(QueueMessage("é", {"encoding": encoding})) == "é".encode()
+
+
+# ---------------------------------------------------------------- as Lambda hands it over
+
+
+def test_a_genuine_record_of_lambda_is_read() -> None:
+    raw = sample("sqs-batch")["Records"][0]
+
+    assert from_lambda(raw) == Record(
+        message_id="059f36b4-87a3-44ab-83d2-661975830a7d",
+        receipt_handle=raw["receiptHandle"],
+        message=QueueMessage(raw["body"], {"received_at": "2023-10-01T12:00:01.234567Z"}),
+        sent_at="2023-10-01T12:00:01.250000Z",
+        receives=1,
+    )
+
+
+def test_a_record_without_any_attributes_is_read() -> None:
+    raw = make_sqs_record()
+    del raw["messageAttributes"]
+
+    assert from_lambda(raw).message == QueueMessage(raw["body"], {})
+
+
+def test_a_binary_attribute_is_left_out() -> None:
+    raw = make_sqs_record(attributes={"text": "kept"})
+    raw["messageAttributes"]["binary"] = {"binaryValue": "AA==", "dataType": "Binary"}
+
+    assert from_lambda(raw).message.attributes == {"text": "kept"}
+
+
+# ---------------------------------------------------------------- sending
+
+
+class Client:
+    """A client of SQS that answers every call alike."""
+
+    def __init__(self, response: Any) -> None:
+        self._response = response
+        self.requests: list[dict[str, Any]] = []
+
+    def _answer(self, **request: Any) -> Any:
+        self.requests.append(request)
+        if isinstance(self._response, Exception):
+            raise self._response
+        return self._response
+
+    send_message = send_message_batch = change_message_visibility_batch = _answer
+
+
+FAILURES = [
+    (client_error("AccessDenied", 403), "AccessDenied"),
+    (ReadTimeoutError(endpoint_url="https://sqs.example/marker"), "ReadTimeoutError"),
+    (ValueError("quotes the message: marker"), "ValueError"),
+]
+
+
+@pytest.mark.parametrize(("error", "code"), FAILURES)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda queue: queue.send(QueueMessage("marker")),
+        lambda queue: queue.send_batch(["marker"]),
+        lambda queue: queue.delay([("marker", 5)]),
+    ],
+)
+def test_a_call_that_fails_names_the_error_and_never_the_message(
+    call: Callable[[Queue], None], error: Exception, code: str
+) -> None:
+    with pytest.raises(AwsCallError) as caught:
+        call(Queue("https://sqs.example/1", Client(error)))
+
+    assert caught.value.code == str(caught.value) == code
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("response", [{}, {"MessageId": ""}])
+def test_a_message_is_sent_only_when_sqs_says_so(response: dict[str, Any]) -> None:
+    with pytest.raises(NotConfirmedError):
+        Queue("https://sqs.example/1", Client(response)).send(QueueMessage("body"))
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        {},
+        {"Successful": [{"Id": "0", "MessageId": "a"}]},
+        {"Successful": [{"Id": "0", "MessageId": "a"}], "Failed": [{"Id": "1", "Code": "x"}]},
+        {"Successful": [{"Id": "0", "MessageId": "a"}, {"Id": "1"}]},
+    ],
+)
+def test_a_batch_is_sent_only_when_sqs_holds_each_message(response: dict[str, Any]) -> None:
+    with pytest.raises(NotConfirmedError):
+        Queue("https://sqs.example/1", Client(response)).send_batch(["a", "b"])
+
+
+def test_a_delayed_message_is_hidden_for_the_seconds_from_now() -> None:
+    client = Client({})
+
+    Queue("https://sqs.example/1", client).delay([("receipt-1", 5), ("receipt-2", 900)])
+
+    [request] = client.requests
+    assert [(e["ReceiptHandle"], e["VisibilityTimeout"]) for e in request["Entries"]] == [
+        ("receipt-1", 5),
+        ("receipt-2", 900),
+    ]

@@ -1,3 +1,4 @@
+import contextlib
 import json
 from decimal import Decimal
 from typing import Any
@@ -7,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from getprofile import strict_json
-from getprofile.errors import NotJsonError
+from getprofile.errors import NotJsonError, TooManyValuesError
+from getprofile.strict_json import loads
 from tests.factories import to_json
 from tests.strategies import json_values
 
@@ -91,3 +93,46 @@ def test_any_bytes_parse_as_python_parses_them_or_are_refused(body: bytes) -> No
         return
 
     assert value == json.loads(body.decode(), parse_float=Decimal, parse_int=Decimal)
+
+
+# ---------------------------------------------------------------- the number of values
+
+
+@pytest.mark.parametrize(
+    ("body", "values"),
+    [
+        ("1", 1),
+        ("[]", 2),
+        ("[1,2,3]", 4),
+        ('{"a":1,"b":[2,3]}', 5),
+        ("[[],[],[]]", 7),
+        ('[",,,,","[[[","{"]', 4),
+        ('["\\\\",1]', 3),
+        ('["\\"",1,",\\",[{",2]', 5),
+        ('{"a,b":"c,d","\\u005b":1}', 3),
+    ],
+)
+def test_a_body_is_refused_from_one_value_more_than_allowed(body: str, values: int) -> None:
+    """Each bracket counts for what it opens and for its first element; strings do not."""
+    loads(body, max_values=values)
+
+    with pytest.raises(TooManyValuesError):
+        loads(body, max_values=values - 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '"' + "\\\\" * 250_000 + '"',
+        '"' + '\\"' * 250_000 + '"',
+        '["' + ",[" * 250_000 + '"]',
+        '"' + "\\\\" * 250_000,
+        '"' * 500_001,
+        "," * 500_000,
+        "[" * 500_000,
+    ],
+)
+def test_half_a_megabyte_of_whatever_is_counted_without_going_back(body: str) -> None:
+    """The pattern that skips strings would otherwise take the square of their length."""
+    with contextlib.suppress(NotJsonError, TooManyValuesError):
+        loads(body, max_values=20)

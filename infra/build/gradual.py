@@ -1,10 +1,10 @@
 """Let a SAM build shift its traffic gradually, and back when an alarm is raised.
 
-Usage: python infra/gradual.py TYPE [BUILD_DIR]    (after `sam build`; BUILD_DIR is .aws-sam/build)
+Usage: python infra/build/gradual.py TYPE [BUILD_DIR]    (after `sam build`)
 
 It adds an alias and a deployment preference to the functions between the sender and the state, in
 the built template only: SAM can't make an alias depend on a parameter, and an alias that is always
-there would keep parameters that are changed from the functions (see infra/decisions.md).
+there would keep parameters that are changed from the functions (see docs/decisions.md).
 """
 
 import json

@@ -1,6 +1,6 @@
 """Compile the built functions to bytecode, which SAM does not ship and Lambda can't write.
 
-Usage: python infra/bytecode.py [BUILD_DIR]    (after `sam build`; BUILD_DIR is .aws-sam/build)
+Usage: python infra/build/bytecode.py [BUILD_DIR]    (after `sam build`)
 
 Without it every cold start compiles every module again. The bytecode is "unchecked": Python loads
 it without a look at the source, whose time stamp the deployment package changes. The tests that a

@@ -1,6 +1,6 @@
 """Look the runtime dependencies up among the known vulnerabilities.
 
-Usage: python infra/audit.py    (part of `make check`)
+Usage: python infra/build/audit.py    (part of `make check`)
 
 Exits 1 for a known vulnerability. Where the advisory service does not answer for a package, says so
 and goes on: a machine without a way there can still run the other checks.
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-REQUIREMENTS = Path(__file__).resolve().parents[1] / "functions" / "requirements.txt"
+REQUIREMENTS = Path(__file__).resolve().parents[2] / "functions" / "requirements.txt"
 
 
 def audit() -> dict[str, Any] | None:

@@ -1,0 +1,1 @@
+"""What the Makefile runs around a build: bytecode, gradual deploys, the audit of dependencies."""

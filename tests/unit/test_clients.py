@@ -1,0 +1,53 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aws.clients import Budget, make_client
+
+FUNCTIONS = Path(__file__).parents[2] / "functions"
+
+
+@pytest.mark.parametrize(
+    ("budget", "longest"),
+    [
+        (Budget(attempts=1, connect_seconds=0.5, read_seconds=1), 1.5),
+        (Budget(attempts=2, connect_seconds=0.5, read_seconds=0.75), 3.5),
+        (Budget(attempts=3, connect_seconds=1, read_seconds=2), 12),
+        (Budget(attempts=7, connect_seconds=1, read_seconds=1), 14 + 1 + 2 + 4 + 8 + 16 + 20),
+    ],
+)
+def test_the_longest_call_is_every_attempt_at_its_timeout_and_every_backoff_at_its_maximum(
+    budget: Budget, longest: float
+) -> None:
+    assert budget.longest_seconds == longest
+
+
+def test_a_client_keeps_to_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+
+    config = make_client("sqs", Budget(2, 0.5, 0.75, connections=7)).meta.config
+
+    assert (config.connect_timeout, config.read_timeout) == (0.5, 0.75)
+    assert (config.max_pool_connections, config.parameter_validation) == (7, True)
+    assert config.retries == {"mode": "standard", "total_max_attempts": 2}
+
+
+@pytest.mark.parametrize("package", ["ingest", "consumer", "publisher", "hydrator"])
+def test_no_function_imports_boto3_which_is_the_largest_part_of_a_cold_start(package: str) -> None:
+    modules = sorted(
+        f"{package}.{path.stem}"
+        for path in (FUNCTIONS / package).glob("*.py")
+        if path.stem not in {"__init__", "handler"}  # the handler makes clients of its environment
+    )
+    script = (
+        f"import sys, {', '.join(modules)}\nprint({{'boto3', 's3transfer'}} & {{*sys.modules}})"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=FUNCTIONS, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "set()"
