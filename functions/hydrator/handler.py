@@ -20,9 +20,7 @@ WORKERS = 2  # MaximumConcurrency in template.yaml: each takes its share of the 
 
 def make_hydrator(settings: HydratorSettings) -> Hydrator:
     """A hydrator with the real tables, queues and API."""
-    secrets, dynamodb, sqs = (
-        make_client(service, BUDGET) for service in ("secretsmanager", "dynamodb", "sqs")
-    )
+    secrets, dynamodb, sqs = (make_client(n, BUDGET) for n in ("secretsmanager", "dynamodb", "sqs"))
     return Hydrator(
         ProfileTables(settings.profiles_table_name, settings.full_profiles_table_name, dynamodb),
         ProfileApi(

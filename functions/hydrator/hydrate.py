@@ -5,7 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import batched
 
@@ -27,7 +27,7 @@ BUDGET = Budget(attempts=2, connect_seconds=1, read_seconds=2)  # of every call 
 FIRST_DELAY_SECONDS = 20
 MAX_DELAY_SECONDS = 900
 
-NOT_YET = timedelta(minutes=15)  # after its event, the API may still get to know a profile
+NOT_YET = timedelta(minutes=15)  # after its newest event, a profile may still appear in the API
 
 SKIPPED = "skipped"
 METRICS = {
@@ -68,11 +68,10 @@ class Hydrator:
         for key, hydration in hydrations.items():
             tasks[partial(self._fetch, hydration, asking[key], before)] = asking[key]
         # One thread, so one request at a time; a thread, so that nothing outlasts the deadline.
-        results = run(list(tasks), before, threads=1)
-        for concerned, result in zip(tasks.values(), results, strict=True):
+        for concerned, result in zip(tasks.values(), run(list(tasks), before, 1), strict=True):
             if isinstance(result, Exception):
                 failures.fail(concerned, result)
-        run([partial(self._delay, failures)], deadline, threads=1)
+        run([partial(self._delay, failures)], deadline, 1)
         return failures
 
     def _fetch(self, asked: Hydration, records: list[Record], deadline: Deadline) -> None:
@@ -88,15 +87,16 @@ class Hydrator:
     def _stored(self, asked: Hydration, deadline: Deadline) -> tuple[str, str]:
         """Returns: the status that was stored, or SKIPPED; and why."""
         deadline.check(2 * BUDGET.longest_seconds)
-        version = self.tables.state_version(asked.key)
-        if version is None:
+        state = self.tables.state(asked.key)
+        if state is None:
             return SKIPPED, "There is no such profile"
+        version, received_at = state
         known, fetched_at = self.tables.last_fetch(asked.key)
         if known >= asked.version and fetched_at >= timestamp(asked.since):
             return SKIPPED, "It was fetched since"
         writes = 2 * BUDGET.longest_seconds
         fetched = self.api.fetch(asked.profile_id, deadline.earlier(writes))
-        early = fetched.fetched_at < timestamp(asked.received_at + NOT_YET)
+        early = fetched.fetched_at < timestamp(datetime.fromisoformat(received_at) + NOT_YET)
         if fetched.status == NOT_FOUND and early:
             raise UnexpectedAnswerError("The API does not have the profile yet (404)")
         deadline.check(writes)
@@ -110,15 +110,14 @@ class Hydrator:
         return fetched.status, fetched.detail
 
     def _reconcile(self, record: Record, asked: Reconciliation, deadline: Deadline) -> None:
-        """Queue the page's profiles, and the next page last: a page that fails is retried whole.
-
-        What is queued twice is fetched once: the second finds that it was fetched since.
+        """Queue the page's profiles, then the next page. A page that fails is queued again as a
+        whole, but what is queued twice is fetched once.
         """
         deadline.check(BUDGET.longest_seconds)
         keys, last = self.tables.page(asked.after)
         since = timestamp(asked.since)
-        asks = [k.model_dump() | {"since": since} for k in keys if fetchable(k.profile_id)]
-        bodies = [json.dumps({"hydrate": ask}) for ask in asks]
+        fetched = [key.model_dump() for key in keys if fetchable(key.profile_id)]
+        bodies = [json.dumps({"hydrate": key | {"since": since}}) for key in fetched]
         batches = list(batched(bodies, BATCH_MESSAGES, strict=False))
         if last:
             following = {"since": since, "after": last.model_dump()}

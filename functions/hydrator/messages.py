@@ -14,8 +14,6 @@ from getprofile.parse import MAX_VALUES
 
 MAX_MESSAGE_VALUES = MAX_VALUES + 100  # an event, and what the publisher and EventBridge add
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
-
 
 class Key(BaseModel, frozen=True):
     """Of a profile's item, in ProfilesTable and in FullProfilesTable."""
@@ -27,14 +25,13 @@ class Key(BaseModel, frozen=True):
 class Hydration(Key, frozen=True):
     """Fetch one profile, unless a fetch is stored that began after what is asked for.
 
-    version, received_at: of the event that asks. Whether a fetch began after it is told by versions
-    and not by times, because the clocks of two functions may differ.
+    version: of the event that asks. Whether a fetch began after it is told by versions and not by
+    times, because the clocks of two functions may differ.
     since: when the reconciliation that asks began.
     """
 
     version: str = ""
-    received_at: Timestamp = _LONG_AGO
-    since: Timestamp = _LONG_AGO
+    since: Timestamp = datetime.min.replace(tzinfo=UTC)
 
     @property
     def key(self) -> Key:
@@ -62,10 +59,10 @@ def parse(record: Record) -> Hydration | Reconciliation:
                 return Reconciliation.model_validate({"since": record.sent_at} | asked)
             case {"hydrate": dict(asked)}:
                 asked = {"since": record.sent_at} | asked
-            case {"detail-type": "profile.updated", "detail": {"received_at": at} as detail}:
+            case {"detail-type": "profile.updated", "detail": detail}:
                 event = Event.model_validate(detail)
                 asked = {"profile_id": event.profile_id, "tenant_id": event.tenant_id}
-                asked |= {"version": event.version, "received_at": at}
+                asked["version"] = event.version
             case _:
                 asked = {}
         hydration = Hydration.model_validate(asked)

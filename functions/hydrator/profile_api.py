@@ -17,20 +17,16 @@ from hydrator.errors import ApiUnavailableError, UnexpectedAnswerError
 from hydrator.transport import REQUEST_SECONDS, Transport
 from runtime import emit
 
-# What a profile may be, its `update_log` included, which is dropped. In memory, an object's member
-# takes up to 600 bytes on its way into the table: TODO of the function's 512 MB with the largest batch.
+# Of a whole answer. A value takes up to 530 bytes of memory on its way into the table: 210 MiB of
+# 512 with the largest batch (tests/functional/test_hydrator_memory.py).
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_VALUES = 300_000
 
-# The longest pause that the API is granted. It may ask for more by mistake, and one request an hour
-# does no harm.
-MAX_PAUSE_SECONDS = 3600.0
+MAX_PAUSE_SECONDS = 3600.0  # if the API asks for more: one request an hour does no harm
 TOO_MANY_SECONDS = 20.0  # the pause after a 429 that asks for none
 
-# A `last_updated` further ahead would shadow every true one until then. A day, because a time
-# without a zone that is not UTC is up to 14 hours ahead.
+# A `last_updated` further ahead would shadow the true ones; one of another zone is by 14 hours.
 MAX_AHEAD = timedelta(days=1)
-
 
 COMPLETE = "complete"  # the whole profile, but for its `update_log`
 NOT_FOUND = "not_found"  # the API has no such profile
@@ -71,7 +67,6 @@ class ProfileApi:
         """What the API says about a profile. Raises: HydrationError, OutOfTimeError."""
         key = self.key.value()
         self._wait(deadline)
-        path = f"/v1/profile/{quote(profile_id, safe='')}"
         headers = {
             "Authorization": f"Bearer {key}",
             "Accept": "application/json",
@@ -79,10 +74,11 @@ class ProfileApi:
         }
         fetched_at, began = self.now(), self.clock()
         try:
-            status, answered, body = self.http.get(path, headers)
+            status, answered, body = self.http.get(
+                f"/v1/profile/{quote(profile_id, safe='')}", headers
+            )
         finally:
-            milliseconds = (self.clock() - began) * 1000
-            emit({"ProfileApiRequests": 1, "ProfileApiLatency": [milliseconds]})
+            emit({"ProfileApiRequests": 1, "ProfileApiLatency": [(self.clock() - began) * 1000]})
         if status == 200:
             return parse_profile(body, profile_id, fetched_at)
         if status == 404:

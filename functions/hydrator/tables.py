@@ -30,10 +30,10 @@ class ProfileTables:
     full_profiles: str
     client: Any
 
-    def state_version(self, key: Key) -> str | None:
-        """The version of a profile's state; None when there is no such profile."""
-        item = dynamodb.get(self.client, self.profiles, key.model_dump(), "version")
-        return item.get("version")
+    def state(self, key: Key) -> tuple[str, str] | None:
+        """The state's version, and when its event was received; None for an unknown profile."""
+        item = dynamodb.get(self.client, self.profiles, key.model_dump(), "version, received_at")
+        return (item["version"], item["received_at"]) if item else None
 
     def last_fetch(self, key: Key) -> tuple[str, str]:
         """The state's version when the last stored fetch began, and when that was; "" for never."""
@@ -48,10 +48,10 @@ class ProfileTables:
         items, last = dynamodb.scan(self.client, self.profiles, names, after=start, limit=PAGE_ROWS)
         return [Key(**item) for item in items], Key(**last) if last else None
 
-    def write(self, key: Key, state_version: str, fetched: Fetched) -> bool:
+    def write(self, key: Key, version: str, fetched: Fetched) -> bool:
         """Returns: whether it was written: the profile is known and nothing newer is stored.
 
-        Raises: NotStorableError, when the table can never hold the profile.
+        version: the state's when the fetch began. Raises: NotStorableError, when no retry helps.
         """
         item_key = dynamodb.item_to_dynamodb(key.model_dump())
         # In one transaction, or a profile that is erased while it is fetched would come back.
@@ -60,9 +60,11 @@ class ProfileTables:
             "Key": item_key,
             "ConditionExpression": "attribute_exists(profile_id)",
         }
-        update = {"TableName": self.full_profiles, "Key": item_key} | changes(
-            key, state_version, fetched
-        )
+        update = {
+            "TableName": self.full_profiles,
+            "Key": item_key,
+            **changes(key, version, fetched),
+        }
         items = [{"ConditionCheck": known}, {"Update": update}]
         try:
             dynamodb.call(self.client.transact_write_items, TransactItems=items)
@@ -76,14 +78,14 @@ class ProfileTables:
         return True
 
 
-def changes(key: Key, state_version: str, fetched: Fetched) -> dict[str, Any]:
+def changes(key: Key, version: str, fetched: Fetched) -> dict[str, Any]:
     """What an `Update` changes, and its condition: an older answer never replaces a newer one.
 
     Only a complete profile, or one that can't be stored, takes the place of the last known one.
     Raises: NotStorableError.
     """
     attributes = {
-        "state_version": state_version,
+        "state_version": version,
         "profile_status": fetched.status,
         "profile_fetched_at": fetched.fetched_at,
         "profile_updated_at": fetched.updated_at,

@@ -133,20 +133,22 @@ class FakeTransport:
 class InMemoryTables:
     """Both tables, with their promises: an erased profile stays so, a newer answer too.
 
-    states: the version of each profile's state. full: what was fetched, and for which version.
+    states: the version of each profile's state; received_at: of all of them. full: what was
+    fetched, and for which version.
     refused: profiles that DynamoDB calls invalid.
     """
 
     states: dict[Key, str] = field(default_factory=dict)
+    received_at: str = SINCE
     full: dict[Key, tuple[str, Fetched]] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     pages: dict[Key | None, tuple[list[Key], Key | None]] = field(default_factory=dict)
     error: Exception | None = None
 
-    def state_version(self, key: Key) -> str | None:
+    def state(self, key: Key) -> tuple[str, str] | None:
         if self.error:
             raise self.error
-        return self.states.get(key)
+        return (self.states[key], self.received_at) if key in self.states else None
 
     def last_fetch(self, key: Key) -> tuple[str, str]:
         if key not in self.full:

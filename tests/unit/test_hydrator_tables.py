@@ -141,7 +141,7 @@ def test_a_success_that_is_not_dynamodbs_own_is_none() -> None:
 
     for call in (
         lambda: silent.write(KEY, "v", make_fetched()),
-        lambda: silent.state_version(KEY),
+        lambda: silent.state(KEY),
         lambda: silent.last_fetch(KEY),
         lambda: silent.page(None),
     ):
