@@ -17,8 +17,7 @@ AWS_SDK = re.compile(r"(boto3|botocore|s3transfer|types_boto3\w*)(\.|$)")
 SHARED = {DOMAIN, "aws"}  # packages that every function may import
 ADAPTERS = {  # beside aws/; they know botocore's exceptions, and nothing else of it
     "consumer/store.py",
-    "hydrator/api_key.py",
-    "hydrator/profiles.py",
+    "hydrator/tables.py",
     "ingest/secret.py",
     "publisher/bus.py",
 }
