@@ -96,9 +96,11 @@ class Hydrator:
             return SKIPPED, "It was fetched since"
         writes = 2 * BUDGET.longest_seconds
         fetched = self.api.fetch(asked.profile_id, deadline.earlier(writes))
-        early = fetched.fetched_at < timestamp(datetime.fromisoformat(received_at) + NOT_YET)
-        if fetched.status == NOT_FOUND and early:
-            raise UnexpectedAnswerError("The API does not have the profile yet (404)")
+        certain_from = timestamp(datetime.fromisoformat(received_at) + NOT_YET)
+        if fetched.status == NOT_FOUND and fetched.fetched_at < certain_from:
+            if asked.version:
+                raise UnexpectedAnswerError("The API does not have the profile yet (404)")
+            version = ""  # or the event would be satisfied by what a reconciliation found too early
         deadline.check(writes)
         try:
             written = self.tables.write(asked.key, version, fetched)

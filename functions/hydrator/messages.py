@@ -61,8 +61,7 @@ def parse(record: Record) -> Hydration | Reconciliation:
                 asked = {"since": record.sent_at} | asked
             case {"detail-type": "profile.updated", "detail": detail}:
                 event = Event.model_validate(detail)
-                asked = {"profile_id": event.profile_id, "tenant_id": event.tenant_id}
-                asked["version"] = event.version
+                asked = {n: getattr(event, n) for n in ("profile_id", "tenant_id", "version")}
             case _:
                 asked = {}
         hydration = Hydration.model_validate(asked)

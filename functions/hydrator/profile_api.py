@@ -25,8 +25,7 @@ MAX_VALUES = 300_000
 MAX_PAUSE_SECONDS = 3600.0  # if the API asks for more: one request an hour does no harm
 TOO_MANY_SECONDS = 20.0  # the pause after a 429 that asks for none
 
-# A `last_updated` further ahead would shadow the true ones; one of another zone is by 14 hours.
-MAX_AHEAD = timedelta(days=1)
+MAX_AHEAD = timedelta(days=1)  # a later `last_updated` would shadow true ones; a zone is 14 h
 
 COMPLETE = "complete"  # the whole profile, but for its `update_log`
 NOT_FOUND = "not_found"  # the API has no such profile

@@ -27,7 +27,7 @@ class ProfileApi:
     """Serves `profiles` over HTTP on 127.0.0.1 for as long as a `with` block lasts.
 
     key: what a request has to bring, at any moment. profiles: by id, what is answered under
-    `profile`. make_up: the profile of an id that is not among them; without it, that is a 404.
+    `profile`. make_up: the profile of an id that is not among them; None for a 404.
     requests: all that came. tls: for HTTPS. A POST to /fail lets all requests fail with 503, one
     to /heal ends that.
     """
@@ -36,7 +36,7 @@ class ProfileApi:
         self,
         *,
         key: str,
-        make_up: Callable[[str], dict[str, Any]] | None = None,
+        make_up: Callable[[str], dict[str, Any] | None] = lambda _profile_id: None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.key = key
@@ -100,7 +100,7 @@ class ProfileApi:
     def profile(self, profile_id: str) -> dict[str, Any] | None:
         """What is answered under `profile`, or None for a 404."""
         known = self.profiles.get(profile_id)
-        return self.make_up(profile_id) if known is None and self.make_up else known
+        return self.make_up(profile_id) if known is None else known
 
     def fault_of(self, profile_id: str) -> "Fault | None":
         """How the next request about a profile is to go wrong, if it is."""

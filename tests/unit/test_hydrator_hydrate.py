@@ -152,17 +152,29 @@ MISSING = make_fetched(
 )
 
 
-@pytest.mark.parametrize("body", [make_published(), make_hydrate()])
+@pytest.mark.parametrize("bodies", [[make_published()], [make_hydrate(), make_published()]])
 def test_a_404_within_fifteen_minutes_of_the_newest_event_is_retried(
-    world: World, body: str
+    world: World, bodies: list[str]
 ) -> None:
-    """Also for a reconciliation: what it stored would satisfy the event."""
     world.api.answers["12345"] = lambda: MISSING
-    [(_record, error)] = world.run(body).failed
 
-    assert isinstance(error, UnexpectedAnswerError)
-    assert str(error) == "The API does not have the profile yet (404)"
+    errors = [error for _record, error in world.run(*bodies).failed]
+
+    assert {type(error) for error in errors} == {UnexpectedAnswerError}
+    assert str(errors[0]) == "The API does not have the profile yet (404)"
     assert world.tables.full == {}
+
+
+def test_a_404_that_a_reconciliation_finds_so_early_is_not_good_enough_for_the_event(
+    world: World,
+) -> None:
+    world.api.answers["12345"] = lambda: MISSING
+    assert world.run(make_hydrate()) == Failures()
+    assert world.tables.full[key()][1] == MISSING
+
+    del world.api.answers["12345"]
+    assert world.run(make_published()) == Failures()
+    assert world.tables.full[key()] == (VERSION, make_fetched())
 
 
 @pytest.mark.parametrize("body", [make_published(), make_hydrate()])
