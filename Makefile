@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start test soak check build deploy lock clean
+.PHONY: help setup demo start unit fast test soak check build deploy lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ demo: setup ## show an event travel from a POST to a row in DynamoDB, on this ma
 
 start: setup ## keep the stack running on this machine until Ctrl-C (for sam local: make start DOCKER=1)
 	@$(BIN)/python -m infra.local.start $(if $(PORT),--port $(PORT)) $(if $(filter 1,$(DOCKER)),--docker)
+
+unit: setup ## run the unit tests: no network, in seconds
+	$(BIN)/pytest tests/unit --numprocesses auto --quiet
+
+fast: setup ## run every test but the end-to-end ones
+	$(BIN)/pytest --ignore tests/e2e --numprocesses auto --dist loadgroup --quiet
 
 test: setup ## run all tests, with the coverage of functions/
 	$(BIN)/pytest --numprocesses auto --dist loadgroup --cov
@@ -47,7 +53,7 @@ build: setup ## build the functions for AWS, bytecode included
 
 deploy: build ## deploy to the AWS account of your credentials (the first time: make deploy GUIDED=1)
 	$(if $(GRADUAL),$(BIN)/python infra/build/gradual.py $(GRADUAL) .aws-sam/build)
-	$(SAM) deploy $(if $(GUIDED),--guided)
+	$(SAM) deploy $(if $(CONFIG_ENV),--config-env $(CONFIG_ENV)) $(if $(GUIDED),--guided)
 
 lock: setup ## renew the pins of all that the named packages bring along, with the hashes of what is deployed
 	sed '/^-c/d' requirements.txt | $(LOCK) - -o infra/pins/constraints.txt
