@@ -22,20 +22,13 @@ from runtime import emit, logger
 
 BUDGET = Budget(attempts=2, connect_seconds=1, read_seconds=2)  # of every call to AWS
 
-# How long a message that failed is hidden: doubling from one receive to the next, so that the
-# receives that HydrationQueue allows outlast an outage of the API.
+# A message that failed is hidden for so long, doubling with each receive (HydrationQueue).
 FIRST_DELAY_SECONDS = 20
 MAX_DELAY_SECONDS = 900
 
 NOT_YET = timedelta(minutes=15)  # after its newest event, a profile may still appear in the API
 
 SKIPPED = "skipped"
-METRICS = {
-    COMPLETE: "ProfilesHydrated",
-    NOT_FOUND: "ProfilesNotFound",
-    NOT_STORABLE: "ProfilesNotStorable",
-    SKIPPED: "HydrationsSkipped",
-}
 
 
 @dataclass(frozen=True)
@@ -82,7 +75,14 @@ class Hydrator:
         ids = [record.message_id for record in records]
         named = asked.key.model_dump()
         log(f"profile {outcome}", outcome=outcome, detail=detail or None, **named, message_ids=ids)
-        emit({METRICS[status]: 1})
+        emit(
+            {
+                "ProfilesHydrated": int(status == COMPLETE),
+                "ProfilesNotFound": int(status == NOT_FOUND),
+                "ProfilesNotStorable": int(status == NOT_STORABLE),
+                "HydrationsSkipped": int(status == SKIPPED),
+            }
+        )
 
     def _stored(self, asked: Hydration, deadline: Deadline) -> tuple[str, str]:
         """Returns: the status that was stored, or SKIPPED; and why."""
