@@ -8,6 +8,7 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
+from aws import dynamodb
 from infra.local.cloud import CLOUD_ERRORS, LocalCloud, LocalCloudError
 from infra.local.profile_api import ProfileApi
 from infra.local.stack import (
@@ -149,9 +150,17 @@ def show(stack: Stack) -> None:
             lambda: drained(stack), seconds=PATIENCE_SECONDS, what="the events queue to be empty"
         )
     with step("the hydrator fetches the full profile from GetProfile's API (a stand-in)"):
-        row = wait_until(lambda: profile(stack), seconds=PATIENCE_SECONDS, what="the profile's row")
+        full = wait_until(
+            lambda: profile(stack, "FullProfilesTableName"),
+            seconds=PATIENCE_SECONDS,
+            what="the full profile",
+        )
+    row = profile(stack, "ProfilesTableName") or {}
     say("\nThe profile's row in DynamoDB: the newest event, whatever came twice or late")
     for name, value in sorted(row.items()):
+        say(f"      {name:<18} {value}")
+    say("\nThe full profile, in a table of its own")
+    for name, value in sorted(full.items()):
         say(f"      {name:<18} {value}")
     if row["event_id"] != EVENT["id"] or row["status"] != "ready":
         raise DemoError(f"the row should hold the event {EVENT['id']}")
@@ -215,15 +224,10 @@ def drained(stack: Stack) -> bool | None:
     return True if all(int(count) == 0 for count in counts.values()) else None
 
 
-def profile(stack: Stack) -> dict[str, Any] | None:
-    """The event's profile as it stands in the table, or None before it is whole."""
-    key = {"tenant_id": {"S": EVENT["tenant_id"]}, "profile_id": {"S": "12345"}}
-    found = stack.client("dynamodb").get_item(
-        TableName=stack.outputs["ProfilesTableName"], Key=key, ConsistentRead=True
-    )
-    deserialize = TypeDeserializer().deserialize
-    item = {name: deserialize(value) for name, value in found.get("Item", {}).items()}
-    return item if "profile" in item else None
+def profile(stack: Stack, table: str) -> dict[str, Any] | None:
+    """The event's profile as it stands in the table of an output, or None."""
+    key = {"tenant_id": str(EVENT["tenant_id"]), "profile_id": "12345"}
+    return dynamodb.get(stack.client("dynamodb"), stack.outputs[table], key) or None
 
 
 def dead_letter(stack: Stack) -> dict[str, Any] | None:
