@@ -13,16 +13,17 @@ from infra.gpw import (
     pause,
     reconcile,
     replay,
+    republish,
     secret,
     send,
     tail,
 )
 from infra.gpw.command import flowing
 
-HELP = """Operate the GetProfile webhook receiver: look, send, repair.
+HELP = """Operate the GetProfile webhook receiver.
 
-Every command works on the stack on AWS (--stack, --region, --profile) and on the local cloud that
-`make start` keeps running (--local). Exit codes: 0 well, 1 a problem, 2 wrong usage.
+Commands work on the stack on AWS (--stack, --region, --profile) or on the local cloud that
+`make start` runs (--local). Exit codes: 0 success, 1 a problem was found, 2 wrong usage.
 """
 
 app = typer.Typer(
@@ -35,7 +36,20 @@ app = typer.Typer(
     add_completion=True,
 )
 
-for _group in (doctor, send, tail, look, dlq, replay, pause, secret, erase, reconcile, local):
+for _group in (
+    doctor,
+    send,
+    tail,
+    look,
+    dlq,
+    replay,
+    republish,
+    pause,
+    secret,
+    erase,
+    reconcile,
+    local,
+):
     _group.register(app)
 
 

@@ -1,4 +1,4 @@
-"""`gpw reconcile`: fetches all known profiles anew, and tells how far that is."""
+"""`gpw reconcile`: refetches all known profiles, and shows the progress."""
 
 import json
 import time
@@ -13,7 +13,7 @@ import typer
 from getprofile.version import timestamp
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, USAGE, OperatorError
-from infra.gpw.output import plain
+from infra.gpw.permissions import on
 from infra.gpw.queues import depth, server_time
 from infra.gpw.when import duration, moment
 
@@ -44,7 +44,16 @@ class Progress:
 
 
 def register(app: typer.Typer) -> None:
-    command(app, "reconcile", example="gpw reconcile --yes", changes=True)(reconcile)
+    command(
+        app,
+        "reconcile",
+        example="gpw reconcile --yes",
+        needs=[
+            *on("HydrationQueueUrl", "sqs:SendMessage", "sqs:GetQueueAttributes"),
+            *on("ProfilesTableName", "dynamodb:Scan"),
+        ],
+        changes=True,
+    )(reconcile)
 
 
 def reconcile(
@@ -53,15 +62,16 @@ def reconcile(
     watch: Annotated[
         str | None,
         typer.Option(
-            metavar="SINCE", help="Start nothing; watch the walk that was started at this time."
+            metavar="SINCE",
+            help="Start nothing; watch the reconciliation that was started at this time.",
         ),
     ] = None,
-    wait: Annotated[bool, typer.Option(help="Watch until it is done.")] = True,
+    wait: Annotated[bool, typer.Option(help="Watch until it has finished.")] = True,
 ) -> None:
-    """Fetch every known profile from GetProfile's API again, such as after webhooks were missed.
+    """Refetch every known profile from GetProfile's API, such as after webhooks were missed.
 
-    The walk itself lives in the hydration queue: stopping this command does not stop it, and
-    --watch goes on watching. Watching reads both tables of profiles now and then.
+    The reconciliation runs in the hydration queue: stopping this command does not stop it, and
+    --watch watches it again. Watching scans both tables of profiles now and then.
     """
     queue = _queue(gpw)
     if watch:
@@ -155,7 +165,7 @@ def _tell(gpw: Gpw, since: str, progress: Progress, left: int) -> None:
         f" {progress.checked} of {progress.total} profiles checked ({duration(took)})",
     )
     for status, count in progress.by_status.most_common():
-        out.say(f"  {count:>6}  {plain(status)}")
+        out.say(f"  {count:>6}  {status}")
     if missing > 0:
         out.say(
             f"  {missing:>6}  not checked: gpw dlq ls --where kind=hydration; gpw tail --errors"

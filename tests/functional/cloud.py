@@ -139,6 +139,13 @@ class Cloud:
     def delete_queue(self, queue: str) -> None:
         self._sqs.delete_queue(QueueUrl=self._ids[queue])
 
+    def delete_bus(self) -> None:
+        """As somebody removes it: its rules go first."""
+        bus = self._ids["EventBus"]
+        self._events.remove_targets(Rule="all", EventBusName=bus, Ids=["all"])
+        self._events.delete_rule(Name="all", EventBusName=bus)
+        self._events.delete_event_bus(Name=bus)
+
     def put_item(self, item: dict[str, Any], *, table: str = "ProfilesTable") -> None:
         self._dynamodb.put_item(TableName=self._ids[table], Item=item_to_dynamodb(item))
 

@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 import pytest
 import urllib3
+from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from infra.gpw import doctor, queues, reconcile
@@ -22,6 +23,7 @@ from infra.gpw.target import CLOUD_FILE_VARIABLE, running_cloud
 from infra.local.start import announced
 from tests.factories import SECRET
 from tests.functional.cloud import Cloud
+from tests.functional.gpw_calls import Calls
 from tests.functional.gpw_stack import OperatedStack
 
 FETCHED_AT = "2999-01-01T00:00:00.000000Z"
@@ -35,11 +37,9 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def denied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the operator may not do; moto can't simulate policies."""
-    found: list[str] = []
-    monkeypatch.setattr(doctor, "denied_actions", lambda *_: found)
-    return found
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """What moto can't answer: policies simulated, and the account's limits."""
+    return Calls(monkeypatch)
 
 
 @pytest.fixture
@@ -148,15 +148,122 @@ def test_a_ping_that_reaches_the_history_is_well(
 
 
 @pytest.mark.usefixtures("endpoint")
-def test_doctor_tells_what_the_operator_may_not_do(
-    stack: OperatedStack, cloud: Cloud, denied: list[str]
+def test_a_mapping_that_an_alias_hides_is_found_by_its_id_in_the_stack(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    """Gradual deployments give the mapping to the alias, so the function has none of its own."""
+    cloud.set_secret(SECRET)
+    functions, uuid = boto3.client("lambda"), stack.resource("ConsumerFunctionEvents")
+    name = stack.resource("ConsumerFunction")
+    version = functions.publish_version(FunctionName=name)["Version"]
+    functions.create_alias(FunctionName=name, Name="live", FunctionVersion=version)
+    functions.update_event_source_mapping(UUID=uuid, FunctionName=f"{name}:live")
+
+    paused = stack.run("pause", "--yes", "--json").document
+    found = checks(stack.run("doctor", "--json", code=1).document)
+    resumed = stack.run("resume", "--yes", "--json").document
+
+    assert (paused["state"], found["consumer"], resumed["state"]) == ("Disabled", False, "Enabled")
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_a_mapping_that_somebody_deleted_is_told_and_the_other_checks_go_on(
+    stack: OperatedStack, cloud: Cloud
 ) -> None:
     cloud.set_secret(SECRET)
-    denied.append("sqs:SendMessage on EventsQueue")
+    functions = boto3.client("lambda")
+    functions.delete_event_source_mapping(UUID=stack.resource("ConsumerFunctionEvents"))
+
+    told = stack.run("doctor", code=1)
+
+    assert "Somebody deleted the event source mapping of ConsumerFunction" in told.out
+    assert "Somebody deleted" in stack.run("pause", "--yes", code=1).err
+    assert " bus " in told.out
+
+
+@pytest.mark.usefixtures("endpoint")
+@pytest.mark.parametrize(
+    ("limit", "unreserved", "well", "asks"),
+    [
+        (1_000, 1_000, True, False),
+        (34, 34, True, False),  # 5 consumers, 4 publishers, 25 for 500 requests of 50 ms
+        (33, 33, None, True),
+        (10, 10, None, True),
+        (9, 9, False, True),
+        (1_000, 9, False, True),
+    ],
+)
+def test_doctor_tells_whether_the_account_runs_enough_functions_at_once(
+    stack: OperatedStack,
+    cloud: Cloud,
+    calls: Calls,
+    limit: int,
+    unreserved: int,
+    well: bool | None,
+    asks: bool,
+) -> None:
+    cloud.set_secret(SECRET)
+    calls.concurrency, calls.unreserved = limit, unreserved
+
+    ran = stack.run("doctor", "--json", code=1 if well is False else 0)
+    shown = stack.run("doctor", code=None).out
+
+    assert checks(ran.document)["concurrency"] is well
+    assert f"runs {limit} functions at once" in shown
+    assert "uses up to 34: 5 for the consumer, 4 for the publisher, 25 for ingest" in shown
+    assert ("--quota-code L-B99A9384 --desired-value 1000" in shown) is asks
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_a_consumer_that_may_take_the_whole_account_can_starve_ingest(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    cloud.set_secret(SECRET)
+    uuid = stack.resource("ConsumerFunctionEvents")
+    boto3.client("lambda").update_event_source_mapping(
+        UUID=uuid, ScalingConfig={"MaximumConcurrency": 1_000}
+    )
 
     ran = stack.run("doctor", code=1)
 
-    assert "may not: sqs:SendMessage on EventsQueue" in ran.out
+    assert "A backlog can leave ingest none" in ran.out
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_doctor_tells_that_the_bus_is_missing_and_how_to_mend_it(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    cloud.set_secret(SECRET)
+    well = checks(stack.run("doctor", "--json").document)
+    cloud.delete_bus()
+
+    ran = stack.run("doctor", code=1)
+
+    assert well["bus"] is True
+    assert "my-stack is missing: EventBridge accepts what is published and drops it" in ran.out
+    assert "aws events create-event-bus --name my-stack" in ran.out
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_what_aws_says_is_shown_without_its_control_characters(
+    stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.set_secret(SECRET)
+    hostile = "no \x1b[2J \x9b31m \u202e"
+    refusal = {"Error": {"Code": "AccessDenied", "Message": hostile}}
+
+    def refuse(*_: Any) -> None:
+        raise ClientError(refusal, "DescribeEventBus")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(doctor, "bus_exists", refuse)
+    monkeypatch.setattr("infra.gpw.republish.bus_exists", refuse)
+
+    found = stack.run("doctor", code=1).out
+    told = stack.run("republish", "--all", "--yes", code=1).err
+
+    for text in (found, told):
+        assert r"no \u001b[2J \u009b31m \u202e" in text
+        assert [c for c in text if not c.isprintable() and c != "\n"] == []
 
 
 def test_alarms_of_nested_stacks_count_and_those_of_other_stacks_do_not() -> None:
