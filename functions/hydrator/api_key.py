@@ -9,7 +9,7 @@ from getprofile.credential import UnusableCredentialError, usable
 from hydrator.errors import ApiKeyError
 
 CACHE_SECONDS = 300
-REREAD_SECONDS = 5  # while no key works; so long it is not used either
+REREAD_SECONDS = 5  # while no key works; requests fail without one until then
 
 _SET_IT = "set it with `gpw secret set --for api` (README, 'Full profiles')"
 

@@ -4,7 +4,7 @@ from batch import LoggableError
 
 
 class HydrationError(LoggableError):
-    """retry_after: for how many seconds GetProfile's API asks not to be called."""
+    """retry_after: for how many seconds GetProfile's API asks to be left alone."""
 
     def __init__(self, detail: str, *, retry_after: float = 0) -> None:
         super().__init__(detail)
@@ -20,4 +20,4 @@ class ApiUnavailableError(HydrationError):
 
 
 class UnexpectedAnswerError(HydrationError):
-    """The API's answer is not what its documentation says, or not yet what an event says."""
+    """The API's answer contradicts its documentation, or an event (404 for a ready profile)."""

@@ -1,4 +1,4 @@
-"""A batch's way: parse, coalesce, fetch one profile after the other, delay what failed."""
+"""How a batch is processed: parse, coalesce, fetch one profile at a time, delay failures."""
 
 import json
 import math
@@ -22,7 +22,7 @@ from runtime import emit, logger
 
 BUDGET = Budget(attempts=2, connect_seconds=1, read_seconds=2)  # of every call to AWS
 
-# A message that failed is hidden for so long, doubling with each receive (HydrationQueue).
+# How long a failed message is hidden: doubles with each receive (see HydrationQueue).
 FIRST_DELAY_SECONDS = 20
 MAX_DELAY_SECONDS = 900
 
@@ -33,7 +33,7 @@ SKIPPED = "skipped"
 
 @dataclass(frozen=True)
 class Hydrator:
-    """What a batch is hydrated with. queue: HydrationQueue."""
+    """Hydrates batches of messages. queue: HydrationQueue."""
 
     tables: ProfileTables
     api: ProfileApi
@@ -41,9 +41,9 @@ class Hydrator:
     dead_letters: DeadLetters
 
     def hydrate(self, records: Iterable[Record], deadline: Deadline) -> Failures:
-        """Finish and log every message but those returned; never raises for a single one."""
+        """Finish and log every message except those returned; never raises for a single one."""
         failures = Failures()
-        before = deadline.earlier(BUDGET.longest_seconds)  # then, what failed is delayed
+        before = deadline.earlier(BUDGET.longest_seconds)  # keeps the time that `_delay` takes
         hydrations: dict[Key, Hydration] = {}
         asking: defaultdict[Key, list[Record]] = defaultdict(list)
         tasks: dict[Callable[[], None], list[Record]] = {}
@@ -60,7 +60,7 @@ class Hydrator:
                 asking[asked.key].append(record)
         for key, hydration in hydrations.items():
             tasks[partial(self._fetch, hydration, asking[key], before)] = asking[key]
-        # One thread, so one request at a time; a thread, so that nothing outlasts the deadline.
+        # A single thread sends one request at a time, and is given up at the deadline if it hangs.
         for concerned, result in zip(tasks.values(), run(list(tasks), before, 1), strict=True):
             if isinstance(result, Exception):
                 failures.fail(concerned, result)
@@ -68,7 +68,7 @@ class Hydrator:
         return failures
 
     def _fetch(self, asked: Hydration, records: list[Record], deadline: Deadline) -> None:
-        """Fetch one profile for all messages that ask for it, and log what became of it."""
+        """Fetch one profile for all messages that ask for it, and log the outcome."""
         status, detail = self._stored(asked, deadline)
         outcome = "hydrated" if status == COMPLETE else status
         log = logger.warning if status == NOT_STORABLE else logger.info
@@ -100,7 +100,7 @@ class Hydrator:
         if fetched.status == NOT_FOUND and fetched.fetched_at < certain_from:
             if asked.version:
                 raise UnexpectedAnswerError("The API does not have the profile yet (404)")
-            version = ""  # or the event would be satisfied by what a reconciliation found too early
+            version = ""  # satisfies no event: a reconciliation looked too early
         deadline.check(writes)
         try:
             written = self.tables.write(asked.key, version, fetched)
@@ -112,8 +112,8 @@ class Hydrator:
         return fetched.status, fetched.detail
 
     def _reconcile(self, record: Record, asked: Reconciliation, deadline: Deadline) -> None:
-        """Queue the page's profiles, then the next page. A page that fails is queued again as a
-        whole, but what is queued twice is fetched once.
+        """Queue the page's profiles, then the next page. A page that fails is retried as a whole,
+        but a profile that is queued twice is fetched once.
         """
         deadline.check(BUDGET.longest_seconds)
         keys, last = self.tables.page(asked.after)
@@ -131,7 +131,7 @@ class Hydrator:
         logger.info("page reconciled", queued=queued, more=more, message_id=record.message_id)
 
     def _delay(self, failures: Failures) -> None:
-        """What SQS does not delay is redelivered after the queue's visibility timeout."""
+        """If SQS refuses, messages are redelivered after the queue's visibility timeout."""
         for ten in batched(failures.failed, BATCH_MESSAGES, strict=False):
             self.queue.delay([(r.receipt_handle, delay_seconds(e, r.receives)) for r, e in ten])
 

@@ -16,18 +16,18 @@ MAX_MESSAGE_VALUES = MAX_VALUES + 100  # an event, and what the publisher and Ev
 
 
 class Key(BaseModel, frozen=True):
-    """Of a profile's item, in ProfilesTable and in FullProfilesTable."""
+    """The key of a profile's items in ProfilesTable and FullProfilesTable."""
 
     profile_id: Id
     tenant_id: Id
 
 
 class Hydration(Key, frozen=True):
-    """Fetch one profile, unless a fetch is stored that began after what is asked for.
+    """Fetch one profile, unless a stored fetch began after the event or the reconciliation.
 
-    version: of the event that asks. Whether a fetch began after it is told by versions and not by
-    times, because the clocks of two functions may differ.
-    since: when the reconciliation that asks began.
+    version: of the event. Versions, not times, tell whether a fetch began after it, because the
+    clocks of two functions may differ.
+    since: when the reconciliation began.
     """
 
     version: str = ""
@@ -38,13 +38,13 @@ class Hydration(Key, frozen=True):
         return Key(profile_id=self.profile_id, tenant_id=self.tenant_id)
 
     def merged(self, other: "Hydration") -> "Hydration":
-        """One that asks for what both ask for."""
+        """A hydration that satisfies both."""
         newest = {name: max(mine, getattr(other, name)) for name, mine in self}
         return self.model_copy(update=newest)
 
 
 class Reconciliation(BaseModel, frozen=True):
-    """Have all profiles of a page fetched that were not since; the page begins behind `after`."""
+    """Refetch the page of profiles after a key, except those fetched since."""
 
     since: Timestamp
     after: Key | None = None

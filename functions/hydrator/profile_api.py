@@ -22,7 +22,7 @@ from runtime import emit
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_VALUES = 300_000
 
-MAX_PAUSE_SECONDS = 3600.0  # if the API asks for more: one request an hour does no harm
+MAX_PAUSE_SECONDS = 3600.0  # even if the API asks for more: one request an hour does no harm
 TOO_MANY_SECONDS = 20.0  # the pause after a 429 that asks for none
 
 MAX_AHEAD = timedelta(days=1)  # a later `last_updated` would shadow true ones; a zone is 14 h
@@ -49,9 +49,9 @@ class Fetched:
 
 @dataclass
 class ProfileApi:
-    """Fetches profiles. interval: the least seconds between the beginnings of two requests.
+    """Fetches profiles. interval: minimum seconds between the starts of two requests.
 
-    It lives as long as the worker, so interval and pauses hold from one batch to the next.
+    It lives as long as the worker, so interval and pauses carry over to the next batch.
     """
 
     http: Transport
@@ -63,7 +63,7 @@ class ProfileApi:
     next_at: float = float("-inf")
 
     def fetch(self, profile_id: str, deadline: Deadline) -> Fetched:
-        """What the API says about a profile. Raises: HydrationError, OutOfTimeError."""
+        """Send one request. Raises: HydrationError, OutOfTimeError."""
         key = self.key.value()
         self._wait(deadline)
         headers = {
@@ -118,21 +118,21 @@ def parse_profile(body: bytes | None, profile_id: str, fetched_at: datetime) -> 
         case {"profile_id": answered, "profile": {"last_updated": str(updated)} as profile}:
             profile.pop("update_log", None)  # it grows without end
         case _:
-            raise UnexpectedAnswerError("The answer has not the shape of a profile")
+            raise UnexpectedAnswerError("The answer does not have the shape of a profile")
     if answered != profile_id:
         raise UnexpectedAnswerError("The answer is about another profile")
     try:
         moment = datetime.fromisoformat(updated.upper())
         updated_at = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (OverflowError, ValueError):
-        raise UnexpectedAnswerError("The profile's last_updated is no time") from None
+        raise UnexpectedAnswerError("The profile's last_updated is not a time") from None
     if updated_at > fetched_at + MAX_AHEAD:
         raise UnexpectedAnswerError("The profile's last_updated is in the future")
     return Fetched(COMPLETE, at, timestamp(updated_at), profile)
 
 
 def pause_seconds(status: int, retry_after: str | None, now: datetime) -> float:
-    """For how long the API asks not to be called: Retry-After has seconds, or a date."""
+    """How long the API asks to be left alone; Retry-After holds seconds or a date."""
     text = (retry_after or "").strip()
     try:
         if text.isdecimal():

@@ -24,7 +24,7 @@ _FETCHED_LATER = (
 
 @dataclass(frozen=True)
 class ProfileTables:
-    """The names of both; client: botocore's. Raises its errors, and NotConfirmedError."""
+    """The names of both tables, and a botocore client, whose errors every method raises."""
 
     profiles: str
     full_profiles: str
@@ -42,14 +42,14 @@ class ProfileTables:
         return item.get("state_version", ""), item.get("profile_fetched_at", "")
 
     def page(self, after: Key | None) -> tuple[list[Key], Key | None]:
-        """The profiles behind one, PAGE_ROWS at most, and behind which the next page begins."""
+        """Up to PAGE_ROWS profiles after a key, and the key after which the next page begins."""
         start = after.model_dump() if after else None
         names = "profile_id, tenant_id"
         items, last = dynamodb.scan(self.client, self.profiles, names, after=start, limit=PAGE_ROWS)
         return [Key(**item) for item in items], Key(**last) if last else None
 
     def write(self, key: Key, version: str, fetched: Fetched) -> bool:
-        """Returns: whether it was written: the profile is known and nothing newer is stored.
+        """Returns: whether it was written, as the profile is known and nothing newer is stored.
 
         version: the state's when the fetch began. Raises: NotStorableError, when no retry helps.
         """

@@ -56,10 +56,10 @@ class Transport:
 
 
 class _Bounded(io.RawIOBase):
-    """A socket as `http.client` uses one, of which no operation goes on beyond a time.
+    """Stands in for a socket in `http.client`; no operation takes longer than until `ends_at`.
 
-    The timeouts of Python's HTTP clients are for each silence, not for a whole request, so its end
-    is kept where they all wait.
+    The timeouts of Python's HTTP clients bound each read, not a whole request, so the deadline is
+    enforced where they wait.
     """
 
     def __init__(self, connected: socket.socket, ends_at: float) -> None:

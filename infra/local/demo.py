@@ -8,7 +8,6 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from aws import dynamodb
 from infra.local.cloud import CLOUD_ERRORS, LocalCloud, LocalCloudError
 from infra.local.profile_api import ProfileApi
 from infra.local.stack import (
@@ -226,8 +225,12 @@ def drained(stack: Stack) -> bool | None:
 
 def profile(stack: Stack, table: str) -> dict[str, Any] | None:
     """The event's profile as it stands in the table of an output, or None."""
-    key = {"tenant_id": str(EVENT["tenant_id"]), "profile_id": "12345"}
-    return dynamodb.get(stack.client("dynamodb"), stack.outputs[table], key) or None
+    key = {"tenant_id": {"S": EVENT["tenant_id"]}, "profile_id": {"S": "12345"}}
+    found = stack.client("dynamodb").get_item(
+        TableName=stack.outputs[table], Key=key, ConsistentRead=True
+    )
+    deserialize = TypeDeserializer().deserialize
+    return {name: deserialize(value) for name, value in found.get("Item", {}).items()} or None
 
 
 def dead_letter(stack: Stack) -> dict[str, Any] | None:

@@ -103,9 +103,9 @@ def test_last_updated_may_have_a_zone_or_be_utc(told: str, kept: str) -> None:
     assert (fetched.updated_at, fetched.profile) == (kept, {"last_updated": told})
 
 
-NO_TIME = "The profile's last_updated is no time"
+NO_TIME = "The profile's last_updated is not a time"
 FUTURE = "The profile's last_updated is in the future"
-SHAPE = "The answer has not the shape of a profile"
+SHAPE = "The answer does not have the shape of a profile"
 OTHER = "The answer is about another profile"
 
 
