@@ -53,6 +53,7 @@ def register(app: typer.Typer) -> None:
         example="gpw status abc-tenant 12345",
         needs=[
             *on("ProfilesTableName", "dynamodb:GetItem"),
+            *on("FullProfilesTableName", "dynamodb:GetItem"),
             *on("EventsTableName", "dynamodb:Query"),
         ],
     )(status)

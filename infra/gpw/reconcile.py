@@ -51,6 +51,7 @@ def register(app: typer.Typer) -> None:
         needs=[
             *on("HydrationQueueUrl", "sqs:SendMessage", "sqs:GetQueueAttributes"),
             *on("ProfilesTableName", "dynamodb:Scan"),
+            *on("FullProfilesTableName", "dynamodb:Scan"),
         ],
         changes=True,
     )(reconcile)
