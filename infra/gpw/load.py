@@ -15,6 +15,7 @@ from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.history import Selection, read
 from infra.gpw.latency import Latencies, histogram
 from infra.gpw.output import Output
+from infra.gpw.permissions import on
 from infra.gpw.proof import Ledger, Proof, wait_and_check
 from infra.gpw.send import NO_ANSWER
 from infra.gpw.target import Target
@@ -41,7 +42,18 @@ DOLLARS_PER_MILLION = {
 
 def register(app: typer.Typer) -> None:
     example = "gpw load --local --rate 20 --duration 30 --duplicates 0.1 --disorder 0.1"
-    command(app, "load", example=example, changes=True)(load)
+    command(
+        app,
+        "load",
+        example=example,
+        needs=[
+            *on("WebhookSecretArn", "secretsmanager:GetSecretValue"),
+            *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
+            *on("EventsTableName", "dynamodb:Query", "dynamodb:DeleteItem"),
+            *on("ProfilesTableName", "dynamodb:GetItem", "dynamodb:DeleteItem"),
+        ],
+        changes=True,
+    )(load)
 
 
 def load(

@@ -53,6 +53,7 @@ def register(app: typer.Typer) -> None:
         example="gpw status abc-tenant 12345",
         needs=[
             *on("ProfilesTableName", "dynamodb:GetItem"),
+            *on("FullProfilesTableName", "dynamodb:GetItem"),
             *on("EventsTableName", "dynamodb:Query"),
         ],
     )(status)
@@ -112,16 +113,24 @@ def status(
     target, out = gpw.target, gpw.out
     key = {"tenant_id": tenant, "profile_id": profile}
     item = target.table("ProfilesTableName").get(key)
+    full = (
+        target.table("FullProfilesTableName").get(key)
+        if "FullProfilesTableName" in target.outputs
+        else None
+    )
     history = _newest(gpw, Selection(tenant=tenant, profile=profile), limit)
-    out.document({"profile": item, "events": history})
+    out.document({"profile": item, "full_profile": full, "events": history})
     if item is None:
         out.say(out.marks[False], f" {tenant} {profile} has no state")
     else:
-        _show_state(out, item)
+        _show_item(out, item)
+    if full is not None:
+        out.say("")
+        _show_item(out, full)
     if history:
         out.say("")
         show_events(out, history)
-    if item is None and not history:
+    if item is None and full is None and not history:
         raise typer.Exit(FAILED)
 
 
@@ -197,12 +206,12 @@ def _newest(gpw: Gpw, chosen: Selection, limit: int) -> list[dict[str, Any]]:
     return newest
 
 
-def _show_state(out: Output, item: dict[str, Any]) -> None:
+def _show_item(out: Output, item: dict[str, Any]) -> None:
     now = datetime.now(UTC)
     rows: list[list[str | Text]] = []
-    first = ("tenant_id", "profile_id", "status", "version")
+    first = [n for n in ("tenant_id", "profile_id", "status", "version") if n in item]
     for name in (*first, *sorted(item.keys() - set(first))):
-        value = item.get(name, "")
+        value = item[name]
         shown = printable_json.dumps(value) if isinstance(value, dict | list) else str(value)
         if name.endswith("_at"):
             shown += f"  ({ago(datetime.fromisoformat(shown), now)} ago)"

@@ -144,7 +144,11 @@ def test_a_person_is_erased_and_stays_so(
     told = gpw("erase", "abc-tenant", profile_id, "--yes")
 
     assert (told["found"]["state"], told["found"]["events"]) == (True, 1)
-    assert gpw("status", "abc-tenant", profile_id, codes=(1,)) == {"profile": None, "events": []}
+    assert gpw("status", "abc-tenant", profile_id, codes=(1,)) == {
+        "profile": None,
+        "full_profile": None,
+        "events": [],
+    }
 
 
 def test_what_is_published_again_reaches_a_rule_and_says_so(
@@ -167,7 +171,10 @@ def test_what_is_published_again_reaches_a_rule_and_says_so(
 
 
 def test_a_reconciliation_is_watched_until_every_profile_is_checked(
-    gpw: Gpw, profile_id: str, state: Callable[..., dict[str, Any] | None]
+    gpw: Gpw,
+    profile_id: str,
+    state: Callable[..., dict[str, Any] | None],
+    full: Callable[..., dict[str, Any] | None],
 ) -> None:
     gpw("send", "--profile-id", profile_id, "--status", "processing")  # not fetched by itself
     wait_until(lambda: state(profile_id), seconds=60, what="the profile's state")
@@ -175,7 +182,7 @@ def test_a_reconciliation_is_watched_until_every_profile_is_checked(
     told = gpw("reconcile", "--yes")
     again = gpw("reconcile", "--watch", told["since"])
 
-    row = state(profile_id, whole=True)
+    row = full(profile_id)
     assert told["checked"] == told["profiles"] == sum(told["by_status"].values()) >= 1
     assert again["checked"] == told["checked"]
     assert row

@@ -24,6 +24,7 @@ RESOURCE = {
     "sqs": "QueueUrl",
 }
 OK = SimpleNamespace(status_code=200)
+NO_MAPPINGS: dict[str, Any] = {"EventSourceMappings": []}
 
 
 class Calls:
@@ -62,6 +63,8 @@ class Calls:
 
         events.register("before-parameter-build", note)
         events.register("before-call.lambda.GetAccountSettings", self._account)
+        # As of a function whose alias has them.
+        events.register("before-call.lambda.ListEventSourceMappings", lambda **_: (OK, NO_MAPPINGS))
         events.register("before-call.iam.SimulatePrincipalPolicy", self._simulate)
         events.register("before-call.sts.GetCallerIdentity", self._who)
 

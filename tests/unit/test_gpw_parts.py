@@ -228,7 +228,7 @@ def test_a_filter_shows_what_all_of_it_says() -> None:
 
 
 def test_progress_counts_what_was_fetched_since_by_its_status() -> None:
-    progress = Progress()
+    progress = Progress(total=4)
     for item in (
         {"profile_fetched_at": "2026-01-31T14:00:00.000000Z", "profile_status": "complete"},
         {"profile_fetched_at": "2026-01-31T13:59:59.999999Z", "profile_status": "complete"},
