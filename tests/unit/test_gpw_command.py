@@ -35,6 +35,7 @@ CHANGING = {
     *(
         "doctor",
         "send",
+        "load",
         "dlq redrive",
         "dlq purge",
         "replay",
