@@ -5,6 +5,7 @@ import sys
 import typer
 
 from infra.gpw import (
+    cost,
     dlq,
     doctor,
     erase,
@@ -21,8 +22,8 @@ from infra.gpw.command import flowing
 
 HELP = """Operate the GetProfile webhook receiver: look, send, repair.
 
-Every command works on the stack on AWS (--stack, --region, --profile) and on the local cloud that
-`make start` keeps running (--local). Exit codes: 0 well, 1 a problem, 2 wrong usage.
+Every command but cost works on the stack on AWS (--stack, --region, --profile) and on the local
+cloud that `make start` keeps running (--local). Exit codes: 0 well, 1 a problem, 2 wrong usage.
 """
 
 app = typer.Typer(
@@ -35,7 +36,7 @@ app = typer.Typer(
     add_completion=True,
 )
 
-for _group in (doctor, send, tail, look, dlq, replay, pause, secret, erase, reconcile, local):
+for _group in (doctor, send, tail, look, dlq, replay, pause, secret, erase, reconcile, cost, local):
     _group.register(app)
 
 
