@@ -26,7 +26,7 @@ QUOTAS = Path(__file__).with_name("quotas.toml")
 RATES = (10, 1_000, 10_000)
 HEADROOM = 1.5  # so that a backlog drains at half the rate at which events come
 HIGHEST = 1_000_000.0  # events a second, beyond all that is asked for
-REQUESTS_PER_ENVIRONMENT = 10  # a second: 10,000 for each 1,000 environments (quota lambda_scaling)
+REQUESTS_PER_ENVIRONMENT = 10  # a second: the page of quota lambda_scaling equates 1,000 and 10,000
 
 type Quotas = Mapping[str, float]
 
@@ -71,6 +71,9 @@ def limits(s: Settings, f: Figures, q: Quotas) -> list[Limit]:
     def at_once(rate: float) -> float:
         return environments(rate, s, f, publishers=f["stream_shards"])
 
+    def invocations(rate: float) -> float:
+        return rate + rate / consumer_batch(rate, s, f) + rate / publisher_batch(rate, s, f)
+
     def state_units(rate: float) -> float:
         return write_units(rate, f)
 
@@ -110,9 +113,16 @@ def limits(s: Settings, f: Figures, q: Quotas) -> list[Limit]:
             raise_concurrency,
         ),
         Limit(
-            "Lambda requests, for ingest",
-            itself,
+            "Lambda requests, all functions",
+            invocations,
             q["lambda_concurrency"] * REQUESTS_PER_ENVIRONMENT,
+            "requests a second",
+            raise_concurrency,
+        ),
+        Limit(
+            "Lambda requests, new account",
+            invocations,
+            q["lambda_concurrency_new"] * REQUESTS_PER_ENVIRONMENT,
             "requests a second",
             raise_concurrency,
         ),

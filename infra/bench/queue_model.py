@@ -15,6 +15,7 @@ from infra.gpw.pricing import Figures, Settings, consumer_ms
 
 TICK = 0.1  # seconds between arrivals, at which so many come at once
 SAMPLE = 5.0  # seconds between samples
+OLD = 10.0  # seconds that a message waits only where the consumers are behind
 POLLERS_AT_FIRST = 5
 POLLERS_PER_SECOND = 5  # 300 a minute
 UNITS_PER_EVENT = 2  # of one table: a transaction prepares and commits
@@ -55,17 +56,23 @@ class Messages:
 
 @dataclass(frozen=True)
 class Sample:
-    """The queue at a time. age: of the oldest message that is not deleted, in seconds."""
+    """The queue at a time, and what became of all that arrived until then.
+
+    age: of the oldest message that is not deleted, in seconds.
+    """
 
     time: float
     waiting: int
     in_flight: int
     age: float
+    arrived: int
+    done: int
+    dead: int
 
 
 @dataclass
 class Run:
-    """What happened. drained: when nothing was left, in seconds."""
+    """What happened."""
 
     arrived: int = 0
     done: int = 0
@@ -75,7 +82,6 @@ class Run:
     write_units: float = 0.0
     busy_seconds: float = 0.0
     most_receives: int = 0
-    drained: float = 0.0
     samples: list[Sample] = field(default_factory=list)
 
     @property
@@ -85,6 +91,14 @@ class Run:
     @property
     def oldest(self) -> float:
         return max(sample.age for sample in self.samples)
+
+    @property
+    def caught_up(self) -> float:
+        """From when on no message was old any more, in seconds; 0 if none ever was."""
+        return (
+            max((sample.time for sample in self.samples if sample.age > OLD), default=-SAMPLE)
+            + SAMPLE
+        )
 
 
 class Simulation:
@@ -207,12 +221,14 @@ class Simulation:
         return begin <= self._env.now < end
 
     def _watch(self) -> Process:
+        run = self.run
         while True:
+            now = self._env.now
             left = [*self._visible, *self._in_flight.values()]
-            age = self._env.now - min((m.sent for m in left), default=self._env.now)
-            self.run.samples.append(Sample(self._env.now, self.waiting, self.in_flight, age))
-            if not left and self._env.now >= self._scenario.seconds:
-                self.run.drained = self._env.now
+            age = now - min((messages.sent for messages in left), default=now)
+            depths = (self.waiting, self.in_flight)
+            run.samples.append(Sample(now, *depths, age, run.arrived, run.done, run.dead))
+            if not left and now >= self._scenario.seconds:
                 return
             yield self._env.timeout(SAMPLE)
 

@@ -134,7 +134,7 @@ def dollars(run: Run, scenario: Scenario, prices: Mapping[str, Price]) -> float:
 def case_table(case: Case, runs: Mapping[str, Run]) -> str:
     prices = price_list_on_file().prices
     rows = [
-        "| | arrived | deepest | oldest, s | drained, s | receives | dead | dollars |",
+        "| | arrived | deepest | oldest, s | caught up, s | receives | dead | dollars |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for label, scenario in case.variants.items():
@@ -143,7 +143,7 @@ def case_table(case: Case, runs: Mapping[str, Run]) -> str:
             f"{run.arrived:,}",
             f"{run.deepest:,}",
             f"{run.oldest:,.0f}",
-            f"{run.drained:,.0f}",
+            f"{run.caught_up:,.0f}" if run.caught_up else "never behind",
             f"{run.most_receives}",
             f"{run.dead:,}",
             f"{dollars(run, scenario, prices):,.2f}",

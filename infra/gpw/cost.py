@@ -167,7 +167,7 @@ def _yaml(name: str) -> Any:
 
 def count(text: str) -> int:
     """A number of events, with a multiple. Raises: OperatorError."""
-    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,9})?)([kmb]?)", text.replace(",", "").lower())
+    found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)([kmb]?)", text.replace(",", "").lower())
     if found is None:
         raise OperatorError(f"{text} is not a number such as 1000, 10k or 2.5M", code=USAGE)
     return round(float(found[1]) * _MULTIPLES[found[2]])
