@@ -1,7 +1,7 @@
 """What every function behind a queue does with a batch: keep to the time, quarantine, report."""
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
@@ -17,7 +17,11 @@ REPORT_SECONDS = 1.0  # of the invocation, kept for the log and the response
 DEAD_LETTER_BUDGET = Budget(attempts=3, connect_seconds=1, read_seconds=2, connections=8)
 
 
-class OutOfTimeError(Exception):
+class LoggableError(Exception):
+    """A failure whose text may be logged: it quotes no secret and nothing of an event."""
+
+
+class OutOfTimeError(LoggableError):
     """Too little of the invocation is left to begin a call, or to go on waiting for one."""
 
 
@@ -31,6 +35,10 @@ class Deadline:
     def of(cls, context: Any) -> Self:
         """context: Lambda's."""
         return cls(lambda: context.get_remaining_time_in_millis() / 1000 - REPORT_SECONDS)
+
+    def earlier(self, seconds: float) -> "Deadline":
+        """One that keeps so many seconds for what comes after it."""
+        return Deadline(lambda: self.seconds_left() - seconds)
 
     def check(self, seconds: float) -> None:
         """Raises: OutOfTimeError, when a call that takes that long would not end in time."""
@@ -78,11 +86,12 @@ def quarantine(
 
 def run[T](
     tasks: Sequence[Callable[[], T]], deadline: Deadline, threads: int
-) -> list[T | OutOfTimeError]:
+) -> list[T | Exception]:
     """Run tasks side by side until they are done or the time is up.
 
-    Returns: the result of each task in order, OutOfTimeError for those still running. A task that
-    hangs keeps its thread; each batch has threads of its own, so it holds up no later batch.
+    Returns: the result of each task in order, or what it raised; OutOfTimeError for those still
+    running. A task that hangs keeps its thread; each batch has threads of its own, so it holds up
+    no later batch.
     """
     if not tasks:
         return []
@@ -91,7 +100,12 @@ def run[T](
     futures = [pool.submit(task) for task in tasks]
     done, _running = wait(futures, timeout=seconds)
     pool.shutdown(wait=False, cancel_futures=True)
-    return [future.result() if future in done else OutOfTimeError() for future in futures]
+    return [_result(future) if future in done else OutOfTimeError() for future in futures]
+
+
+def _result(future: Future[Any]) -> Any:
+    error = future.exception()
+    return error if isinstance(error, Exception) else future.result()
 
 
 def response(failures: Failures) -> dict[str, Any]:
@@ -115,4 +129,10 @@ def report(failures: Failures) -> None:
         )
         emit({"DeadLettered": 1}, reason=error.reason)
     for record, failure in failures.failed:
-        logger.warning("message failed", error=error_name(failure), message_id=record.message_id)
+        detail = str(failure) if isinstance(failure, LoggableError) else None
+        logger.warning(
+            "message failed",
+            error=error_name(failure),
+            detail=detail or None,
+            message_id=record.message_id,
+        )

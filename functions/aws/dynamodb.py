@@ -1,6 +1,6 @@
 """DynamoDB: values in its own JSON form, exact in both directions, and what an item can hold."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Context, Decimal
 from typing import Any
 
@@ -14,6 +14,18 @@ MAX_DIGITS = 38
 MIN_EXPONENT, MAX_EXPONENT = -130, 125
 MIN_LAST_DIGIT = -165  # boto3 can't read a digit below 1E-165, and the table's other readers use it
 MAX_ITEM_BYTES = 400 * 1024
+
+# Why DynamoDB refuses a write.
+CONDITION_FAILED = "ConditionalCheckFailed"
+INVALID = "ValidationError"
+CONFLICT = "TransactionConflict"
+_REASON_OF_ONE_ITEM = {
+    "ConditionalCheckFailedException": CONDITION_FAILED,
+    "TransactionConflictException": CONFLICT,
+    "ValidationException": INVALID,
+}
+# botocore retries none of these: it takes a canceled transaction for a final answer.
+PASSING = {CONFLICT, "ThrottlingError", "ProvisionedThroughputExceeded"}
 
 # Wide enough that normalizing a number never rounds it: a body has fewer digits than this.
 _EXACT = Context(prec=10_000_000, Emin=-999_999_999, Emax=999_999_999)
@@ -86,13 +98,64 @@ def item_bytes(item: Mapping[str, Any]) -> int:
     return sum(len(name.encode("utf-8")) + _value_bytes(value) for name, value in item.items())
 
 
-def check_confirmed(response: Mapping[str, Any]) -> None:
-    """Check a response to a request that asked for its consumed capacity; only DynamoDB has one.
+def call(operation: Callable[..., dict[str, Any]], **request: Any) -> dict[str, Any]:
+    """Call an operation of a botocore client, and check that the response is DynamoDB's.
 
-    Raises: NotConfirmedError.
+    Raises: NotConfirmedError, and botocore's errors.
     """
+    # Asked for although nobody reads it, because only DynamoDB returns one.
+    response = operation(**request, ReturnConsumedCapacity="TOTAL")
     if "ConsumedCapacity" not in response:
         raise NotConfirmedError
+    return response
+
+
+def get(
+    client: Any, table: str, key: Mapping[str, str], names: str | None = None
+) -> dict[str, Any]:
+    """An item as it is now, or of it the attributes of some names; empty when there is none."""
+    request = {"ProjectionExpression": names} if names else {}
+    response = call(
+        client.get_item,
+        TableName=table,
+        Key=item_to_dynamodb(key),
+        ConsistentRead=True,
+        **request,
+    )
+    return item_from_dynamodb(response.get("Item", {}))
+
+
+def scan(
+    client: Any,
+    table: str,
+    names: str,
+    *,
+    after: Mapping[str, str] | None = None,
+    limit: int | None = None,
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """A page of a table's items, of each the attributes of some names.
+
+    after: what the page before this one returned. limit: items at most.
+    Returns: the items, and the key behind which the next page begins, None on the last one.
+    """
+    request: dict[str, Any] = {"Limit": limit} if limit else {}
+    if after:
+        request["ExclusiveStartKey"] = item_to_dynamodb(after)
+    response = call(client.scan, TableName=table, ProjectionExpression=names, **request)
+    last = response.get("LastEvaluatedKey")
+    items = [item_from_dynamodb(item) for item in response["Items"]]
+    return items, item_from_dynamodb(last) if last else None
+
+
+def refusal_reasons(refusal: Mapping[str, Any]) -> set[str]:
+    """Why DynamoDB refused to write, by the names that a canceled transaction uses for its reasons.
+
+    refusal: the response of botocore's ClientError.
+    """
+    code = refusal["Error"]["Code"]
+    if code == "TransactionCanceledException":
+        return {reason["Code"] for reason in refusal["CancellationReasons"]} - {"None"}
+    return {_REASON_OF_ONE_ITEM.get(code, code)}
 
 
 def _value_bytes(attribute: Mapping[str, Any]) -> int:

@@ -63,7 +63,7 @@ class Consumer:
         ]
         results = run([task for _records, task in tasks], deadline, CONCURRENT_WRITES)
         for (concerned, _task), result in zip(tasks, results, strict=True):
-            if isinstance(result, OutOfTimeError):
+            if isinstance(result, Exception):
                 consumed.fail(concerned, result)
             else:
                 consumed.add(result)

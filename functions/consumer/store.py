@@ -11,7 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from aws.clients import Budget, make_client
-from aws.dynamodb import check_confirmed
+from aws.dynamodb import CONDITION_FAILED, INVALID, PASSING, call, refusal_reasons
 from batch import Deadline
 from consumer.delivery import Delivery
 from consumer.items import contradicts, history_put, state_put
@@ -23,18 +23,6 @@ BUDGET = Budget(attempts=3, connect_seconds=1, read_seconds=2, connections=CONCU
 
 FIRST_PAUSE_SECONDS = 0.05  # several times what the other worker's transaction takes
 MAX_PAUSE_SECONDS = 1.0
-
-# Why DynamoDB refused a write, by the names that a canceled transaction uses for its reasons.
-_CONDITION = "ConditionalCheckFailed"
-_INVALID = "ValidationError"
-_CONFLICT = "TransactionConflict"
-_OF_ONE_ITEM = {
-    "ConditionalCheckFailedException": _CONDITION,
-    "TransactionConflictException": _CONFLICT,
-    "ValidationException": _INVALID,
-}
-# botocore retries none of these: it takes a canceled transaction for a final answer.
-_PASSING = {_CONFLICT, "ThrottlingError", "ProvisionedThroughputExceeded"}
 
 
 @dataclass(frozen=True)
@@ -83,8 +71,8 @@ class Store:
         if not reasons:
             return Written(Outcome.APPLIED)
         by_state, by_history = reasons
-        if by_state["Code"] == _CONDITION:
-            if by_history["Code"] == _CONDITION:
+        if by_state["Code"] == CONDITION_FAILED:
+            if by_history["Code"] == CONDITION_FAILED:
                 return _known(by_history["Item"], history)
             # Compared as bytes by DynamoDB; equal means that this event set the state itself, and
             # that somebody has removed it from the history since.
@@ -130,29 +118,21 @@ class Store:
         for attempt in count():
             deadline.check(BUDGET.longest_seconds)
             try:
-                response = operation(**request, ReturnConsumedCapacity="TOTAL")
+                call(operation, **request)
             except ClientError as error:
                 refusal: Any = error.response
-                reasons = _reasons(refusal)
-                if _INVALID in reasons:
+                reasons = refusal_reasons(refusal)
+                if INVALID in reasons:
                     raise NotStorableError("DynamoDB refused the item as invalid") from None
-                if not reasons & _PASSING:
-                    if _CONDITION in reasons:
+                if not reasons & PASSING:
+                    if CONDITION_FAILED in reasons:
                         return refusal  # type: ignore[no-any-return]
                     raise
             else:
-                check_confirmed(response)
                 return None
             pause = min(MAX_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
             self._sleep(random.uniform(0.5, 1) * pause)  # noqa: S311  # nosec B311
         raise AssertionError  # `count` does not end
-
-
-def _reasons(refusal: Mapping[str, Any]) -> set[str]:
-    code = refusal["Error"]["Code"]
-    if code == "TransactionCanceledException":
-        return {reason["Code"] for reason in refusal["CancellationReasons"]}
-    return {_OF_ONE_ITEM.get(code, code)}
 
 
 def _known(item: Mapping[str, Any], put: Mapping[str, Any]) -> Written:

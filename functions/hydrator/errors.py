@@ -1,19 +1,14 @@
-"""Why a profile is not fetched now, so that its messages come again, as one tree."""
+"""Why a profile is not fetched now, so that its messages are redelivered, as one tree."""
+
+from batch import LoggableError
 
 
-class HydrationError(Exception):
-    """Its text is safe to log: it holds neither the API key nor a part of a profile.
+class HydrationError(LoggableError):
+    """retry_after: for how many seconds GetProfile's API asks to be left alone."""
 
-    retry_after: in how many seconds GetProfile's API wants to be asked again, where it said so.
-    """
-
-    def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
+    def __init__(self, detail: str, *, retry_after: float = 0) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
-
-
-class OutOfTimeError(HydrationError):
-    """Too little of the invocation is left to begin a call, or to wait on for one."""
 
 
 class ApiKeyError(HydrationError):
@@ -21,16 +16,8 @@ class ApiKeyError(HydrationError):
 
 
 class ApiUnavailableError(HydrationError):
-    """The API can't be reached, is too slow, is overloaded or has failed."""
-
-
-class ApiPausedError(HydrationError):
-    """The API asked to be left alone for longer than this invocation lasts."""
+    """The API can't be reached, is too slow or overloaded, has failed, or asked for a pause."""
 
 
 class UnexpectedAnswerError(HydrationError):
-    """The API's answer is not what its documentation says."""
-
-
-class NotConfirmedError(HydrationError):
-    """AWS's answer was no error, but not the service's own either: it may not be done."""
+    """The API's answer contradicts its documentation, or an event (404 for a ready profile)."""

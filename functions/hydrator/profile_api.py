@@ -1,105 +1,145 @@
 """GetProfile's API: one profile at a time, politely."""
 
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Protocol
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import quote
 
+from batch import Deadline
+from getprofile import strict_json
+from getprofile.errors import NotJsonError, TooManyValuesError
 from getprofile.version import timestamp
-from hydrator.answer import MAX_ANSWER_BYTES, Fetched, ProfileStatus, parse_profile, too_large
-from hydrator.api_key import LONGEST_READ_SECONDS, ApiKey
-from hydrator.backoff import backoff, retry_after
-from hydrator.errors import ApiUnavailableError, OutOfTimeError, UnexpectedAnswerError
-from hydrator.pace import Pace
-from hydrator.transport import REQUEST_SECONDS, Response, TransportError
+from hydrator.api_key import ApiKey
+from hydrator.errors import ApiUnavailableError, UnexpectedAnswerError
+from hydrator.transport import REQUEST_SECONDS, Transport
+from runtime import emit
 
-ATTEMPTS = 4
+# Of a whole answer. A value takes up to 530 bytes of memory on its way into the table: 210 MiB of
+# 512 with the largest batch (tests/functional/test_hydrator_memory.py).
+MAX_BODY_BYTES = 8 * 1024 * 1024
+MAX_VALUES = 300_000
 
+MAX_PAUSE_SECONDS = 3600.0  # even if the API asks for more: one request an hour does no harm
+TOO_MANY_SECONDS = 20.0  # the pause after a 429 that asks for none
 
-class Http(Protocol):
-    def get(self, path: str, headers: dict[str, str]) -> Response: ...
+MAX_AHEAD = timedelta(days=1)  # a later `last_updated` would shadow true ones; a zone is 14 h
+
+COMPLETE = "complete"  # the whole profile, but for its `update_log`
+NOT_FOUND = "not_found"  # the API has no such profile
+NOT_STORABLE = "not_storable"  # the profile is more than an item of the table can hold
 
 
 @dataclass(frozen=True)
-class ProfileApi:
-    """Fetches profiles; safe to use from several threads.
+class Fetched:
+    """The outcome of one fetch.
 
-    reserve_seconds: what has to be left of an invocation after an answer, for writing it.
+    fetched_at: when it began. updated_at: the API's `last_updated`, None where it told none. Both
+    are timestamps. profile: there when COMPLETE. detail: why it is not, safe to log.
     """
 
-    http: Http
+    status: str
+    fetched_at: str
+    updated_at: str | None = None
+    profile: dict[str, Any] | None = None
+    detail: str = ""
+
+
+@dataclass
+class ProfileApi:
+    """Fetches profiles. interval: minimum seconds between the starts of two requests.
+
+    It lives as long as the worker, so interval and pauses carry over to the next batch.
+    """
+
+    http: Transport
     key: ApiKey
-    pace: Pace
-    reserve_seconds: float
+    interval: float
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    random: Callable[[], float] = random.random
+    next_at: float = float("-inf")
 
-    def fetch(
-        self, profile_id: str, seconds_left: Callable[[], float], latencies: list[float]
-    ) -> Fetched:
-        """What the API says about a profile.
-
-        seconds_left: of the invocation. latencies: gets the milliseconds of every request.
-        Raises: HydrationError.
-        """
-
-        def to_begin() -> float:  # a request now, if it is to end in time
-            return seconds_left() - REQUEST_SECONDS - self.reserve_seconds
-
-        if to_begin() < LONGEST_READ_SECONDS:
-            raise OutOfTimeError("Too little time is left to read the API key")
+    def fetch(self, profile_id: str, deadline: Deadline) -> Fetched:
+        """Send one request. Raises: HydrationError, OutOfTimeError."""
         key = self.key.value()
-        failures = 0
-        while True:
-            self.pace.wait(to_begin)
-            fetched_at = self.now()
-            try:
-                response = self._get(profile_id, key, latencies)
-                if response.status not in {401, 403}:
-                    return _understood(response, profile_id, fetched_at)
-                key = self.key.renewed(key, response.status)
-            except ApiUnavailableError as error:
-                failures += 1
-                wait = backoff(failures, self.random)
-                if error.retry_after is not None:
-                    self.pace.pause(error.retry_after)  # for every profile, not for this one alone
-                if failures == ATTEMPTS or max(wait, error.retry_after or 0) > to_begin():
-                    raise
-                self.sleep(wait)
-
-    def _get(self, profile_id: str, key: str, latencies: list[float]) -> Response:
-        """Raises: ApiUnavailableError, when asking again may help."""
+        self._wait(deadline)
         headers = {
             "Authorization": f"Bearer {key}",
             "Accept": "application/json",
             "User-Agent": "getprofile-webhooks",
         }
-        began = self.clock()
+        fetched_at, began = self.now(), self.clock()
         try:
-            response = self.http.get(f"/v1/profile/{quote(profile_id, safe='')}", headers)
-        except TransportError as error:
-            raise ApiUnavailableError(f"The API could not be reached ({error})") from None
-        finally:
-            latencies.append((self.clock() - began) * 1000)
-        if response.status in {408, 429} or response.status >= 500:
-            raise ApiUnavailableError(
-                f"The API answered {response.status}",
-                retry_after=retry_after(response.headers.get("Retry-After"), self.now()),
+            status, answered, body = self.http.get(
+                f"/v1/profile/{quote(profile_id, safe='')}", headers
             )
-        return response
+        finally:
+            emit({"ProfileApiRequests": 1, "ProfileApiLatency": [(self.clock() - began) * 1000]})
+        if status == 200:
+            return parse_profile(body, profile_id, fetched_at)
+        if status == 404:
+            return Fetched(NOT_FOUND, timestamp(fetched_at))
+        if status == 401:
+            raise self.key.refused()
+        if status in {408, 429} or status >= 500:
+            pause = pause_seconds(status, answered.get("Retry-After"), self.now())
+            self.next_at = max(self.next_at, self.clock() + pause)
+            raise ApiUnavailableError(f"The API answered {status}", retry_after=pause)
+        raise UnexpectedAnswerError(f"The API answered {status}")
+
+    def _wait(self, deadline: Deadline) -> None:
+        seconds = max(self.next_at - self.clock(), 0)
+        if seconds > self.interval:
+            raise ApiUnavailableError("The API asked for a pause", retry_after=seconds)
+        deadline.check(seconds + REQUEST_SECONDS)
+        self.sleep(seconds)
+        self.next_at = self.clock() + self.interval
 
 
-def _understood(response: Response, profile_id: str, fetched_at: datetime) -> Fetched:
-    if response.status == 404:
-        return Fetched(ProfileStatus.NOT_FOUND, timestamp(fetched_at))
-    if response.status != 200:
-        raise UnexpectedAnswerError(f"The API answered {response.status}")
-    if response.body is None:
-        mebibytes = MAX_ANSWER_BYTES // 1024**2
-        return too_large(timestamp(fetched_at), f"The answer is larger than {mebibytes} MiB")
-    return parse_profile(response.body, profile_id, fetched_at)
+def parse_profile(body: bytes | None, profile_id: str, fetched_at: datetime) -> Fetched:
+    """The profile in the body of a 200. body: None for one of more than MAX_BODY_BYTES.
+
+    Raises: UnexpectedAnswerError, which names what is wrong and quotes nothing.
+    """
+    at = timestamp(fetched_at)
+    if body is None:
+        detail = f"The body has more than {MAX_BODY_BYTES // 1024**2} MiB"
+        return Fetched(NOT_STORABLE, at, detail=detail)
+    try:
+        document = strict_json.loads(body, max_values=MAX_VALUES)
+    except TooManyValuesError as error:
+        return Fetched(NOT_STORABLE, at, detail=str(error))
+    except NotJsonError as error:
+        raise UnexpectedAnswerError(str(error)) from None
+    match document:
+        case {"profile_id": answered, "profile": {"last_updated": str(updated)} as profile}:
+            profile.pop("update_log", None)  # it grows without end
+        case _:
+            raise UnexpectedAnswerError("The answer does not have the shape of a profile")
+    if answered != profile_id:
+        raise UnexpectedAnswerError("The answer is about another profile")
+    try:
+        moment = datetime.fromisoformat(updated.upper())
+        updated_at = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (OverflowError, ValueError):
+        raise UnexpectedAnswerError("The profile's last_updated is not a time") from None
+    if updated_at > fetched_at + MAX_AHEAD:
+        raise UnexpectedAnswerError("The profile's last_updated is in the future")
+    return Fetched(COMPLETE, at, timestamp(updated_at), profile)
+
+
+def pause_seconds(status: int, retry_after: str | None, now: datetime) -> float:
+    """How long the API asks to be left alone; Retry-After holds seconds or a date."""
+    text = (retry_after or "").strip()
+    try:
+        if text.isdecimal():
+            seconds = float(text)
+        else:
+            date = parsedate_to_datetime(text)  # without a zone, it is in UTC
+            seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
+    except (OverflowError, ValueError):
+        seconds = TOO_MANY_SECONDS if status == 429 else 0
+    return min(max(seconds, 0), MAX_PAUSE_SECONDS)

@@ -9,6 +9,7 @@ class HydratorSettings(Settings):
     dead_letter_queue_url: str
     hydration_queue_url: str
     profiles_table_name: str
+    full_profiles_table_name: str
     profile_api_url: str
     profile_api_requests_per_second: int
     profile_api_secret_id: str

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -13,10 +13,6 @@ from aws.clients import Budget, make_client
 from getprofile import credential
 from getprofile.credential import UnusableCredentialError
 from ingest import authorization
-
-if TYPE_CHECKING:
-    from types_boto3_secretsmanager import SecretsManagerClient
-    from types_boto3_secretsmanager.type_defs import GetSecretValueResponseTypeDef
 
 # A read is two calls, 3.0 s at the longest, and one attempt each, because a caller waits.
 READ_BUDGET = Budget(attempts=1, connect_seconds=0.5, read_seconds=1.0)
@@ -101,7 +97,7 @@ class WebhookSecret:
         *,
         cache_seconds: float,
         grace_seconds: float,
-        client: "SecretsManagerClient | None" = None,
+        client: Any = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._secret_id = secret_id
@@ -218,9 +214,11 @@ class WebhookSecret:
             failure=failure,
         )
 
-    def _get(self, stage: str) -> "GetSecretValueResponseTypeDef":
+    def _get(self, stage: str) -> dict[str, Any]:
         try:
-            answer = self._client.get_secret_value(SecretId=self._secret_id, VersionStage=stage)
+            answer: dict[str, Any] = self._client.get_secret_value(
+                SecretId=self._secret_id, VersionStage=stage
+            )
         except ClientError as error:
             code = error.response["Error"]["Code"]
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
@@ -239,7 +237,7 @@ class WebhookSecret:
         return answer
 
 
-def _digest(answer: "GetSecretValueResponseTypeDef") -> bytes:
+def _digest(answer: dict[str, Any]) -> bytes:
     """Raises: SecretUnavailableError, saying what is wrong with the value and what to do."""
     try:
         return authorization.digest(credential.usable(answer.get("SecretString")))

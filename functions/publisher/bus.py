@@ -1,12 +1,14 @@
 """EventBus: where every event of the history is published."""
 
+from collections.abc import Iterable, Iterator
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
 from aws.clients import Budget, make_client
 from aws.errors import NotConfirmedError
+from publisher.entry import MAX_ENTRY_BYTES, entry_bytes
 
 MAX_ENTRIES = 10  # of one call
 
@@ -27,6 +29,11 @@ class Answer(Enum):
     TAKEN = "taken"
     LATER = "later"
     NEVER = "never"
+
+
+class HasEntry(Protocol):
+    @property
+    def entry(self) -> dict[str, Any]: ...
 
 
 class Bus:
@@ -53,6 +60,21 @@ class Bus:
         if len(results) != len(entries):
             raise NotConfirmedError
         return [_answer(result) for result in results]
+
+
+def calls[T: HasEntry](outgoing: Iterable[T]) -> Iterator[list[T]]:
+    """Consecutive entries that fit one call of PutEvents, by number and by size."""
+    call: list[T] = []
+    size = 0
+    for one in outgoing:
+        more = entry_bytes(one.entry)
+        if call and (len(call) == MAX_ENTRIES or size + more > MAX_ENTRY_BYTES):
+            yield call
+            call, size = [], 0
+        call.append(one)
+        size += more
+    if call:
+        yield call
 
 
 def _answer(result: Any) -> Answer:

@@ -6,7 +6,9 @@ from typing import Any
 from getprofile import exact_json
 
 SOURCE = "getprofile.webhooks"
-MAX_ENTRY_BYTES = 262_143  # EventBridge: less than 256 KB, for an entry and for all of a call
+# EventBridge takes less than 1 MiB, for an entry and for all of a call. 48,576 bytes are left for
+# the envelope that it adds, since a target such as SQS takes 1 MiB with the envelope.
+MAX_ENTRY_BYTES = 1_000_000
 TIME_BYTES = 14  # what `Time` counts for
 
 # The envelope as GetProfile sent it, by attribute of the history's item.
@@ -18,6 +20,9 @@ ENVELOPE = {
     "created_at": "created_at",
     "webhook_id": "webhook_id",
 }
+
+# What only the receiver says in a detail; a field of that name that GetProfile may add is left out.
+OURS = ("replayed", "data_omitted")
 
 
 def event_of(item: dict[str, Any]) -> dict[str, Any]:
@@ -31,16 +36,18 @@ def event_of(item: dict[str, Any]) -> dict[str, Any]:
     return extra | known
 
 
-def entry(item: dict[str, Any], bus: str) -> dict[str, Any]:
+def entry(item: dict[str, Any], bus: str, *, replayed: bool = False) -> dict[str, Any]:
     """An entry of `PutEvents`: the event, what became of it, and when it was received.
 
-    item: the history's, its numbers as `Decimal`; they are written with all digits.
+    item: the history's, its numbers as `Decimal`; they are written with all digits. replayed:
+    whether this is not the first time, which the detail then says.
     Raises: KeyError or ValueError, when the item is no event.
     """
-    return _entry(item, event_of(item) | _receipt(item), bus)
+    detail = {name: value for name, value in event_of(item).items() if name not in OURS}
+    return _entry(item, detail | _receipt(item, replayed=replayed), bus)
 
 
-def trimmed_entry(item: dict[str, Any], bus: str) -> dict[str, Any]:
+def trimmed_entry(item: dict[str, Any], bus: str, *, replayed: bool = False) -> dict[str, Any]:
     """The same without what may be large: of `data` only what rules match by most.
 
     For an event that the bus does not take whole: too large, or with an integer that it can't
@@ -58,7 +65,7 @@ def trimmed_entry(item: dict[str, Any], bus: str) -> dict[str, Any]:
         "webhook_id": None,
         "data_omitted": True,
     }
-    return _entry(item, detail | _receipt(item), bus)
+    return _entry(item, detail | _receipt(item, replayed=replayed), bus)
 
 
 def entry_bytes(one: dict[str, Any]) -> int:
@@ -67,9 +74,11 @@ def entry_bytes(one: dict[str, Any]) -> int:
     return TIME_BYTES + sum(len(text.encode("utf-8")) for text in texts)
 
 
-def _receipt(item: dict[str, Any]) -> dict[str, Any]:
+def _receipt(item: dict[str, Any], *, replayed: bool) -> dict[str, Any]:
     """What the receiver knows about an event: outcome, order, and when it came."""
-    return {name: item[name] for name in ("outcome", "version", "received_at")}
+    known = {name: item[name] for name in ("outcome", "version", "received_at")}
+    # Absent the first time, so that a rule can leave replays out: {"replayed": [{"exists": false}]}
+    return known | ({"replayed": True} if replayed else {})
 
 
 def _entry(item: dict[str, Any], detail: dict[str, Any], bus: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from aws.sqs import MAX_CONTENT_BYTES, accepted, quarantined
 from batch import DEAD_LETTER_BUDGET, DeadLetters, Deadline
 from getprofile import exact_json
 from getprofile.errors import NotPublishableError
-from publisher.bus import BUDGET, MAX_ENTRIES, Answer, CallRefusedError
+from publisher.bus import BUDGET, Answer, CallRefusedError, calls
 from publisher.entry import MAX_ENTRY_BYTES, entry, entry_bytes, event_of, trimmed_entry
 from publisher.stream import Insertion
 
@@ -156,21 +156,6 @@ class Publisher:
             result.dead_lettered.append((insertion, error))
         except Exception as failure:  # whatever it was, the record must come again
             result.failed.append((insertion, failure))
-
-
-def calls(outgoing: list[Outgoing]) -> Iterator[list[Outgoing]]:
-    """Consecutive entries that fit one call of PutEvents, by number and by size."""
-    call: list[Outgoing] = []
-    size = 0
-    for one in outgoing:
-        more = entry_bytes(one.entry)
-        if call and (len(call) == MAX_ENTRIES or size + more > MAX_ENTRY_BYTES):
-            yield call
-            call, size = [], 0
-        call.append(one)
-        size += more
-    if call:
-        yield call
 
 
 def _body(insertion: Insertion) -> str:

@@ -14,16 +14,17 @@ from infra.gpw import (
     pause,
     reconcile,
     replay,
+    republish,
     secret,
     send,
     tail,
 )
 from infra.gpw.command import flowing
 
-HELP = """Operate the GetProfile webhook receiver: look, send, repair.
+HELP = """Operate the GetProfile webhook receiver.
 
-Every command but cost works on the stack on AWS (--stack, --region, --profile) and on the local
-cloud that `make start` keeps running (--local). Exit codes: 0 well, 1 a problem, 2 wrong usage.
+All commands but `cost` work on the stack on AWS (--stack, --region, --profile) or on the local
+cloud that `make start` runs (--local). Exit codes: 0 success, 1 a problem was found, 2 wrong usage.
 """
 
 app = typer.Typer(
@@ -36,7 +37,21 @@ app = typer.Typer(
     add_completion=True,
 )
 
-for _group in (doctor, send, tail, look, dlq, replay, pause, secret, erase, reconcile, cost, local):
+for _group in (
+    doctor,
+    send,
+    tail,
+    look,
+    dlq,
+    replay,
+    republish,
+    pause,
+    secret,
+    erase,
+    reconcile,
+    cost,
+    local,
+):
     _group.register(app)
 
 

@@ -1,7 +1,7 @@
-"""What every command has: options for the stack and for the output, and a way to fail well."""
+"""What all commands share: options for the stack and the output, needs, and how they fail."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Annotated, Any
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from infra.gpw.errors import INTERRUPTED, USAGE, OperatorError, explained
 from infra.gpw.output import Output
+from infra.gpw.permissions import NEEDS, STACK, Need
 from infra.gpw.target import Target, resolve
 
 _STACK = "Where"
@@ -41,27 +42,33 @@ _ON_STACK: dict[str, tuple[Any, Any]] = {
         Annotated[
             str | None,
             typer.Option(
-                help="The stack's name (default: samconfig.toml's).", rich_help_panel=_STACK
+                help="Stack name. By default the one in samconfig.toml.", rich_help_panel=_STACK
             ),
         ],
         None,
     ),
     "region": (
-        Annotated[str | None, typer.Option(help="The AWS region.", rich_help_panel=_STACK)],
+        Annotated[str | None, typer.Option(help="AWS region.", rich_help_panel=_STACK)],
         None,
     ),
     "aws_profile": (
         # `--profile`, as in all AWS tools; GetProfile's profiles are --profile-id or an argument.
         Annotated[
             str | None,
-            typer.Option("--profile", help="The AWS profile.", rich_help_panel=_STACK),
+            typer.Option(
+                "--profile", help="AWS profile, as in ~/.aws/config.", rich_help_panel=_STACK
+            ),
         ],
         None,
     ),
     "local": (
         Annotated[
             bool,
-            typer.Option("--local", help="The local cloud that runs here.", rich_help_panel=_STACK),
+            typer.Option(
+                "--local",
+                help="Use the local cloud that `make start` runs.",
+                rich_help_panel=_STACK,
+            ),
         ],
         False,
     ),
@@ -71,12 +78,21 @@ _YES = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation p
 
 
 def command(
-    app: typer.Typer, name: str, *, example: str, changes: bool = False, on_stack: bool = True
+    app: typer.Typer,
+    name: str,
+    *,
+    example: str,
+    needs: Iterable[Need] = (),
+    changes: bool = False,
+    on_stack: bool = True,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function `(gpw: Gpw, …)` as a command, with the options that all have.
 
-    example: for --help. changes: whether it takes --yes. on_stack: whether it works on a stack.
+    example: for --help. needs: the AWS actions that it calls, on what; that it looks for its stack
+    goes without saying. changes: whether it takes --yes. on_stack: whether it works on a stack.
     """
+    looks = {Need("cloudformation:DescribeStacks", STACK)} if on_stack else set()
+    NEEDS[f"{app.info.name} {name}"] = frozenset({*needs, *looks})
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         _, *own = inspect.signature(function, eval_str=True).parameters.values()

@@ -25,6 +25,7 @@ from infra.gpw.dead_letters import (
 )
 from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.output import plain
+from infra.gpw.permissions import on
 from infra.gpw.queues import Outgoing, Pace, QueueScan, send
 from infra.gpw.target import Target
 from infra.gpw.when import ago
@@ -52,18 +53,38 @@ LimitOption = Annotated[
 ]
 
 
+# To look at a queue is to receive its messages, and to give them back.
+LOOK = on(
+    "DeadLetterQueueUrl",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+    "sqs:ChangeMessageVisibility",
+)
+DELETE = on("DeadLetterQueueUrl", "sqs:DeleteMessage")
+
+
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True)
-    command(group, "ls", example="gpw dlq ls --where reason=invalid_event")(ls)
-    command(group, "show", example="gpw dlq show 0a1b2c3d")(show)
+    group = typer.Typer(name="gpw dlq", no_args_is_help=True)
+    command(group, "ls", example="gpw dlq ls --where reason=invalid_event", needs=LOOK)(ls)
+    command(group, "show", example="gpw dlq show 0a1b2c3d", needs=LOOK)(show)
     command(
         group,
         "redrive",
         example="gpw dlq redrive --where reason=received_too_often --rate 50",
+        needs=[
+            *LOOK,
+            *DELETE,
+            *on("EventsQueueUrl", "sqs:SendMessage"),
+            *on("HydrationQueueUrl", "sqs:SendMessage"),
+        ],
         changes=True,
     )(redrive_dead_letters)
     command(
-        group, "purge", example="gpw dlq purge --where reason=not_json --dry-run", changes=True
+        group,
+        "purge",
+        example="gpw dlq purge --where reason=not_json --dry-run",
+        needs=[*LOOK, *DELETE],
+        changes=True,
     )(purge)
     app.add_typer(group, name="dlq", help="Look at, redrive or delete the dead letters.")
 

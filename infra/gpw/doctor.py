@@ -1,6 +1,7 @@
-"""`gpw doctor`: looks at everything that a webhook meets, and says what to do."""
+"""`gpw doctor`: checks everything that a webhook meets, and says what to do."""
 
 import json
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,13 +13,14 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
-from infra.gpw import secret
+from infra.gpw import permissions, secret
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, OperatorError, explained, is_forbidden
 from infra.gpw.history import subject
-from infra.gpw.output import plain
-from infra.gpw.pause import mapping
+from infra.gpw.pause import MAPPINGS, mapping
+from infra.gpw.permissions import STACK, Need, on
 from infra.gpw.queues import depth
+from infra.gpw.republish import bus_exists
 from infra.gpw.target import Target
 from infra.gpw.webhook import Webhook, current_secret
 from infra.gpw.when import ago, duration
@@ -28,30 +30,21 @@ PING_TENANT, PING_TYPE = "gpw-doctor", "gpw.ping"
 PING_SECONDS = 30.0
 NO_TOKEN = "Unauthorized: Missing or invalid Authorization header"  # noqa: S105  # nosec B105
 
-# What the other commands do, by the output that names on what.
-_OPERATOR_ACTIONS = {
-    "DeadLetterQueueUrl": [
-        "sqs:ReceiveMessage",
-        "sqs:DeleteMessage",
-        "sqs:ChangeMessageVisibility",
-        "sqs:GetQueueAttributes",
-    ],
-    "EventsQueueUrl": ["sqs:SendMessage", "sqs:GetQueueAttributes"],
-    "ProfilesTableName": ["dynamodb:GetItem", "dynamodb:DeleteItem", "dynamodb:Scan"],
-    "EventsTableName": ["dynamodb:Query", "dynamodb:Scan", "dynamodb:BatchWriteItem"],
-    "WebhookSecretArn": [
-        "secretsmanager:GetSecretValue",
-        "secretsmanager:PutSecretValue",
-        "secretsmanager:DescribeSecret",
-    ],
-}
+# Functions that run at once, all of an account together.
+USUAL_CONCURRENCY = 1_000  # what AWS grants as a rule; a new account may start with 10
+PUBLISHERS = 4  # one for each shard of the history's stream: a new on-demand table has four
+ANSWER_SECONDS = 0.05  # of one delivery; some 20 ms when warm, the rest is for cold starts
+ASK = (
+    "ask for more: aws service-quotas request-service-quota-increase --service-code lambda "
+    f"--quota-code L-B99A9384 --desired-value {USUAL_CONCURRENCY}"
+)
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """One thing that was checked.
 
-    well: None when it can't be told. fix: what to do, where something is to be done.
+    well: None when it can't be told, or is no problem yet. fix: what to do, if anything.
     """
 
     what: str
@@ -61,7 +54,27 @@ class Check:
 
 
 def register(app: typer.Typer) -> None:
-    command(app, "doctor", example="gpw doctor --ping --yes", changes=True)(doctor)
+    queues = ("EventsQueueUrl", "DeadLetterQueueUrl", "HydrationQueueUrl")
+    secrets = ("WebhookSecretArn", "ProfileApiSecretArn")
+    command(
+        app,
+        "doctor",
+        example="gpw doctor --ping --yes",
+        needs=[
+            # The stack's resources, and those of the stack within it that has the alarms.
+            *(Need("cloudformation:ListStackResources", one) for one in (STACK, "Monitoring")),
+            *on("*", "iam:SimulatePrincipalPolicy", "iam:GetRole"),
+            *on("*", "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricStatistics"),
+            *on("*", "lambda:GetAccountSettings"),
+            *(Need("lambda:GetEventSourceMapping", one) for one in MAPPINGS.values()),
+            *(Need("sqs:GetQueueAttributes", queue) for queue in queues),
+            *(Need("secretsmanager:DescribeSecret", one) for one in secrets),
+            *(Need("secretsmanager:GetSecretValue", one) for one in secrets),
+            *on("EventBusName", "events:DescribeEventBus"),
+            *on("EventsTableName", "dynamodb:Query"),
+        ],
+        changes=True,
+    )(doctor)
 
 
 def doctor(
@@ -70,14 +83,14 @@ def doctor(
     ping: Annotated[
         bool | None,
         typer.Option(
-            help="Send a harmless event of the type gpw.ping through everything; it is recorded "
-            "and published, nothing else (default: only on the local cloud)."
+            help="Send a harmless event of type gpw.ping through the whole system; it is recorded "
+            "and published. By default only on the local cloud."
         ),
     ] = None,
 ) -> None:
-    """Check the stack, the secret, your permissions, the endpoint, queues, consumer and alarms.
+    """Check stack, permissions, secret, endpoint, queues, functions, concurrency, bus and alarms.
 
-    Changes nothing, unless a ping is sent. Exits 1 when something is not well.
+    It changes nothing, unless a ping is sent. Exits with 1 if it finds a problem.
     """
     target, out = gpw.target, gpw.out
     found: list[Check] = []
@@ -94,7 +107,9 @@ def doctor(
             found.append(check)
             _show(gpw, check)
     else:
-        check = Check("ping", None, "not sent", "gpw doctor --ping sends one through everything")
+        check = Check(
+            "ping", None, "not sent", "gpw doctor --ping sends one through the whole system"
+        )
         found.append(check)
         _show(gpw, check)
     well = all(check.well is not False for check in found)
@@ -106,7 +121,7 @@ def doctor(
 def _show(gpw: Gpw, check: Check) -> None:
     gpw.out.say(
         gpw.out.marks[check.well],
-        f" {check.what:<12} {plain(check.found)}",
+        f" {check.what:<12} {check.found}",
         Text(f"  → {check.fix}" if check.fix else "", "yellow"),
     )
 
@@ -120,6 +135,8 @@ def _checks(target: Target) -> Iterator[Check]:
         ("events queue", _events_queue),
         ("dead letters", _dead_letters),
         ("functions", _sources),
+        ("concurrency", _concurrency),
+        ("bus", _bus),
         ("hydration", _hydration),
         ("alarms", _alarms),
     ):
@@ -150,43 +167,25 @@ def _permissions(target: Target) -> Iterator[Check]:
         yield Check("permissions", True, f"{who}: everything is allowed")
         return
     try:
-        denied = list(denied_actions(target, who))
+        denied = list(permissions.denied(target, who))
     except ClientError as error:
         if not is_forbidden(error):
             raise
         yield Check(
-            "permissions", None, f"{who}: can't be told without iam:SimulatePrincipalPolicy"
+            "permissions",
+            None,
+            f"{who}: unknown, because iam:SimulatePrincipalPolicy or iam:GetRole is not allowed",
         )
         return
-    if denied:
+    for need, commands in denied:
         yield Check(
-            "permissions", False, f"{who} may not: {', '.join(denied)}", "use another --profile"
+            "permissions",
+            False,
+            f"{who} may not {need.action} on {need.on}",
+            f"needed by {', '.join(commands) or 'whoever uses the stack'}: use another --profile",
         )
-    else:
-        yield Check("permissions", True, f"{who}: all that the commands need")
-
-
-def denied_actions(target: Target, who: str) -> Iterator[str]:
-    """What the other commands do and this operator may not."""
-    iam = target.client("iam")
-    if ":assumed-role/" in who:
-        # The session's ARN leaves out the role's path.
-        who = iam.get_role(RoleName=who.split("/")[1])["Role"]["Arn"]
-    account, region = who.split(":")[4], target.session.region_name
-    for output, actions in _OPERATOR_ACTIONS.items():
-        value = target.output(output)
-        service = actions[0].partition(":")[0]
-        arn = {
-            "sqs": f"arn:aws:sqs:{region}:{account}:{value.rpartition('/')[2]}",
-            "dynamodb": f"arn:aws:dynamodb:{region}:{account}:table/{value}",
-            "secretsmanager": value,
-        }[service]
-        answer = iam.simulate_principal_policy(
-            PolicySourceArn=who, ActionNames=actions, ResourceArns=[arn]
-        )
-        for result in answer["EvaluationResults"]:
-            if result["EvalDecision"] != "allowed":
-                yield f"{result['EvalActionName']} on {value.rpartition('/')[2]}"
+    if not denied:
+        yield Check("permissions", True, f"{who}: everything that the commands need is allowed")
 
 
 def _secret(target: Target) -> Iterator[Check]:
@@ -269,17 +268,65 @@ def _dead_letters(target: Target) -> Iterator[Check]:
 
 
 def _sources(target: Target) -> Iterator[Check]:
-    for function in ("ConsumerFunction", "PublisherFunction", "HydratorFunction"):
-        if function not in target.resources:
-            continue
-        what = function.removesuffix("Function").lower()
-        found = mapping(target, function)
-        result = str(found.get("LastProcessingResult", ""))
-        well = found["State"] == "Enabled" and not result.startswith("PROBLEM")
-        problem = f": {result}" if result.startswith("PROBLEM") else ""
-        fix = "gpw resume" if function == "ConsumerFunction" else "deploy again: make deploy"
-        fix = "gpw tail --errors" if problem else fix
-        yield Check(what, well, f"{found['State'].lower()}{problem}", "" if well else fix)
+    for function in MAPPINGS:
+        if function in target.resources:
+            what = function.removesuffix("Function").lower()
+            yield from _guarded(what, lambda f=function, w=what: _source(target, f, w))  # type: ignore[misc]
+
+
+def _source(target: Target, function: str, what: str) -> Iterator[Check]:
+    found = mapping(target, function)
+    result = str(found.get("LastProcessingResult", ""))
+    well = found["State"] == "Enabled" and not result.startswith("PROBLEM")
+    problem = f": {result}" if result.startswith("PROBLEM") else ""
+    fix = "gpw resume" if function == "ConsumerFunction" else "deploy again: make deploy"
+    fix = "gpw tail --errors" if problem else fix
+    yield Check(what, well, f"{found['State'].lower()}{problem}", "" if well else fix)
+
+
+def _concurrency(target: Target) -> Iterator[Check]:
+    """Whether ingest can still run when everything else of the stack is busy."""
+    if target.local:
+        return  # there is no limit
+    limits = target.client("lambda").get_account_settings()["AccountLimit"]
+    limit, shared = limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"]
+    bounds = {
+        function.removesuffix("Function").lower(): mapping(target, function)
+        .get("ScalingConfig", {})
+        .get("MaximumConcurrency", shared)
+        for function in ("ConsumerFunction", "HydratorFunction")
+        if function in target.resources
+    }
+    others = sum(bounds.values()) + PUBLISHERS
+    rate = float(target.parameters.get("RequestsPerSecond", 0))
+    ingest = max(1, math.ceil(rate * ANSWER_SECONDS))
+    bounded = ", ".join(f"{count} for the {name}" for name, count in bounds.items())
+    found = f"the account runs {limit} functions at once"
+    if shared < limit:
+        found += f", {shared} of them not reserved"
+    found += (
+        f"; this stack uses up to {others + ingest}: {bounded}, {PUBLISHERS} for the publisher, "
+        f"{ingest} for ingest at {rate:.0f} requests a second"
+    )
+    if shared >= others + ingest:
+        yield Check("concurrency", True, found)
+    elif shared > others:
+        yield Check("concurrency", None, found, ASK)
+    else:
+        yield Check("concurrency", False, f"{found}. A backlog can leave ingest none", ASK)
+
+
+def _bus(target: Target) -> Iterator[Check]:
+    name = target.output("EventBusName")
+    if bus_exists(target):
+        yield Check("bus", True, f"{name} is there")
+    else:
+        yield Check(
+            "bus",
+            False,
+            f"{name} is missing: EventBridge accepts what is published and drops it",
+            f"aws events create-event-bus --name {name}; then see docs/operations.md",
+        )
 
 
 def _hydration(target: Target) -> Iterator[Check]:
@@ -310,7 +357,7 @@ def _alarms(target: Target) -> Iterator[Check]:
         )
         ringing += [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
     for alarm in ringing:
-        about = alarm.get("AlarmDescription") or "see the runbook"
+        about = alarm.get("AlarmDescription") or "see docs/operations.md"
         yield Check("alarm", False, alarm["AlarmName"], " ".join(about.split()))
     if not ringing:
         yield Check("alarms", True, f"none of {len(names)} rings")

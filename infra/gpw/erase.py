@@ -14,6 +14,7 @@ from infra.gpw.errors import FAILED
 from infra.gpw.history import Selection, read
 from infra.gpw.mentions import Mention, in_event, in_message, in_row
 from infra.gpw.output import plain
+from infra.gpw.permissions import on
 from infra.gpw.queues import QueueScan, depth
 
 COUNT_SECONDS = 60.0  # SQS's counts may be a minute behind
@@ -31,7 +32,27 @@ OUT_OF_REACH = [
 
 
 def register(app: typer.Typer) -> None:
-    command(app, "erase", example="gpw erase abc-tenant 12345 --dry-run", changes=True)(erase)
+    receive = (
+        *("sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"),
+        "sqs:DeleteMessage",
+    )
+    command(
+        app,
+        "erase",
+        example="gpw erase abc-tenant 12345 --dry-run",
+        needs=[
+            *on("HydrationQueueUrl", *receive),
+            *on("DeadLetterQueueUrl", *receive),
+            *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
+            *on("EventsTableName", "dynamodb:Query", "dynamodb:Scan", "dynamodb:DeleteItem"),
+            *(
+                need
+                for table in ("ProfilesTableName", "FullProfilesTableName")
+                for need in on(table, "dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DeleteItem")
+            ),
+        ],
+        changes=True,
+    )(erase)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def explained(error: ClientError | BotoCoreError) -> OperatorError:
         case ConnectionError() | HTTPClientError():
             return OperatorError(
                 f"AWS could not be reached ({type(error).__name__})",
-                "look at the network and at --region; for the local cloud use --local",
+                "check the network and --region; for the local cloud use --local",
             )
         case _:
             return OperatorError(f"The AWS SDK failed: {type(error).__name__}")
@@ -86,11 +86,12 @@ def _refused(error: ClientError) -> OperatorError:
     if code in _FORBIDDEN:
         return OperatorError(
             f"AWS does not allow {operation}: {message}",
-            "use credentials that may do this: --profile",
+            "`gpw doctor` lists what is missing; name other credentials with --profile",
         )
     if code in _GONE:
         return OperatorError(
-            f"{operation}: it is not there ({code})", "`gpw doctor` looks at the whole stack"
+            f"{operation}: the resource does not exist ({code})",
+            "`gpw doctor` checks the whole stack",
         )
     if operation in _SECRET_OPERATIONS:
         return OperatorError(f"{operation} failed: {code}")

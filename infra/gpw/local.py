@@ -18,7 +18,7 @@ DOWN_SECONDS = 30.0
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True)
+    group = typer.Typer(name="gpw local", no_args_is_help=True)
     command(group, "up", example="gpw local up --port 5000", on_stack=False)(up)
     command(group, "down", example="gpw local down --yes", on_stack=False, changes=True)(down)
     command(group, "demo", example="gpw local demo", on_stack=False)(demo)
@@ -28,7 +28,9 @@ def register(app: typer.Typer) -> None:
 def up(
     gpw: Gpw,
     *,
-    port: Annotated[int | None, typer.Option(help="Where to listen (default: 4566).")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on. By default 4566, or a free one.")
+    ] = None,
 ) -> None:
     """Keep the stack running on this machine until Ctrl-C, and show its logs (`make start`)."""
     if cloud := running_cloud(cloud_file()):
@@ -41,7 +43,7 @@ def up(
 
 
 def down(gpw: Gpw) -> None:
-    """End the local cloud that runs here, and with it all that it holds."""
+    """Stop the local cloud. Everything in it is lost."""
     path = cloud_file()
     cloud = running_cloud(path)
     if cloud is None:

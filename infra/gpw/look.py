@@ -1,4 +1,4 @@
-"""`gpw status` and `gpw events`: what is known of a profile, and what happened."""
+"""`gpw status` and `gpw events`: a profile's state, and the history."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,27 +13,56 @@ from infra.gpw import printable_json
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.history import Selection, read
-from infra.gpw.output import Output, plain
+from infra.gpw.output import Output
+from infra.gpw.permissions import on
 from infra.gpw.when import ago, moment
 
 OUTCOME_STYLES = {"applied": "green", "stale": "yellow", "recorded": "cyan"}
 
-TenantOption = Annotated[str | None, typer.Option(help="Of this tenant.")]
-ProfileOption = Annotated[str | None, typer.Option(help="Of this profile; needs --tenant.")]
-TypeOption = Annotated[str | None, typer.Option("--type", help="Of this type.")]
-OutcomeOption = Annotated[Outcome | None, typer.Option(help="With this outcome.")]
+TenantOption = Annotated[str | None, typer.Option(help="Only events of this tenant.")]
+ProfileOption = Annotated[
+    str | None, typer.Option(help="Only events of this profile. Requires --tenant.")
+]
+TypeOption = Annotated[str | None, typer.Option("--type", help="Only events of this type.")]
+OutcomeOption = Annotated[Outcome | None, typer.Option(help="Only events with this outcome.")]
 SinceOption = Annotated[
-    str | None, typer.Option(help="From this time on: 2h (ago), or 2026-01-31T14:00:00Z.")
+    str | None,
+    typer.Option(help="Only events from this time on: 2h (ago) or 2026-01-31T14:00:00Z."),
 ]
-UntilOption = Annotated[str | None, typer.Option(help="Before this time.")]
+UntilOption = Annotated[str | None, typer.Option(help="Only events before this time.")]
 ReceivedOption = Annotated[
-    bool, typer.Option("--received", help="The times are when it came, not when it happened.")
+    bool,
+    typer.Option(
+        "--received",
+        help="Apply --since and --until to when events were received, not to when they happened.",
+    ),
 ]
+AllOption = Annotated[bool, typer.Option("--all", help="Every event of the history.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only count the events.")]
+RateOption = Annotated[
+    float | None, typer.Option(min=0.1, help="Maximum number of events per second.")
+]
+
+READ_HISTORY = on("EventsTableName", "dynamodb:Query", "dynamodb:Scan")
 
 
 def register(app: typer.Typer) -> None:
-    command(app, "status", example="gpw status abc-tenant 12345")(status)
-    command(app, "events", example="gpw events --since 2h --outcome stale --limit 20")(events)
+    command(
+        app,
+        "status",
+        example="gpw status abc-tenant 12345",
+        needs=[
+            *on("ProfilesTableName", "dynamodb:GetItem"),
+            *on("FullProfilesTableName", "dynamodb:GetItem"),
+            *on("EventsTableName", "dynamodb:Query"),
+        ],
+    )(status)
+    command(
+        app,
+        "events",
+        example="gpw events --since 2h --outcome stale --limit 20",
+        needs=READ_HISTORY,
+    )(events)
 
 
 def selection(
@@ -62,30 +91,46 @@ def selection(
         raise OperatorError(str(error), code=USAGE) from None
 
 
+def check_all(chosen: Selection, *, everything: bool) -> None:
+    """Check that --all is given, or something that says which events. Raises: OperatorError."""
+    if chosen.everything and not everything:
+        raise OperatorError("Which events?", "say which ones, or --all", code=USAGE)
+    if everything and not chosen.everything:
+        raise OperatorError("--all means every event", "leave the other options out", code=USAGE)
+
+
 def status(
     gpw: Gpw,
     *,
     tenant: Annotated[str, typer.Argument(help="The tenant's id.")],
     profile: Annotated[str, typer.Argument(help="The profile's id.")],
-    limit: Annotated[int, typer.Option(min=1, help="So many of its events.")] = 10,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of events.")] = 10,
 ) -> None:
     """Show a profile's state and its newest events.
 
-    Exits 1 when nothing is known of the profile.
+    Exits with 1 if the profile is unknown.
     """
     target, out = gpw.target, gpw.out
     key = {"tenant_id": tenant, "profile_id": profile}
     item = target.table("ProfilesTableName").get(key)
+    full = (
+        target.table("FullProfilesTableName").get(key)
+        if "FullProfilesTableName" in target.outputs
+        else None
+    )
     history = _newest(gpw, Selection(tenant=tenant, profile=profile), limit)
-    out.document({"profile": item, "events": history})
+    out.document({"profile": item, "full_profile": full, "events": history})
     if item is None:
-        out.say(out.marks[False], f" {plain(tenant)} {plain(profile)} has no state")
+        out.say(out.marks[False], f" {tenant} {profile} has no state")
     else:
-        _show_state(out, item)
+        _show_item(out, item)
+    if full is not None:
+        out.say("")
+        _show_item(out, full)
     if history:
         out.say("")
         show_events(out, history)
-    if item is None and not history:
+    if item is None and full is None and not history:
         raise typer.Exit(FAILED)
 
 
@@ -99,12 +144,14 @@ def events(
     since: SinceOption = None,
     until: UntilOption = None,
     received: ReceivedOption = False,
-    limit: Annotated[int, typer.Option(min=1, help="Only the newest so many.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Maximum number of events; the newest ones are shown.")
+    ] = 50,
 ) -> None:
-    """Show the history, newest first.
+    """List events of the history, newest first.
 
-    One profile's events (--tenant and --profile-id) are looked up; anything else reads the whole
-    history, which takes its time and its read units where that is long.
+    Events of one profile (--tenant and --profile-id) are looked up by key. Anything else scans the
+    whole history, which takes time and read units if that is long.
     """
     chosen = selection(
         tenant=tenant,
@@ -131,14 +178,14 @@ def show_events(out: Output, items: Sequence[dict[str, Any]]) -> None:
         ["created", "ago", "outcome", "type", "status", "tenant", "profile", "id"],
         [
             [
-                plain(item["created_at"][:19].replace("T", " ")),
+                item["created_at"][:19].replace("T", " "),
                 ago(datetime.fromisoformat(item["created_at"]), now),
-                Text(plain(item["outcome"]), OUTCOME_STYLES.get(item["outcome"], "")),
-                plain(item["event"]),
-                plain(_status(item)),
-                plain(item["tenant_id"]),
-                plain(item.get("profile_id", "")),
-                plain(item["event_id"]),
+                Text(str(item["outcome"]), OUTCOME_STYLES.get(item["outcome"], "")),
+                item["event"],
+                _status(item),
+                item["tenant_id"],
+                item.get("profile_id", ""),
+                item["event_id"],
             ]
             for item in items
         ],
@@ -159,16 +206,16 @@ def _newest(gpw: Gpw, chosen: Selection, limit: int) -> list[dict[str, Any]]:
     return newest
 
 
-def _show_state(out: Output, item: dict[str, Any]) -> None:
+def _show_item(out: Output, item: dict[str, Any]) -> None:
     now = datetime.now(UTC)
     rows: list[list[str | Text]] = []
-    first = ("tenant_id", "profile_id", "status", "version")
+    first = [n for n in ("tenant_id", "profile_id", "status", "version") if n in item]
     for name in (*first, *sorted(item.keys() - set(first))):
-        value = item.get(name, "")
+        value = item[name]
         shown = printable_json.dumps(value) if isinstance(value, dict | list) else str(value)
         if name.endswith("_at"):
             shown += f"  ({ago(datetime.fromisoformat(shown), now)} ago)"
-        rows.append([Text(name, "dim"), plain(shown)])
+        rows.append([Text(name, "dim"), shown])
     out.table(["attribute", "value"], rows)
 
 

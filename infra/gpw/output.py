@@ -1,15 +1,15 @@
 """What a command prints: for a person with colours, for a pipe without, for a program as JSON."""
 
 import sys
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from rich.text import Text
+from rich.text import Span, Text
 
 from infra.gpw import printable_json
 from infra.gpw.errors import FAILED, USAGE, OperatorError
@@ -20,6 +20,7 @@ PIPE_WIDTH = 1000  # columns when nobody looks: a line is a line, nothing is cut
 class Output:
     """Results go to standard output; questions, progress and notes to standard error.
 
+    Whatever is printed is made safe for a terminal here, so that no command can forget it.
     as_json: standard output holds JSON alone.
     """
 
@@ -31,20 +32,20 @@ class Output:
     def say(self, *parts: str | Text) -> None:
         """A line of the result, for people only."""
         if not self.as_json:
-            self.console.print(Text.assemble(*parts), soft_wrap=True)
+            self.console.print(_safe(*parts), soft_wrap=True)
 
     def note(self, *parts: str | Text) -> None:
         """A line beside the result."""
-        self.errors.print(Text.assemble(*parts), soft_wrap=True)
+        self.errors.print(_safe(*parts), soft_wrap=True)
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
         """A table, for people only."""
         if not self.as_json:
             table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
             for heading in headings:
-                table.add_column(heading, overflow="fold")
+                table.add_column(_safe(heading), overflow="fold")
             for row in rows:
-                table.add_row(*row)
+                table.add_row(*map(_safe, row))
             self.console.print(table)
 
     def document(self, value: Any) -> None:
@@ -85,7 +86,7 @@ class Output:
 
     def confirm(self, question: str) -> None:
         """Go on only if the operator says so. Raises: OperatorError."""
-        self.errors.print(Text(f"{question} [y/N] ", style="bold"), end="")
+        self.errors.print(_safe(Text(f"{question} [y/N] ", style="bold")), end="")
         answer = sys.stdin.readline()
         if not answer:
             self.errors.print()
@@ -108,13 +109,32 @@ class Output:
 
 
 def plain(value: object) -> str:
-    """A text that others chose, safe to show: what steers a terminal is written as an escape."""
+    """A text that others chose, safe to show: what is not printable is written as an escape.
+
+    Those are control and format characters (U+009B begins a command to the terminal, U+202E turns
+    the direction of writing), surrogates, unassigned ones, and white space but for the plain one.
+    """
     return "".join(
-        character
-        if unicodedata.category(character)[0] not in "CZ" or character == " "
-        else f"\\u{ord(character):04x}"
-        for character in str(value)
+        character if character.isprintable() else _escape(character) for character in str(value)
     )
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # as in Python's source
+
+
+def _safe(*parts: str | Text) -> Text:
+    return Text.assemble(*(_safe_text(p) if isinstance(p, Text) else plain(p) for p in parts))
+
+
+def _safe_text(text: Text) -> Text:
+    if text.plain.isprintable():
+        return text
+    # An escape is longer than its character, so the styles' places move.
+    places = [0, *accumulate(len(plain(character)) for character in text.plain)]
+    spans = [Span(places[span.start], places[span.end], span.style) for span in text.spans]
+    return Text(plain(text.plain), text.style, spans=spans)
 
 
 def _console(*, stderr: bool) -> Console:

@@ -1,65 +1,91 @@
-"""`gpw pause` and `gpw resume`: stop and restart the consumer, while ingest goes on accepting."""
+"""`gpw pause` and `gpw resume`: stop and restart the consumer, while ingest keeps accepting."""
 
 import time
 from typing import Annotated, Any
 
 import typer
+from botocore.exceptions import ClientError
 
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import OperatorError
+from infra.gpw.permissions import STACK, Need, on
 from infra.gpw.queues import depth
 from infra.gpw.target import Target
 
 WAIT_SECONDS = 180.0  # AWS needs up to about a minute
 POLL_SECONDS = 1.0
 
-WaitOption = Annotated[bool, typer.Option(help="Wait until it is so.")]
+# By function, as SAM names what makes Lambda read the function's queue or stream.
+MAPPINGS = {
+    "ConsumerFunction": "ConsumerFunctionEvents",
+    "PublisherFunction": "PublisherFunctionHistory",
+    "HydratorFunction": "HydratorFunctionProfiles",
+}
+
+WaitOption = Annotated[bool, typer.Option(help="Wait until the change has taken effect.")]
 
 
 def register(app: typer.Typer) -> None:
-    command(app, "pause", example="gpw pause --yes", changes=True)(pause)
-    command(app, "resume", example="gpw resume --yes", changes=True)(resume)
+    needs = [
+        Need("cloudformation:ListStackResources", STACK),
+        *on(
+            MAPPINGS["ConsumerFunction"],
+            "lambda:GetEventSourceMapping",
+            "lambda:UpdateEventSourceMapping",
+        ),
+        *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
+    ]
+    command(app, "pause", example="gpw pause --yes", needs=needs, changes=True)(pause)
+    command(app, "resume", example="gpw resume --yes", needs=needs, changes=True)(resume)
 
 
 def mapping(target: Target, function: str = "ConsumerFunction") -> dict[str, Any]:
-    """What makes Lambda read a function's queue or stream. Raises: OperatorError."""
-    name = target.resources.get(function)
-    if name is None:
+    """What makes Lambda read a function's queue or stream. Raises: OperatorError.
+
+    By its id in the stack, not by the function's name: that of an alias (gradual deployments) is
+    in no list of the function's own.
+    """
+    uuid = target.resources.get(MAPPINGS[function])
+    if uuid is None:
         raise OperatorError(
-            f"The stack {target.stack!r} has no {function}", "name the right one with --stack"
+            f"The stack {target.stack!r} has no event source mapping {MAPPINGS[function]}",
+            "name the right stack with --stack, or deploy this version: make deploy",
         )
-    pages = target.client("lambda").get_paginator("list_event_source_mappings")
-    found = [
-        one for page in pages.paginate(FunctionName=name) for one in page["EventSourceMappings"]
-    ]
-    if not found:
-        raise OperatorError(
-            f"{function} has no event source mapping", "deploy the stack again: `make deploy`"
-        )
-    first: dict[str, Any] = found[0]
-    return first
+    try:
+        found: dict[str, Any] = target.client("lambda").get_event_source_mapping(UUID=uuid)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            raise OperatorError(
+                f"Somebody deleted the event source mapping of {function}",
+                "rename its event in template.yaml and deploy: CloudFormation makes a resource "
+                "again only under another logical id",
+            ) from None
+        raise
+    return found
 
 
 def pause(gpw: Gpw, *, wait: WaitOption = True) -> None:
-    """Stop the consumer. Webhooks are accepted as before, and wait in the events queue.
+    """Stop the consumer. Webhooks are still accepted, and wait in the events queue.
 
-    The queue keeps them for 4 days. A deployment may start the consumer again.
+    The queue keeps them for 4 days. A deployment can start the consumer again.
     """
-    _switch(gpw, on=False, wait=wait)
+    _switch(gpw, start=False, wait=wait)
 
 
 def resume(gpw: Gpw, *, wait: WaitOption = True) -> None:
-    """Start the consumer again; it works through what waits in the events queue."""
-    _switch(gpw, on=True, wait=wait)
+    """Start the consumer again. It processes the events that wait in the queue."""
+    _switch(gpw, start=True, wait=wait)
 
 
-def _switch(gpw: Gpw, *, on: bool, wait: bool) -> None:
+def _switch(gpw: Gpw, *, start: bool, wait: bool) -> None:
     target, out = gpw.target, gpw.out
-    wanted = "Enabled" if on else "Disabled"
+    wanted = "Enabled" if start else "Disabled"
     found = mapping(target)
     if found["State"] != wanted:
-        gpw.confirm(f"{'Start' if on else 'Stop'} the consumer of {target.stack!r}?")
-        found = target.client("lambda").update_event_source_mapping(UUID=found["UUID"], Enabled=on)
+        gpw.confirm(f"{'Start' if start else 'Stop'} the consumer of {target.stack!r}?")
+        found = target.client("lambda").update_event_source_mapping(
+            UUID=found["UUID"], Enabled=start
+        )
         if wait:
             found = _wait(gpw, found["UUID"], wanted)
     waiting = depth(target.client("sqs"), target.output("EventsQueueUrl"))
@@ -67,7 +93,7 @@ def _switch(gpw: Gpw, *, on: bool, wait: bool) -> None:
     out.say(
         out.marks[found["State"] == wanted or None],
         f" The consumer is {found['State'].lower()}; {waiting.total} events wait.",
-        "" if on else " Start it again with: gpw resume",
+        "" if start else " Start it again with: gpw resume",
     )
 
 
@@ -82,6 +108,6 @@ def _wait(gpw: Gpw, uuid: str, wanted: str) -> dict[str, Any]:
             if time.monotonic() > deadline:
                 raise OperatorError(
                     f"The consumer is still {found['State'].lower()} after {WAIT_SECONDS:.0f} s",
-                    "look again with `gpw doctor`",
+                    "check again with `gpw doctor`",
                 )
             time.sleep(POLL_SECONDS)

@@ -42,6 +42,11 @@ class Depth:
         return self.waiting + self.in_flight + self.delayed
 
 
+def server_time(sqs: Any, url: str) -> datetime:
+    """The time by SQS's clock, in whole seconds."""
+    return _server_time(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"]))
+
+
 def depth(sqs: Any, url: str) -> Depth:
     """How full a queue is."""
     return _depth(_attributes(sqs, url))

@@ -1,4 +1,4 @@
-"""`gpw reconcile`: fetches all known profiles anew, and tells how far that is."""
+"""`gpw reconcile`: refetches all known profiles, and shows the progress."""
 
 import json
 import time
@@ -13,8 +13,8 @@ import typer
 from getprofile.version import timestamp
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, USAGE, OperatorError
-from infra.gpw.output import plain
-from infra.gpw.queues import depth
+from infra.gpw.permissions import on
+from infra.gpw.queues import depth, server_time
 from infra.gpw.when import duration, moment
 
 POLL_SECONDS = 5.0
@@ -25,7 +25,10 @@ QUIET_POLLS = 3  # looks in a row without anything queued or fetched: the walk i
 
 @dataclass
 class Progress:
-    """How far a walk is. by_status: profiles checked since it began, by `profile_status`."""
+    """How far it is.
+
+    total: known profiles. by_status: those fetched since it began, by `profile_status`.
+    """
 
     total: int = 0
     by_status: Counter[str] = field(default_factory=Counter)
@@ -35,14 +38,23 @@ class Progress:
         return sum(self.by_status.values())
 
     def add(self, item: Mapping[str, Any], since: str) -> None:
-        """Count a profile's item."""
-        self.total += 1
+        """Count an item of FullProfilesTable."""
         if str(item.get("profile_fetched_at", "")) >= since:
             self.by_status[str(item.get("profile_status", "unknown"))] += 1
 
 
 def register(app: typer.Typer) -> None:
-    command(app, "reconcile", example="gpw reconcile --yes", changes=True)(reconcile)
+    command(
+        app,
+        "reconcile",
+        example="gpw reconcile --yes",
+        needs=[
+            *on("HydrationQueueUrl", "sqs:SendMessage", "sqs:GetQueueAttributes"),
+            *on("ProfilesTableName", "dynamodb:Scan"),
+            *on("FullProfilesTableName", "dynamodb:Scan"),
+        ],
+        changes=True,
+    )(reconcile)
 
 
 def reconcile(
@@ -51,24 +63,26 @@ def reconcile(
     watch: Annotated[
         str | None,
         typer.Option(
-            metavar="SINCE", help="Start nothing; watch the walk that was started at this time."
+            metavar="SINCE",
+            help="Start nothing; watch the reconciliation that was started at this time.",
         ),
     ] = None,
-    wait: Annotated[bool, typer.Option(help="Watch until it is done.")] = True,
+    wait: Annotated[bool, typer.Option(help="Watch until it has finished.")] = True,
 ) -> None:
-    """Fetch every known profile from GetProfile's API again, such as after webhooks were missed.
+    """Refetch every known profile from GetProfile's API, such as after webhooks were missed.
 
-    The walk itself lives in the hydration queue: stopping this command does not stop it, and
-    --watch goes on watching. Watching reads the profiles table now and then.
+    The reconciliation runs in the hydration queue: stopping this command does not stop it, and
+    --watch watches it again. Watching scans both tables of profiles now and then.
     """
-    queue, now = _queue(gpw), datetime.now(UTC)
+    queue = _queue(gpw)
     if watch:
         try:
-            since = timestamp(moment(watch, now))
+            since = timestamp(moment(watch, datetime.now(UTC)))
         except ValueError as error:
             raise OperatorError(str(error), code=USAGE) from None
     else:
-        since = timestamp(now)
+        # By the clock of AWS, to which the hydrator's fetches compare: the operator's may be wrong.
+        since = timestamp(server_time(gpw.target.client("sqs"), queue))
         rate = gpw.target.parameters.get("ProfileApiRequestsPerSecond", "?")
         gpw.confirm(
             f"Fetch all profiles of {gpw.target.stack!r} again, at most {rate} requests a second?"
@@ -119,14 +133,17 @@ def _watch(gpw: Gpw, queue: str, since: str) -> tuple[Progress, int]:
             idle = left == 0 and progress.checked == before
             quiet, before = quiet + 1 if idle else 0, progress.checked
             # What is still queued then was asked for before, and is fresh enough by now.
-            if progress.checked == progress.total or quiet >= QUIET_POLLS:
+            if progress.checked >= progress.total or quiet >= QUIET_POLLS:
                 return progress, left
             time.sleep(max(POLL_SECONDS, took * SCAN_SHARE))
 
 
 def _look(gpw: Gpw, since: str) -> Progress:
-    table, progress = gpw.target.table("ProfilesTableName"), Progress()
-    for page in table.pages("scan", ProjectionExpression="profile_fetched_at, profile_status"):
+    known, full = map(gpw.target.table, ("ProfilesTableName", "FullProfilesTableName"))
+    progress = Progress()
+    for page in known.pages("scan", ProjectionExpression="profile_id"):
+        progress.total += page.looked_at
+    for page in full.pages("scan", ProjectionExpression="profile_fetched_at, profile_status"):
         for item in page.items:
             progress.add(item, since)
     return progress
@@ -145,12 +162,12 @@ def _tell(gpw: Gpw, since: str, progress: Progress, left: int) -> None:
     )
     took = (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
     out.say(
-        out.marks[missing == 0],
+        out.marks[missing <= 0],
         f" {progress.checked} of {progress.total} profiles checked ({duration(took)})",
     )
     for status, count in progress.by_status.most_common():
-        out.say(f"  {count:>6}  {plain(status)}")
-    if missing:
+        out.say(f"  {count:>6}  {status}")
+    if missing > 0:
         out.say(
             f"  {missing:>6}  not checked: gpw dlq ls --where kind=hydration; gpw tail --errors"
         )

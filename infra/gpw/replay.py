@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -11,27 +11,36 @@ from aws.sqs import accepted
 from getprofile.errors import EventError
 from infra.gpw import history
 from infra.gpw.command import Gpw, command
-from infra.gpw.errors import FAILED, USAGE, OperatorError
+from infra.gpw.errors import FAILED
 from infra.gpw.history import Selection
 from infra.gpw.look import (
+    READ_HISTORY,
+    AllOption,
+    DryRunOption,
     OutcomeOption,
     ProfileOption,
+    RateOption,
     ReceivedOption,
     SinceOption,
     TenantOption,
     TypeOption,
     UntilOption,
+    check_all,
     selection,
 )
-from infra.gpw.output import plain
+from infra.gpw.permissions import on
 from infra.gpw.queues import BATCH, Outgoing, Pace, send
 from infra.gpw.tables import Table
 
 
 def register(app: typer.Typer) -> None:
-    command(app, "replay", example="gpw replay --received --since 2h --dry-run", changes=True)(
-        replay
-    )
+    command(
+        app,
+        "replay",
+        example="gpw replay --received --since 2h --dry-run",
+        needs=[*READ_HISTORY, *on("EventsQueueUrl", "sqs:SendMessage")],
+        changes=True,
+    )(replay)
 
 
 def replay(
@@ -44,18 +53,16 @@ def replay(
     since: SinceOption = None,
     until: UntilOption = None,
     received: ReceivedOption = False,
-    everything: Annotated[bool, typer.Option("--all", help="The whole history.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
-    rate: Annotated[
-        float | None, typer.Option(min=0.1, help="Maximum number of events per second.")
-    ] = None,
+    everything: AllOption = False,
+    dry_run: DryRunOption = False,
+    rate: RateOption = None,
 ) -> None:
     """Send events of the history through the events queue again.
 
     This is safe at any time, because state converges: a profile keeps its newest event, and the
     history stays as it is. A replay restores states that were lost, such as after a table was
     restored from a backup. If it is interrupted, start it again. It does not publish anything on
-    the bus.
+    the bus; `gpw republish` does.
     """
     chosen = selection(
         tenant=tenant,
@@ -67,10 +74,7 @@ def replay(
         received=received,
         now=datetime.now(UTC),
     )
-    if chosen.everything and not everything:
-        raise OperatorError("Which events?", "say what to replay, or --all", code=USAGE)
-    if everything and not chosen.everything:
-        raise OperatorError("--all is everything", "leave the other options out", code=USAGE)
+    check_all(chosen, everything=everything)
     target = gpw.target
     table, url = target.table("EventsTableName"), target.output("EventsQueueUrl")
     sqs, pace = target.client("sqs"), Pace(rate)
@@ -79,7 +83,7 @@ def replay(
     sent, failed = 0, Counter[str]()
     try:
         with gpw.out.progress("replaying: of the history's events") as advance:
-            for items, looked_at in _batches(table, chosen):
+            for items, looked_at in batches(table, chosen):
                 messages = list(_messages(items, failed))
                 if dry_run:
                     sent += len(messages)
@@ -95,7 +99,7 @@ def replay(
         raise typer.Exit(FAILED)
 
 
-def _batches(table: Table, chosen: Selection) -> Iterator[tuple[list[dict[str, Any]], int]]:
+def batches(table: Table, chosen: Selection) -> Iterator[tuple[list[dict[str, Any]], int]]:
     """What goes into one request, and how many events were looked at until then."""
     looked_at = 0
     for page in history.read(table, chosen):
@@ -128,4 +132,4 @@ def _tell(gpw: Gpw, sent: int, failed: Counter[str], *, dry_run: bool) -> None:
     what = "1 event" if sent == 1 else f"{sent} events"
     gpw.out.say(gpw.out.marks[not failed], f" {'Would replay' if dry_run else 'Replayed'} {what}")
     for why, count in failed.most_common():
-        gpw.out.say(f"  {count:>6}  failed: {plain(why)}")
+        gpw.out.say(f"  {count:>6}  failed: {why}")

@@ -1,6 +1,7 @@
 """`gpw secret`: the webhook secret (and the API's key), set, rotated and looked at; never shown."""
 
 import getpass
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from botocore.exceptions import ClientError
 from getprofile.credential import UnusableCredentialError, usable
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, USAGE, OperatorError
+from infra.gpw.permissions import Need, on
 from infra.gpw.target import Target
 from infra.gpw.when import ago, duration
 from ingest.secret import REREAD_SECONDS
@@ -21,6 +23,8 @@ from ingest.secret import REREAD_SECONDS
 DEFAULT_GRACE_HOURS = 24
 GENERATED_SECONDS = 1  # a value as old as the secret itself is the one that the stack generated
 POLL_SECONDS = 15.0
+MAX_DATA_POINTS = 1400  # CloudWatch's 1,440, less some for the periods that begin and end early
+_KEPT = ((14.9, 60), (62.9, 300))  # days, less some, and the seconds of the data points kept
 
 
 class Which(StrEnum):
@@ -41,18 +45,33 @@ _OUTPUTS = {Which.WEBHOOK: "WebhookSecretArn", Which.API: "ProfileApiSecretArn"}
 
 WhichOption = Annotated[
     Which,
-    typer.Option("--for", help="The webhook secret, or the key for GetProfile's API (hydration)."),
+    typer.Option(
+        "--for", help="The webhook secret, or the API key with which profiles are fetched."
+    ),
 ]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True)
-    command(group, "set", example="pass show getprofile | gpw secret set --yes", changes=True)(put)
-    command(group, "rotate", example="gpw secret rotate --watch", changes=True)(rotate)
-    command(group, "status", example="gpw secret status")(status)
-    app.add_typer(
-        group, name="secret", help="Set, rotate or look at the secret; it is never shown."
-    )
+    group = typer.Typer(name="gpw secret", no_args_is_help=True)
+    read = [
+        need
+        for secret in _OUTPUTS.values()
+        for need in on(secret, "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue")
+    ]
+    write = [*read, *(Need("secretsmanager:PutSecretValue", one) for one in _OUTPUTS.values())]
+    used = Need("cloudwatch:GetMetricStatistics", "*")
+    command(
+        group,
+        "set",
+        example="pass show getprofile | gpw secret set --yes",
+        needs=write,
+        changes=True,
+    )(put)
+    command(
+        group, "rotate", example="gpw secret rotate --watch", needs=[*write, used], changes=True
+    )(rotate)
+    command(group, "status", example="gpw secret status", needs=[*read, used])(status)
+    app.add_typer(group, name="secret", help="Set, rotate or check the secret; it is never shown.")
 
 
 @dataclass(frozen=True)
@@ -123,10 +142,13 @@ def rotate(
     *,
     which: WhichOption = Which.WEBHOOK,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Then wait until webhooks carry only the new one.")
+        bool, typer.Option("--watch", help="Wait until no webhook carries the previous secret.")
     ] = False,
     quiet_minutes: Annotated[
-        float, typer.Option(min=0, help="With --watch: how long the old one must be unused.")
+        float,
+        typer.Option(
+            min=0, help="With --watch: minutes for which the previous secret must be unused."
+        ),
     ] = 10,
 ) -> None:
     """Replace a secret that is in use.
@@ -169,16 +191,18 @@ def previous_last_used(target: Target, since: datetime) -> datetime | None:
     metrics are made of.
     """
     if not target.local:
+        now = datetime.now(UTC)
         answer = target.client("cloudwatch").get_metric_statistics(
             Namespace="GetProfileWebhooks",
             MetricName="PreviousSecretUsed",
             Dimensions=[{"Name": "service", "Value": target.stack}],
             StartTime=since,
-            EndTime=datetime.now(UTC) + timedelta(minutes=1),
-            Period=_period(datetime.now(UTC) - since),
+            EndTime=now + timedelta(minutes=1),
+            Period=period(now - since),
             Statistics=["Sum"],
         )
-        times = [point["Timestamp"] for point in answer["Datapoints"] if point["Sum"] > 0]
+        # A data point has the time at which its period begins, which may be before `since`.
+        times = [max(one["Timestamp"], since) for one in answer["Datapoints"] if one["Sum"] > 0]
     else:
         pages = target.client("logs").get_paginator("filter_log_events")
         times = [
@@ -193,9 +217,15 @@ def previous_last_used(target: Target, since: datetime) -> datetime | None:
     return max(times, default=None)
 
 
-def _period(span: timedelta) -> int:
-    """Seconds of a data point, so that no more than CloudWatch gives at once (1,440) come back."""
-    return max(60, int(span.total_seconds() / 1400 // 60 + 1) * 60)
+def period(age: timedelta) -> int:
+    """Seconds of a data point, for statistics that begin this long ago.
+
+    CloudWatch keeps minutes for 15 days, 5 minutes for 63 days, then hours; it gives 1,440 data
+    points at once, and takes multiples of what it keeps.
+    """
+    kept = next((seconds for days, seconds in _KEPT if age < timedelta(days=days)), 3600)
+    least = (age + timedelta(minutes=1)).total_seconds() / MAX_DATA_POINTS
+    return max(1, math.ceil(least / kept)) * kept
 
 
 def _put(gpw: Gpw, which: Which, *, rotating: bool) -> None:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, USAGE, OperatorError
+from infra.gpw.permissions import on
 from infra.gpw.sample import SAMPLE, Posting, burst, fresh, postings
 from infra.gpw.webhook import Answer, Webhook, current_secret
 from infra.gpw.when import duration
@@ -24,27 +25,40 @@ NO_ANSWER = 0  # in the place of a status
 
 
 def register(app: typer.Typer) -> None:
-    command(app, "send", example="gpw send --local --duplicate --stale", changes=True)(send)
+    command(
+        app,
+        "send",
+        example="gpw send --local --duplicate --stale",
+        needs=on("WebhookSecretArn", "secretsmanager:GetSecretValue"),
+        changes=True,
+    )(send)
 
 
 def send(
     gpw: Gpw,
     *,
     file: Annotated[
-        Path | None, typer.Argument(help="What to send instead of a sample; - is standard input.")
+        Path | None,
+        typer.Argument(help="A file to send instead of the sample; - is standard input."),
     ] = None,
-    tenant: Annotated[str, typer.Option(help="The sample's tenant.")] = SAMPLE["tenant_id"],
-    profile_id: Annotated[str, typer.Option(help="The sample's profile.")] = "12345",
-    status: Annotated[str, typer.Option(help="The sample's status.")] = "ready",
-    duplicate: Annotated[bool, typer.Option("--duplicate", help="Send it twice.")] = False,
-    stale: Annotated[bool, typer.Option("--stale", help="Then send an older event.")] = False,
-    malformed: Annotated[bool, typer.Option("--malformed", help="Then send no event.")] = False,
-    burst: Annotated[int, typer.Option(min=0, help="Send so many, of a profile each.")] = 0,
+    tenant: Annotated[str, typer.Option(help="Tenant id of the sample.")] = SAMPLE["tenant_id"],
+    profile_id: Annotated[str, typer.Option(help="Profile id of the sample.")] = "12345",
+    status: Annotated[str, typer.Option(help="Status of the sample.")] = "ready",
+    duplicate: Annotated[bool, typer.Option("--duplicate", help="Send the event twice.")] = False,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Then send an older event of the same profile.")
+    ] = False,
+    malformed: Annotated[
+        bool, typer.Option("--malformed", help="Then send a body that is not an event.")
+    ] = False,
+    burst: Annotated[
+        int, typer.Option(min=0, help="Send this many events, each of another profile.")
+    ] = 0,
 ) -> None:
-    """Send a sample event, or a file, to the webhook URL, and show the answers.
+    """Send a sample event, or a file, to the webhook URL, and show the responses.
 
-    The sample is GetProfile's own example with a new id and the present time. The secret is read
-    from Secrets Manager with your credentials; it is never shown.
+    The sample is GetProfile's own example with a new id and the current time. The secret is read
+    from Secrets Manager with your credentials and never shown.
     """
     if file and (duplicate or stale or malformed or burst):
         raise OperatorError("A file is sent as it is", "leave the other options out", code=USAGE)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aws import dynamodb
 from aws.dynamodb import item_from_dynamodb, item_to_dynamodb
 
 
@@ -24,10 +25,7 @@ class Table:
 
     def get(self, key: Mapping[str, str]) -> dict[str, Any] | None:
         """An item with all that was written until now, or None."""
-        response = self.client.get_item(
-            TableName=self.name, Key=item_to_dynamodb(key), ConsistentRead=True
-        )
-        return item_from_dynamodb(response["Item"]) if "Item" in response else None
+        return dynamodb.get(self.client, self.name, key) or None
 
     def delete(self, key: Mapping[str, str]) -> bool:
         """Delete an item. Returns: whether it was there."""

@@ -15,13 +15,16 @@ from infra.gpw.command import Gpw, command
 from infra.gpw.errors import USAGE, OperatorError
 from infra.gpw.log_lines import Ages, Seen, moment_of, read
 from infra.gpw.look import OUTCOME_STYLES
-from infra.gpw.output import plain
+from infra.gpw.permissions import STACK, Need
 from infra.gpw.queues import depth
 from infra.gpw.target import Target
 from infra.gpw.when import duration, moment
 
-POLL_SECONDS = 2.0  # CloudWatch answers few questions a second
-OVERLAP_MILLISECONDS = 15_000  # a line can arrive with an earlier time
+POLL_SECONDS = 2.0  # CloudWatch answers 5 requests a second for all of an account's users
+OVERLAP_MILLISECONDS = 15_000  # before the newest line: most lines that are late are so by less
+LATE_MILLISECONDS = 300_000  # before the newest line: how late a line may be and still be shown
+LATE_SECONDS = 20.0  # between two looks that go back that far
+REMEMBERED = 100_000  # lines that were read; 5 minutes hold that many at some 100 events a second
 DEPTH_SECONDS = 5.0
 
 LOG_GROUPS = {
@@ -29,6 +32,12 @@ LOG_GROUPS = {
     "ConsumerLogGroup": "consumer",
     "PublisherLogGroup": "publisher",
     "HydratorLogGroup": "hydrator",
+}
+# Whose depths a terminal shows.
+QUEUES = {
+    "events": "EventsQueueUrl",
+    "dead letters": "DeadLetterQueueUrl",
+    "hydration": "HydrationQueueUrl",
 }
 
 
@@ -55,31 +64,43 @@ class Filter:
 
 
 def register(app: typer.Typer) -> None:
-    command(app, "tail", example="gpw tail --tenant abc-tenant --since 10m")(tail)
+    command(
+        app,
+        "tail",
+        example="gpw tail --tenant abc-tenant --since 10m",
+        needs=[
+            Need("cloudformation:ListStackResources", STACK),
+            *(Need("logs:FilterLogEvents", group) for group in LOG_GROUPS),
+            *(Need("sqs:GetQueueAttributes", queue) for queue in QUEUES.values()),
+        ],
+    )(tail)
 
 
 def tail(
     gpw: Gpw,
     *,
-    tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
-    profile_id: Annotated[str | None, typer.Option(help="Only of this profile.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only lines about this tenant.")] = None,
+    profile_id: Annotated[str | None, typer.Option(help="Only lines about this profile.")] = None,
     outcome: Annotated[
         str | None,
         typer.Option(
-            help="Only with this outcome: accepted, applied, stale, recorded, refused, failed, "
-            "dead-lettered."
+            help="Only lines with this outcome: accepted, applied, stale, recorded, refused, "
+            "failed, dead-lettered."
         ),
     ] = None,
-    errors: Annotated[bool, typer.Option("--errors", help="Only what went wrong.")] = False,
-    since: Annotated[str | None, typer.Option(help="Begin then: 10m (ago) or a time.")] = None,
+    errors: Annotated[bool, typer.Option("--errors", help="Only problems.")] = False,
+    since: Annotated[
+        str | None, typer.Option(help="Start at this time: 10m (ago) or 2026-01-31T14:00:00Z.")
+    ] = None,
     seconds: Annotated[
-        float | None, typer.Option("--for", min=0, help="End after so many seconds.")
+        float | None, typer.Option("--for", min=0, help="Stop after this many seconds.")
     ] = None,
 ) -> None:
-    """Follow what happens to events, a line each, until Ctrl-C.
+    """Follow what happens to events, one line each, until Ctrl-C.
 
-    Out of the functions' logs: with LogLevel=WARNING there is only what went wrong. The time after
-    the outcome is since ingest accepted the event. --json prints an object a line.
+    It reads the functions' logs: with LogLevel=WARNING it shows problems only. The duration after
+    the outcome counts from when ingest accepted the event. A line that CloudWatch delivers up to 5
+    minutes late is shown when it arrives. With --json, each line is a JSON object.
     """
     try:
         begin = moment(since, datetime.now(UTC)) if since else datetime.now(UTC)
@@ -121,23 +142,58 @@ def _polls(target: Target, begin: datetime) -> Iterator[list[Seen]]:
         if name in target.resources
     }
     pages = target.client("logs").get_paginator("filter_log_events")
-    start = int(begin.timestamp() * 1000)
-    latest = start
-    known: dict[tuple[str, str, int, str], int] = {}
+    lines = Lines(int(begin.timestamp() * 1000))
+    late_at = time.monotonic() + LATE_SECONDS
     while True:
         found: list[Seen] = []
-        since = max(start, latest - OVERLAP_MILLISECONDS)
+        late = time.monotonic() >= late_at
+        since = lines.horizon(LATE_MILLISECONDS if late else OVERLAP_MILLISECONDS)
         for group, function in groups.items():
             for page in pages.paginate(logGroupName=group, startTime=since):
                 for event in page["events"]:
-                    key = (group, event["logStreamName"], event["timestamp"], event["message"])
-                    if key not in known:
-                        known[key] = event["timestamp"]
-                        latest = max(latest, event["timestamp"])
+                    if lines.is_new(group, event):
                         found += _seen(function, event)
-        horizon = latest - OVERLAP_MILLISECONDS
-        known = {key: at for key, at in known.items() if at >= horizon}
+        lines.forget()
+        if late:
+            late_at = time.monotonic() + LATE_SECONDS
         yield sorted(found, key=lambda seen: seen.at)
+
+
+class Lines:
+    """Tells which lines of the logs are new, from the last minutes' lines; bounded in memory.
+
+    begin: milliseconds since 1970; what is older is not asked for.
+    """
+
+    def __init__(self, begin: int, most: int = REMEMBERED) -> None:
+        self._floor = begin  # nothing from before is read: it was not wanted, or is forgotten
+        self._latest = begin
+        self._most = most
+        self._known: dict[int, int] = {}  # times of the lines, by a hash of each
+
+    def horizon(self, back: int) -> int:
+        """From which time on to read, to see what is up to `back` milliseconds late."""
+        return max(self._floor, self._latest - back)
+
+    def is_new(self, group: str, event: dict[str, Any]) -> bool:
+        """Whether a line has not been seen; from now on it has."""
+        at = event["timestamp"]
+        # A local cloud gives lines no ids.
+        told = event.get("eventId") or (event["logStreamName"], at, event["message"])
+        key = hash((group, told))
+        if key in self._known:
+            return False
+        self._known[key] = at
+        self._latest = max(self._latest, at)
+        return True
+
+    def forget(self) -> None:
+        """Forget lines that are not read again: those too old, and the oldest of too many."""
+        horizon = self.horizon(LATE_MILLISECONDS)
+        if len(self._known) > self._most:
+            newest = sorted(self._known.values(), reverse=True)[: self._most // 2]
+            horizon = self._floor = newest[-1] + 1
+        self._known = {key: at for key, at in self._known.items() if at >= horizon}
 
 
 def _seen(function: str, event: dict[str, Any]) -> list[Seen]:
@@ -157,18 +213,14 @@ def _text(seen: Seen) -> Text:
     return Text.assemble(
         (f"{seen.at:%H:%M:%S} ", "dim"),
         (f"{seen.function:<9} ", "dim"),
-        (f"{plain(what):<13} ", style),
+        (f"{what:<13} ", style),
         (f"{age:>7}  ", "dim"),
-        plain("  ".join(about)),
+        "  ".join(about),
     )
 
 
 def _depths(target: Target) -> Text:
     sqs = target.client("sqs")
-    queues = {
-        "events": target.output("EventsQueueUrl"),
-        "dead letters": target.output("DeadLetterQueueUrl"),
-        "hydration": target.hydration_queue,
-    }
-    counts = {name: depth(sqs, url) for name, url in queues.items() if url}
+    urls = {name: target.outputs.get(output) for name, output in QUEUES.items()}
+    counts = {name: depth(sqs, url) for name, url in urls.items() if url}
     return Text("   ".join(f"{name}: {found.total}" for name, found in counts.items()), "reverse")

@@ -74,11 +74,22 @@ class Target:
             if self.local:
                 raise OperatorError(
                     f"The local cloud does not answer at {self.local['endpoint']}",
-                    "start it anew: `make start`",
+                    "restart it: `make start`",
                 ) from None
             raise
         description: dict[str, Any] = found
         return description
+
+    @property
+    def stack_id(self) -> str:
+        """The stack's ARN."""
+        return str(self.description["StackId"])
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Partition (`aws`, `aws-cn`, `aws-us-gov`), region and account of the stack."""
+        _arn, partition, _service, region, account, _name = self.stack_id.split(":", 5)
+        return partition, region, account
 
     @property
     def where(self) -> str:

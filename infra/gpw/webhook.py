@@ -7,7 +7,6 @@ import urllib3
 
 from getprofile.credential import UnusableCredentialError, usable
 from infra.gpw.errors import OperatorError
-from infra.gpw.output import plain
 from infra.gpw.target import Target
 
 
@@ -38,9 +37,9 @@ class Webhook:
         except urllib3.exceptions.HTTPError as error:
             raise OperatorError(
                 f"{self._url} does not answer ({type(error).__name__})",
-                "look at the network; `gpw doctor` looks at the stack",
+                "check the network; `gpw doctor` checks the stack",
             ) from None
-        text = plain(answer.data.decode("utf-8", errors="replace")[:2000])
+        text = answer.data.decode("utf-8", errors="replace")[:2000]
         return Answer(answer.status, text, time.monotonic() - began)
 
 

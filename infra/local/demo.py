@@ -149,9 +149,17 @@ def show(stack: Stack) -> None:
             lambda: drained(stack), seconds=PATIENCE_SECONDS, what="the events queue to be empty"
         )
     with step("the hydrator fetches the full profile from GetProfile's API (a stand-in)"):
-        row = wait_until(lambda: profile(stack), seconds=PATIENCE_SECONDS, what="the profile's row")
+        full = wait_until(
+            lambda: profile(stack, "FullProfilesTableName"),
+            seconds=PATIENCE_SECONDS,
+            what="the full profile",
+        )
+    row = profile(stack, "ProfilesTableName") or {}
     say("\nThe profile's row in DynamoDB: the newest event, whatever came twice or late")
     for name, value in sorted(row.items()):
+        say(f"      {name:<18} {value}")
+    say("\nThe full profile, in a table of its own")
+    for name, value in sorted(full.items()):
         say(f"      {name:<18} {value}")
     if row["event_id"] != EVENT["id"] or row["status"] != "ready":
         raise DemoError(f"the row should hold the event {EVENT['id']}")
@@ -215,15 +223,14 @@ def drained(stack: Stack) -> bool | None:
     return True if all(int(count) == 0 for count in counts.values()) else None
 
 
-def profile(stack: Stack) -> dict[str, Any] | None:
-    """The event's profile as it stands in the table, or None before it is whole."""
+def profile(stack: Stack, table: str) -> dict[str, Any] | None:
+    """The event's profile as it stands in the table of an output, or None."""
     key = {"tenant_id": {"S": EVENT["tenant_id"]}, "profile_id": {"S": "12345"}}
     found = stack.client("dynamodb").get_item(
-        TableName=stack.outputs["ProfilesTableName"], Key=key, ConsistentRead=True
+        TableName=stack.outputs[table], Key=key, ConsistentRead=True
     )
     deserialize = TypeDeserializer().deserialize
-    item = {name: deserialize(value) for name, value in found.get("Item", {}).items()}
-    return item if "profile" in item else None
+    return {name: deserialize(value) for name, value in found.get("Item", {}).items()} or None
 
 
 def dead_letter(stack: Stack) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ class ProfileApi:
     """Serves `profiles` over HTTP on 127.0.0.1 for as long as a `with` block lasts.
 
     key: what a request has to bring, at any moment. profiles: by id, what is answered under
-    `profile`. make_up: the profile of an id that is not among them; without it, that is a 404.
+    `profile`. make_up: the profile of an id that is not among them; None for a 404.
     requests: all that came. tls: for HTTPS. A POST to /fail lets all requests fail with 503, one
     to /heal ends that.
     """
@@ -36,7 +36,7 @@ class ProfileApi:
         self,
         *,
         key: str,
-        make_up: Callable[[str], dict[str, Any]] | None = None,
+        make_up: Callable[[str], dict[str, Any] | None] = lambda _profile_id: None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.key = key
@@ -69,6 +69,11 @@ class ProfileApi:
     def url(self) -> str:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._port}"
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return self._server.connections if self._server else 0
+
     def down(self) -> None:
         """Nobody listens any more; open connections break."""
         if self._server:
@@ -95,7 +100,7 @@ class ProfileApi:
     def profile(self, profile_id: str) -> dict[str, Any] | None:
         """What is answered under `profile`, or None for a 404."""
         known = self.profiles.get(profile_id)
-        return self.make_up(profile_id) if known is None and self.make_up else known
+        return self.make_up(profile_id) if known is None else known
 
     def fault_of(self, profile_id: str) -> "Fault | None":
         """How the next request about a profile is to go wrong, if it is."""
@@ -254,6 +259,37 @@ def unbounded(seconds: float) -> Fault:
     return play
 
 
+def never_final(seconds: float) -> Fault:
+    """One interim response after the other, and never the final one."""
+
+    def play(exchange: Exchange, _profile_id: str) -> None:
+        while not exchange.api.gone.wait(seconds):
+            exchange.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    return play
+
+
+def chunks(seconds: float) -> Fault:
+    """An answer in chunks, and never the last of them."""
+
+    def play(exchange: Exchange, _profile_id: str) -> None:
+        exchange.head(200, {"Transfer-Encoding": "chunked"})
+        while not exchange.api.gone.wait(seconds):
+            exchange.wfile.write(b"1\r\nx\r\n")
+
+    return play
+
+
+def sent(data: bytes) -> Fault:
+    """These bytes in the place of an answer, and then the end of the connection."""
+
+    def play(exchange: Exchange, _profile_id: str) -> None:
+        exchange.wfile.write(data)
+        exchange.close_connection = True
+
+    return play
+
+
 def cut_short() -> Fault:
     """The connection ends in the middle of the answer."""
 
@@ -292,6 +328,10 @@ class _Server(ThreadingHTTPServer):
         self.server_activate()
         self._connections: set[socket.socket] = set()
         threading.Thread(target=self.serve_forever, args=[0.02], daemon=True).start()
+
+    @property
+    def connections(self) -> int:
+        return len(self._connections)
 
     def end(self) -> None:
         self.shutdown()

@@ -4,11 +4,13 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
+from aws import dynamodb
 from infra.local.cloud import LocalCloud
 from infra.local.demo import drained
 from infra.local.profile_api import ProfileApi
@@ -21,9 +23,6 @@ _numbers = itertools.count()
 # Recognisable: no part of them stands anywhere unless a secret leaked there.
 CANARY = "Zq7Xw2Kp9Lm4Tn8Vb3Rc6Yd1Fg5Hj0Qs"
 API_KEY = "Wd5Gk1Ny8Ue3Sz6Ao9Pt2Mi7Bx4Fv0Lc"
-
-# The attributes that the hydrator writes.
-HYDRATED = {"profile", "profile_status", "profile_fetched_at", "profile_updated_at"}
 
 # These look at what the others left behind, or change the secret: they run last, in this order.
 LAST = ["test_storm.py", "test_rotation.py", "test_runbook.py", "test_canary.py"]
@@ -41,8 +40,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def api() -> Iterator[ProfileApi]:
-    """GetProfile's API, as far as the hydrator can tell."""
-    with ProfileApi(key=API_KEY) as running:
+    """GetProfile's API, as far as the hydrator can tell. It has every profile but those gone.
+
+    One that it does not have yet is asked for again and again, for 15 minutes.
+    """
+    made_up = {"name": "Nobody", "last_updated": "2023-01-01T00:00:00Z"}
+    with ProfileApi(
+        key=API_KEY, make_up=lambda one: None if one.endswith("-gone") else made_up
+    ) as running:
         yield running
 
 
@@ -69,20 +74,21 @@ def profile_id() -> str:
 
 @pytest.fixture
 def state(stack: Stack) -> Callable[..., dict[str, Any] | None]:
-    """Reads a profile's item, or None; what the hydrator adds in its own time, only if asked."""
+    """Reads a profile's state, or None."""
+    return partial(read_profile, stack, "ProfilesTableName")
 
-    def read(
-        profile: str, tenant: str = "abc-tenant", *, whole: bool = False
-    ) -> dict[str, Any] | None:
-        key = {"tenant_id": {"S": tenant}, "profile_id": {"S": profile}}
-        found = stack.client("dynamodb").get_item(
-            TableName=stack.outputs["ProfilesTableName"], Key=key, ConsistentRead=True
-        )
-        deserialize = TypeDeserializer().deserialize
-        item = {n: deserialize(v) for n, v in found.get("Item", {}).items()}
-        return {n: v for n, v in item.items() if whole or n not in HYDRATED} or None
 
-    return read
+@pytest.fixture
+def full(stack: Stack) -> Callable[..., dict[str, Any] | None]:
+    """Reads a profile's item in FullProfilesTable, or None."""
+    return partial(read_profile, stack, "FullProfilesTableName")
+
+
+def read_profile(
+    stack: Stack, output: str, profile: str, tenant: str = "abc-tenant"
+) -> dict[str, Any] | None:
+    key = {"tenant_id": tenant, "profile_id": profile}
+    return dynamodb.get(stack.client("dynamodb"), stack.outputs[output], key) or None
 
 
 @pytest.fixture

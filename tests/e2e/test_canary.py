@@ -37,7 +37,7 @@ def messages(stack: Stack) -> Iterator[str]:
 
 def items(stack: Stack) -> Iterator[str]:
     pages = stack.client("dynamodb").get_paginator("scan")
-    for table in ("ProfilesTableName", "EventsTableName"):
+    for table in ("ProfilesTableName", "FullProfilesTableName", "EventsTableName"):
         for page in pages.paginate(TableName=stack.outputs[table]):
             yield json.dumps(page["Items"])
 

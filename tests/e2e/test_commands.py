@@ -138,7 +138,7 @@ def test_start_keeps_the_stack_up_shows_the_logs_and_cleans_up(
     assert "profiles wait to be fetched" in doctor.stdout
     assert "gpw tail --errors" in doctor.stdout
     assert (reconcile.returncode, status.returncode) == (0, 0), reconcile.stdout + reconcile.stderr
-    assert json.loads(status.stdout)["profile"]["profile_status"] == "complete"
+    assert json.loads(status.stdout)["full_profile"]["profile_status"] == "complete"
     assert not for_containers
     assert code == 0
     assert list(own_tmp.iterdir()) == []

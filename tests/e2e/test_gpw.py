@@ -13,6 +13,7 @@ import pytest
 from infra.local.stack import ROOT, Stack
 from infra.local.start import announced
 from infra.local.story import wait_until
+from tests.e2e.bus import everything
 from tests.factories import make_body, make_event
 
 type Gpw = Callable[..., Any]
@@ -126,11 +127,37 @@ def test_a_person_is_erased_and_stays_so(
     told = gpw("erase", "abc-tenant", profile_id, "--yes")
 
     assert (told["found"]["state"], told["found"]["events"]) == (True, 1)
-    assert gpw("status", "abc-tenant", profile_id, codes=(1,)) == {"profile": None, "events": []}
+    assert gpw("status", "abc-tenant", profile_id, codes=(1,)) == {
+        "profile": None,
+        "full_profile": None,
+        "events": [],
+    }
+
+
+def test_what_is_published_again_reaches_a_rule_and_says_so(
+    gpw: Gpw, stack: Stack, profile_id: str, settle: Callable[[], None]
+) -> None:
+    gpw("send", "--profile-id", profile_id)
+    settle()
+    bus = everything(stack, f"republished-{profile_id}")
+
+    def again() -> list[dict[str, Any]] | None:
+        """Not the first time, which may still be on its way."""
+        details = [event["detail"] for event in bus.take()]
+        return [detail for detail in details if detail.get("replayed")] or None
+
+    told = gpw("republish", "--tenant", "abc-tenant", "--profile-id", profile_id, "--yes")
+    [detail] = wait_until(again, seconds=30, what="the event on the bus")
+
+    assert told == {"dry_run": False, "published": 1, "trimmed": 0, "failed": {}}
+    assert detail["data"]["profile_id"] == profile_id
 
 
 def test_a_reconciliation_is_watched_until_every_profile_is_checked(
-    gpw: Gpw, profile_id: str, state: Callable[..., dict[str, Any] | None]
+    gpw: Gpw,
+    profile_id: str,
+    state: Callable[..., dict[str, Any] | None],
+    full: Callable[..., dict[str, Any] | None],
 ) -> None:
     gpw("send", "--profile-id", profile_id, "--status", "processing")  # not fetched by itself
     wait_until(lambda: state(profile_id), seconds=60, what="the profile's state")
@@ -138,7 +165,7 @@ def test_a_reconciliation_is_watched_until_every_profile_is_checked(
     told = gpw("reconcile", "--yes")
     again = gpw("reconcile", "--watch", told["since"])
 
-    row = state(profile_id, whole=True)
+    row = full(profile_id)
     assert told["checked"] == told["profiles"] == sum(told["by_status"].values()) >= 1
     assert again["checked"] == told["checked"]
     assert row

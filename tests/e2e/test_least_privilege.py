@@ -63,6 +63,17 @@ def delete_profile(who: Principal) -> None:
     who.client("dynamodb").delete_item(TableName=who.stack.outputs["ProfilesTableName"], Key=key)
 
 
+def read_full_profile(who: Principal) -> None:
+    key = {"tenant_id": {"S": "t"}, "profile_id": {"S": "p"}}
+    who.client("dynamodb").get_item(TableName=who.stack.outputs["FullProfilesTableName"], Key=key)
+
+
+def delete_full_profile(who: Principal) -> None:
+    key = {"tenant_id": {"S": "t"}, "profile_id": {"S": "p"}}
+    table = who.stack.outputs["FullProfilesTableName"]
+    who.client("dynamodb").delete_item(TableName=table, Key=key)
+
+
 def read_secret(who: Principal) -> None:
     secret = who.stack.outputs["WebhookSecretArn"]
     who.client("secretsmanager").get_secret_value(SecretId=secret)
@@ -144,6 +155,9 @@ def list_queues(who: Principal) -> None:
         ("HydratorRole", read_secret),
         ("HydratorRole", read_history),
         ("HydratorRole", delete_profile),
+        ("HydratorRole", write_profile),
+        ("HydratorRole", delete_full_profile),
+        ("ConsumerRole", read_full_profile),
         ("HydratorRole", send_event),
         ("HydratorRole", receive_dead),
         ("HydratorRole", publish),

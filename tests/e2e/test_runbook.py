@@ -25,7 +25,7 @@ ENDING = {
 }
 # These ask first.
 CHANGING = (
-    *("dlq redrive", "dlq purge", "erase", "pause", "resume", "reconcile"),
+    *("dlq redrive", "dlq purge", "erase", "pause", "resume", "reconcile", "republish"),
     *("secret set", "secret rotate"),
 )
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from botocore.loaders import Loader
 from samtranslator.yaml_helper import yaml_parse
 
-from aws.dynamodb import item_from_dynamodb
+from aws.dynamodb import item_from_dynamodb, item_to_dynamodb
 
 REGION = "eu-central-1"
 STACK = "my-stack"
@@ -85,10 +85,12 @@ class Cloud:
             ]
         return received
 
-    def item(self, profile_id: str, tenant_id: str = "abc-tenant") -> dict[str, Any] | None:
-        """A profile's state, or None."""
+    def item(
+        self, profile_id: str, tenant_id: str = "abc-tenant", *, table: str = "ProfilesTable"
+    ) -> dict[str, Any] | None:
+        """A profile's state, or its item in FullProfilesTable, or None."""
         key = {"tenant_id": {"S": tenant_id}, "profile_id": {"S": profile_id}}
-        found = self._dynamodb.get_item(TableName=self._ids["ProfilesTable"], Key=key).get("Item")
+        found = self._dynamodb.get_item(TableName=self._ids[table], Key=key).get("Item")
         return item_from_dynamodb(found) if found else None
 
     def history(self) -> list[dict[str, Any]]:
@@ -137,9 +139,15 @@ class Cloud:
     def delete_queue(self, queue: str) -> None:
         self._sqs.delete_queue(QueueUrl=self._ids[queue])
 
-    def put_item(self, item: dict[str, Any]) -> None:
-        table = boto3.resource("dynamodb").Table(self._ids["ProfilesTable"])
-        table.put_item(Item=item)
+    def delete_bus(self) -> None:
+        """As somebody removes it: its rules go first."""
+        bus = self._ids["EventBus"]
+        self._events.remove_targets(Rule="all", EventBusName=bus, Ids=["all"])
+        self._events.delete_rule(Name="all", EventBusName=bus)
+        self._events.delete_event_bus(Name=bus)
+
+    def put_item(self, item: dict[str, Any], *, table: str = "ProfilesTable") -> None:
+        self._dynamodb.put_item(TableName=self._ids[table], Item=item_to_dynamodb(item))
 
     def erase(self, profile_id: str, tenant_id: str = "abc-tenant") -> None:
         table = boto3.resource("dynamodb").Table(self._ids["ProfilesTable"])

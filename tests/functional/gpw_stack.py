@@ -20,6 +20,7 @@ OUTPUTS = {
     "ProfilesTableName",
     "FullProfilesTableName",
     "EventsTableName",
+    "EventBusName",
     "HydrationQueueUrl",
     "ProfileApiSecretArn",
 }
@@ -74,9 +75,11 @@ class OperatedStack:
             "Properties": {
                 "FunctionName": {"Ref": "ConsumerFunction"},
                 "EventSourceArn": {"Fn::GetAtt": ["OtherQueue", "Arn"]},
+                "ScalingConfig": {"MaximumConcurrency": 5},
             },
         }
-        parameters = {"PreviousSecretGraceHours": {"Type": "Number", "Default": 24}}
+        defaults = {"PreviousSecretGraceHours": 24, "RequestsPerSecond": 500}
+        parameters = {name: {"Type": "Number", "Default": n} for name, n in defaults.items()}
         self.template = {"Parameters": parameters, "Resources": resources, "Outputs": outputs}
         boto3.client("cloudformation").create_stack(
             StackName=STACK,

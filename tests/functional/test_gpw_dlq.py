@@ -625,5 +625,5 @@ def test_a_queue_that_is_gone_is_told_without_a_traceback(stack: OperatedStack) 
 
     told = stack.run("dlq", "ls", code=1)
 
-    assert "it is not there" in told.err
+    assert "the resource does not exist" in told.err
     assert "gpw doctor" in told.err

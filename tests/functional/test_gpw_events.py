@@ -59,6 +59,22 @@ def test_status_shows_the_state_and_the_newest_events(stack: OperatedStack, clou
     assert "evt-11" in shown
 
 
+def test_status_shows_the_full_profile_where_one_is_stored(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    key = {"tenant_id": "t-1", "profile_id": "p-1"}
+    full = {"profile": {"n": Decimal("1E+100")}, "profile_status": "complete"}
+    cloud.put_item(key | {"status": "ready"})
+    cloud.put_item(key | full, table="FullProfilesTable")
+
+    found = stack.run("status", "t-1", "p-1", "--json")
+
+    assert found.document["profile"]["status"] == "ready"
+    assert found.document["full_profile"]["profile_status"] == "complete"
+    assert "1E+100" in found.out
+    assert "profile_status" in stack.run("status", "t-1", "p-1").out
+
+
 def test_status_of_a_profile_that_nobody_knows_exits_1(stack: OperatedStack) -> None:
     assert "has no state" in stack.run("status", "t-1", "p-1", code=1).out
 

@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 import pytest
 import urllib3
+from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from infra.gpw import doctor, queues, reconcile
@@ -22,6 +23,7 @@ from infra.gpw.target import CLOUD_FILE_VARIABLE, running_cloud
 from infra.local.start import announced
 from tests.factories import SECRET
 from tests.functional.cloud import Cloud
+from tests.functional.gpw_calls import Calls
 from tests.functional.gpw_stack import OperatedStack
 
 FETCHED_AT = "2999-01-01T00:00:00.000000Z"
@@ -35,11 +37,9 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def denied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the operator may not do; moto can't simulate policies."""
-    found: list[str] = []
-    monkeypatch.setattr(doctor, "denied_actions", lambda *_: found)
-    return found
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """What moto can't answer: policies simulated, and the account's limits."""
+    return Calls(monkeypatch)
 
 
 @pytest.fixture
@@ -148,15 +148,120 @@ def test_a_ping_that_reaches_the_history_is_well(
 
 
 @pytest.mark.usefixtures("endpoint")
-def test_doctor_tells_what_the_operator_may_not_do(
-    stack: OperatedStack, cloud: Cloud, denied: list[str]
+def test_a_mapping_that_an_alias_hides_is_found_by_its_id_in_the_stack(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    """Gradual deployments give the mapping to the alias, so the function's own list is empty.
+
+    The fixture `calls` answers so; moto lists those of an alias with the function's.
+    """
+    cloud.set_secret(SECRET)
+
+    paused = stack.run("pause", "--yes", "--json").document
+    found = checks(stack.run("doctor", "--json", code=1).document)
+    resumed = stack.run("resume", "--yes", "--json").document
+
+    assert (paused["state"], found["consumer"], resumed["state"]) == ("Disabled", False, "Enabled")
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_a_mapping_that_somebody_deleted_is_told_and_the_other_checks_go_on(
+    stack: OperatedStack, cloud: Cloud
 ) -> None:
     cloud.set_secret(SECRET)
-    denied.append("sqs:SendMessage on EventsQueue")
+    functions = boto3.client("lambda")
+    functions.delete_event_source_mapping(UUID=stack.resource("ConsumerFunctionEvents"))
+
+    told = stack.run("doctor", code=1)
+
+    assert "Somebody deleted the event source mapping of ConsumerFunction" in told.out
+    assert "Somebody deleted" in stack.run("pause", "--yes", code=1).err
+    assert " bus " in told.out
+
+
+@pytest.mark.usefixtures("endpoint")
+@pytest.mark.parametrize(
+    ("limit", "unreserved", "well", "asks"),
+    [
+        (1_000, 1_000, True, False),
+        (34, 34, True, False),  # 5 consumers, 4 publishers, 25 for 500 requests of 50 ms
+        (33, 33, None, True),
+        (10, 10, None, True),
+        (9, 9, False, True),
+        (1_000, 9, False, True),
+    ],
+)
+def test_doctor_tells_whether_the_account_runs_enough_functions_at_once(
+    stack: OperatedStack,
+    cloud: Cloud,
+    calls: Calls,
+    limit: int,
+    unreserved: int,
+    well: bool | None,
+    asks: bool,
+) -> None:
+    cloud.set_secret(SECRET)
+    calls.concurrency, calls.unreserved = limit, unreserved
+
+    ran = stack.run("doctor", "--json", code=1 if well is False else 0)
+    shown = stack.run("doctor", code=None).out
+
+    assert checks(ran.document)["concurrency"] is well
+    assert f"runs {limit} functions at once" in shown
+    assert "uses up to 34: 5 for the consumer, 4 for the publisher, 25 for ingest" in shown
+    assert ("--quota-code L-B99A9384 --desired-value 1000" in shown) is asks
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_a_consumer_that_may_take_the_whole_account_can_starve_ingest(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    cloud.set_secret(SECRET)
+    uuid = stack.resource("ConsumerFunctionEvents")
+    boto3.client("lambda").update_event_source_mapping(
+        UUID=uuid, ScalingConfig={"MaximumConcurrency": 1_000}
+    )
 
     ran = stack.run("doctor", code=1)
 
-    assert "may not: sqs:SendMessage on EventsQueue" in ran.out
+    assert "A backlog can leave ingest none" in ran.out
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_doctor_tells_that_the_bus_is_missing_and_how_to_mend_it(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    cloud.set_secret(SECRET)
+    well = checks(stack.run("doctor", "--json").document)
+    cloud.delete_bus()
+
+    ran = stack.run("doctor", code=1)
+
+    assert well["bus"] is True
+    assert "my-stack is missing: EventBridge accepts what is published and drops it" in ran.out
+    assert "aws events create-event-bus --name my-stack" in ran.out
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_what_aws_says_is_shown_without_its_control_characters(
+    stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.set_secret(SECRET)
+    hostile = "no \x1b[2J \x9b31m \u202e"
+    refusal = {"Error": {"Code": "AccessDenied", "Message": hostile}}
+
+    def refuse(*_: Any) -> None:
+        raise ClientError(refusal, "DescribeEventBus")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(doctor, "bus_exists", refuse)
+    monkeypatch.setattr("infra.gpw.republish.bus_exists", refuse)
+
+    found = stack.run("doctor", code=1).out
+    told = stack.run("republish", "--all", "--yes", code=1).err
+
+    for text in (found, told):
+        assert r"no \u001b[2J \u009b31m \u202e" in text
+        assert [c for c in text if not c.isprintable() and c != "\n"] == []
 
 
 def test_alarms_of_nested_stacks_count_and_those_of_other_stacks_do_not() -> None:
@@ -272,28 +377,33 @@ def hydrating(cloud: Cloud) -> OperatedStack:
     return OperatedStack(cloud, hydrating=True)
 
 
-def test_reconcile_starts_the_walk_and_can_be_left_alone(
-    hydrating: OperatedStack, cloud: Cloud
+def known(cloud: Cloud, profile_id: str, status: str | None = None) -> None:
+    """Let a profile have a state, and a full profile of a status if it is to be checked already."""
+    key = {"tenant_id": "t", "profile_id": profile_id}
+    cloud.put_item(key)
+    if status:
+        fetched = {"profile_fetched_at": FETCHED_AT, "profile_status": status}
+        cloud.put_item(key | fetched, table="FullProfilesTable")
+
+
+def test_reconcile_starts_by_the_clock_of_aws_and_can_be_left_alone(
+    hydrating: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = datetime(2026, 1, 31, 14, tzinfo=UTC)
+    monkeypatch.setattr(reconcile, "server_time", lambda *_: now)
+
     started = hydrating.run("reconcile", "--no-wait", "--yes", "--json").document
 
     [message] = cloud.messages("HydrationQueue")
-    assert json.loads(message.body) == {"reconcile": {"since": started["since"]}}
-    assert len(started["since"]) == 27
+    assert started == {"since": "2026-01-31T14:00:00.000000Z"}
+    assert json.loads(message.body) == {"reconcile": started}
 
 
 def test_watching_ends_when_all_profiles_are_checked(
     hydrating: OperatedStack, cloud: Cloud
 ) -> None:
     for number, status in enumerate(["complete", "complete", "not_found"]):
-        cloud.put_item(
-            {
-                "tenant_id": "t",
-                "profile_id": str(number),
-                "profile_fetched_at": FETCHED_AT,
-                "profile_status": status,
-            }
-        )
+        known(cloud, str(number), status)
 
     found = hydrating.run("reconcile", "--watch", "1h", "--json").document
 
@@ -305,8 +415,7 @@ def test_watching_ends_when_all_profiles_are_checked(
 def test_what_was_queued_before_does_not_hold_the_watch_up(
     hydrating: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = {"profile_fetched_at": FETCHED_AT, "profile_status": "complete"}
-    cloud.put_item({"tenant_id": "t", "profile_id": "1"} | row)
+    known(cloud, "1", "complete")
     monkeypatch.setattr(reconcile, "depth", lambda *_: queues.Depth(0, 4, 0))
 
     found = hydrating.run("reconcile", "--watch", "1h", "--json").document
@@ -317,7 +426,7 @@ def test_what_was_queued_before_does_not_hold_the_watch_up(
 def test_a_walk_that_does_not_get_on_is_told_while_it_is_watched(
     hydrating: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cloud.put_item({"tenant_id": "t", "profile_id": "1"})
+    known(cloud, "1")
     depths = [queues.Depth(0, 1, 0)] * 3 + [queues.Depth(0, 0, 0)] * 10
     monkeypatch.setattr(reconcile, "depth", lambda *_: depths.pop(0))
     monkeypatch.setattr(reconcile, "STALLED_SECONDS", -1.0)
@@ -328,7 +437,7 @@ def test_a_walk_that_does_not_get_on_is_told_while_it_is_watched(
 
 
 def test_a_walk_that_left_profiles_out_is_told(hydrating: OperatedStack, cloud: Cloud) -> None:
-    cloud.put_item({"tenant_id": "t", "profile_id": "1"})
+    known(cloud, "1")
 
     ran = hydrating.run("reconcile", "--watch", "1h", code=1)
 

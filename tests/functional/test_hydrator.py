@@ -21,7 +21,9 @@ from tests.functional.conftest import API_KEY, Handler, Output
 DONE: dict[str, Any] = {"batchItemFailures": []}
 TENANT = "abc-tenant"
 SINCE = "2023-10-01T12:00:01.234567Z"
+VERSION = "2023-10-01T12:00:00.000000Z#3#evt_1"
 ADA: dict[str, Any] = {"name": "Ada", "last_updated": "2023-10-01T11:00:00Z"}
+GRACE: dict[str, Any] = {"name": "Grace", "last_updated": "2023-10-01T11:00:01Z"}
 NEW_KEY = "the-new-api-key-0123456789"
 
 Start = Callable[[], Handler]
@@ -34,24 +36,11 @@ def api(profile_api: ProfileApi) -> ProfileApi:
 
 
 @pytest.fixture
-def start(
-    cloud: Cloud,
-    load: Callable[[str], Handler],
-    api: ProfileApi,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Start:
-    """A cold start of HydratorFunction with the API's key set; it waits for milliseconds only."""
+def start(cloud: Cloud, load: Callable[[str], Handler], api: ProfileApi) -> Start:
+    """A cold start of HydratorFunction with the API's key set, at 500 requests a second."""
     cloud.set_api_key(API_KEY)
     cloud.parameters |= {"ProfileApiUrl": api.url, "ProfileApiRequestsPerSecond": "1000"}
-
-    def cold_start() -> Handler:
-        handler = load("HydratorFunction")
-        monkeypatch.setattr(sys.modules["hydrator.backoff"], "FIRST_BACKOFF_SECONDS", 0.01)
-        http = sys.modules["hydrator.handler"]._hydrator.api.http
-        monkeypatch.setattr(http, "_request_seconds", 0.5)
-        return handler
-
-    return cold_start
+    return lambda: load("HydratorFunction")
 
 
 @pytest.fixture
@@ -67,25 +56,35 @@ def nothing_secret_is_logged(hydrator: Handler, output: Output) -> Iterator[None
     assert "marker" not in output.text
 
 
-def row(cloud: Cloud, *profile_ids: str, **attributes: Any) -> None:
-    """Rows as the consumer writes them."""
+def known(
+    cloud: Cloud, *profile_ids: str, version: str = VERSION, received_at: str = SINCE
+) -> None:
+    """Let profiles have a state, as the consumer writes it."""
     for profile_id in profile_ids or ("12345",):
         key = {"tenant_id": TENANT, "profile_id": profile_id}
-        cloud.put_item(key | {"status": "ready", "version": "v"} | attributes)
+        cloud.put_item(key | {"version": version, "received_at": received_at})
 
 
-def hydrated(cloud: Cloud, profile_id: str = "12345") -> dict[str, Any]:
-    """What the hydrator wrote into a row."""
-    item = cloud.item(profile_id)
-    assert item is not None
-    return {name: value for name, value in item.items() if name.startswith("profile")} | {
-        "status": item["status"],
-        "version": item["version"],
+def fetched_before(cloud: Cloud, profile_id: str = "12345", **attributes: Any) -> None:
+    """Let a full profile be stored, fetched long ago unless the attributes say otherwise."""
+    item = {
+        "tenant_id": TENANT,
+        "profile_id": profile_id,
+        "state_version": "2022",
+        "profile_status": "complete",
+        "profile_fetched_at": "2022-01-01T00:00:00.000000Z",
     }
+    cloud.put_item(item | attributes, table="FullProfilesTable")
 
 
-def published(profile_id: str = "12345", received_at: str = SINCE) -> str:
-    detail = make_event(profile_id=profile_id) | {"outcome": "applied", "received_at": received_at}
+def full(cloud: Cloud, profile_id: str = "12345") -> dict[str, Any]:
+    """A profile's item in FullProfilesTable; empty when there is none."""
+    return cloud.item(profile_id, table="FullProfilesTable") or {}
+
+
+def published(profile_id: str = "12345", event_id: str = "evt_1") -> str:
+    event = make_event(event_id, profile_id=profile_id, created_at="2023-10-01T12:00:00Z")
+    detail = event | {"outcome": "applied", "received_at": SINCE}
     return json.dumps({"detail-type": "profile.updated", "detail": detail})
 
 
@@ -94,17 +93,13 @@ def wanted(profile_id: str = "12345", since: str = SINCE) -> str:
     return json.dumps({"hydrate": asked})
 
 
-def batch(*bodies: str, receipts: list[str] | None = None) -> dict[str, Any]:
+def run(hydrator: Handler, *bodies: str, receipts: list[str] | None = None) -> dict[str, Any]:
     records = [
         make_sqs_record(body, f"message-{n}", attributes={}) for n, body in enumerate(bodies, 1)
     ]
     for record, receipt in zip(records, receipts or [], strict=False):
         record["receiptHandle"] = receipt
-    return {"Records": records}
-
-
-def run(hydrator: Handler, *bodies: str) -> dict[str, Any]:
-    return hydrator(batch(*bodies), make_context(60_000))
+    return hydrator({"Records": records}, make_context(60_000))
 
 
 def failures(*message_ids: str) -> dict[str, Any]:
@@ -115,28 +110,34 @@ def counts(output: Output) -> dict[str, float]:
     return {name: sum(values) for name, values in output.metrics().items() if "Latency" not in name}
 
 
+def failed_lines(output: Output) -> list[dict[str, Any]]:
+    return [line for line in output.logs if line["message"] == "message failed"]
+
+
 # ---------------------------------------------------------------- outcomes
 
 
-def test_a_profile_is_fetched_and_stored_beside_its_state(
+def test_a_profile_is_fetched_and_stored_apart_from_its_state(
     hydrator: Handler, cloud: Cloud, api: ProfileApi, output: Output
 ) -> None:
-    row(cloud)
+    known(cloud)
+    state = cloud.item("12345")
     api.profiles["12345"] |= {"scores": [1.5], "update_log": [{"note": "marker"}] * 100}
     before = datetime.now(UTC)
 
     assert run(hydrator, published()) == DONE
 
-    found = hydrated(cloud)
+    found = full(cloud)
     assert before <= datetime.fromisoformat(found.pop("profile_fetched_at")) <= datetime.now(UTC)
     assert found == {
+        "tenant_id": TENANT,
         "profile_id": "12345",
-        "status": "ready",
-        "version": "v",
+        "state_version": VERSION,
         "profile": ADA | {"scores": [Decimal("1.5")]},
         "profile_updated_at": "2023-10-01T11:00:00.000000Z",
         "profile_status": "complete",
     }
+    assert cloud.item("12345") == state
     assert api.requests == [faults.Request("/v1/profile/12345", authorized=True)]
     metrics = output.metrics()
     [latency] = metrics.pop("ProfileApiLatency")
@@ -147,7 +148,7 @@ def test_a_profile_is_fetched_and_stored_beside_its_state(
 def test_a_profile_is_one_log_line_that_names_it_and_its_messages(
     hydrator: Handler, cloud: Cloud, output: Output
 ) -> None:
-    row(cloud)
+    known(cloud)
     run(hydrator, published(), wanted())
 
     [line] = output.logs
@@ -167,106 +168,80 @@ def test_an_empty_batch_is_done(hydrator: Handler, output: Output) -> None:
     assert output.text == ""
 
 
-def test_a_burst_about_one_profile_is_one_request(
+def test_a_redelivered_message_asks_for_nothing_and_a_newer_event_does(
     hydrator: Handler, cloud: Cloud, api: ProfileApi, output: Output
 ) -> None:
-    row(cloud)
-
-    assert run(hydrator, *[published(), wanted()] * 50) == DONE
-    assert len(api.requests) == 1
-    assert counts(output) == {"ProfilesHydrated": 1, "ProfileApiRequests": 1}
-
-
-def test_a_redelivered_message_asks_for_nothing(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi, output: Output
-) -> None:
-    row(cloud)
+    known(cloud)
     run(hydrator, published())
-    first = cloud.item("12345")
-
+    first = full(cloud)
     assert run(hydrator, published()) == DONE
-    assert cloud.item("12345") == first
-    assert len(api.requests) == 1
+    assert full(cloud) == first
+
+    api.profiles["12345"] = GRACE
+    known(cloud, version=VERSION.replace("evt_1", "evt_2"))  # of the same second
+    assert run(hydrator, published(event_id="evt_2")) == DONE
+    assert full(cloud)["profile"] == GRACE
+    assert len(api.requests) == 2
     assert counts(output)["HydrationsSkipped"] == 1
 
 
-def test_a_newer_event_fetches_the_profile_again(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi
-) -> None:
-    row(cloud)
-    run(hydrator, published())
-    api.profiles["12345"] = {"name": "Grace", "last_updated": "2023-10-01T11:00:01Z"}
-    later = (datetime.now(UTC) + timedelta(seconds=5)).isoformat(timespec="microseconds")
-    run(hydrator, published(received_at=later.replace("+00:00", "Z")))
-
-    assert hydrated(cloud)["profile"]["name"] == "Grace"
-
-
-def test_an_erased_profile_is_not_asked_for_and_does_not_come_back(
+def test_an_erased_profile_is_not_asked_for(
     hydrator: Handler, cloud: Cloud, api: ProfileApi, output: Output
 ) -> None:
     assert run(hydrator, published()) == DONE
-
-    assert cloud.item("12345") is None
-    assert api.requests == []
+    assert (api.requests, full(cloud)) == ([], {})
     assert counts(output) == {"HydrationsSkipped": 1}
 
 
-@pytest.mark.parametrize("fault", [faults.slow(0), faults.status(404)], ids=["found", "not-found"])
-def test_a_profile_that_is_erased_while_it_is_fetched_does_not_come_back(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi, fault: faults.Fault
-) -> None:
-    def erased_meanwhile(exchange: faults.Exchange, profile_id: str) -> None:
-        cloud.erase("12345")
-        fault(exchange, profile_id)
-
-    row(cloud)
-    api.fail(erased_meanwhile)
-
-    assert run(hydrator, published()) == DONE
-    assert len(api.requests) == 1
-    assert cloud.item("12345") is None
-
-
+@pytest.mark.parametrize("profile", [{"name": "Ada"}, None], ids=["known", "unknown"])
 def test_a_profile_that_is_not_found_keeps_the_last_one_known(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi, output: Output
+    hydrator: Handler,
+    cloud: Cloud,
+    api: ProfileApi,
+    output: Output,
+    profile: dict[str, Any] | None,
 ) -> None:
-    row(cloud, profile={"name": "Ada"}, profile_status="complete", profile_fetched_at="2023")
+    known(cloud)
+    if profile:
+        fetched_before(cloud, profile=profile)
     api.fail(faults.status(404))
 
     assert run(hydrator, published()) == DONE
-    found = hydrated(cloud)
-    assert (found["profile"], found["profile_status"]) == ({"name": "Ada"}, "not_found")
+    found = full(cloud)
+    assert (found.get("profile"), found["profile_status"]) == (profile, "not_found")
     assert found["profile_fetched_at"] > "2023-10"
     assert counts(output)["ProfilesNotFound"] == 1
 
 
-def test_a_late_404_does_not_hide_what_a_later_fetch_found(
+def test_a_404_right_after_the_event_is_retried_and_then_found(
     hydrator: Handler, cloud: Cloud, api: ProfileApi, output: Output
 ) -> None:
-    def found_meanwhile(exchange: faults.Exchange, _profile_id: str) -> None:
-        row(cloud, profile=ADA, profile_status="complete", profile_fetched_at="2999")
-        exchange.answer(404, b"{}")
+    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    known(cloud, received_at=now)
+    api.fail(faults.status(404), times=1)
 
-    row(cloud)
-    api.fail(found_meanwhile)
+    assert run(hydrator, published()) == failures("message-1")
+    assert full(cloud) == {}
+    assert [(line["error"], line["detail"]) for line in output.logs] == [
+        ("UnexpectedAnswerError", "The API does not have the profile yet (404)")
+    ]
 
     assert run(hydrator, published()) == DONE
-    assert hydrated(cloud)["profile_status"] == "complete"
-    assert counts(output)["HydrationsSkipped"] == 1
+    assert full(cloud)["profile_status"] == "complete"
 
 
 @pytest.mark.parametrize(
     ("profile", "detail"),
     [
-        ({"text": "marker" * 80_000}, "DynamoDB refused the item as invalid"),
+        ({"text": "marker" * 80_000}, "The item is larger than 400 KB"),
         ({"n": "<1E+126>"}, "A number is outside 1E-130 to 9.99E+125"),
-        ({"n": "<0.1234567890123456789012345678901234567890>"}, "A number has more than 38 signif"),
         ({"marker": "\ud83d"}, "A text has half of a surrogate pair"),
+        ({"many": [0] * 300_000}, "The body has more than 300000 values"),
+        ({"update_log": "x" * 8 * 1024 * 1024}, "The body has more than 8 MiB"),
     ],
-    ids=["400-KB", "too-large-a-number", "40-digits", "surrogate"],
+    ids=["400-KB", "too-large-a-number", "surrogate", "values", "bytes"],
 )
-def test_a_profile_that_dynamodb_cannot_hold_is_marked_so(
+def test_a_profile_that_cannot_be_stored_is_marked_so(
     hydrator: Handler,
     cloud: Cloud,
     api: ProfileApi,
@@ -277,172 +252,145 @@ def test_a_profile_that_dynamodb_cannot_hold_is_marked_so(
     document = {"profile_id": "12345", "profile": ADA | profile}
     body = json.dumps(document).replace('"<', "").replace('>"', "")
     api.fail(faults.raw(body.encode()))
-    row(cloud, profile={"name": "old"}, profile_updated_at="2022", profile_status="complete")
+    known(cloud)
+    fetched_before(cloud, profile={"name": "old"}, profile_updated_at="2022")
 
     assert run(hydrator, published()) == DONE
-    found = hydrated(cloud)
+    found = full(cloud)
     assert "profile" not in found
-    assert found["profile_status"] == "not_storable"
-    assert found["profile_updated_at"] == "2023-10-01T11:00:00.000000Z"
+    assert (found["profile_status"], found["state_version"]) == ("not_storable", VERSION)
     [line] = output.logs
-    assert line["detail"].startswith(detail)
+    assert (line["level"], line["detail"]) == ("WARNING", detail)
     assert counts(output)["ProfilesNotStorable"] == 1
 
 
 def test_an_update_log_may_be_larger_than_any_item(
     hydrator: Handler, cloud: Cloud, api: ProfileApi
 ) -> None:
-    row(cloud)
+    known(cloud)
     api.fail(faults.huge_log(2_000_000))
     run(hydrator, published())
 
-    assert hydrated(cloud)["profile"] == ADA
+    assert full(cloud)["profile"] == ADA
 
 
-def test_an_answer_that_is_too_large_to_read_is_marked_so(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi, output: Output
-) -> None:
-    row(cloud)
-    api.fail(faults.huge_log(8 * 1024 * 1024))
-
-    assert run(hydrator, published()) == DONE
-    assert hydrated(cloud)["profile_status"] == "not_storable"
-    assert counts(output)["ProfilesNotStorable"] == 1
-
-
-@pytest.mark.parametrize("profile_id", ["a/b", "%2e%2e", "?x#y", "\ufffe\0 ", "𐀀" * 128])
-def test_an_id_may_be_any_text(
+@pytest.mark.parametrize("profile_id", ["a/b", "%41", "?x#y", "\ufffe\0 ", "𐀀" * 128])
+def test_an_id_may_be_any_text_that_a_url_can_name(
     hydrator: Handler, cloud: Cloud, api: ProfileApi, profile_id: str
 ) -> None:
-    row(cloud, profile_id)
+    known(cloud, profile_id)
     api.profiles[profile_id] = ADA
 
     assert run(hydrator, published(profile_id)) == DONE
-    assert hydrated(cloud, profile_id)["profile"] == ADA
+    assert full(cloud, profile_id)["profile"] == ADA
+
+
+def test_an_api_that_takes_an_escaped_slash_for_a_step_stores_nobody_elses_profile(
+    hydrator: Handler, cloud: Cloud, api: ProfileApi
+) -> None:
+    """As a proxy does that decodes `12345%2Fb` and serves `/v1/profile/12345`."""
+    known(cloud, "12345/b")
+    api.fail(faults.other_profile("12345"))
+
+    assert run(hydrator, published("12345/b")) == failures("message-1")
+    assert full(cloud, "12345/b") == {}
 
 
 def test_every_kind_of_json_value_comes_back_as_it_was(
     hydrator: Handler, cloud: Cloud, api: ProfileApi
 ) -> None:
     members: list[Any] = [None, True, False, {}, [], "", "\ufffe", {"b": [Decimal("1.50")]}]
-    profile = ADA | {"empty": "", "list": members}
+    profile = ADA | {"empty": "", "list": members, "large": Decimal("1E+100")}
     api.fail(faults.raw(to_json({"profile_id": "12345", "profile": profile}).encode()))
-    row(cloud)
+    known(cloud)
     run(hydrator, published())
 
-    assert hydrated(cloud)["profile"] == profile
+    assert full(cloud)["profile"] == profile
 
 
 # ---------------------------------------------------------------- the API fails
 
 
 @pytest.mark.parametrize(
-    "fault",
+    ("fault", "error"),
     [
-        faults.status(500),
-        faults.status(503),
-        faults.status(429),
-        faults.status(429, retry_after="0"),
-        faults.cut_short(),
-        faults.trickle(0.02),
-        faults.slow(30),
+        (faults.status(500), "ApiUnavailableError"),
+        (faults.cut_short(), "ApiUnavailableError"),
+        (faults.raw(b"<html>marker</html>"), "UnexpectedAnswerError"),
+        (faults.raw(b'{"profile_id": "12345", "marker": 1}'), "UnexpectedAnswerError"),
+        (faults.other_profile("marker"), "UnexpectedAnswerError"),
+        (faults.redirect("/v1/profile/marker"), "UnexpectedAnswerError"),
+        (faults.status(403), "UnexpectedAnswerError"),
     ],
-    ids=["500", "503", "429", "429-at-once", "cut-short", "trickle", "slow"],
+    ids=["500", "cut-short", "no-json", "no-profile", "other-profile", "redirect", "403"],
 )
-def test_what_is_over_in_a_moment_is_bridged(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi, output: Output, fault: faults.Fault
-) -> None:
-    row(cloud)
-    api.fail(fault, times=1)
-
-    assert run(hydrator, published()) == DONE
-    assert counts(output) == {"ProfilesHydrated": 1, "ProfileApiRequests": 2}
-
-
-@pytest.mark.parametrize(
-    ("fault", "error", "requests"),
-    [
-        (faults.status(500), "ApiUnavailableError", 4),
-        (faults.trickle(0.02), "ApiUnavailableError", 4),
-        (faults.raw(b"<html>marker</html>"), "UnexpectedAnswerError", 1),
-        (faults.raw(b'{"profile_id": "12345", "marker": 1}'), "UnexpectedAnswerError", 1),
-        (faults.other_profile("marker"), "UnexpectedAnswerError", 1),
-        (faults.redirect("/v1/profile/marker"), "UnexpectedAnswerError", 1),
-        (faults.status(400), "UnexpectedAnswerError", 1),
-    ],
-    ids=["500", "trickle", "no-json", "no-profile", "other-profile", "redirect", "400"],
-)
-def test_what_is_not_over_comes_again_and_nothing_else_does(
+def test_what_fails_is_retried_by_the_queue_and_nothing_else_is(
     hydrator: Handler,
     cloud: Cloud,
     api: ProfileApi,
     output: Output,
     fault: faults.Fault,
     error: str,
-    requests: int,
 ) -> None:
-    row(cloud, "12345", "good")
+    known(cloud, "12345", "good")
     api.profiles["good"] = ADA
     api.fail(fault, profile_id="12345")
 
     answer = run(hydrator, published(), wanted("good"), wanted())
 
     assert answer == failures("message-1", "message-3")
-    assert hydrated(cloud, "good")["profile_status"] == "complete"
-    assert "profile_status" not in hydrated(cloud)
-    failed = [line for line in output.logs if line["message"] == "message failed"]
-    assert {line["error"] for line in failed} == {error}
+    assert (full(cloud), full(cloud, "good")["profile_status"]) == ({}, "complete")
+    assert {line["error"] for line in failed_lines(output)} == {error}
     assert counts(output) == {
         "ProfilesHydrated": 1,
         "HydrationsFailed": 2,
-        "ProfileApiRequests": requests + 1,
+        "ProfileApiRequests": 2,
     }
 
     api.heal()
     assert run(hydrator, published(), wanted()) == DONE
-    assert hydrated(cloud)["profile_status"] == "complete"
+    assert full(cloud)["profile_status"] == "complete"
 
 
-def test_while_the_api_is_down_everything_comes_again(
+def test_while_the_api_is_down_everything_is_retried(
     hydrator: Handler, cloud: Cloud, api: ProfileApi, output: Output
 ) -> None:
-    row(cloud, "12345", "2")
+    known(cloud, "12345", "2")
     api.profiles["2"] = ADA
     api.down()
 
     assert len(run(hydrator, published(), wanted("2"))["batchItemFailures"]) == 2
     assert {line["detail"] for line in output.logs} == {
-        "The API could not be reached (NewConnectionError)"
+        "The API could not be reached (ConnectionRefusedError)"
     }
 
     api.up()
     assert run(hydrator, published(), wanted("2")) == DONE
 
 
-def test_what_the_api_puts_off_comes_again_when_it_said(
+def test_a_pause_that_the_api_asks_for_is_kept_and_delays_the_rest_of_the_batch(
     start: Start, cloud: Cloud, api: ProfileApi, output: Output
 ) -> None:
-    put_off = cloud.calls("sqs.ChangeMessageVisibilityBatch")
+    delays = cloud.calls("sqs.ChangeMessageVisibilityBatch")
     sqs = boto3.client("sqs")
     queue_url = cloud.environment("HydratorFunction")["HYDRATION_QUEUE_URL"]
-    bodies = [wanted(), wanted(), wanted("2")]
+    bodies = [wanted("good"), wanted(), wanted("2"), wanted("3")]
     for body in bodies:
         sqs.send_message(QueueUrl=queue_url, MessageBody=body)
     received = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10)["Messages"]
     receipts = [message["ReceiptHandle"] for message in received]
-    row(cloud, "12345", "2")
-    api.profiles["2"] = ADA
-    api.fail(faults.status(429, retry_after="300"), times=1)
+    known(cloud, "good", "12345", "2", "3")
+    api.profiles["good"] = ADA
+    api.fail(faults.status(429, retry_after="300"), profile_id="12345")
 
-    answer = start()(batch(*bodies, receipts=receipts), make_context(60_000))
+    answer = run(start(), *bodies, receipts=receipts)
 
-    # Whichever profile was told so, the other was not asked for any more, or was before.
-    failed = [int(one["itemIdentifier"][-1]) - 1 for one in answer["batchItemFailures"]]
-    assert failed
-    entries = [entry for request in put_off for entry in request["Entries"]]
-    assert {entry["ReceiptHandle"] for entry in entries} == {receipts[n] for n in failed}
-    assert all(290 <= entry["VisibilityTimeout"] <= 300 for entry in entries)
-    assert 1 <= len(api.requests) <= 2
+    assert answer == failures("message-2", "message-3", "message-4")
+    assert len(api.requests) == 2
+    [request] = delays
+    assert {entry["ReceiptHandle"] for entry in request["Entries"]} == set(receipts[1:])
+    assert all(290 <= entry["VisibilityTimeout"] <= 300 for entry in request["Entries"])
+    assert {line["error"] for line in failed_lines(output)} == {"ApiUnavailableError"}
 
 
 def test_not_more_requests_a_second_than_configured(
@@ -451,7 +399,7 @@ def test_not_more_requests_a_second_than_configured(
     """Two workers share 20 a second: 6 profiles take at least 5 turns of 0.1 s."""
     cloud.parameters["ProfileApiRequestsPerSecond"] = "20"
     profile_ids = [str(n) for n in range(6)]
-    row(cloud, *profile_ids)
+    known(cloud, *profile_ids)
     api.profiles |= dict.fromkeys(profile_ids, ADA)
     hydrator = start()
     began = datetime.now(UTC)
@@ -464,112 +412,72 @@ def test_not_more_requests_a_second_than_configured(
 # ---------------------------------------------------------------- the key
 
 
-def test_a_rotated_key_is_used_on_its_first_request(
+def test_a_rotated_key_costs_one_refused_request(
     hydrator: Handler, cloud: Cloud, api: ProfileApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row(cloud, "12345", "2")
+    known(cloud, "12345", "2")
     api.profiles["2"] = ADA
     run(hydrator, published())
     api.key = NEW_KEY
     cloud.set_api_key(NEW_KEY)
     monkeypatch.setattr(sys.modules["hydrator.api_key"], "REREAD_SECONDS", 0)
 
+    assert run(hydrator, wanted("2")) == failures("message-1")
     assert run(hydrator, wanted("2")) == DONE
     assert [request.authorized for request in api.requests] == [True, False, True]
 
 
-def test_a_key_that_the_api_refuses_fails_the_messages_and_says_what_to_do(
+def test_a_key_that_the_api_refuses_fails_the_whole_batch_after_one_request(
     start: Start, cloud: Cloud, api: ProfileApi, output: Output
 ) -> None:
-    profile_ids = [str(n) for n in range(20)]
-    row(cloud, *profile_ids)
+    profile_ids = [str(n) for n in range(10)]
+    known(cloud, *profile_ids)
     api.key = NEW_KEY
     reads = cloud.calls("secrets-manager.GetSecretValue")
     hydrator = start()
 
-    assert len(run(hydrator, *map(wanted, profile_ids))["batchItemFailures"]) == 20
-    assert 1 <= len(api.requests) <= 4  # those under way at once
-    assert len(reads) == 1
-    assert {(line["level"], line["error"], line["detail"]) for line in output.logs} == {
+    assert len(run(hydrator, *map(wanted, profile_ids))["batchItemFailures"]) == 10
+    assert len(api.requests) == len(reads) == 1
+    assert {(line["error"], line["detail"]) for line in output.logs} == {
         (
-            "ERROR",
             "ApiKeyError",
-            "The API refused the key (401): if it is wrong, set it again in Secrets Manager"
-            " (README, 'Full profiles')",
+            "The API refused the key (401): if it is wrong, set it with"
+            " `gpw secret set --for api` (README, 'Full profiles')",
         )
     }
-
-
-def test_the_random_key_of_a_new_stack_is_logged_as_refused(
-    start: Start, cloud: Cloud, api: ProfileApi, output: Output
-) -> None:
-    row(cloud)
-    api.key = NEW_KEY
-    cloud.set_api_key("random" * 10)
-
-    assert run(start(), published()) == failures("message-1")
-    assert "random" not in output.text
-
-
-@pytest.mark.parametrize("value", ["short", f"{NEW_KEY}\n", f"{NEW_KEY} {NEW_KEY}"])
-def test_a_key_that_cannot_work_is_not_sent(
-    start: Start, cloud: Cloud, api: ProfileApi, output: Output, value: str
-) -> None:
-    row(cloud)
-    cloud.set_api_key(value)
-
-    assert run(start(), published()) == failures("message-1")
-    assert api.requests == []
-    assert output.logs[0]["detail"].endswith("(README, 'Full profiles')")
 
 
 # ---------------------------------------------------------------- quarantine and failure
 
 
-@pytest.mark.parametrize(
-    ("body", "reason", "error"),
-    [
-        ("not json", "not_json", "NotJsonError"),
-        ('{"detail-type": "profile.updated"}', "invalid_hydration", "InvalidHydrationError"),
-        (published(".."), "invalid_hydration", "InvalidHydrationError"),
-    ],
-)
 def test_what_can_never_succeed_is_dead_lettered_with_the_reason_in_one_attempt(
-    hydrator: Handler, cloud: Cloud, output: Output, body: str, reason: str, error: str
+    hydrator: Handler, cloud: Cloud, output: Output
 ) -> None:
-    row(cloud)
+    known(cloud)
+    body = published("a/../b")
 
     assert run(hydrator, body, published()) == DONE
     [message] = cloud.messages("DeadLetterQueue")
     assert message.body == body
     assert message.attributes == {
         "source": "hydrator",
-        "reason": reason,
-        "error": error,
-        "detail": message.attributes["detail"],
+        "reason": "invalid_hydration",
+        "error": "InvalidHydrationError",
+        "detail": "profile_id: No URL can name this profile",
     }
-    assert hydrated(cloud)["profile_status"] == "complete"
-    assert output.metrics(reason=reason) == {"DeadLettered": [1.0]}
+    assert full(cloud)["profile_status"] == "complete"
+    assert output.metrics(reason="invalid_hydration") == {"DeadLettered": [1.0]}
 
 
-def test_a_message_that_the_dead_letter_queue_does_not_take_comes_again(
-    hydrator: Handler, cloud: Cloud, output: Output
-) -> None:
-    cloud.delete_queue("DeadLetterQueue")
-
-    assert run(hydrator, "not json") == failures("message-1")
-    assert counts(output) == {"HydrationsFailed": 1}
-
-
-@pytest.mark.parametrize("operation", ["GetItem", "UpdateItem"])
-def test_when_the_table_fails_the_messages_come_again(
+@pytest.mark.parametrize("operation", ["GetItem", "TransactWriteItems"])
+def test_when_a_table_fails_the_messages_are_retried(
     start: Start, cloud: Cloud, output: Output, operation: str
 ) -> None:
     cloud.fail(f"dynamodb.{operation}", "AccessDeniedException")
-    row(cloud)
+    known(cloud)
 
     assert run(start(), published(), "not json") == failures("message-1")
-    [failed] = [line for line in output.logs if line["message"] == "message failed"]
+    [failed] = failed_lines(output)
     assert failed["error"] == "AccessDeniedException"
 
 
@@ -579,21 +487,11 @@ def test_an_error_that_nobody_foresaw_is_logged_by_its_name_alone(
     def fail(*_arguments: Any) -> str:
         raise LookupError("quotes the profile: marker")
 
-    row(cloud)
+    known(cloud)
     monkeypatch.setattr(sys.modules["hydrator.profile_api"], "parse_profile", fail)
 
     assert run(hydrator, published()) == failures("message-1")
     assert [(line["error"], line.get("detail")) for line in output.logs] == [("LookupError", None)]
-
-
-def test_when_too_little_time_is_left_nothing_begins(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi, output: Output
-) -> None:
-    row(cloud)
-
-    assert hydrator(batch(published()), make_context(24_999)) == failures("message-1")
-    assert api.requests == []
-    assert {line["error"] for line in output.logs} == {"OutOfTimeError"}
 
 
 def test_no_part_of_a_profile_and_no_secret_gets_into_the_log(
@@ -604,7 +502,7 @@ def test_no_part_of_a_profile_and_no_secret_gets_into_the_log(
     api.profiles["2"] = {"last_updated": "marker"}
     api.profiles["3"] = ADA | {"marker": "marker" * 80_000}
     api.fail(faults.raw(b'{"marker": '), profile_id="4")
-    row(cloud, "12345", "2", "3", "4")
+    known(cloud, "12345", "2", "3", "4")
     hydrator = start()
 
     run(hydrator, published(), *map(wanted, "234"), "marker", json.dumps({"hydrate": "marker"}))
@@ -626,35 +524,36 @@ def reconcile(cloud: Cloud, hydrator: Handler, body: str) -> dict[str, Any]:
     return answer
 
 
-@pytest.mark.parametrize("rows", [0, 1, 7])
-def test_all_known_profiles_are_fetched_anew_page_by_page(
+@pytest.mark.parametrize("profiles", [0, 1, 7])
+def test_all_known_profiles_are_refetched_page_by_page(
     hydrator: Handler,
     cloud: Cloud,
     api: ProfileApi,
     output: Output,
     monkeypatch: pytest.MonkeyPatch,
-    rows: int,
+    profiles: int,
 ) -> None:
-    monkeypatch.setattr(sys.modules["hydrator.profiles"], "PAGE_ROWS", 2)
-    profile_ids = [f"p{n}\ufffe" for n in range(rows)]
-    for profile_id in profile_ids:
-        row(cloud, profile_id)
-    row(cloud, "fresh", profile_fetched_at="2999-01-01T00:00:00.000000Z")
+    monkeypatch.setattr(sys.modules["hydrator.tables"], "PAGE_ROWS", 2)
+    profile_ids = [f"p{n}\ufffe" for n in range(profiles)]
+    known(cloud, *profile_ids, "fresh")
+    fetched_before(cloud, "fresh", profile_fetched_at="2999-01-01T00:00:00.000000Z")
+    for profile_id in profile_ids[::2]:
+        fetched_before(cloud, profile_id, state_version=VERSION)
     api.profiles |= dict.fromkeys([*profile_ids, "fresh"], ADA)
 
     assert reconcile(cloud, hydrator, '{"reconcile": {}}') == DONE
 
-    assert len(api.requests) == rows
-    assert {hydrated(cloud, one)["profile_status"] for one in profile_ids} <= {"complete"}
+    assert len(api.requests) == profiles
+    assert {full(cloud, one)["profile"]["name"] for one in profile_ids} <= {"Ada"}
     pages = [line for line in output.logs if line["message"] == "page reconciled"]
-    assert sum(page["queued"] for page in pages) == rows
-    assert len(pages) >= (rows + 1) / 2
+    assert sum(page["queued"] for page in pages) == profiles + 1
+    assert len(pages) >= (profiles + 1) / 2
 
 
-def test_a_page_that_comes_again_fetches_nothing_twice(
+def test_a_page_that_is_delivered_twice_fetches_nothing_twice(
     hydrator: Handler, cloud: Cloud, api: ProfileApi
 ) -> None:
-    row(cloud, "12345", "2")
+    known(cloud, "12345", "2")
     api.profiles["2"] = ADA
 
     assert reconcile(cloud, hydrator, '{"reconcile": {}}') == DONE
@@ -662,17 +561,17 @@ def test_a_page_that_comes_again_fetches_nothing_twice(
     assert len(api.requests) == 2
 
 
-def test_a_page_that_is_not_queued_whole_comes_again(
+def test_a_page_that_is_not_queued_whole_is_retried(
     start: Start, cloud: Cloud, output: Output
 ) -> None:
     cloud.fail("sqs.SendMessageBatch", "AccessDenied")
-    row(cloud)
+    known(cloud)
 
     assert run(start(), '{"reconcile": {}}') == failures("message-1")
     assert counts(output) == {"HydrationsFailed": 1}
 
 
-# ---------------------------------------------------------------- convergence
+# ---------------------------------------------------------------- what happens meanwhile
 
 _profiles = itertools.count()
 
@@ -683,7 +582,7 @@ def test_whatever_the_order_and_duplication_of_answers_the_newest_one_stays(
     hydrator: Handler, cloud: Cloud, api: ProfileApi, data: st.DataObject
 ) -> None:
     profile_id = f"profile-{next(_profiles)}"
-    row(cloud, profile_id)
+    known(cloud, profile_id)
     updated = data.draw(st.lists(st.integers(0, 9), min_size=1, max_size=6))
     for n, hour in enumerate(updated):
         told = f"2023-10-01T{hour:02}:00:00" + data.draw(st.sampled_from(["Z", "", ".0+00:00"]))
@@ -694,33 +593,122 @@ def test_whatever_the_order_and_duplication_of_answers_the_newest_one_stays(
 
     newest = max(updated)
     last = max(n for n, hour in enumerate(updated) if hour == newest)
-    profile = hydrated(cloud, profile_id)["profile"]
+    profile = full(cloud, profile_id)["profile"]
     assert (profile["hour"], profile["n"]) == (newest, last)
+
+
+# Every call of a hydration, in order; the API's request is the third.
+CALLS = ["GetItem/ProfilesTable", "GetItem/FullProfilesTable", "the API", "TransactWriteItems"]
+
+
+@pytest.fixture
+def meanwhile(
+    start: Start, cloud: Cloud, api: ProfileApi
+) -> Callable[[str, Callable[[], None]], Handler]:
+    """A hydrator before one of whose calls something else happens, once."""
+
+    def prepare(call: str, happens: Callable[[], None]) -> Handler:
+        waiting = [happens]
+
+        def once() -> None:
+            while waiting:
+                waiting.pop()()
+
+        def before(**called: Any) -> None:
+            operation = called["model"].name
+            table = called["params"].get("TableName")
+            if call in {operation, f"{operation}/{table}"}:
+                once()
+
+        def before_the_answer(exchange: faults.Exchange, profile_id: str) -> None:
+            body = json.dumps(exchange.document(profile_id)).encode()
+            once()
+            exchange.answer(200, body)
+
+        if call == "the API":
+            api.fail(before_the_answer, times=1)
+        cloud.session.register("before-parameter-build.dynamodb", before)
+        return start()
+
+    return prepare
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_profile_that_is_erased_at_any_time_does_not_come_back(
+    meanwhile: Callable[..., Handler], cloud: Cloud, api: ProfileApi, call: str
+) -> None:
+    known(cloud)
+
+    assert run(meanwhile(call, lambda: cloud.erase("12345")), published(), wanted()) == DONE
+    assert (cloud.item("12345"), full(cloud)) == (None, {})
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_newer_event_that_comes_at_any_time_is_fetched_when_its_message_comes(
+    meanwhile: Callable[..., Handler], cloud: Cloud, api: ProfileApi, call: str
+) -> None:
+    def newer() -> None:
+        known(cloud, version=VERSION.replace("evt_1", "evt_2"))
+        api.profiles["12345"] = GRACE
+
+    known(cloud)
+    hydrator = meanwhile(call, newer)
+
+    assert run(hydrator, published()) == DONE
+    assert run(hydrator, published(event_id="evt_2")) == DONE
+    assert full(cloud)["profile"] == GRACE
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_second_worker_with_a_newer_answer_wins_whenever_it_writes(
+    meanwhile: Callable[..., Handler], cloud: Cloud, api: ProfileApi, output: Output, call: str
+) -> None:
+    newer: dict[str, Any] = {
+        "profile": GRACE,
+        "profile_updated_at": "2023-10-01T11:00:01.000000Z",
+        "profile_fetched_at": "2023-10-01T12:00:01.000000Z",
+    }
+    known(cloud)
+
+    hydrator = meanwhile(call, lambda: fetched_before(cloud, **newer))
+    assert run(hydrator, published()) == DONE
+    assert full(cloud)["profile"] == GRACE
+    assert counts(output)["HydrationsSkipped"] == 1
+
+
+def test_a_late_404_does_not_hide_what_a_later_fetch_found(
+    meanwhile: Callable[..., Handler], cloud: Cloud, api: ProfileApi
+) -> None:
+    later: dict[str, Any] = {"profile": ADA, "profile_fetched_at": "2999-01-01T00:00:00.000000Z"}
+    known(cloud)
+    hydrator = meanwhile("TransactWriteItems", lambda: fetched_before(cloud, **later))
+    api.fail(faults.status(404))
+
+    assert run(hydrator, published()) == DONE
+    assert full(cloud)["profile_status"] == "complete"
 
 
 def test_of_two_fetches_at_once_the_newer_answer_stays(
     hydrator: Handler, cloud: Cloud, api: ProfileApi
 ) -> None:
     """Two workers ask; the first is answered first, with an older profile, but writes last."""
-    row(cloud)
+    known(cloud)
     written = threading.Event()
 
     def late(exchange: faults.Exchange, profile_id: str) -> None:
         answer = exchange.document(profile_id)
-        written.wait(5)
+        written.wait(30)
         exchange.answer(200, json.dumps(answer).encode())
 
-    http = sys.modules["hydrator.handler"]._hydrator.api.http
-    http._request_seconds = 5
     api.fail(late, times=1)
     first = threading.Thread(target=run, args=[hydrator, wanted()])
     first.start()
     while not api.requests:
         written.wait(0.01)
-    api.profiles["12345"] = {"name": "Grace", "last_updated": "2023-10-01T11:00:01Z"}
+    api.profiles["12345"] = GRACE
     run(hydrator, wanted())
     written.set()
     first.join()
 
     assert len(api.requests) == 2
-    assert hydrated(cloud)["profile"]["name"] == "Grace"
+    assert full(cloud)["profile"] == GRACE

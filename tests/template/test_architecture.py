@@ -17,8 +17,7 @@ AWS_SDK = re.compile(r"(boto3|botocore|s3transfer|types_boto3\w*)(\.|$)")
 SHARED = {DOMAIN, "aws"}  # packages that every function may import
 ADAPTERS = {  # beside aws/; they know botocore's exceptions, and nothing else of it
     "consumer/store.py",
-    "hydrator/api_key.py",
-    "hydrator/profiles.py",
+    "hydrator/tables.py",
     "ingest/secret.py",
     "publisher/bus.py",
 }
@@ -85,7 +84,7 @@ def violations(path_at_root: str, source: str, packages: set[str]) -> list[str]:
             found.append(f"the AWS SDK is imported outside of an adapter: {name}")
         if top == "aws_lambda_powertools" and not (is_handler or is_runtime):
             found.append(f"powertools is imported outside of a handler: {name}")
-        if top == "urllib3" and path_at_root != HTTP:
+        if re.match(r"(urllib3|http\.client|urllib\.request)(\.|$)", name) and path_at_root != HTTP:
             found.append(f"HTTP is spoken outside of {HTTP}: {name}")
         if top == "os" and not is_runtime:
             found.append(f"the environment can be read outside of runtime.py: {name}")
@@ -132,7 +131,8 @@ def test_every_adapter_is_one(sources: dict[str, str]) -> None:
         ("ingest/secret.py", "import aws_lambda_powertools", "outside of a handler"),
         ("ingest/secret.py", "from botocore.config import Config", "outside of an adapter"),
         ("aws/sqs.py", "from ingest import answer", "from outside: ingest.answer"),
-        ("hydrator/answer.py", "import urllib3", "outside of hydrator/transport.py: urllib3"),
+        ("hydrator/hydrate.py", "import urllib3", "outside of hydrator/transport.py: urllib3"),
+        ("hydrator/hydrate.py", "from http.client import HTTPConnection", "HTTP is spoken outside"),
         ("ingest/secret.py", "import os", "outside of runtime.py: os"),
         ("ingest/handler.py", "from os import environ", "outside of runtime.py: os.environ"),
     ],

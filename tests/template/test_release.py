@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from samtranslator.yaml_helper import yaml_parse
 
 ROOT = Path(__file__).parents[2]
@@ -16,7 +15,7 @@ TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text("utf
 
 
 def steps(workflow: Path) -> list[dict[str, Any]]:
-    jobs = yaml.safe_load(workflow.read_text("utf-8"))["jobs"].values()
+    jobs = yaml_parse(workflow.read_text("utf-8"))["jobs"].values()
     return [step for job in jobs for step in job["steps"]]
 
 

@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import tomllib
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,10 +18,8 @@ from samtranslator.yaml_helper import yaml_parse
 
 import batch
 import consumer.store
-import hydrator.api_key
+import hydrator.hydrate
 import hydrator.messages
-import hydrator.profiles
-import hydrator.queues
 import ingest.receive
 import ingest.secret
 import publisher.bus
@@ -30,8 +27,9 @@ from aws import sqs
 from aws.clients import Budget, make_client
 from getprofile.credential import MIN_LENGTH
 from getprofile.errors import EventError, NotStorableError
-from hydrator.hydrate import put_off_seconds
-from hydrator.transport import REQUEST_SECONDS
+from hydrator.hydrate import delay_seconds
+from hydrator.profile_api import MAX_PAUSE_SECONDS
+from hydrator.transport import CONNECT_SECONDS, REQUEST_SECONDS
 from ingest.deadline import DEADLINE_SECONDS
 from publisher.entry import entry
 from publisher.stream import from_stream
@@ -179,6 +177,7 @@ def test_reading_both_values_of_the_secret_fits_the_deadline_of_ingest() -> None
         ingest.secret.READ_BUDGET,
         consumer.store.BUDGET,
         publisher.bus.BUDGET,
+        hydrator.hydrate.BUDGET,
         batch.DEAD_LETTER_BUDGET,
         Budget(attempts=7, connect_seconds=0.5, read_seconds=1),
     ],
@@ -352,6 +351,7 @@ def hydrator_handler() -> Any:
         "DEAD_LETTER_QUEUE_URL": "https://sqs.example/dead",
         "HYDRATION_QUEUE_URL": "https://sqs.example/hydration",
         "PROFILES_TABLE_NAME": "profiles",
+        "FULL_PROFILES_TABLE_NAME": "full",
         "PROFILE_API_URL": "https://api.example",
         "PROFILE_API_REQUESTS_PER_SECOND": "10",
         "PROFILE_API_SECRET_ID": "key",
@@ -362,33 +362,23 @@ def hydrator_handler() -> Any:
         return importlib.import_module("hydrator.handler")
 
 
-@pytest.mark.parametrize(
-    ("make_client", "longest"),
-    [
-        (hydrator.profiles.dynamodb_client, hydrator.profiles.LONGEST_CALL_SECONDS),
-        (hydrator.queues.sqs_client, hydrator.queues.LONGEST_CALL_SECONDS),
-        (hydrator.api_key.secrets_client, hydrator.api_key.LONGEST_READ_SECONDS),
-    ],
-)
-def test_no_call_of_the_hydrator_takes_longer_than_it_keeps_time_for(
-    make_client: Callable[[], Any], longest: float
+def test_the_longest_hydration_of_one_profile_fits_into_the_time_of_the_hydrator(
+    stack: Json, template: Json
 ) -> None:
-    assert longest_call(make_client()) <= longest
-
-
-def test_the_hydrator_can_begin_fetches_for_half_of_its_time(stack: Json) -> None:
     timeout = properties(stack, FUNCTION)["HydratorFunction"]["Timeout"]
-    kept = (
-        hydrator_handler().REPORT_SECONDS
+    slowest = template["Parameters"]["ProfileApiRequestsPerSecond"]["MinValue"]
+    longest = (
+        5 * hydrator.hydrate.BUDGET.longest_seconds  # two reads, the API key, two writes
+        + hydrator_handler().WORKERS / slowest  # its turn
+        + CONNECT_SECONDS
         + REQUEST_SECONDS
-        + hydrator.profiles.LONGEST_CALL_SECONDS
-        + hydrator.api_key.LONGEST_READ_SECONDS
     )
 
-    assert timeout - kept >= timeout / 2
+    delay = hydrator.hydrate.BUDGET.longest_seconds
+    assert longest <= timeout - batch.REPORT_SECONDS - delay
 
 
-def test_a_batch_of_the_hydrator_is_no_more_than_the_slowest_rate_fetches_in_that_time(
+def test_a_batch_of_the_hydrator_is_no_more_than_the_slowest_rate_fetches_in_half_its_time(
     stack: Json, template: Json
 ) -> None:
     timeout = properties(stack, FUNCTION)["HydratorFunction"]["Timeout"]
@@ -398,10 +388,21 @@ def test_a_batch_of_the_hydrator_is_no_more_than_the_slowest_rate_fetches_in_tha
     assert mapping(stack, "HydratorFunction")["BatchSize"] <= per_worker * timeout / 2
 
 
-def test_an_api_that_always_says_in_a_second_is_asked_for_five_hours(stack: Json) -> None:
-    receives = properties(stack, QUEUE)["HydrationQueue"]["RedrivePolicy"]["maxReceiveCount"]
+def test_an_outage_of_the_api_of_five_hours_dead_letters_no_hydration(stack: Json) -> None:
+    queue = properties(stack, QUEUE)["HydrationQueue"]
+    gaps = range(1, queue["RedrivePolicy"]["maxReceiveCount"])
 
-    assert sum(put_off_seconds(1, n) for n in range(1, receives)) >= 5 * 3600
+    assert sum(delay_seconds(Exception(), receives) for receives in gaps) >= 5 * 3600
+    assert len(gaps) * queue["VisibilityTimeout"] >= 5 * 3600  # should no delay reach SQS
+
+
+def test_a_hydration_is_dead_lettered_before_the_queue_deletes_it_for_its_age(stack: Json) -> None:
+    queue = properties(stack, QUEUE)["HydrationQueue"]
+    gaps = queue["RedrivePolicy"]["maxReceiveCount"] - 1
+    day = 24 * 3600
+
+    assert gaps * MAX_PAUSE_SECONDS + day <= queue["MessageRetentionPeriod"]
+    assert MAX_PAUSE_SECONDS <= 12 * 3600  # SQS hides no message for longer
 
 
 def test_a_rule_sends_to_the_hydration_queue_and_what_it_cannot_to_the_dead_letter_queue(
@@ -793,7 +794,8 @@ ALLOWED: dict[str, dict[str, set[str]]] = {  # role: resource: actions
     "HydratorRole": {
         "HydrationQueue.Arn": RECEIVE | {"sqs:ChangeMessageVisibility", "sqs:SendMessage"},
         "DeadLetterQueue.Arn": {"sqs:SendMessage"},
-        "ProfilesTable.Arn": {"dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:Scan"},
+        "ProfilesTable.Arn": {"dynamodb:GetItem", "dynamodb:ConditionCheckItem", "dynamodb:Scan"},
+        "FullProfilesTable.Arn": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
         "ProfileApiSecret.Id": {"secretsmanager:GetSecretValue"},
         "HydratorLogGroup.Arn": LOGS,
         "*": XRAY,

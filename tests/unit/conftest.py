@@ -11,3 +11,9 @@ def no_network() -> Iterator[None]:
     disable_socket()
     yield
     enable_socket()
+
+
+@pytest.fixture(autouse=True)
+def metrics_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What emits a metric needs one, as template.yaml sets it."""
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "GetProfileWebhooks")

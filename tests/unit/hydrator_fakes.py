@@ -4,29 +4,31 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from email.message import Message
 from typing import Any
 
-from getprofile.queue_message import QueueMessage
-
+from aws.sqs import QueueMessage, Record
+from batch import Deadline
 from getprofile.errors import NotStorableError
-from hydrator.answer import Fetched, ProfileStatus
-from hydrator.messages import Key, Record
-from hydrator.profiles import Page
-from hydrator.transport import Response, TransportError
+from hydrator.errors import ApiUnavailableError
+from hydrator.messages import Key
+from hydrator.profile_api import COMPLETE, Fetched
 from tests.factories import NOON
 
 API_KEY = "example-api-key-0123456789"
 SINCE = "2023-10-01T12:00:00.000000Z"
 UPDATED_AT = "2023-10-01T11:00:00Z"
+VERSION = "2023-10-01T12:00:00.000000Z#3#evt_1"  # of `make_published`'s event
 
 
 class FakeTime:
-    """Seconds, moved by sleeping; `left` counts an invocation's 60 down."""
+    """Seconds, moved by sleeping; `deadline` counts 60 of them down."""
 
     def __init__(self) -> None:
         self.seconds = 1_000.0
         self.slept: list[float] = []
         self.ends_at = self.seconds + 60
+        self.deadline = Deadline(lambda: self.ends_at - self.seconds)
 
     def clock(self) -> float:
         return self.seconds
@@ -34,12 +36,9 @@ class FakeTime:
     def now(self) -> datetime:
         return NOON + timedelta(seconds=self.seconds - 1_000)
 
-    def left(self) -> float:
-        return self.ends_at - self.seconds
-
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self.seconds += max(seconds, 1e-6)  # less would be lost in rounding
+        self.seconds += seconds
 
 
 def make_hydrate(profile_id: str = "12345", since: str = SINCE, tenant_id: str = "t") -> str:
@@ -67,6 +66,7 @@ def make_published(profile_id: str = "12345", received_at: str = SINCE, **detail
                 "created_at": "2023-10-01T12:00:00Z",
                 "webhook_id": "webhook_12345",
                 "outcome": "applied",
+                "version": VERSION,
                 "received_at": received_at,
             }
             | detail,
@@ -88,7 +88,7 @@ def make_answer(profile_id: str = "12345", /, **profile: Any) -> bytes:
 def make_fetched(**changes: Any) -> Fetched:
     return Fetched(
         **{
-            "status": ProfileStatus.COMPLETE,
+            "status": COMPLETE,
             "fetched_at": "2023-10-01T12:00:05.000000Z",
             "updated_at": "2023-10-01T11:00:00.000000Z",
             "profile": {"name": "Ada"},
@@ -98,59 +98,76 @@ def make_fetched(**changes: Any) -> Fetched:
 
 
 @dataclass
-class FakeHttp:
-    """Answers with what it is given in turn, the last one for ever.
+class FakeTransport:
+    """Answers with what it is given in turn, the last one from then on.
 
-    takes: seconds that each request lasts.
+    answers: a status, a status and a Retry-After header, or a body with status 200; None for no
+    answer at all. takes: seconds that each request lasts.
     """
 
     time: FakeTime
-    answers: list[Response | str]
+    answers: list[Any]
     takes: float = 0.1
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     at: list[float] = field(default_factory=list)
 
-    def get(self, path: str, headers: dict[str, str]) -> Response:
+    def get(self, path: str, headers: dict[str, str]) -> tuple[int, Message, bytes | None]:
         self.requests.append((path, headers))
         self.at.append(self.time.seconds)
         self.time.seconds += self.takes
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, str):
-            raise TransportError(answer)
-        return answer
+        answered = Message()
+        match answer:
+            case None:
+                raise ApiUnavailableError("The API could not be reached (TimeoutError)")
+            case bytes():
+                return 200, answered, answer
+            case (status, retry_after):
+                answered["retry-after"] = retry_after
+                return status, answered, b"{}"
+            case status:
+                return status, answered, b"{}"
 
 
 @dataclass
-class InMemoryProfiles:
-    """ProfilesTable with its two promises: no row is made, and nothing newer is replaced.
+class InMemoryTables:
+    """Both tables, with their promises: an erased profile stays so, a newer answer too.
 
-    rows: what each holds of the full profile. refused: profiles that DynamoDB calls invalid.
+    states: the version of each profile's state; received_at: of all of them. full: what was
+    fetched, and for which version.
+    refused: profiles that DynamoDB calls invalid.
     """
 
-    rows: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    states: dict[Key, str] = field(default_factory=dict)
+    received_at: str = SINCE
+    full: dict[Key, tuple[str, Fetched]] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
+    pages: dict[Key | None, tuple[list[Key], Key | None]] = field(default_factory=dict)
     error: Exception | None = None
-    reads: list[Key] = field(default_factory=list)
-    pages: dict[Key | None, Page] = field(default_factory=dict)
 
-    def fetched_at(self, key: Key) -> str | None:
+    def state(self, key: Key) -> tuple[str, str] | None:
         if self.error:
             raise self.error
-        self.reads.append(key)
-        return str(self.rows[key].get("fetched_at", "")) if key in self.rows else None
+        return (self.states[key], self.received_at) if key in self.states else None
 
-    def write(self, key: Key, fetched: Fetched) -> bool:
+    def last_fetch(self, key: Key) -> tuple[str, str]:
+        if key not in self.full:
+            return "", ""
+        version, fetched = self.full[key]
+        return version, fetched.fetched_at
+
+    def write(self, key: Key, state_version: str, fetched: Fetched) -> bool:
         if fetched.profile is not None and key.profile_id in self.refused:
             raise NotStorableError("DynamoDB refused the item as invalid")
-        row = self.rows.get(key)
-        if row is None or (fetched.updated_at or "") < row.get("updated_at", ""):
+        held = self.full.get(key)
+        if key not in self.states or (
+            held and (fetched.updated_at or "") < (held[1].updated_at or "")
+        ):
             return False
-        row |= {"status": fetched.status, "fetched_at": fetched.fetched_at}
-        row |= {"updated_at": fetched.updated_at} if fetched.updated_at else {}
-        row |= {"profile": fetched.profile} if fetched.profile is not None else {}
+        self.full[key] = state_version, fetched
         return True
 
-    def page(self, _since: str, after: Key | None) -> Page:
+    def page(self, after: Key | None) -> tuple[list[Key], Key | None]:
         if self.error:
             raise self.error
         return self.pages[after]
@@ -163,34 +180,26 @@ class FakeApi:
     answers: dict[str, Callable[[], Fetched]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
-    def fetch(
-        self, profile_id: str, _seconds_left: Callable[[], float], latencies: list[float]
-    ) -> Fetched:
+    def fetch(self, profile_id: str, _deadline: Deadline) -> Fetched:
         self.asked.append(profile_id)
-        latencies.append(12.5)
         return self.answers.get(profile_id, make_fetched)()
 
 
 @dataclass
 class FakeQueue:
-    """The hydrator's own queue, and a dead-letter queue."""
+    """HydrationQueue. error: of every call; fails_after: calls that succeed before."""
 
     error: Exception | None = None
+    fails_after: int = 0
     batches: list[list[str]] = field(default_factory=list)
-    put_offs: list[list[tuple[str, int]]] = field(default_factory=list)
-    messages: list[QueueMessage] = field(default_factory=list)
-
-    def send(self, message: QueueMessage) -> None:
-        if self.error:
-            raise self.error
-        self.messages.append(message)
+    delays: list[tuple[str, int]] = field(default_factory=list)
 
     def send_batch(self, bodies: Sequence[str]) -> None:
-        if self.error:
+        if self.error and len(self.batches) >= self.fails_after:
             raise self.error
         self.batches.append(list(bodies))
 
-    def put_off(self, receipts: Sequence[tuple[str, int]]) -> None:
-        self.put_offs.append(list(receipts))
+    def delay(self, receipts: Sequence[tuple[str, int]]) -> None:
         if self.error:
             raise self.error
+        self.delays += receipts

@@ -4,7 +4,7 @@ import pytest
 
 import batch
 from aws.sqs import QueueMessage, Record
-from batch import Deadline, Failures, OutOfTimeError, quarantine, run
+from batch import Deadline, Failures, LoggableError, OutOfTimeError, quarantine, run
 from getprofile.errors import NotJsonError
 from tests.factories import make_context, make_record
 from tests.unit.fakes import ENDLESS, OVER, InMemoryDeadLetters, client_error
@@ -21,6 +21,10 @@ def test_a_deadline_keeps_a_second_for_the_report() -> None:
         deadline.check(12.001)
 
 
+def test_an_earlier_deadline_keeps_time_for_what_comes_after_it() -> None:
+    assert Deadline(lambda: 12.0).earlier(7).seconds_left() == 5
+
+
 # ---------------------------------------------------------------- run
 
 
@@ -32,6 +36,15 @@ def test_tasks_run_side_by_side_and_their_results_are_in_order() -> None:
         return name
 
     assert run([lambda: task("a"), lambda: task("b")], ENDLESS, threads=2) == ["a", "b"]
+
+
+def test_what_a_task_raises_is_its_result_and_concerns_no_other() -> None:
+    error = LookupError()
+
+    def fail() -> str:
+        raise error
+
+    assert run([fail, lambda: "done"], ENDLESS, threads=1) == [error, "done"]
 
 
 def test_without_tasks_there_is_nothing_to_wait_for() -> None:
@@ -101,3 +114,15 @@ def test_a_message_that_can_not_be_quarantined_is_redelivered(
     assert batch.response(failures) == {
         "batchItemFailures": [{"itemIdentifier": "1"}, {"itemIdentifier": "2"}]
     }
+
+
+def test_a_failure_is_logged_with_its_text_only_where_that_quotes_nothing(
+    records: list[Record], caplog: pytest.LogCaptureFixture
+) -> None:
+    loggable, other = LoggableError("the API answered 500"), LookupError("quotes the event")
+
+    batch.report(Failures(failed=list(zip(records, [loggable, other], strict=True))))
+
+    first, second = (vars(record) for record in caplog.records)
+    assert (first["error"], first["detail"]) == ("LoggableError", "the API answered 500")
+    assert (second["error"], second["detail"]) == ("LookupError", None)

@@ -6,12 +6,19 @@ from boto3.dynamodb.types import TypeDeserializer
 from hypothesis import given
 
 from aws.dynamodb import (
+    CONDITION_FAILED,
+    CONFLICT,
+    INVALID,
     MAX_ITEM_BYTES,
-    check_confirmed,
+    PASSING,
+    call,
     from_dynamodb,
+    get,
     item_bytes,
     item_from_dynamodb,
     item_to_dynamodb,
+    refusal_reasons,
+    scan,
     to_dynamodb,
 )
 from aws.errors import NotConfirmedError
@@ -215,10 +222,84 @@ def test_a_value_that_json_has_not_is_refused_and_not_quoted(value: Any) -> None
         to_dynamodb(value)
 
 
-# ---------------------------------------------------------------- confirmation
+# ---------------------------------------------------------------- calls
+
+
+class FakeClient:
+    """Answers every operation with the same, and keeps what it was asked."""
+
+    def __init__(self, **response: Any) -> None:
+        self._response = response
+        self.requests: list[dict[str, Any]] = []
+
+    def _operate(self, **request: Any) -> dict[str, Any]:
+        self.requests.append(request)
+        return self._response
+
+    get_item = scan = _operate
 
 
 def test_only_a_response_with_a_capacity_is_dynamodbs() -> None:
-    check_confirmed({"ConsumedCapacity": []})
+    assert call(FakeClient(ConsumedCapacity=[], Items=[]).scan)["Items"] == []
     with pytest.raises(NotConfirmedError):
-        check_confirmed({"ResponseMetadata": {"HTTPStatusCode": 200}})
+        call(FakeClient(ResponseMetadata={"HTTPStatusCode": 200}).scan)
+
+
+@pytest.mark.parametrize("names", [None, "a, b"])
+def test_an_item_is_read_as_it_is_now_whole_or_in_part(names: str | None) -> None:
+    client = FakeClient(ConsumedCapacity={}, Item={"a": {"N": "1"}})
+
+    assert get(client, "table", {"id": "x"}, names) == {"a": 1}
+    assert client.requests == [
+        {
+            "TableName": "table",
+            "Key": {"id": {"S": "x"}},
+            "ConsistentRead": True,
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+        | ({"ProjectionExpression": names} if names else {})
+    ]
+
+
+def test_an_item_that_is_not_there_is_empty() -> None:
+    assert get(FakeClient(ConsumedCapacity={}), "table", {"id": "x"}) == {}
+
+
+def test_a_page_of_a_scan_says_where_the_next_one_begins() -> None:
+    item = {"id": {"S": "y"}}
+    client = FakeClient(ConsumedCapacity={}, Items=[item], LastEvaluatedKey=item)
+
+    assert scan(client, "table", "id", after={"id": "x"}, limit=7) == ([{"id": "y"}], {"id": "y"})
+    assert client.requests == [
+        {
+            "TableName": "table",
+            "ProjectionExpression": "id",
+            "Limit": 7,
+            "ExclusiveStartKey": {"id": {"S": "x"}},
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+    ]
+    assert scan(FakeClient(ConsumedCapacity={}, Items=[]), "table", "id") == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reasons"),
+    [
+        ({"Error": {"Code": "ConditionalCheckFailedException"}}, {CONDITION_FAILED}),
+        ({"Error": {"Code": "ValidationException"}}, {INVALID}),
+        ({"Error": {"Code": "TransactionConflictException"}}, {CONFLICT}),
+        ({"Error": {"Code": "AccessDeniedException"}}, {"AccessDeniedException"}),
+        (
+            {
+                "Error": {"Code": "TransactionCanceledException"},
+                "CancellationReasons": [{"Code": "None"}, {"Code": "TransactionConflict"}],
+            },
+            {CONFLICT},
+        ),
+    ],
+)
+def test_a_refusal_has_the_same_reasons_for_one_item_and_for_a_transaction(
+    refusal: dict[str, Any], reasons: set[str]
+) -> None:
+    assert refusal_reasons(refusal) == reasons
+    assert bool(reasons & PASSING) == (reasons == {CONFLICT})

@@ -60,6 +60,30 @@ def test_a_field_that_getprofile_adds_is_kept_and_never_hides_what_the_receiver_
     assert detail["outcome"] == "applied"
 
 
+@pytest.mark.parametrize("make", [entry, trimmed_entry])
+def test_only_what_is_published_again_says_that_it_is_replayed(make: Any) -> None:
+    event = make_event() | {"replayed": True}  # of the sender's own, one day
+
+    first = json.loads(make(item_of(event), "bus")["Detail"])
+    again = json.loads(make(item_of(event), "bus", replayed=True)["Detail"])
+
+    assert "replayed" not in first
+    assert again == first | {"replayed": True}
+
+
+def test_a_whole_event_never_says_that_its_data_is_omitted() -> None:
+    event = make_event() | {"data_omitted": True}
+
+    assert "data_omitted" not in json.loads(entry(item_of(event), "bus")["Detail"])
+
+
+def test_a_target_takes_an_entry_together_with_its_envelope() -> None:
+    """SQS takes 1 MiB; the longest envelope has names and ids of AWS, and a type of 128 bytes."""
+    envelope = 1_048_576 - MAX_ENTRY_BYTES
+
+    assert envelope > 10 * 256
+
+
 @pytest.mark.parametrize("number", ["10.1", "12345678901234567890.123456789012345678", "1E+100"])
 def test_a_number_keeps_every_digit(number: str) -> None:
     found = entry(item_of(make_event(number=Decimal(number))), "bus")

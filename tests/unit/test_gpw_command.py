@@ -33,7 +33,17 @@ COMMANDS = {" ".join(words): words for words in commands()}
 WITHOUT_A_STACK = {"local up", "local down", "local demo", "cost"}
 # Those that change something; all others only look.
 CHANGING = {
-    *("doctor", "send", "dlq redrive", "dlq purge", "replay", "pause", "resume", "secret set"),
+    *(
+        "doctor",
+        "send",
+        "dlq redrive",
+        "dlq purge",
+        "replay",
+        "republish",
+        "pause",
+        "resume",
+        "secret set",
+    ),
     *("secret rotate", "erase", "reconcile", "local down"),
 }
 
@@ -166,7 +176,7 @@ def client_error(code: str, operation: str = "GetItem", message: str = "no") -> 
         (EndpointConnectionError(endpoint_url="https://x"), "could not be reached", "network"),
         (client_error("ExpiredToken"), "does not accept the credentials", "aws sso login"),
         (client_error("AccessDeniedException"), "does not allow GetItem", "--profile"),
-        (client_error("QueueDoesNotExist"), "not there", "gpw doctor"),
+        (client_error("QueueDoesNotExist"), "does not exist", "gpw doctor"),
         (client_error("Strange"), "GetItem failed: Strange: no", ""),
     ],
 )

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from infra.gpw.log_lines import Ages
 from infra.gpw.log_lines import read as read_line
-from infra.gpw.output import plain
 from infra.gpw.queues import MAX_BATCH_BYTES, Outgoing, Pace, send
 from infra.gpw.reconcile import Progress
+from infra.gpw.secret import period
 from infra.gpw.tail import Filter
 from infra.gpw.when import ago, duration, moment
 
@@ -61,18 +61,35 @@ def test_a_duration_has_the_one_unit_that_matters(seconds: float, expected: str)
     assert ago(NOW - timedelta(seconds=seconds), NOW) == expected
 
 
-# ---------------------------------------------------------------- output
+# ---------------------------------------------------------------- statistics
 
 
-@given(st.text())
-def test_nothing_that_is_shown_steers_the_terminal(text: str) -> None:
-    shown = plain(text)
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (timedelta(minutes=5), 60),
+        (timedelta(hours=23), 60),
+        (timedelta(days=2), 180),
+        (timedelta(days=14), 900),
+        (timedelta(days=15), 1_200),
+        (timedelta(days=16), 1_200),
+        (timedelta(days=62), 3_900),
+        (timedelta(days=63), 7_200),
+        (timedelta(days=400), 25_200),
+    ],
+)
+def test_a_period_is_the_shortest_that_cloudwatch_still_has(age: timedelta, expected: int) -> None:
+    assert period(age) == expected
 
-    assert all(character.isprintable() for character in shown)
 
+@given(st.timedeltas(timedelta(0), timedelta(days=455)))
+def test_cloudwatch_takes_every_period(age: timedelta) -> None:
+    """GetMetricStatistics: multiples by age, and 1,440 data points at most."""
+    seconds = period(age)
+    kept = 60 if age < timedelta(days=15) else 300 if age < timedelta(days=63) else 3_600
 
-def test_ordinary_text_is_shown_as_it_is() -> None:
-    assert plain("Ünï 日本 [bold]") == "Ünï 日本 [bold]"
+    assert seconds % kept == 0
+    assert (age.total_seconds() + 60) / seconds <= 1_438  # and those that begin and end early
 
 
 # ---------------------------------------------------------------- queues
@@ -211,7 +228,7 @@ def test_a_filter_shows_what_all_of_it_says() -> None:
 
 
 def test_progress_counts_what_was_fetched_since_by_its_status() -> None:
-    progress = Progress()
+    progress = Progress(total=4)
     for item in (
         {"profile_fetched_at": "2026-01-31T14:00:00.000000Z", "profile_status": "complete"},
         {"profile_fetched_at": "2026-01-31T13:59:59.999999Z", "profile_status": "complete"},

@@ -1,441 +1,398 @@
+import concurrent.futures
 import json
 import threading
-import time as real_time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hydrator import profiles, queues
-from hydrator.answer import Fetched, ProfileStatus
-from hydrator.errors import ApiPausedError, ApiUnavailableError, OutOfTimeError
-from hydrator.hydrate import Hydrator, Outcome, Result, put_off_seconds
+from aws.errors import AwsCallError
+from aws.sqs import Queue, Record
+from batch import Deadline, Failures, OutOfTimeError
+from hydrator.errors import ApiUnavailableError, HydrationError, UnexpectedAnswerError
+from hydrator.hydrate import BUDGET, Hydrator, delay_seconds
 from hydrator.messages import Key
-from hydrator.profiles import Page
-from tests.unit.fakes import client_error
+from hydrator.profile_api import NOT_FOUND, NOT_STORABLE, Fetched, ProfileApi
+from hydrator.tables import PAGE_ROWS, ProfileTables
+from tests.unit.fakes import InMemoryDeadLetters
 from tests.unit.hydrator_fakes import (
     SINCE,
+    VERSION,
     FakeApi,
     FakeQueue,
-    InMemoryProfiles,
+    InMemoryTables,
     make_fetched,
     make_hydrate,
     make_published,
     make_record,
 )
 
-LATER = "2023-10-01T12:00:01.000000Z"
-KEY = Key("t", "12345")
+ENDLESS = Deadline(lambda: 60.0)
+NEXT_VERSION = "2023-10-01T12:00:01.000000Z#3#evt_2"
 
 
-class Hydrating:
-    """A hydrator with everything around it in memory; rows `12345`, `1`, `2`, `3` are there."""
+def key(profile_id: str = "12345") -> Key:
+    return Key(profile_id=profile_id, tenant_id="t")
+
+
+class World:
+    """A hydrator; two profiles are known."""
 
     def __init__(self) -> None:
-        self.profiles = InMemoryProfiles({Key("t", one): {} for one in ("12345", "1", "2", "3")})
+        self.tables = InMemoryTables(states={key(): VERSION, key("2"): VERSION})
         self.api = FakeApi()
         self.queue = FakeQueue()
-        self.dead_letters = FakeQueue()
+        self.dead_letters = InMemoryDeadLetters()
+        self.hydrator = Hydrator(
+            cast("ProfileTables", self.tables),
+            cast("ProfileApi", self.api),
+            cast("Queue", self.queue),
+            self.dead_letters,
+        )
 
-    def __call__(
-        self,
-        *bodies: str,
-        left: Callable[[], float] = lambda: 59.0,
-        receives: int = 1,
-    ) -> Result:
-        """Hydrate a batch of bodies, as messages `1`, `2`, …"""
-        records = [make_record(b, str(n), receives=receives) for n, b in enumerate(bodies, start=1)]
-        hydrator = Hydrator(self.profiles, self.api, self.queue, self.dead_letters)
-        return hydrator.consume(records, left)
+    def run(self, *bodies: str | Record, deadline: Deadline = ENDLESS) -> Failures:
+        records = [
+            body if isinstance(body, Record) else make_record(body, str(n))
+            for n, body in enumerate(bodies, start=1)
+        ]
+        return self.hydrator.hydrate(records, deadline)
+
+    def failed(self, *bodies: str | Record, deadline: Deadline = ENDLESS) -> list[str]:
+        return [record.message_id for record, _ in self.run(*bodies, deadline=deadline).failed]
 
 
 @pytest.fixture
-def hydrate() -> Hydrating:
-    return Hydrating()
+def world() -> World:
+    return World()
 
 
-def outcomes(result: Result) -> dict[str, str]:
-    return {record.message_id: one.outcome for one in result.finished for record in one.records}
-
-
-def failures(result: Result) -> dict[str, str]:
-    return {record.message_id: type(error).__name__ for record, error in result.failed}
-
-
-def enough_for(looks: int) -> Callable[[], float]:
-    """Time that is up after the threads of a batch have looked at it so often."""
-    left = iter([59.0] * looks)
-
-    def seconds_left() -> float:
-        return 59.0 if threading.current_thread() is threading.main_thread() else next(left, 0.5)
-
-    return seconds_left
-
-
-def raising(error: Exception) -> Callable[[], Fetched]:
+def failing(error: Exception) -> Callable[[], Fetched]:
     def fail() -> Fetched:
         raise error
 
     return fail
 
 
-# ---------------------------------------------------------------- outcomes
+# ---------------------------------------------------------------- whether to fetch
 
 
-def test_an_empty_batch_has_an_empty_result(hydrate: Hydrating) -> None:
-    assert hydrate() == Result()
-
-
-def test_a_profile_is_fetched_into_its_row(hydrate: Hydrating) -> None:
-    result = hydrate(make_published())
-
-    assert outcomes(result) == {"1": Outcome.HYDRATED}
-    assert hydrate.profiles.rows[KEY]["profile"] == {"name": "Ada"}
-    assert result.latencies == [12.5]
-
-
-def test_a_burst_about_one_profile_is_one_lookup(hydrate: Hydrating) -> None:
-    bodies = [make_published(), make_hydrate(since=LATER), make_published(), make_hydrate("2")]
-
-    result = hydrate(*bodies)
-
-    assert sorted(hydrate.api.asked) == ["12345", "2"]
-    assert outcomes(result) == dict.fromkeys("1234", Outcome.HYDRATED)
-
-
-def test_a_burst_is_satisfied_only_by_a_fetch_after_its_last_event(hydrate: Hydrating) -> None:
-    hydrate.profiles.rows[KEY] = {"fetched_at": SINCE}
-
-    result = hydrate(make_hydrate(since=SINCE), make_hydrate(since=LATER))
-
-    assert outcomes(result) == dict.fromkeys("12", Outcome.HYDRATED)
-
-
-@pytest.mark.parametrize("fetched_at", [SINCE, LATER])
-def test_what_was_fetched_since_is_not_asked_for(hydrate: Hydrating, fetched_at: str) -> None:
-    hydrate.profiles.rows[KEY] = {"fetched_at": fetched_at}
-
-    result = hydrate(make_published())
-
-    assert [(one.outcome, one.detail) for one in result.finished] == [
-        (Outcome.SKIPPED, "It was fetched since")
-    ]
-    assert hydrate.api.asked == []
-
-
-def test_an_erased_profile_is_neither_asked_for_nor_made(hydrate: Hydrating) -> None:
-    del hydrate.profiles.rows[KEY]
-
-    result = hydrate(make_published())
-
-    assert [(one.outcome, one.detail) for one in result.finished] == [
-        (Outcome.SKIPPED, "There is no such row")
-    ]
-    assert hydrate.api.asked == []
-    assert KEY not in hydrate.profiles.rows
-
-
-def test_a_profile_that_is_erased_while_it_is_fetched_stays_so(hydrate: Hydrating) -> None:
-    def erased_meanwhile() -> Fetched:
-        del hydrate.profiles.rows[KEY]
+def test_a_fetch_is_stored_with_the_version_that_the_state_had_before(world: World) -> None:
+    def newer_meanwhile() -> Fetched:
+        world.tables.states[key()] = NEXT_VERSION
         return make_fetched()
 
-    hydrate.api.answers["12345"] = erased_meanwhile
+    world.api.answers["12345"] = newer_meanwhile
 
-    assert outcomes(hydrate(make_published())) == {"1": Outcome.SKIPPED}
-    assert KEY not in hydrate.profiles.rows
-
-
-def test_an_older_answer_than_the_rows_is_dropped(hydrate: Hydrating) -> None:
-    hydrate.profiles.rows[KEY] = {"updated_at": "2023-10-01T11:30:00.000000Z"}
-
-    result = hydrate(make_published())
-
-    assert outcomes(result) == {"1": Outcome.SKIPPED}
-    assert "profile" not in hydrate.profiles.rows[KEY]
+    assert world.run(make_published()) == Failures()
+    assert world.tables.full[key()] == (VERSION, make_fetched())
 
 
-def test_a_profile_that_is_not_found_is_noted(hydrate: Hydrating) -> None:
-    hydrate.api.answers["12345"] = lambda: Fetched(ProfileStatus.NOT_FOUND, LATER)
+@pytest.mark.parametrize("skew", ["1970-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"])
+def test_a_newer_event_is_fetched_whatever_the_clocks_say(world: World, skew: str) -> None:
+    """The hydrator's clock may be far from the one of the function that received the event."""
+    world.tables.full[key()] = VERSION, make_fetched(fetched_at=skew)
+    world.tables.states[key()] = NEXT_VERSION
 
-    assert outcomes(hydrate(make_published())) == {"1": Outcome.NOT_FOUND}
-    assert hydrate.profiles.rows[KEY] == {"status": "not_found", "fetched_at": LATER}
-
-
-def test_a_profile_that_does_not_fit_into_a_row_is_noted_as_such(hydrate: Hydrating) -> None:
-    hydrate.profiles.refused = {"12345"}
-
-    result = hydrate(make_published())
-
-    assert [(one.outcome, one.detail) for one in result.finished] == [
-        (Outcome.NOT_STORABLE, "DynamoDB refused the item as invalid")
-    ]
-    assert hydrate.profiles.rows[KEY]["status"] == "not_storable"
+    assert world.run(make_published(id="evt_2", created_at="2023-10-01T12:00:01Z")) == Failures()
+    assert world.api.asked == ["12345"]
 
 
-def test_a_redelivered_message_asks_for_nothing_more(hydrate: Hydrating) -> None:
-    hydrate(make_published())
+@pytest.mark.parametrize("skew", ["1970-01-01T00:00:00.000000Z", "2999-01-01T00:00:00.000000Z"])
+def test_an_event_whose_state_was_there_when_the_fetch_began_asks_for_nothing(
+    world: World, skew: str
+) -> None:
+    world.tables.full[key()] = NEXT_VERSION, make_fetched(fetched_at=skew)
 
-    assert outcomes(hydrate(make_published())) == {"1": Outcome.SKIPPED}
-    assert hydrate.api.asked == ["12345"]
-
-
-# ---------------------------------------------------------------- quarantine
+    assert world.run(make_published()) == Failures()
+    assert world.api.asked == []
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"),
-    [("not json", "not_json"), ("{}", "invalid_hydration"), (make_hydrate(".."),) * 2],
+    ("fetched_at", "asked"),
+    [("2023-10-01T11:59:59.999999Z", ["12345"]), (SINCE, []), ("2999-01-01T00:00:00.000000Z", [])],
+)
+def test_a_reconciliation_fetches_what_was_not_fetched_since(
+    world: World, fetched_at: str, asked: list[str]
+) -> None:
+    world.tables.full[key()] = NEXT_VERSION, make_fetched(fetched_at=fetched_at)
+
+    assert world.run(make_hydrate()) == Failures()
+    assert world.api.asked == asked
+
+
+def test_a_burst_for_one_profile_is_one_request_and_asks_for_all_of_it(world: World) -> None:
+    world.tables.full[key()] = VERSION, make_fetched(fetched_at="2023-10-01T11:00:00.000000Z")
+
+    assert world.run(*[make_published(), make_hydrate()] * 5, make_hydrate("2")) == Failures()
+    assert world.api.asked == ["12345", "2"]
+
+
+def test_profiles_of_one_id_of_two_tenants_stay_apart(world: World) -> None:
+    other = Key(profile_id="12345", tenant_id="other")
+    world.tables.states[other] = VERSION
+
+    world.run(make_hydrate(), make_hydrate(tenant_id="other"))
+    assert set(world.tables.full) == {key(), other}
+
+
+def test_an_unknown_profile_is_neither_asked_for_nor_made(world: World) -> None:
+    del world.tables.states[key()]
+
+    assert world.run(make_published()) == Failures()
+    assert (world.api.asked, world.tables.full) == ([], {})
+
+
+# ---------------------------------------------------------------- what comes of it
+
+
+MISSING = make_fetched(
+    status=NOT_FOUND, fetched_at="2023-10-01T12:14:59.999999Z", updated_at=None, profile=None
+)
+
+
+@pytest.mark.parametrize("bodies", [[make_published()], [make_hydrate(), make_published()]])
+def test_a_404_within_fifteen_minutes_of_the_newest_event_is_retried(
+    world: World, bodies: list[str]
+) -> None:
+    world.api.answers["12345"] = lambda: MISSING
+
+    errors = [error for _record, error in world.run(*bodies).failed]
+
+    assert {type(error) for error in errors} == {UnexpectedAnswerError}
+    assert str(errors[0]) == "The API does not have the profile yet (404)"
+    assert world.tables.full == {}
+
+
+def test_a_404_that_a_reconciliation_finds_so_early_is_not_good_enough_for_the_event(
+    world: World,
+) -> None:
+    world.api.answers["12345"] = lambda: MISSING
+    assert world.run(make_hydrate()) == Failures()
+    assert world.tables.full[key()][1] == MISSING
+
+    del world.api.answers["12345"]
+    assert world.run(make_published()) == Failures()
+    assert world.tables.full[key()] == (VERSION, make_fetched())
+
+
+@pytest.mark.parametrize("body", [make_published(), make_hydrate()])
+def test_a_later_404_is_stored(world: World, body: str) -> None:
+    world.tables.received_at = "2023-10-01T11:59:59.999999Z"
+    world.api.answers["12345"] = lambda: MISSING
+
+    assert world.run(body) == Failures()
+    assert world.tables.full[key()] == (VERSION, MISSING)
+
+
+def test_a_profile_that_dynamodb_refuses_is_stored_as_such(world: World) -> None:
+    world.tables.refused.add("12345")
+
+    assert world.run(make_published()) == Failures()
+    assert world.tables.full[key()][1] == make_fetched(
+        status=NOT_STORABLE, profile=None, detail="DynamoDB refused the item as invalid"
+    )
+
+
+def test_a_profile_that_is_erased_while_it_is_fetched_does_not_come_back(world: World) -> None:
+    def erased_meanwhile() -> Fetched:
+        del world.tables.states[key()]
+        return make_fetched()
+
+    world.api.answers["12345"] = erased_meanwhile
+
+    assert world.run(make_published()) == Failures()
+    assert world.tables.full == {}
+
+
+# ---------------------------------------------------------------- failure and delay
+
+
+@pytest.mark.parametrize(
+    "error", [ApiUnavailableError("down"), AwsCallError("Throttling"), LookupError("no one knows")]
+)
+def test_when_a_profile_fails_only_its_messages_are_retried(world: World, error: Exception) -> None:
+    world.api.answers["12345"] = failing(error)
+
+    failures = world.run(make_published(), make_hydrate("2"), make_hydrate())
+
+    assert [(record.message_id, seen) for record, seen in failures.failed] == [
+        ("1", error),
+        ("3", error),
+    ]
+    assert set(world.tables.full) == {key("2")}
+    assert world.queue.delays == [("receipt-1", 20), ("receipt-3", 20)]
+
+
+def test_a_retry_after_is_followed_and_backs_off_further_when_it_is_short(world: World) -> None:
+    world.api.answers["12345"] = failing(ApiUnavailableError("busy", retry_after=300.2))
+    world.api.answers["2"] = failing(ApiUnavailableError("busy", retry_after=1))
+    world.run(
+        make_record(make_hydrate(), "a", receives=2),
+        make_record(make_hydrate("2"), "b", receives=2),
+    )
+
+    assert world.queue.delays == [("receipt-a", 301), ("receipt-b", 40)]
+
+
+def test_what_cannot_be_delayed_is_retried_all_the_same(world: World) -> None:
+    world.tables.error = LookupError()
+    world.queue.error = AwsCallError("AccessDenied")
+
+    assert world.failed(make_published()) == ["1"]
+
+
+def test_the_delay_doubles_up_to_fifteen_minutes() -> None:
+    error = HydrationError("any")
+
+    assert [delay_seconds(error, n) for n in range(1, 9)] == [20, 40, 80, 160, 320, 640, 900, 900]
+    assert delay_seconds(LookupError(), 60) == 900
+    assert delay_seconds(HydrationError("any", retry_after=3600.0), 60) == 3600
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"), [("not json", "not_json"), (make_published(".."), "invalid_hydration")]
 )
 def test_what_can_never_succeed_is_dead_lettered_in_one_attempt(
-    hydrate: Hydrating, body: str, reason: str
+    world: World, body: str, reason: str
 ) -> None:
-    result = hydrate(body, make_hydrate("2"))
+    failures = world.run(body, make_published())
 
-    [message] = hydrate.dead_letters.messages
-    assert message.body == body
-    assert message.attributes["source"] == "hydrator"
-    assert message.attributes["reason"] == (reason if reason != body else "invalid_hydration")
-    assert [record.message_id for record, _error in result.dead_lettered] == ["1"]
-    assert outcomes(result) == {"2": Outcome.HYDRATED}
+    assert [(r.message_id, error.reason) for r, error in failures.dead_lettered] == [("1", reason)]
+    assert [message.attributes["source"] for message in world.dead_letters.messages] == ["hydrator"]
+    assert (failures.failed, world.api.asked) == ([], ["12345"])
 
 
-def test_a_message_that_the_dead_letter_queue_does_not_take_comes_again(hydrate: Hydrating) -> None:
-    hydrate.dead_letters.error = client_error("AccessDenied", 403)
+def test_a_message_that_the_dead_letter_queue_does_not_take_is_retried(world: World) -> None:
+    world.dead_letters.error = AwsCallError("AccessDenied")
 
-    result = hydrate("not json", make_hydrate("2"))
-
-    assert failures(result) == {"1": "ClientError"}
-    assert outcomes(result) == {"2": Outcome.HYDRATED}
-
-
-# ---------------------------------------------------------------- failure
-
-
-@pytest.mark.parametrize(
-    "error", [ApiUnavailableError("x"), client_error("Throttled"), MemoryError(), KeyError("x")]
-)
-def test_when_a_profile_fails_all_of_its_messages_come_again_and_no_other(
-    hydrate: Hydrating, error: Exception
-) -> None:
-    hydrate.api.answers["1"] = raising(error)
-
-    result = hydrate(make_hydrate("1"), make_hydrate("2"), make_published("1"))
-
-    assert failures(result) == dict.fromkeys("13", type(error).__name__)
-    assert outcomes(result) == {"2": Outcome.HYDRATED}
-
-
-def test_a_failed_message_succeeds_when_it_comes_again(hydrate: Hydrating) -> None:
-    hydrate.profiles.error = client_error("InternalServerError", 500)
-    assert failures(hydrate(make_published())) == {"1": "ClientError"}
-
-    hydrate.profiles.error = None
-    assert outcomes(hydrate(make_published())) == {"1": Outcome.HYDRATED}
-
-
-def test_what_the_api_puts_off_comes_again_when_it_says(hydrate: Hydrating) -> None:
-    hydrate.api.answers["1"] = raising(ApiUnavailableError(retry_after=90.2))
-    hydrate.api.answers["2"] = raising(ApiPausedError(retry_after=5))
-    hydrate.api.answers["3"] = raising(ApiUnavailableError())
-
-    result = hydrate(*map(make_hydrate, "123"))
-
-    assert set(failures(result)) == set("123")
-    assert [sorted(ten) for ten in hydrate.queue.put_offs] == [
-        [("receipt-1", 91), ("receipt-2", 20)]
-    ]
-
-
-def test_messages_are_put_off_in_tens(hydrate: Hydrating) -> None:
-    hydrate.api.answers["1"] = raising(ApiPausedError(retry_after=90))
-
-    hydrate(*[make_hydrate("1")] * 23)
-
-    assert [len(ten) for ten in hydrate.queue.put_offs] == [10, 10, 3]
-
-
-def test_a_message_that_cannot_be_put_off_comes_again_all_the_same(hydrate: Hydrating) -> None:
-    hydrate.api.answers["1"] = raising(ApiPausedError(retry_after=90))
-    hydrate.queue.error = client_error("ReceiptHandleIsInvalid")
-
-    assert failures(hydrate(make_hydrate("1"))) == {"1": "ApiPausedError"}
-
-
-@pytest.mark.parametrize(
-    ("retry_after", "receives", "seconds"),
-    [(0, 1, 20), (1, 1, 20), (60, 1, 60), (60, 30, 600), (3600, 50, 3600), (10**9, 1, 3600)],
-)
-def test_a_message_comes_again_later_each_time(
-    retry_after: float, receives: int, seconds: int
-) -> None:
-    assert put_off_seconds(retry_after, receives) == seconds
-
-
-def test_fifty_receives_last_for_five_hours_even_if_the_api_says_in_a_second_each_time() -> None:
-    waits = [put_off_seconds(1, receives) for receives in range(1, 50)]
-
-    assert sum(waits) >= 5 * 3600
+    assert world.failed("not json", make_published()) == ["1"]
+    assert world.queue.delays == [("receipt-1", 20)]
 
 
 # ---------------------------------------------------------------- time
 
 
-def test_without_time_left_nothing_begins(hydrate: Hydrating) -> None:
-    bodies = [make_published(), "not json", '{"reconcile": {}}']
+def test_without_time_left_nothing_begins_and_everything_is_retried(world: World) -> None:
+    left = 3 * BUDGET.longest_seconds - 0.1
+    bodies = ["not json", make_published(), '{"reconcile": {}}']
 
-    result = hydrate(*bodies, left=lambda: 6.9)
-
-    assert failures(result) == dict.fromkeys("123", "OutOfTimeError")
-    assert (hydrate.profiles.reads, hydrate.dead_letters.messages) == ([], [])
-
-
-@pytest.mark.parametrize("body", [make_published(), "not json", '{"reconcile": {}}'])
-def test_the_time_may_run_out_once_a_message_is_parsed(hydrate: Hydrating, body: str) -> None:
-    result = hydrate(body, left=enough_for(0))
-
-    assert failures(result) == {"1": "OutOfTimeError"}
-    assert (hydrate.profiles.reads, hydrate.dead_letters.messages) == ([], [])
+    assert world.failed(*bodies, deadline=Deadline(lambda: BUDGET.longest_seconds)) == [
+        "1",
+        "3",
+        "2",
+    ]
+    assert world.failed(make_published(), deadline=Deadline(lambda: left)) == ["1"]
+    assert (world.api.asked, world.dead_letters.messages) == ([], [])
 
 
-@pytest.mark.parametrize("refused", [set(), {"12345"}])
-def test_a_write_begins_only_if_it_can_end_in_time(hydrate: Hydrating, refused: set[str]) -> None:
-    hydrate.profiles.refused = refused
-    seconds = 59.0
-
-    def late() -> Fetched:
-        nonlocal seconds
-        seconds = 6.9 if not refused else 59.0
-        return make_fetched()
-
-    hydrate.api.answers["12345"] = late
-    if refused:
-        write = hydrate.profiles.write
-
-        def slow(key: Key, fetched: Fetched) -> bool:
-            nonlocal seconds
-            seconds = 6.9
-            return write(key, fetched)
-
-        hydrate.profiles.write = slow  # type: ignore[method-assign]
-
-    result = hydrate(make_published(), left=lambda: seconds)
-
-    assert failures(result) == {"1": "OutOfTimeError"}
-    assert hydrate.profiles.rows[KEY] == {}
-
-
-def test_what_is_not_over_when_the_time_is_up_comes_again(
-    hydrate: Hydrating, monkeypatch: pytest.MonkeyPatch
+def test_a_call_that_hangs_fails_its_own_messages_and_those_that_wait_for_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (profiles, queues):
-        monkeypatch.setattr(module, "LONGEST_CALL_SECONDS", 0.0)
-    free = threading.Event()
+    hangs, over = threading.Event(), threading.Event()
+    timeouts = []
 
-    def stuck() -> Fetched:
-        free.wait(30)
-        return make_fetched()
+    def hang() -> Fetched:
+        hangs.set()
+        over.wait(30)
+        raise LookupError
 
-    hydrate.api.answers["1"] = stuck
-    ends_at = real_time.monotonic() + 0.5
+    def until_it_hangs(futures: Any, timeout: float) -> Any:
+        timeouts.append(timeout)
+        assert hangs.wait(30)
+        return concurrent.futures.wait(futures, timeout=0)
 
-    result = hydrate(
-        make_hydrate("1"), make_hydrate("2"), left=lambda: ends_at - real_time.monotonic()
-    )
-    free.set()
+    world.api.answers["2"] = hang
+    world.tables.states[key("3")] = VERSION
+    monkeypatch.setattr("batch.wait", until_it_hangs)
+    failed = world.failed(make_hydrate(), make_hydrate("2"), make_hydrate("3"))
+    over.set()
 
-    assert failures(result) == {"1": OutOfTimeError.__name__}
-    assert outcomes(result) == {"2": Outcome.HYDRATED}
+    assert failed == ["2", "3"]
+    assert world.api.asked == ["12345", "2"]
+    assert timeouts == [60 - BUDGET.longest_seconds, 60]  # the difference is for the delay
 
 
 # ---------------------------------------------------------------- reconciliation
 
 
-def reconcile_body(**asked: Any) -> str:
-    return json.dumps({"reconcile": asked})
+def keys(*profile_ids: str) -> list[Key]:
+    return [key(profile_id) for profile_id in profile_ids]
 
 
 def test_a_page_becomes_a_message_for_each_profile_and_the_next_page_comes_last(
-    hydrate: Hydrating,
+    world: World,
 ) -> None:
-    keys = [Key("t", str(n)) for n in range(25)]
-    hydrate.profiles.pages[None] = Page(keys, Key("t", "99"))
+    profile_ids = [str(n) for n in range(21)]
+    world.tables.pages[None] = keys(*profile_ids, "..", "a/../b"), key("é")
 
-    result = hydrate(reconcile_body(since=SINCE))
-
-    assert [len(ten) for ten in hydrate.queue.batches] == [10, 10, 5, 1]
-    bodies = [json.loads(body) for ten in hydrate.queue.batches for body in ten]
-    assert bodies[:-1] == [{"hydrate": key._asdict() | {"since": SINCE}} for key in keys]
-    assert bodies[-1] == {
-        "reconcile": {"since": SINCE, "after": {"tenant_id": "t", "profile_id": "99"}}
-    }
-    assert [(page.queued, page.more) for _record, page in result.reconciled] == [(25, True)]
-
-
-def test_the_last_page_is_followed_by_none(hydrate: Hydrating) -> None:
-    after = Key("t", "99")
-    hydrate.profiles.pages[after] = Page([KEY], None)
-
-    result = hydrate(reconcile_body(since=SINCE, after=after._asdict()))
-
-    assert len(hydrate.queue.batches) == 1
-    assert [(page.queued, page.more) for _record, page in result.reconciled] == [(1, False)]
+    assert world.run('{"reconcile": {}}') == Failures()
+    asked = [[json.loads(body) for body in batch] for batch in world.queue.batches]
+    assert asked[-1] == [
+        {"reconcile": {"since": SINCE, "after": {"profile_id": "é", "tenant_id": "t"}}}
+    ]
+    assert [len(batch) for batch in asked] == [10, 10, 1, 1]
+    assert [one["hydrate"] for batch in asked[:-1] for one in batch] == [
+        {"tenant_id": "t", "profile_id": profile_id, "since": SINCE} for profile_id in profile_ids
+    ]
+    assert all(body.isascii() for batch in world.queue.batches for body in batch)
 
 
-def test_a_page_without_a_profile_to_fetch_still_leads_to_the_next(hydrate: Hydrating) -> None:
-    hydrate.profiles.pages[None] = Page([Key("t", "..")], Key("t", "99"))
+def test_the_last_page_is_followed_by_none_and_an_empty_one_by_the_next(world: World) -> None:
+    world.tables.pages = {None: ([], key("1")), key("1"): (keys("2"), None)}
 
-    hydrate(reconcile_body())
-
-    [[body]] = hydrate.queue.batches
-    assert json.loads(body)["reconcile"]["since"] == SINCE
-
-
-def test_a_page_that_is_not_queued_whole_comes_again_as_a_whole(hydrate: Hydrating) -> None:
-    hydrate.profiles.pages[None] = Page([KEY], Key("t", "99"))
-    hydrate.queue.error = client_error("OverLimit")
-    assert failures(hydrate(reconcile_body())) == {"1": "ClientError"}
-    assert hydrate.queue.batches == []
-
-    hydrate.queue.error = None
-    hydrate(reconcile_body())
-    assert len(hydrate.queue.batches) == 2
+    assert world.run('{"reconcile": {}}') == Failures()
+    [[following]] = world.queue.batches
+    assert world.run(following) == Failures()
+    assert [json.loads(body).keys() for body in world.queue.batches[-1]] == [{"hydrate"}]
 
 
-@pytest.mark.parametrize("calls", [1, 2, 3, 4])
-def test_a_page_stops_where_the_time_does(hydrate: Hydrating, calls: int) -> None:
-    """Of the five calls, the first reads the page and the last queues the next one."""
-    hydrate.profiles.pages[None] = Page([Key("t", str(n)) for n in range(25)], Key("t", "99"))
+def test_a_page_that_is_not_queued_whole_is_retried_whole_and_has_no_next_page_yet(
+    world: World,
+) -> None:
+    world.tables.pages[None] = keys(*map(str, range(30))), key("30")
+    world.queue.error, world.queue.fails_after = AwsCallError("Throttling"), 3
 
-    result = hydrate(reconcile_body(), left=enough_for(calls))
-
-    assert failures(result) == {"1": "OutOfTimeError"}
-    assert len(hydrate.queue.batches) == calls - 1
+    assert world.failed('{"reconcile": {}}') == ["1"]
+    assert not any("reconcile" in body for batch in world.queue.batches for body in batch)
 
 
-# ---------------------------------------------------------------- accounting
+def test_a_page_stops_where_the_time_does(world: World) -> None:
+    world.tables.pages[None] = keys(*map(str, range(PAGE_ROWS))), None
+    left = iter([60.0] * 8)
+    deadline = Deadline(lambda: next(left, 0))
+    [(_record, error)] = world.run('{"reconcile": {}}', deadline=deadline).failed
 
-BODIES = ["", "{}", '{"reconcile": {}}', *map(make_hydrate, ["1", "2", "3", "gone", ".."])]
+    assert isinstance(error, OutOfTimeError)
+    assert 0 < len(world.queue.batches) < PAGE_ROWS / 10
+
+
+# ---------------------------------------------------------------- all of it
 
 
 @given(st.data())
 def test_every_message_has_exactly_one_outcome(data: st.DataObject) -> None:
-    hydrate = Hydrating()
-    hydrate.profiles.pages[None] = Page([KEY], Key("t", "99"))
-    hydrate.profiles.refused = {"2"}
-    for one in data.draw(st.sets(st.sampled_from("123"))):
-        hydrate.api.answers[one] = raising(ApiPausedError(retry_after=1))
-    hydrate.queue.error = data.draw(st.sampled_from([None, OSError()]))
-    hydrate.dead_letters.error = data.draw(st.sampled_from([None, OSError()]))
-    bodies = data.draw(st.lists(st.sampled_from(BODIES), max_size=12))
-    looks = data.draw(st.integers(0, 40))
+    world = World()
+    world.tables.pages = {None: (keys("12345"), None)}
+    errors: list[Any] = [None, ApiUnavailableError("x"), LookupError("x")]
+    for one in ("12345", "2"):
+        if error := data.draw(st.sampled_from(errors)):
+            world.api.answers[one] = failing(error)
+    world.tables.error = data.draw(st.sampled_from([None, None, AwsCallError("x")]))
+    world.queue.error = data.draw(st.sampled_from([None, AwsCallError("x")]))
+    world.dead_letters.error = data.draw(st.sampled_from([None, AwsCallError("x")]))
+    kinds = [make_published(), make_hydrate("2"), make_hydrate("gone"), '{"reconcile": {}}', "x"]
+    bodies = data.draw(st.lists(st.sampled_from(kinds), max_size=10))
 
-    result = hydrate(*bodies, left=enough_for(looks))
+    failures = world.run(*bodies)
 
-    finished = [record.message_id for one in result.finished for record in one.records]
-    others = [*result.reconciled, *result.dead_lettered, *result.failed]
-    told = finished + [record.message_id for record, _what in others]
-    assert sorted(told, key=int) == [str(n) for n in range(1, len(bodies) + 1)]
-    assert len(hydrate.dead_letters.messages) == len(result.dead_lettered)
+    failed = [record.message_id for record, _ in failures.failed]
+    dead = [record.message_id for record, _ in failures.dead_lettered]
+    assert len({*failed, *dead}) == len(failed) + len(dead)
+    assert len(dead) == len(world.dead_letters.messages)
+    for number, body in enumerate(bodies, start=1):
+        if str(number) not in {*failed, *dead}:
+            assert body != "x"
+            assert key() in world.tables.full or body != make_published()
+            assert key("2") in world.tables.full or body != make_hydrate("2")

@@ -1,72 +1,178 @@
-import traceback
-from typing import Any
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.utils import format_datetime
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from hydrator.answer import Fetched, ProfileStatus
-from hydrator.api_key import ApiKey
+from batch import Deadline, OutOfTimeError
+from hydrator.api_key import REREAD_SECONDS, ApiKey
 from hydrator.errors import (
     ApiKeyError,
-    ApiPausedError,
     ApiUnavailableError,
     HydrationError,
-    OutOfTimeError,
     UnexpectedAnswerError,
 )
-from hydrator.pace import Pace
-from hydrator.profile_api import ProfileApi
-from hydrator.transport import Response
-from tests.strategies import ids
-from tests.unit.fakes import FakeClock, FakeSecretsManager, client_error
-from tests.unit.hydrator_fakes import API_KEY, FakeHttp, FakeTime, make_answer
+from hydrator.profile_api import (
+    COMPLETE,
+    MAX_PAUSE_SECONDS,
+    MAX_VALUES,
+    NOT_FOUND,
+    NOT_STORABLE,
+    TOO_MANY_SECONDS,
+    Fetched,
+    ProfileApi,
+    parse_profile,
+    pause_seconds,
+)
+from hydrator.transport import REQUEST_SECONDS, Transport
+from tests.factories import NOON
+from tests.strategies import json_values
+from tests.unit.fakes import FakeClock, FakeSecretsManager
+from tests.unit.hydrator_fakes import API_KEY, UPDATED_AT, FakeTime, FakeTransport, make_answer
 
-RESERVE = 7.0
-OK = Response(200, {}, make_answer(name="Ada"))
-NEW_KEY = "the-new-api-key-0123456789"
-
-
-def answer(status: int, **headers: str) -> Response:
-    return Response(status, {name.replace("_", "-"): v for name, v in headers.items()}, b"{}")
+AT = "2023-10-01T12:00:00.000000Z"
 
 
 class World:
-    """The API's client, with everything around it in memory and on one clock."""
+    """An API that answers in turn; two requests a second."""
 
-    def __init__(self, *answers: Response | str, per_second: float = 1_000) -> None:
+    def __init__(self, *answers: Any) -> None:
         self.time = FakeTime()
-        self.http = FakeHttp(self.time, list(answers))
+        self.http = FakeTransport(self.time, list(answers))
         self.secrets = FakeSecretsManager(FakeClock(), current=API_KEY)
-        self.latencies: list[float] = []
         self.api = ProfileApi(
-            http=self.http,
-            key=ApiKey("key", client=self.secrets.as_client(), clock=self.time.clock),
-            pace=Pace(per_second, clock=self.time.clock, sleep=self.time.sleep),
-            reserve_seconds=RESERVE,
+            cast("Transport", self.http),
+            ApiKey("key", self.secrets, clock=self.time.clock),
+            0.5,
             now=self.time.now,
             clock=self.time.clock,
             sleep=self.time.sleep,
-            random=lambda: 1.0,
         )
 
-    def fetch(self, profile_id: str = "12345") -> Fetched:
-        return self.api.fetch(profile_id, self.time.left, self.latencies)
+    def fetch(self, profile_id: str = "12345", deadline: Deadline | None = None) -> Fetched:
+        return self.api.fetch(profile_id, deadline or self.time.deadline)
 
-    def failure[E: HydrationError](self, kind: type[E]) -> E:
-        with pytest.raises(kind) as caught:
+    def failure(self) -> HydrationError:
+        with pytest.raises(HydrationError) as caught:
             self.fetch()
         return caught.value
 
 
-def test_a_profile_is_asked_for_with_the_key() -> None:
-    world = World(OK)
+# ---------------------------------------------------------------- a profile
 
-    fetched = world.fetch()
 
-    assert (fetched.status, fetched.fetched_at) == (
-        ProfileStatus.COMPLETE,
-        "2023-10-01T12:00:00.000000Z",
+def test_a_profile_is_kept_but_for_its_update_log() -> None:
+    body = make_answer(name="Ada", update_log=[{"note": "x"}] * 3, nested={"update_log": "kept"})
+
+    assert parse_profile(body, "12345", NOON) == Fetched(
+        COMPLETE,
+        fetched_at=AT,
+        updated_at="2023-10-01T11:00:00.000000Z",
+        profile={"name": "Ada", "nested": {"update_log": "kept"}, "last_updated": UPDATED_AT},
     )
+
+
+def test_numbers_keep_every_digit() -> None:
+    body = make_answer(score="<n>").replace(b'"<n>"', b"0.1000000000000000055511151231257827")
+
+    profile = parse_profile(body, "12345", NOON).profile
+
+    assert profile is not None
+    assert profile["score"] == Decimal("0.1000000000000000055511151231257827")
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("2023-10-01t11:00:00z", "2023-10-01T11:00:00.000000Z"),
+        ("2023-10-01 11:00", "2023-10-01T11:00:00.000000Z"),
+        ("2023-10-01T11:00:00.123456789", "2023-10-01T11:00:00.123456Z"),
+        ("2023-10-01T06:30:00-0430", "2023-10-01T11:00:00.000000Z"),
+        ("2023-10-02T12:00:00Z", "2023-10-02T12:00:00.000000Z"),  # ahead, as far as a zone can be
+        ("2023-10-01", "2023-10-01T00:00:00.000000Z"),
+    ],
+)
+def test_last_updated_may_have_a_zone_or_be_utc(told: str, kept: str) -> None:
+    fetched = parse_profile(make_answer(last_updated=told), "12345", NOON)
+
+    assert (fetched.updated_at, fetched.profile) == (kept, {"last_updated": told})
+
+
+NO_TIME = "The profile's last_updated is not a time"
+FUTURE = "The profile's last_updated is in the future"
+SHAPE = "The answer does not have the shape of a profile"
+OTHER = "The answer is about another profile"
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (make_answer(last_updated=""), NO_TIME),
+        (make_answer(last_updated="yesterday"), NO_TIME),
+        (make_answer(last_updated="2023-02-30T00:00:00Z"), NO_TIME),
+        (make_answer(last_updated="0001-01-01T00:00:00+14:00"), NO_TIME),
+        (make_answer(last_updated="2023-10-01T11:00:00Z\n"), NO_TIME),
+        # It would shadow every true one until then.
+        (make_answer(last_updated=(NOON + timedelta(days=1, seconds=1)).isoformat()), FUTURE),
+        (make_answer(last_updated=1696161600), SHAPE),
+        (b"null", SHAPE),
+        (b'"12345"', SHAPE),
+        (b'{"profile_id": "12345"}', SHAPE),
+        (b'{"profile_id": "12345", "profile": []}', SHAPE),
+        (b'{"profile_id": "12345", "profile": {}}', SHAPE),
+        (make_answer("1234"), OTHER),
+        (make_answer("12345 "), OTHER),
+        (make_answer("1234\uff15"), OTHER),
+        (make_answer().replace(b'"12345"', b"12345"), OTHER),
+        (b"<html>", "The body is not JSON (line 1, column 1)"),
+        (b"\xff", "The body is not UTF-8"),
+        (make_answer()[:-1], "The body is not JSON (line 1, column 76)"),
+        (b'{"a":1,"a":2}', "An object has the same key twice"),
+    ],
+)
+def test_an_answer_that_is_not_this_profile_with_its_time_is_not_taken(
+    body: bytes, problem: str
+) -> None:
+    with pytest.raises(UnexpectedAnswerError) as caught:
+        parse_profile(body, "12345", NOON)
+
+    assert str(caught.value) == problem
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (make_answer(many=[0] * MAX_VALUES), f"The body has more than {MAX_VALUES} values"),
+        (None, "The body has more than 8 MiB"),
+    ],
+    ids=["values", "bytes"],
+)
+def test_an_answer_that_is_too_large_to_parse_can_never_be_stored(
+    body: bytes | None, detail: str
+) -> None:
+    assert parse_profile(body, "12345", NOON) == Fetched(NOT_STORABLE, AT, detail=detail)
+
+
+@given(st.binary() | json_values.map(lambda value: json.dumps(value, default=str).encode()))
+def test_any_answer_is_understood_or_refused_without_being_quoted(body: bytes) -> None:
+    with pytest.raises(UnexpectedAnswerError) as caught:
+        parse_profile(body, "12345", NOON)
+
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+# ---------------------------------------------------------------- the request and its answer
+
+
+def test_a_profile_is_asked_for_with_the_key() -> None:
+    world = World(make_answer(name="Ada"))
+
+    assert world.fetch().status == COMPLETE
     assert world.http.requests == [
         (
             "/v1/profile/12345",
@@ -77,236 +183,205 @@ def test_a_profile_is_asked_for_with_the_key() -> None:
             },
         )
     ]
-    assert world.latencies == pytest.approx([100])
 
 
 @pytest.mark.parametrize(
     ("profile_id", "path"),
     [
-        ("a/b", "/v1/profile/a%2Fb"),
-        ("../other", "/v1/profile/..%2Fother"),
-        ("a?b#c", "/v1/profile/a%3Fb%23c"),
-        ("%2e%2e", "/v1/profile/%252e%252e"),
-        ("a b\r\nX: y", "/v1/profile/a%20b%0D%0AX%3A%20y"),
-        ("é\0𐀀", "/v1/profile/%C3%A9%00%F0%90%80%80"),
+        ("a/b", "a%2Fb"),
+        ("%2F", "%252F"),
+        ("?x#y", "%3Fx%23y"),
+        ("a b+c", "a%20b%2Bc"),
+        ("é𐀀", "%C3%A9%F0%90%80%80"),
+        ("\r\nHost: other", "%0D%0AHost%3A%20other"),
     ],
 )
-def test_an_id_is_one_step_of_the_path_whatever_it_holds(profile_id: str, path: str) -> None:
-    world = World(answer(404))
+def test_an_id_is_one_segment_of_the_path_whatever_it_holds(profile_id: str, path: str) -> None:
+    world = World(404)
     world.fetch(profile_id)
 
-    assert [asked for asked, _headers in world.http.requests] == [path]
+    assert world.http.requests[0][0] == f"/v1/profile/{path}"
 
 
-@given(ids)
-def test_no_id_reaches_another_resource(profile_id: str) -> None:
-    world = World(answer(404))
-    world.fetch(profile_id)
-
-    [(path, _headers)] = world.http.requests
-    assert path.isascii()
-    assert path.removeprefix("/v1/profile/").isprintable()
-    assert not set("/?#\\ ") & set(path.removeprefix("/v1/profile/"))
+def test_a_profile_that_the_api_does_not_have_is_not_found() -> None:
+    assert World(404).fetch() == Fetched(NOT_FOUND, AT)
 
 
-def test_a_profile_that_the_api_does_not_know_is_not_found() -> None:
-    fetched = World(answer(404)).fetch()
+@pytest.mark.parametrize("status", [204, 302, 304, 400, 403, 410, 451])
+def test_any_other_answer_is_unexpected_and_asks_for_no_pause(status: int) -> None:
+    world = World(status)
+    failure = world.failure()
 
-    assert fetched == Fetched(ProfileStatus.NOT_FOUND, "2023-10-01T12:00:00.000000Z")
-
-
-def test_an_answer_that_is_too_large_to_read_can_never_be_stored() -> None:
-    fetched = World(Response(200, {}, None)).fetch()
-
-    assert (fetched.status, fetched.detail) == (
-        ProfileStatus.NOT_STORABLE,
-        "The answer is larger than 8 MiB",
+    assert (type(failure), str(failure)) == (
+        UnexpectedAnswerError,
+        f"The API answered {status}",
     )
-
-
-@pytest.mark.parametrize("status", [201, 204, 301, 302, 307, 400, 402, 405, 410, 418])
-def test_any_other_answer_is_unexpected_and_not_asked_for_again(status: int) -> None:
-    world = World(answer(status))
-
-    assert str(world.failure(UnexpectedAnswerError)) == f"The API answered {status}"
+    assert failure.retry_after == 0
     assert len(world.http.requests) == 1
 
 
-def test_an_unexpected_answer_is_not_asked_for_again() -> None:
-    world = World(Response(200, {}, b"<html>"))
+@pytest.mark.parametrize("answer", [408, 429, 500, 502, 503, None])
+def test_a_failure_is_left_to_the_queue_after_one_request(answer: int | None) -> None:
+    world = World(answer, make_answer())
 
-    world.failure(UnexpectedAnswerError)
+    assert isinstance(world.failure(), ApiUnavailableError)
     assert len(world.http.requests) == 1
 
 
-# ---------------------------------------------------------------- trying again
+# ---------------------------------------------------------------- pace and pauses
+
+
+def test_requests_begin_no_closer_than_the_interval() -> None:
+    world = World(500, make_answer())
+    world.failure()
+    for _ in range(3):
+        world.fetch()
+    world.time.seconds += 60  # what was not used does not add up to a burst
+    world.time.ends_at += 60
+    world.fetch()
+    world.fetch()
+
+    began = [round(at - world.http.at[0], 6) for at in world.http.at]
+    assert began == [0, 0.5, 1, 1.5, 61.6, 62.1]
+
+
+def test_a_slow_answer_is_not_followed_by_a_further_wait() -> None:
+    world = World(make_answer())
+    world.http.takes = 3
+    world.fetch()
+    world.fetch()
+
+    assert world.time.slept == [0, 0]
 
 
 @pytest.mark.parametrize(
-    "failure", ["ConnectTimeoutError", answer(408), answer(429), answer(500), answer(503)]
+    ("answer", "pause"),
+    [((429, "300"), 300), ((503, "300"), 300), (429, TOO_MANY_SECONDS)],
+    ids=["429", "503", "429-without-a-time"],
 )
-def test_what_may_be_over_soon_is_tried_again_with_growing_waits(failure: Response | str) -> None:
-    world = World(failure, failure, failure, OK)
+def test_a_pause_that_the_api_asks_for_holds_for_every_profile(answer: Any, pause: float) -> None:
+    world = World(answer, make_answer())
+    world.failure()
 
-    assert world.fetch().fetched_at == "2023-10-01T12:00:03.800000Z"
-    assert world.time.slept == [0.5, 1.0, 2.0]
-    assert len(world.latencies) == 4
-
-
-def test_after_four_attempts_the_message_has_to_come_again() -> None:
-    world = World(answer(500))
-
-    failure = world.failure(ApiUnavailableError)
-    assert (str(failure), failure.retry_after) == ("The API answered 500", None)
-    assert len(world.http.requests) == 4
-
-
-def test_an_api_that_cannot_be_reached_is_named_so() -> None:
-    failure = World("NewConnectionError").failure(ApiUnavailableError)
-
-    assert str(failure) == "The API could not be reached (NewConnectionError)"
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_a_retry_after_within_the_invocation_is_waited_for(status: int) -> None:
-    world = World(answer(status, Retry_After="20"), OK)
-    world.fetch()
-
-    assert world.http.at[1] - world.http.at[0] == pytest.approx(20.1)
-
-
-def test_a_retry_after_may_be_a_date() -> None:
-    world = World(answer(429, Retry_After="Sun, 01 Oct 2023 12:00:15 GMT"), OK)
-    world.fetch()
-
-    assert world.time.now().isoformat(timespec="seconds") == "2023-10-01T12:00:15+00:00"
-
-
-def test_a_retry_after_of_no_time_at_all_is_no_reason_to_hurry() -> None:
-    world = World(answer(429, Retry_After="0"))
-
-    world.failure(ApiUnavailableError)
-    assert world.time.slept == [0.5, 1.0, 2.0]
-
-
-def test_a_retry_after_beyond_the_invocation_is_when_the_message_comes_again() -> None:
-    world = World(answer(429, Retry_After="120"), OK)
-
-    assert world.failure(ApiUnavailableError).retry_after == 120
-    assert len(world.http.requests) == 1
-    assert world.time.slept == []
-
-
-def test_a_pause_for_one_profile_is_one_for_all() -> None:
-    world = World(answer(429, Retry_After="120"), OK)
-    world.failure(ApiUnavailableError)
-
-    assert world.failure(ApiPausedError).retry_after == pytest.approx(120)
+    for _ in range(10):
+        waiting = world.failure()
+        assert str(waiting) == "The API asked for a pause"
+        assert 0 < waiting.retry_after <= pause
     assert len(world.http.requests) == 1
 
+    world.time.seconds += pause
+    world.time.ends_at += pause
+    assert world.fetch().status == COMPLETE
 
-def test_after_the_pause_things_go_on() -> None:
-    world = World(answer(429, Retry_After="120"), OK)
-    world.failure(ApiUnavailableError)
-    world.time.seconds += 120
-    world.time.ends_at += 120
 
-    assert world.fetch().status is ProfileStatus.COMPLETE
+def test_a_pause_no_longer_than_the_interval_is_waited_for() -> None:
+    world = World((503, "0"), make_answer())
+    world.failure()
+
+    assert world.fetch().status == COMPLETE
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_failure_that_asks_for_no_pause_is_none_for_other_profiles(status: int) -> None:
+    world = World(status, make_answer())
+    world.failure()
+
+    assert world.fetch().status == COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("0", 0),
+        (" 7 ", 7),
+        ("3601", MAX_PAUSE_SECONDS),
+        ("9" * 400, MAX_PAUSE_SECONDS),
+        ("Sun, 01 Oct 2023 12:01:00 GMT", 60),
+        ("Sun, 01 Oct 2023 14:01:00 +0200", 60),
+        ("Sun, 01 Oct 2023 12:01:00 -0000", 60),
+        ("Sun, 01 Oct 2023 11:00:00 GMT", 0),
+        ("Fri, 01 Oct 2999 12:00:00 GMT", MAX_PAUSE_SECONDS),
+        (None, 0),
+        ("", 0),
+        ("-5", 0),
+        ("1.5", 0),
+        ("soon", 0),
+        ("Sun, 99 Oct 2023 12:01:00 GMT", 0),
+        ("Sun, 01 Oct 99999 12:01:00 GMT", 0),
+    ],
+)
+def test_retry_after_is_in_seconds_or_a_date_and_anything_else_asks_for_nothing(
+    header: str | None, seconds: float
+) -> None:
+    assert pause_seconds(503, header, NOON) == seconds
+
+
+@given(st.text() | st.datetimes(timezones=st.just(UTC)).map(format_datetime))
+def test_any_header_is_a_pause_within_the_bounds(header: str) -> None:
+    assert 0 <= pause_seconds(429, header, datetime.now(UTC)) <= MAX_PAUSE_SECONDS
 
 
 # ---------------------------------------------------------------- time
 
 
-def test_a_request_begins_only_if_it_and_the_write_can_end_in_time() -> None:
-    world = World(OK)
-    world.time.ends_at = world.time.seconds + 10 + RESERVE + 7 - 0.001
+def test_a_request_begins_only_if_it_can_end_in_time() -> None:
+    world = World(make_answer())
+    for seconds_left in (REQUEST_SECONDS - 0.1, 0, -1):
+        with pytest.raises(OutOfTimeError):
+            world.fetch(deadline=Deadline(lambda left=seconds_left: left))  # type: ignore[misc]
 
-    world.failure(OutOfTimeError)
-    assert (world.http.requests, world.secrets.reads) == ([], [])
-
-
-def test_with_just_enough_time_it_begins() -> None:
-    world = World(OK)
-    world.time.ends_at = world.time.seconds + 10 + RESERVE + 7
-
-    assert world.fetch().status is ProfileStatus.COMPLETE
+    assert world.http.requests == []
+    assert world.fetch(deadline=Deadline(lambda: REQUEST_SECONDS)).status == COMPLETE
 
 
-def test_when_no_further_attempt_can_end_in_time_the_last_failure_is_told() -> None:
-    world = World(answer(500))
-    world.http.takes = 9
-    world.time.ends_at = world.time.seconds + 36
+def test_the_wait_for_a_turn_counts_as_well() -> None:
+    world = World(make_answer())
+    world.http.takes = 0
+    world.fetch()
 
-    assert str(world.failure(ApiUnavailableError)) == "The API answered 500"
-    assert len(world.http.requests) == 2
-
-
-def test_no_request_ever_begins_too_late_whatever_the_api_does() -> None:
-    for takes in (0.1, 2.0, 5.0, 9.9):
-        for told in ("ReadTimeoutError", answer(503), answer(429, Retry_After="13")):
-            world = World(told, per_second=0.2)
-            world.http.takes = takes
-            world.failure(HydrationError)
-
-            assert max(world.http.at) + 10 + RESERVE <= world.time.ends_at
+    with pytest.raises(OutOfTimeError):
+        world.fetch(deadline=Deadline(lambda: REQUEST_SECONDS + 0.4))
+    assert world.time.slept == [0]
 
 
 # ---------------------------------------------------------------- the key
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_key_that_was_rotated_is_read_anew_and_used_at_once(status: int) -> None:
-    world = World(OK, answer(status), OK)
-    world.fetch()
-    world.secrets.rotate(NEW_KEY)
-    world.time.seconds += 10
-    world.time.ends_at += 10
+def test_a_refused_key_fails_the_others_without_a_request() -> None:
+    world = World(401)
+    for _ in range(20):
+        assert isinstance(world.failure(), ApiKeyError)
 
-    assert world.fetch().status is ProfileStatus.COMPLETE
-    assert [headers["Authorization"] for _path, headers in world.http.requests] == [
-        f"Bearer {API_KEY}",
-        f"Bearer {API_KEY}",
-        f"Bearer {NEW_KEY}",
-    ]
-
-
-def test_a_bad_key_hammers_neither_the_api_nor_secrets_manager() -> None:
-    world = World(answer(401))
-    for _ in range(100):
-        world.failure(ApiKeyError)
-
+    # The second request is the one after the key was read again, because it may be a new one.
     assert len(world.http.requests) == 1
-    assert len(world.secrets.reads) == 1
+    world.time.seconds += REREAD_SECONDS
+    world.failure()
+    world.failure()
+    assert len(world.http.requests) == len(world.secrets.reads) == 2
 
 
-def test_a_new_key_that_is_refused_too_ends_it() -> None:
-    world = World(OK, answer(401))
+def test_a_rotated_key_is_used_from_the_next_profile_on() -> None:
+    world = World(make_answer(), 401, make_answer())
     world.fetch()
-    world.secrets.rotate(NEW_KEY)
-    world.time.seconds += 10
-    world.time.ends_at += 10
+    world.time.seconds += REREAD_SECONDS
+    world.secrets.rotate("the-new-api-key-0123456789")
 
-    assert "set it again" in str(world.failure(ApiKeyError))
-    assert len(world.http.requests) == 3
-    assert len(world.secrets.reads) == 2
+    assert isinstance(world.failure(), ApiKeyError)
+    assert world.fetch().status == COMPLETE
+    sent = [headers["Authorization"][-26:] for _path, headers in world.http.requests]
+    assert sent == [API_KEY, API_KEY, "the-new-api-key-0123456789"]
 
 
 def test_without_a_key_nothing_is_asked() -> None:
-    world = World(OK)
-    world.secrets.error = client_error("AccessDeniedException")
+    world = World(make_answer())
+    world.secrets.rotate("short")
 
-    world.failure(ApiKeyError)
+    assert isinstance(world.failure(), ApiKeyError)
     assert world.http.requests == []
 
 
-@pytest.mark.parametrize(
-    "told", ["ReadTimeoutError", answer(401), answer(500), answer(302), Response(200, {}, b"{")]
-)
-def test_no_failure_shows_the_key(told: Any) -> None:
-    world = World(told)
-    try:
-        world.fetch()
-    except HydrationError as error:
-        shown = "".join(traceback.format_exception(error))
+@pytest.mark.parametrize("answer", [None, 401, 403, 500, b"<html>", (429, API_KEY)])
+def test_no_failure_shows_the_key(answer: Any) -> None:
+    failure: Callable[[], HydrationError] = World(answer).failure
 
-    assert API_KEY not in shown
+    assert API_KEY not in repr(failure())

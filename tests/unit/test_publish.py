@@ -124,7 +124,7 @@ def test_an_empty_batch_is_done(publish: Publishing) -> None:
 
 
 def test_a_call_is_no_larger_than_the_bus_takes(publish: Publishing) -> None:
-    publish(stream("1", "2", "3", text="x" * 100_000))
+    publish(stream("1", "2", "3", text="x" * 390_000))
 
     assert publish.bus.ids == ["1", "2", "3"]
     assert publish.bus.calls == 2
@@ -133,8 +133,17 @@ def test_a_call_is_no_larger_than_the_bus_takes(publish: Publishing) -> None:
 # ---------------------------------------------------------------- what the bus does not take whole
 
 
+def test_an_event_of_nearly_a_megabyte_is_published_whole(publish: Publishing) -> None:
+    text = "\x01" * 166_000  # a byte each in DynamoDB, and six in JSON
+
+    result = publish(stream("1", text=text))
+
+    assert publish.bus.events[0]["data"]["text"] == text
+    assert [one.trimmed for one in result.published] == [False]
+
+
 def test_an_event_too_large_for_the_bus_is_published_without_its_data(publish: Publishing) -> None:
-    large = insertion(make_event("2", text="x" * 262_144), 2)
+    large = insertion(make_event("2", text="\x01" * 167_000), 2)
 
     result = publish([*stream("1"), large, insertion(make_event("3"), 3)])
 

@@ -1,0 +1,102 @@
+"""ProfilesTable, which the hydrator reads, and FullProfilesTable, which it writes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from aws import dynamodb
+from getprofile.errors import NotStorableError
+from hydrator.messages import Key
+from hydrator.profile_api import NOT_STORABLE, Fetched
+
+PAGE_ROWS = 250
+
+# A later `last_updated` is newer; of two answers with the same one, that of the later fetch is.
+_NEWER = (
+    "attribute_not_exists(profile_updated_at) OR profile_updated_at < :profile_updated_at"
+    " OR (profile_updated_at = :profile_updated_at AND profile_fetched_at <= :profile_fetched_at)"
+)
+_FETCHED_LATER = (
+    "attribute_not_exists(profile_fetched_at) OR profile_fetched_at <= :profile_fetched_at"
+)
+
+
+@dataclass(frozen=True)
+class ProfileTables:
+    """The names of both tables, and a botocore client, whose errors every method raises."""
+
+    profiles: str
+    full_profiles: str
+    client: Any
+
+    def state(self, key: Key) -> tuple[str, str] | None:
+        """The state's version, and when its event was received; None for an unknown profile."""
+        item = dynamodb.get(self.client, self.profiles, key.model_dump(), "version, received_at")
+        return (item["version"], item["received_at"]) if item else None
+
+    def last_fetch(self, key: Key) -> tuple[str, str]:
+        """The state's version when the last stored fetch began, and when that was; "" for never."""
+        names = "state_version, profile_fetched_at"
+        item = dynamodb.get(self.client, self.full_profiles, key.model_dump(), names)
+        return item.get("state_version", ""), item.get("profile_fetched_at", "")
+
+    def page(self, after: Key | None) -> tuple[list[Key], Key | None]:
+        """Up to PAGE_ROWS profiles after a key, and the key after which the next page begins."""
+        start = after.model_dump() if after else None
+        names = "profile_id, tenant_id"
+        items, last = dynamodb.scan(self.client, self.profiles, names, after=start, limit=PAGE_ROWS)
+        return [Key(**item) for item in items], Key(**last) if last else None
+
+    def write(self, key: Key, version: str, fetched: Fetched) -> bool:
+        """Returns: whether it was written, as the profile is known and nothing newer is stored.
+
+        version: the state's when the fetch began. Raises: NotStorableError, when no retry helps.
+        """
+        item_key = dynamodb.item_to_dynamodb(key.model_dump())
+        # In one transaction, or a profile that is erased while it is fetched would come back.
+        known = {
+            "TableName": self.profiles,
+            "Key": item_key,
+            "ConditionExpression": "attribute_exists(profile_id)",
+        }
+        update = {
+            "TableName": self.full_profiles,
+            "Key": item_key,
+            **changes(key, version, fetched),
+        }
+        items = [{"ConditionCheck": known}, {"Update": update}]
+        try:
+            dynamodb.call(self.client.transact_write_items, TransactItems=items)
+        except ClientError as error:
+            reasons = dynamodb.refusal_reasons(error.response)
+            if dynamodb.INVALID in reasons:
+                raise NotStorableError("DynamoDB refused the item as invalid") from None
+            if reasons != {dynamodb.CONDITION_FAILED}:
+                raise
+            return False
+        return True
+
+
+def changes(key: Key, version: str, fetched: Fetched) -> dict[str, Any]:
+    """What an `Update` changes, and its condition: an older answer never replaces a newer one.
+
+    Only a complete profile, or one that can't be stored, takes the place of the last known one.
+    Raises: NotStorableError.
+    """
+    attributes = {
+        "state_version": version,
+        "profile_status": fetched.status,
+        "profile_fetched_at": fetched.fetched_at,
+        "profile_updated_at": fetched.updated_at,
+        "profile": fetched.profile,
+    }
+    item = dynamodb.item_to_dynamodb(key.model_dump() | attributes)  # all of it, for its size
+    values = {f":{name}": item[name] for name in attributes if name in item}
+    sets = ", ".join(f"{value[1:]} = {value}" for value in values)
+    removes = " REMOVE profile" if fetched.status == NOT_STORABLE else ""
+    return {
+        "UpdateExpression": f"SET {sets}{removes}",
+        "ConditionExpression": _NEWER if fetched.updated_at else _FETCHED_LATER,
+        "ExpressionAttributeValues": values,
+    }

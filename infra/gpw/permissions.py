@@ -1,0 +1,92 @@
+"""The AWS actions that the commands call, on what, and whether an operator may call them."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from infra.gpw.target import Target
+
+STACK = "AWS::StackId"  # as an intrinsic function names the stack itself
+
+
+class Need(NamedTuple):
+    """An action of AWS that a command calls.
+
+    on: the output of the stack or the logical id that names the resource, STACK, or "*" for an
+    action that IAM allows for all resources or none.
+    """
+
+    action: str
+    on: str
+
+
+def on(resource: str, *actions: str) -> tuple[Need, ...]:
+    """Several actions on one resource."""
+    return tuple(Need(action, resource) for action in actions)
+
+
+# By command (`gpw dlq ls`); each declares its own where it is registered. Those on an optional
+# resource count only in a stack that has it.
+NEEDS: dict[str, frozenset[Need]] = {}
+
+# With a key of one's own, whoever reads and writes what it encrypts needs these.
+KEY_NEEDS = on("KmsKeyArn", "kms:Decrypt", "kms:GenerateDataKey")
+
+
+def denied(target: Target, who: str) -> Iterator[tuple[Need, list[str]]]:
+    """The needs that this operator's policies do not allow, with the commands that have them.
+
+    who: the operator's ARN, as STS tells it. Raises: ClientError.
+    """
+    iam = target.client("iam")
+    if ":assumed-role/" in who:
+        # The session's ARN leaves out the role's path.
+        who = iam.get_role(RoleName=who.split("/")[1])["Role"]["Arn"]
+    # Whoever gets here may call those of IAM.
+    declared = {need for needs in NEEDS.values() for need in needs}
+    everything = {n for n in declared if not n.action.startswith("iam:")} | {*KEY_NEEDS}
+    for resource in sorted({need.on for need in everything}):
+        actions = sorted(need.action for need in everything if need.on == resource)
+        name = physical_name(target, resource)
+        if not name:
+            continue  # not in this stack
+        pages = iam.get_paginator("simulate_principal_policy").paginate(
+            PolicySourceArn=who,
+            ActionNames=actions,
+            ResourceArns=[arn(target, actions[0].partition(":")[0], name)],
+        )
+        for result in (result for page in pages for result in page["EvaluationResults"]):
+            if result["EvalDecision"] != "allowed":
+                need = Need(result["EvalActionName"], resource)
+                yield need, sorted(command for command, needs in NEEDS.items() if need in needs)
+
+
+def physical_name(target: Target, resource: str) -> str | None:
+    """What the stack calls a resource, as a `Need` names it; None when there is none."""
+    if resource == "*":
+        return resource
+    if resource == STACK:
+        return target.stack_id
+    named = target.outputs.get(resource) or target.parameters.get(resource)
+    return named or target.resources.get(resource)
+
+
+def arn(target: Target, service: str, name: str) -> str:
+    """The ARN of a resource. name: its physical name, or already its ARN."""
+    if name == "*" or name.startswith("arn:"):
+        return name
+    partition, region, account = target.place
+    last = name.rpartition("/")[2]
+    match service:
+        case "sqs":
+            resource = last
+        case "dynamodb":
+            resource = f"table/{name}"
+        case "events":
+            resource = f"event-bus/{last}"
+        case "lambda":
+            resource = f"event-source-mapping:{name}"
+        case "logs":
+            resource = f"log-group:{name}:*"  # IAM's form for all but tags
+        case _:
+            raise ValueError(service)
+    return f"arn:{partition}:{service}:{region}:{account}:{resource}"

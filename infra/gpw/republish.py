@@ -1,0 +1,227 @@
+"""`gpw republish`: events of the history on the bus again."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from aws.errors import NotConfirmedError
+from infra.gpw.command import Gpw, command
+from infra.gpw.errors import FAILED, OperatorError
+from infra.gpw.look import (
+    READ_HISTORY,
+    AllOption,
+    DryRunOption,
+    OutcomeOption,
+    ProfileOption,
+    RateOption,
+    ReceivedOption,
+    SinceOption,
+    TenantOption,
+    TypeOption,
+    UntilOption,
+    check_all,
+    selection,
+)
+from infra.gpw.permissions import on
+from infra.gpw.queues import Pace
+from infra.gpw.replay import batches
+from infra.gpw.target import Target
+from publisher.bus import Answer, Bus, CallRefusedError, calls
+from publisher.entry import MAX_ENTRY_BYTES, entry, entry_bytes, trimmed_entry
+
+ATTEMPTS = 6  # of an entry that the bus refuses for now, on top of the SDK's own for a call
+PAUSE_SECONDS = 1.0  # before the second attempt; twice as long before each further one
+
+
+def register(app: typer.Typer) -> None:
+    command(
+        app,
+        "republish",
+        example="gpw republish --received --since 2h --dry-run",
+        needs=[*READ_HISTORY, *on("EventBusName", "events:DescribeEventBus", "events:PutEvents")],
+        changes=True,
+    )(republish)
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """An event of the history on its way to the bus."""
+
+    item: dict[str, Any]
+    entry: dict[str, Any]
+    trimmed: bool
+
+
+@dataclass
+class Tally:
+    """What became of the events. trimmed: of those published, the ones without their data."""
+
+    published: int = 0
+    trimmed: int = 0
+    failed: Counter[str] = field(default_factory=Counter)  # by reason
+
+    def publish(self, one: Outgoing) -> None:
+        self.published += 1
+        self.trimmed += one.trimmed
+
+    def fail(self, why: str, item: dict[str, Any]) -> None:
+        self.failed[f"{why}: {item.get('subject')} {item.get('version')}"] += 1
+
+
+def republish(
+    gpw: Gpw,
+    *,
+    tenant: TenantOption = None,
+    profile_id: ProfileOption = None,
+    event: TypeOption = None,
+    outcome: OutcomeOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    received: ReceivedOption = False,
+    everything: AllOption = False,
+    dry_run: DryRunOption = False,
+    rate: RateOption = None,
+) -> None:
+    """Publish events of the history on the bus again, such as after the bus was missing.
+
+    Every rule that matches gets them. Their detail has `"replayed": true`, so that a rule or a
+    workflow can tell them from first-time events; outcome and version are those recorded. States
+    and the history stay as they are. If it is interrupted and started again, events are published
+    once more: let workflows be idempotent by `detail.id`.
+    """
+    chosen = selection(
+        tenant=tenant,
+        profile=profile_id,
+        event=event,
+        outcome=outcome,
+        since=since,
+        until=until,
+        received=received,
+        now=datetime.now(UTC),
+    )
+    check_all(chosen, everything=everything)
+    target, tally = gpw.target, Tally()
+    table, name = target.table("EventsTableName"), target.output("EventBusName")
+    _check_bus(target)
+    if not dry_run:
+        gpw.confirm(f"Publish the events ({chosen.describe()}) on the bus {name} again?")
+    bus, pace = Bus(target.client("events")), Pace(rate)
+    try:
+        with gpw.out.progress("publishing: of the history's events") as advance:
+            for items, looked_at in batches(table, chosen):
+                for call in calls(_prepared(items, name, tally)):
+                    if dry_run:
+                        for one in call:
+                            tally.publish(one)
+                    else:
+                        pace.wait(len(call))
+                        _send(bus, name, call, tally)
+                advance(to=looked_at)
+    finally:  # also when it is interrupted
+        _tell(gpw, tally, dry_run=dry_run)
+    if not dry_run:
+        _check_bus(target)  # whoever removes it meanwhile makes the counts untrue
+    if tally.failed:
+        raise typer.Exit(FAILED)
+
+
+def _check_bus(target: Target) -> None:
+    """Raises: OperatorError, when there is no bus."""
+    if not bus_exists(target):
+        name = target.output("EventBusName")
+        raise OperatorError(
+            f"The bus {name} is missing; EventBridge accepts events for it and drops them",
+            f"create it (`aws events create-event-bus --name {name}`) and its rules, then run "
+            "this again",
+        )
+
+
+def bus_exists(target: Target) -> bool:
+    """Whether there is a bus to publish on: PutEvents answers 200 without one, too."""
+    try:
+        target.client("events").describe_event_bus(Name=target.output("EventBusName"))
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            return False
+        raise
+    return True
+
+
+def _prepared(items: list[dict[str, Any]], bus: str, tally: Tally) -> Iterator[Outgoing]:
+    for item in items:
+        try:
+            whole = entry(item, bus, replayed=True)
+        except (KeyError, TypeError, ValueError) as error:
+            # One that is no event, such as an item that somebody edited.
+            tally.fail(type(error).__name__, item)
+            continue
+        one = Outgoing(item, whole, trimmed=False)
+        yield one if entry_bytes(whole) <= MAX_ENTRY_BYTES else _trimmed(one, bus)
+
+
+def _trimmed(one: Outgoing, bus: str) -> Outgoing:
+    return Outgoing(one.item, trimmed_entry(one.item, bus, replayed=True), trimmed=True)
+
+
+def _send(bus: Bus, name: str, waiting: list[Outgoing], tally: Tally) -> None:
+    """Publish the entries of a call: what the bus refuses, without its data, and later."""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
+        again: list[Outgoing] = []
+        for one, answer in zip(waiting, _ask(bus, waiting), strict=True):
+            match answer:
+                case Answer.TAKEN:
+                    tally.publish(one)
+                case Answer.NEVER if one.trimmed:
+                    tally.fail("refused by the bus, even without its data", one.item)
+                case Answer.NEVER:
+                    again.append(_trimmed(one, name))
+                case Answer.LATER:
+                    again.append(one)
+        waiting = again
+        if not waiting:
+            return
+    for one in waiting:
+        tally.fail("refused by the bus for now", one.item)
+
+
+def _ask(bus: Bus, waiting: list[Outgoing]) -> list[Answer]:
+    try:
+        return bus.put([one.entry for one in waiting])
+    except CallRefusedError:
+        # One of them is at fault. Alone, it does not take the others along.
+        return [_ask_alone(bus, one) for one in waiting]
+    except NotConfirmedError:
+        raise OperatorError("EventBridge did not answer as itself", "try again") from None
+
+
+def _ask_alone(bus: Bus, one: Outgoing) -> Answer:
+    try:
+        return bus.put([one.entry])[0]
+    except (ClientError, BotoCoreError, NotConfirmedError):
+        return Answer.LATER  # those before it are published, and have to be counted
+
+
+def _tell(gpw: Gpw, tally: Tally, *, dry_run: bool) -> None:
+    out = gpw.out
+    out.document(
+        {
+            "dry_run": dry_run,
+            "published": tally.published,
+            "trimmed": tally.trimmed,
+            "failed": dict(tally.failed),
+        }
+    )
+    what = "1 event" if tally.published == 1 else f"{tally.published} events"
+    out.say(out.marks[not tally.failed], f" {'Would publish' if dry_run else 'Published'} {what}")
+    if tally.trimmed:
+        out.say(f"  {tally.trimmed:>6}  of them without their data, which the bus does not take")
+    for why, count in tally.failed.most_common():
+        out.say(f"  {count:>6}  failed: {why}")

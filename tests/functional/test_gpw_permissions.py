@@ -1,0 +1,261 @@
+"""Each command declares exactly the AWS actions that it calls, and `gpw doctor` checks them."""
+
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+import urllib3
+from typer.main import get_command
+
+from infra.gpw import doctor, queues, reconcile
+from infra.gpw.cli import app
+from infra.gpw.permissions import KEY_NEEDS, NEEDS, STACK, Need, arn, denied, physical_name
+from infra.gpw.target import Target
+from tests.factories import SECRET, make_body, make_event
+from tests.functional.cloud import STACK as STACK_NAME
+from tests.functional.cloud import Cloud
+from tests.functional.gpw_calls import Calls
+from tests.functional.gpw_stack import OperatedStack
+
+NEW_SECRET = "another-webhook-secret-0123456789"
+FREE = {"sts:GetCallerIdentity"}  # AWS: "No permissions are required to perform this operation"
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(reconcile, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(doctor, "PING_SECONDS", 0.0)
+    monkeypatch.setattr("infra.gpw.erase.COUNT_SECONDS", 0.0)
+    monkeypatch.setattr("infra.gpw.secret.GENERATED_SECONDS", -1)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    return Calls(monkeypatch)
+
+
+@pytest.fixture
+def stack(cloud: Cloud, calls: Calls) -> OperatedStack:
+    cloud.set_secret(SECRET)
+    cloud.set_api_key(SECRET)
+    cloud.set_secret(NEW_SECRET)
+    stack = OperatedStack(cloud)
+    calls.caller = f"arn:aws:sts::123456789012:assumed-role/{stack.resource('Role')}/me"
+    return stack
+
+
+@pytest.fixture(autouse=True)
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    def request(*_: Any, headers: dict[str, str], **__: Any) -> Any:
+        known = "authorization" in headers
+        body = b"OK" if known else doctor.NO_TOKEN.encode()
+        return urllib3.HTTPResponse(body, status=200 if known else 401)
+
+    monkeypatch.setattr(urllib3, "PoolManager", lambda **_: SimpleNamespace(request=request))
+    monkeypatch.setattr(doctor, "alarm_names", lambda target, name: target.listed(name) and ["a"])
+
+
+def letters(stack: OperatedStack) -> str:
+    stack.put("DeadLetterQueueUrl", make_body(make_event("evt-1")))
+    hydrate = {"hydrate": {"tenant_id": "abc-tenant", "profile_id": "12345", "since": "2023"}}
+    event = {
+        "detail-type": "profile.updated",
+        "source": "getprofile.webhooks",
+        "detail": make_event("evt-2") | {"received_at": "2023-10-01T12:00:00Z"},
+    }
+    stack.put("HydrationQueueUrl", json.dumps(event))
+    stack.put("DeadLetterQueueUrl", json.dumps(hydrate), RULE_ARN="r", TARGET_ARN="t")
+    return stack.put("DeadLetterQueueUrl", json.dumps(event), RULE_ARN="r", TARGET_ARN="t")
+
+
+def history(stack: OperatedStack) -> str:
+    stack.happened(make_event("evt-1"))
+    return ""
+
+
+PROFILE = ["--tenant", "abc-tenant", "--profile-id", "12345"]
+
+# By command: what it needs to find, and the command lines that make it call all that it may.
+RUNS: dict[str, tuple[Callable[[OperatedStack], str] | None, list[list[str]]]] = {
+    "gpw doctor": (None, [["doctor", "--ping", "--yes"]]),
+    "gpw send": (None, [["send", "--yes"]]),
+    "gpw tail": (None, [["tail", "--for", "0"]]),
+    "gpw status": (history, [["status", "abc-tenant", "12345"]]),
+    "gpw events": (history, [["events"], ["events", *PROFILE]]),
+    "gpw dlq ls": (letters, [["dlq", "ls"]]),
+    "gpw dlq show": (letters, [["dlq", "show", "ID"]]),
+    "gpw dlq redrive": (letters, [["dlq", "redrive", "--all", "--force", "--yes"]]),
+    "gpw dlq purge": (letters, [["dlq", "purge", "--all", "--yes"]]),
+    "gpw replay": (history, [["replay", "--all", "--yes"], ["replay", *PROFILE, "--yes"]]),
+    "gpw republish": (
+        history,
+        [["republish", "--all", "--yes"], ["republish", *PROFILE, "--yes"]],
+    ),
+    "gpw pause": (None, [["pause", "--yes"]]),
+    "gpw resume": (lambda s: s.run("pause", "--yes").out, [["resume", "--yes"]]),
+    "gpw secret set": (None, [["secret", "set", "--yes"], ["secret", "set", "--for", "api", "-y"]]),
+    "gpw secret rotate": (
+        None,
+        [
+            ["secret", "rotate", "--yes", "--watch", "--quiet-minutes", "0"],
+            ["secret", "rotate", "--yes", "--for", "api"],
+        ],
+    ),
+    "gpw secret status": (None, [["secret", "status"], ["secret", "status", "--for", "api"]]),
+    "gpw erase": (
+        lambda s: letters(s) + history(s),
+        [["erase", "abc-tenant", "12345", "--yes"]],
+    ),
+    "gpw reconcile": (None, [["reconcile", "--yes"]]),
+}
+
+
+def target() -> Target:
+    return Target(STACK_NAME, boto3.Session())
+
+
+def names_of(need: Need) -> set[str]:
+    """What a call may name a resource by."""
+    name = physical_name(target(), need.on)
+    return {name, STACK_NAME} if name and need.on == STACK else {name} if name else set()
+
+
+def test_every_command_on_a_stack_is_run_below() -> None:
+    assert set(RUNS) == {name for name in NEEDS if not name.startswith("gpw local ")}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_command_calls_exactly_the_actions_that_it_declares(
+    stack: OperatedStack, calls: Calls, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare, lines = RUNS[name]
+    message_id = prepare(stack) if prepare else ""
+    if name == "gpw tail":
+        monkeypatch.setenv("FORCE_COLOR", "1")  # on a terminal it shows queue depths as well
+    calls.made.clear()
+
+    for line in lines:
+        words = [message_id if word == "ID" else word for word in line]
+        as_json = [] if name == "gpw tail" else ["--json"]
+        ran = stack.run(*words, *as_json, stdin="a-third-webhook-secret-0123456789", code=None)
+        assert ran.code in {0, 1}, ran
+        assert not as_json or ran.document is not None  # it is JSON, and nothing beside it
+
+    declared = {need: names_of(need) for need in NEEDS[name]}
+    called = {call for call in calls.made if call[0] not in FREE}
+    undeclared = {
+        (action, resource)
+        for action, resource in called
+        if not any(n.action == action and resource in names for n, names in declared.items())
+    }
+    superfluous = {
+        need
+        for need, names in declared.items()
+        if names and not any((need.action, resource) in called for resource in names)
+    }
+    assert undeclared == set()
+    assert superfluous == set()
+
+
+def test_the_local_cloud_needs_no_permission() -> None:
+    assert {name: NEEDS[name] for name in NEEDS if name.startswith("gpw local ")} == {
+        f"gpw local {name}": frozenset() for name in ("up", "down", "demo")
+    }
+
+
+# ---------------------------------------------------------------- what doctor makes of it
+
+
+def test_doctor_names_what_is_denied_on_what_and_which_commands_need_it(
+    stack: OperatedStack, calls: Calls
+) -> None:
+    calls.denied = {"sqs:SendMessage", "lambda:UpdateEventSourceMapping"}
+
+    ran = stack.run("doctor", code=1)
+
+    lines = [line for line in ran.out.splitlines() if " permissions " in line]
+    assert len(lines) == 3
+    assert "may not sqs:SendMessage on EventsQueueUrl" in ran.out
+    assert "needed by gpw dlq redrive, gpw replay" in ran.out
+    assert "needed by gpw pause, gpw resume" in ran.out
+
+
+@pytest.mark.usefixtures("stack")
+def test_every_declared_action_is_checked_on_its_resource(calls: Calls) -> None:
+    caller = str(calls.caller)
+
+    assert list(denied(target(), caller)) == []
+    checked = {action for actions in calls.simulated.values() for action in actions}
+    declared = {need.action for needs in NEEDS.values() for need in needs}
+    assert checked == {action for action in declared if not action.startswith("iam:")}
+    place = "eu-central-1:123456789012"
+    assert f"arn:aws:dynamodb:{place}:table/EventsTable" in calls.simulated
+    assert f"arn:aws:sqs:{place}:EventsQueue" in calls.simulated
+    assert calls.simulated[f"arn:aws:events:{place}:event-bus/{STACK_NAME}"] == [
+        "events:DescribeEventBus",
+        "events:PutEvents",
+    ]
+
+
+def test_a_stack_without_hydration_needs_nothing_for_it(cloud: Cloud, calls: Calls) -> None:
+    OperatedStack(cloud, hydrating=False)
+
+    assert list(denied(target(), "arn:aws:iam::123456789012:user/me")) == []
+    assert [one for one in calls.simulated if "Hydration" in one or "FullProfiles" in one] == []
+
+
+def test_with_a_key_of_ones_own_its_use_is_checked(
+    stack: OperatedStack, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    found = target()
+    monkeypatch.setitem(found.parameters, "KmsKeyArn", key)
+    calls.denied = {"kms:Decrypt"}
+
+    assert [need for need, _ in denied(found, str(calls.caller))] == [KEY_NEEDS[0]]
+    assert calls.simulated[key] == ["kms:Decrypt", "kms:GenerateDataKey"]
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
+def test_an_arn_is_of_the_stacks_partition(partition: str) -> None:
+    stack_id = f"arn:{partition}:cloudformation:cn-north-1:123456789012:stack/my-stack/id"
+    found = target()
+    found.description = {"StackId": stack_id}
+    place = "cn-north-1:123456789012"
+
+    arns = {
+        service: arn(found, service, name)
+        for service, name in {
+            "sqs": "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/queue",
+            "dynamodb": "table",
+            "events": "bus",
+            "lambda": "uuid",
+            "logs": "group",
+            "cloudformation": stack_id,
+            "cloudwatch": "*",
+        }.items()
+    }
+
+    assert arns == {
+        "sqs": f"arn:{partition}:sqs:{place}:queue",
+        "dynamodb": f"arn:{partition}:dynamodb:{place}:table/table",
+        "events": f"arn:{partition}:events:{place}:event-bus/bus",
+        "lambda": f"arn:{partition}:lambda:{place}:event-source-mapping:uuid",
+        "logs": f"arn:{partition}:logs:{place}:log-group:group:*",
+        "cloudformation": stack_id,
+        "cloudwatch": "*",
+    }
+
+
+def test_every_command_is_in_the_table_of_needs() -> None:
+    def walk(command: Any, words: str) -> list[str]:
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            return [words]
+        return [name for word in inner for name in walk(inner[word], f"{words} {word}")]
+
+    assert set(NEEDS) == set(walk(get_command(app), "gpw"))

@@ -1,0 +1,61 @@
+"""The largest answers of GetProfile's API stay under 70 % of the memory of HydratorFunction."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from getprofile.parse import MAX_VALUES
+from hydrator.profile_api import MAX_BODY_BYTES
+from hydrator.profile_api import MAX_VALUES as MAX_ANSWER_VALUES
+from infra.local import profile_api as faults
+from infra.local.profile_api import ProfileApi
+from tests.factories import SECRET
+from tests.functional.memory import BATCH_SIZE, PROFILES, value
+from tests.functional.test_memory import properties, run
+
+
+def largest_answer(filler: str) -> faults.Fault:
+    """As many values and bytes as are parsed; a character of four bytes widens the whole text."""
+    values = value(filler, MAX_BODY_BYTES - 1_024, MAX_ANSWER_VALUES)
+
+    def play(exchange: faults.Exchange, profile_id: str) -> None:
+        begin = f'{{"profile_id":"{profile_id}","profile":{{"last_updated":"2023-10-01T11:00:00Z",'
+        rest = f'"wide":"\U0001f600","value":{values},"update_log":"'
+        padding = "x" * (MAX_BODY_BYTES - len((begin + rest).encode()) - len('"}}'))
+        exchange.answer(200, f'{begin}{rest}{padding}"}}}}'.encode())
+
+    return play
+
+
+@pytest.mark.parametrize("filler", ["members", "objects", "nulls", "text"])
+def test_the_largest_answers_take_less_than_70_percent_of_the_memory(
+    profile_api: ProfileApi, tmp_path: Path, filler: str
+) -> None:
+    profile_api.key = SECRET
+    profile_api.fail(largest_answer(filler))
+    payload = tmp_path / "payload.json"
+    payload.write_text(run("hydrator", filler, str(MAX_VALUES)), encoding="utf-8")
+
+    ran = run(
+        "hydrator",
+        filler,
+        str(MAX_VALUES),
+        MEMORY_PAYLOAD=str(payload),
+        PROFILE_API_URL=profile_api.url,
+        PROFILE_API_REQUESTS_PER_SECOND="1000",
+        PROFILE_API_SECRET_ID="secret",
+        HYDRATION_QUEUE_URL="https://sqs.example/hydration",
+        FULL_PROFILES_TABLE_NAME="full",
+    )
+
+    taken = json.loads(ran)
+    assert taken["peak"] < 0.7 * properties("HydratorFunction")["MemorySize"]
+    assert taken["response"] == {"batchItemFailures": []}
+    assert len(profile_api.requests) == PROFILES
+
+
+def test_the_largest_batch_is_the_one_of_the_template() -> None:
+    profiles = properties("HydratorFunction")["Events"]["Profiles"]["Properties"]
+
+    assert profiles["BatchSize"] == BATCH_SIZE

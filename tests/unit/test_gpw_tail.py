@@ -1,0 +1,140 @@
+"""`gpw tail` shows each line of the logs once, however late CloudWatch delivers it."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from infra.gpw.log_lines import Seen
+from infra.gpw.tail import LATE_MILLISECONDS, Lines, _polls
+
+BEGIN = datetime(2026, 1, 31, 14, tzinfo=UTC)
+START = int(BEGIN.timestamp() * 1000)
+MINUTE = 60_000
+
+
+class Logs:
+    """CloudWatch Logs: a line can be found once it was delivered."""
+
+    def __init__(self, *, ids: bool) -> None:
+        self.delivered: list[dict[str, Any]] = []
+        self.asked: list[int] = []
+        self._ids = ids
+
+    def deliver(self, after: int, text: str = "event applied") -> None:
+        """A line that was written that many milliseconds after the beginning."""
+        line = {"level": "INFO", "message": text, "outcome": "applied"}
+        event = {
+            "timestamp": START + after,
+            "logStreamName": "stream",
+            "message": json.dumps(line),
+        }
+        if self._ids:
+            event["eventId"] = str(len(self.delivered))
+        self.delivered.append(event)
+
+    def get_paginator(self, _operation: str) -> Any:
+        def paginate(*, logGroupName: str, startTime: int) -> Iterator[Any]:  # noqa: N803
+            self.asked.append(startTime)
+            yield {"events": [e for e in self.delivered if e["timestamp"] >= startTime]}
+
+        return SimpleNamespace(paginate=paginate)
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr("infra.gpw.tail.time.monotonic", lambda: self.now)
+
+
+@pytest.fixture(params=[True, False], ids=["aws", "local cloud, without ids"])
+def logs(request: pytest.FixtureRequest) -> Logs:
+    return Logs(ids=request.param)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def polls(logs: Logs) -> Iterator[list[Seen]]:
+    target: Any = SimpleNamespace(
+        resources={"ConsumerLogGroup": "group"}, client=lambda _service: logs
+    )
+    return _polls(target, BEGIN)
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_line_that_is_a_few_seconds_late_is_shown_at_once(logs: Logs) -> None:
+    poll = polls(logs)
+    logs.deliver(MINUTE)
+    first = next(poll)
+    logs.deliver(MINUTE - 14_000)
+
+    assert [len(first), len(next(poll)), len(next(poll))] == [1, 1, 0]
+
+
+def test_a_line_that_is_minutes_late_is_shown_once_within_20_seconds(
+    logs: Logs, clock: Clock
+) -> None:
+    poll = polls(logs)
+    logs.deliver(6 * MINUTE)
+    next(poll)
+    logs.deliver(6 * MINUTE - LATE_MILLISECONDS)
+
+    shown = []
+    for _ in range(30):
+        clock.now += 2
+        shown.append(len(next(poll)))
+
+    assert sum(shown) == 1
+    assert shown.index(1) < 10
+
+
+def test_only_now_and_then_a_look_goes_back_far(logs: Logs, clock: Clock) -> None:
+    poll = polls(logs)
+    logs.deliver(10 * MINUTE)
+    for _ in range(30):
+        next(poll)
+        clock.now += 2
+
+    far = [asked for asked in logs.asked[1:] if asked < START + 9 * MINUTE]
+    assert len(far) == 2
+
+
+@pytest.mark.usefixtures("clock")
+def test_lines_of_one_moment_are_all_shown(logs: Logs) -> None:
+    poll = polls(logs)
+    logs.deliver(0, "a")
+    logs.deliver(0, "b")
+
+    assert [len(next(poll)), len(next(poll))] == [2, 0]
+
+
+@pytest.mark.usefixtures("clock")
+def test_equal_lines_of_one_moment_are_told_apart_by_their_ids() -> None:
+    logs = Logs(ids=True)
+    poll = polls(logs)
+    logs.deliver(0)
+    logs.deliver(0)
+
+    assert [len(next(poll)), len(next(poll))] == [2, 0]
+
+
+def test_what_is_remembered_is_bounded_and_shows_no_line_twice() -> None:
+    lines = Lines(START, most=100)
+    events: list[dict[str, Any]] = [
+        {"timestamp": START + n, "logStreamName": "s", "message": str(n)} for n in range(1_000)
+    ]
+    shown = 0
+    for end in range(50, 1_001, 50):
+        since = lines.horizon(LATE_MILLISECONDS)
+        shown += sum(lines.is_new("g", e) for e in events[:end] if e["timestamp"] >= since)
+        lines.forget()
+
+        assert len(lines._known) <= 100
+
+    assert shown == 1_000
