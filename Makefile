@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start unit fast test soak check build deploy lock clean
+.PHONY: help setup demo start unit fast test soak simulate check build deploy lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test: setup ## run all tests, with the coverage of functions/
 
 soak: setup ## send a long storm through the local cloud: make soak EVENTS=5000 SEED=1
 	SOAK_EVENTS=$(or $(EVENTS),2000) SOAK_SEED=$(or $(SEED),1) $(BIN)/pytest tests/e2e/test_storm.py -q
+
+simulate: setup ## simulate bursts, outages and backlogs into docs/simulation.md, and renew the tables of costs and limits
+	@$(BIN)/python -m infra.bench.simulate
 
 check: setup .venv-checkov/.ready ## lint, format, types, template, security
 	$(BIN)/ruff check

@@ -11,7 +11,10 @@ from typer.main import get_command
 from infra.gpw.cli import app
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "docs/operations.md", "docs/data.md"]
+DOCUMENTS = [
+    *("README.md", "docs/operations.md", "docs/data.md"),
+    *("docs/capacity.md", "docs/simulation.md"),
+]
 PLACEHOLDERS = {"FIRST": "2h", "LAST": "1h", "SINCE": "2h"}
 
 
