@@ -4,7 +4,6 @@ A table stands in a document between `<!-- begin: NAME -->` and `<!-- end: NAME 
 the document is written by hand.
 """
 
-import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from infra.bench.capacity import (
 )
 from infra.bench.line_chart import Line, Panel, line_chart
 from infra.bench.queue_model import Run, Sample, Scenario, simulated
+from infra.blocks import with_block
 from infra.gpw import ROOT
 from infra.gpw.cost import (
     figures_on_file,
@@ -185,17 +185,6 @@ def tables() -> dict[str, dict[str, str]]:
             "quotas": quotas_table(),
         },
     }
-
-
-def with_block(document: str, name: str, content: str) -> str:
-    """A document with a block's content replaced. Raises: ValueError if it has no such block."""
-    pattern = rf"(<!-- begin: {name} -->\n).*?(<!-- end: {name} -->\n)"
-    changed, found = re.subn(
-        pattern, lambda m: m[1] + content + m[2], document, count=1, flags=re.DOTALL
-    )
-    if not found:
-        raise ValueError(f"no block {name}")
-    return changed
 
 
 def documents(results: Mapping[str, Mapping[str, Run]]) -> dict[str, str]:

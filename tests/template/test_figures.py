@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from infra.bench.queue_model import simulated
-from infra.bench.simulate import cases, documents, picture_name, with_block
+from infra.bench.simulate import cases, documents, picture_name
+from infra.blocks import with_block
 
 ROOT = Path(__file__).resolve().parents[2]
 
