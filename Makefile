@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start unit fast test soak simulate check build deploy lock clean
+.PHONY: help setup demo start unit fast test soak bench simulate check build deploy lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,10 +37,13 @@ test: setup ## run all tests, with the coverage of functions/
 soak: setup ## send a long storm through the local cloud: make soak EVENTS=5000 SEED=1
 	SOAK_EVENTS=$(or $(EVENTS),2000) SOAK_SEED=$(or $(SEED),1) $(BIN)/pytest tests/e2e/test_storm.py -q
 
+bench: setup .venv-bench/packages/.ready ## measure speed, size and logs into docs/benchmarks.md (only against the limits: make bench SHORT=1)
+	@$(BIN)/python -m infra.bench $(if $(SHORT),--short)
+
 simulate: setup ## simulate bursts, outages and backlogs into docs/simulation.md, and renew the tables of costs and limits
 	@$(BIN)/python -m infra.bench.simulate
 
-check: setup .venv-checkov/.ready ## lint, format, types, template, security
+check: setup .venv-checkov/.ready .venv-bench/packages/.ready ## lint, format, types, template, security, speed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -49,6 +52,7 @@ check: setup .venv-checkov/.ready ## lint, format, types, template, security
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions infra
 	.venv-checkov/bin/checkov --config-file infra/build/checkov.yaml
 	$(BIN)/python infra/build/audit.py
+	$(BIN)/python -m infra.bench --short
 
 build: setup ## build the functions for AWS, bytecode included
 	$(SAM) build
@@ -66,7 +70,7 @@ lock: setup ## renew the pins of all that the named packages bring along, with t
 	echo checkov==$(CHECKOV_VERSION) | $(LOCK) - -o infra/pins/checkov.txt
 
 clean: ## remove everything that the other targets made
-	rm -rf $(VENV) .venv-sam .venv-checkov .aws-sam .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-sam .venv-checkov .venv-bench .aws-sam .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.ready: requirements.txt functions/requirements.in infra/pins/constraints.txt pyproject.toml .python-version
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 13) and f"make: Python 3.13 is needed, found {sys.version.split()[0]} at {sys.executable}; name one with: make PYTHON=/path/to/python3.13")'
@@ -75,6 +79,13 @@ $(VENV)/.ready: requirements.txt functions/requirements.in infra/pins/constraint
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . # the command gpw
+	@touch $@
+
+# What a deployed function has and no more: other packages would distort a cold start. The runtime's
+# boto3 is in the virtual environment, with bytecode; the artifact's packages have a directory.
+.venv-bench/packages/.ready: functions/requirements.txt .venv-bench/.ready
+	@$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --target .venv-bench/packages -r $<
+	@.venv-bench/bin/python -m compileall -q --invalidation-mode unchecked-hash .venv-bench/lib
 	@touch $@
 
 # Tools whose boto3 is another one than MiniStack's have a virtual environment each.

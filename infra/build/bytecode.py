@@ -35,23 +35,28 @@ def compile_artifacts(build_dir: Path) -> int:
     if not directories:
         sys.exit(f"{build_dir} has no function: run `sam build` again")
     for directory in directories:
-        for tests in directory.glob("*/tests"):
-            shutil.rmtree(tests)
-        compiled = compileall.compile_dir(
-            directory,
-            quiet=1,
-            force=True,
-            # In this process: workers would talk through a socket, whose path has 107 characters
-            # at most, and that of a temporary directory may be longer.
-            workers=1,
-            invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
-            # The same bytes wherever it is built, so that an unchanged function is not deployed.
-            stripdir=directory,
-            prependdir=TASK_ROOT,
-        )
-        if not compiled:
-            sys.exit(f"{directory} has a module that does not compile: see above")
+        compile_directory(directory)
     return len(directories)
+
+
+def compile_directory(directory: Path) -> None:
+    """Compile one function, which becomes what Lambda unpacks at TASK_ROOT. Raises: SystemExit."""
+    for tests in directory.glob("*/tests"):
+        shutil.rmtree(tests)
+    compiled = compileall.compile_dir(
+        directory,
+        quiet=1,
+        force=True,
+        # In this process: workers would talk through a socket, whose path has 107 characters
+        # at most, and that of a temporary directory may be longer.
+        workers=1,
+        invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
+        # The same bytes wherever it is built, so that an unchanged function is not deployed.
+        stripdir=directory,
+        prependdir=TASK_ROOT,
+    )
+    if not compiled:
+        sys.exit(f"{directory} has a module that does not compile: see above")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from infra.gpw import (
     dlq,
     doctor,
     erase,
+    load,
     local,
     look,
     pause,
@@ -40,6 +41,7 @@ app = typer.Typer(
 for _group in (
     doctor,
     send,
+    load,
     tail,
     look,
     dlq,

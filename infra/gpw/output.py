@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Span, Text
@@ -83,6 +84,20 @@ class Output:
 
         with bar:
             yield advance
+
+    @contextmanager
+    def live(self, lines: Callable[[], Sequence[str]]) -> Iterator[None]:
+        """Lines on the terminal that are renewed while the block lasts, and gone afterwards."""
+        if not self.errors.is_terminal:
+            yield
+            return
+        with Live(
+            get_renderable=lambda: Group(*map(_safe, lines())),
+            console=self.errors,
+            refresh_per_second=5,
+            transient=True,
+        ):
+            yield
 
     def confirm(self, question: str) -> None:
         """Go on only if the operator says so. Raises: OperatorError."""

@@ -75,6 +75,23 @@ def test_what_is_sent_is_seen_in_status_and_history(gpw: Gpw, profile_id: str) -
     assert (older, either in {"stale", "applied"}) == (f"{sent}-stale", True)
 
 
+def test_nothing_of_a_load_is_lost_and_all_of_it_can_be_removed(
+    gpw: Gpw, history: Callable[..., list[dict[str, Any]]]
+) -> None:
+    gpw("send")  # starts the workers, which takes a busy machine longer than a load is patient
+    shares = ("--duplicates", "0.5", "--disorder", "0.5", "--profiles", "2")
+    told = gpw("load", "--rate", "5", "--duration", "4", *shares)
+    before = [len(history(f"profile-{number}", told["tenant"])) for number in range(2)]
+    removed = gpw("load", "--remove", told["tenant"], "--yes")["removed"]
+    after = [len(history(f"profile-{number}", told["tenant"])) for number in range(2)]
+
+    assert told["problems"] == []
+    assert 0 < told["accepted_events"] <= sum(told["outcomes"].values()) == sum(before)
+    assert told["outcomes"].keys() <= {"applied", "stale"}
+    assert removed == {"rows": 2, "events": sum(before)}
+    assert after == [0, 0]
+
+
 def test_a_dead_letter_is_redriven_to_its_profile(
     gpw: Gpw, stack: Stack, profile_id: str, state: Callable[..., dict[str, Any] | None]
 ) -> None:

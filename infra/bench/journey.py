@@ -1,0 +1,274 @@
+"""The way of real events through the deployed template on the local cloud, over HTTP."""
+
+import json
+import shutil
+import statistics
+import time
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from infra.gpw.sample import fresh
+from infra.local.cloud import LocalCloud
+from infra.local.demo import drained
+from infra.local.stack import ROUTE, Stack, build, deploy
+from infra.local.story import wait_until
+
+SENDERS = 8
+PAUSE_SECONDS = 0.05  # between two events of the calm run
+PATIENCE_SECONDS = 120
+TENANT = "bench"
+
+type Say = Callable[[str], None]
+type Post = Callable[[bytes], int]
+
+
+@dataclass(frozen=True)
+class Journey:
+    """accepted: events a second from SENDERS senders at once. The rest: seconds since the POST
+    began, of events sent one after the other.
+
+    applied: until the consumer begins the write of the profile's row. published: until a queue
+    behind a rule on the bus has the event.
+    """
+
+    accepted: float
+    answered: list[float]
+    applied: list[float]
+    published: list[float]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of one function as it is deployed, in bytes. bytecode: of it, compiled modules."""
+
+    unzipped: int
+    zipped: int
+    bytecode: int
+    modules: int
+    compiled: int
+
+
+@dataclass(frozen=True)
+class EndToEnd:
+    ours: Journey
+    naive: Journey
+    sizes: Sizes
+
+
+def measure(naive: Path, events: int, say: Say) -> EndToEnd:
+    """Deploy, send, and measure. naive: the directory of the naive receiver."""
+    with LocalCloud(port=0) as cloud:
+        say("sam build")
+        built = build(cloud.directory)
+        say("sam deploy to the local cloud")
+        stack = deploy(cloud, built)
+        say("events through the template")
+        ours = _ours(stack, events)
+        say("events through the naive receiver")
+        theirs = _naive_journey(_deploy_naive(stack, naive), events)
+        return EndToEnd(ours, theirs, sizes(_function(built.parent)))
+
+
+def percentile(values: list[float], hundredths: int) -> float:
+    """The value that so many of a hundred do not exceed."""
+    return statistics.quantiles(values, n=100, method="inclusive")[hundredths - 1]
+
+
+def _function(build: Path) -> Path:
+    """The directory that all functions of a SAM build share."""
+    [found] = [one for one in build.iterdir() if (one / "runtime.py").exists()]
+    return found
+
+
+def sizes(directory: Path) -> Sizes:
+    """directory: a function as `sam build` and the bytecode step leave it."""
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in files:
+            archive.write(path, path.relative_to(directory))
+    bytecode = [path for path in files if path.suffix == ".pyc"]
+    return Sizes(
+        unzipped=sum(path.stat().st_size for path in files),
+        zipped=packed.getbuffer().nbytes,
+        bytecode=sum(path.stat().st_size for path in bytecode),
+        modules=sum(path.suffix == ".py" for path in files),
+        compiled=len(bytecode),
+    )
+
+
+def _ours(stack: Stack, events: int) -> Journey:
+    queue = _subscriber(stack)
+    post = _poster(stack)
+    _send(post, "warm", SENDERS)
+    accepted = _accepted_a_second(post, events)
+    wait_until(
+        lambda: drained(stack), seconds=PATIENCE_SECONDS, what="the events queue to be empty"
+    )
+    answered, sent = _calm(post, events)
+    arrivals: dict[str, float] = {}
+
+    def all_published() -> bool | None:
+        arrivals.update(_take(stack, queue))
+        return True if sent.keys() <= arrivals.keys() else None
+
+    wait_until(all_published, seconds=PATIENCE_SECONDS, what="all events on the bus")
+    applied = _applied_at(stack, stack.outputs["ProfilesTableName"])
+    return Journey(
+        accepted,
+        answered,
+        [applied[name] - at for name, at in sent.items()],
+        [arrivals[name] - at for name, at in sent.items()],
+    )
+
+
+def _naive_journey(stack: Stack, events: int) -> Journey:
+    post = _poster(stack)
+    _send(post, "warm", SENDERS)
+    accepted = _accepted_a_second(post, events)
+    answered, _ = _calm(post, events)
+    return Journey(accepted, answered, [], [])
+
+
+def _poster(stack: Stack) -> Post:
+    return lambda body: stack.post(body).status
+
+
+def _event(event_id: str) -> bytes:
+    now = datetime.now(UTC)
+    event = fresh(event_id, now, tenant=TENANT, profile=event_id, status="summarizing")
+    return json.dumps(event).encode()
+
+
+def _send(post: Post, prefix: str, count: int) -> None:
+    def one(number: int) -> None:
+        status = post(_event(f"{prefix}-{number}"))
+        if status != 200:
+            raise RuntimeError(f"an event was answered with {status}")
+
+    with ThreadPoolExecutor(SENDERS) as threads:
+        list(threads.map(one, range(count)))
+
+
+def _accepted_a_second(post: Post, events: int) -> float:
+    began = time.monotonic()
+    _send(post, "burst", events)
+    return events / (time.monotonic() - began)
+
+
+def _calm(post: Post, events: int) -> tuple[list[float], dict[str, float]]:
+    """Seconds until each answer; when each event was sent, by its id."""
+    answered, sent = [], {}
+    for number in range(events):
+        event_id = f"calm-{number}"
+        body = _event(event_id)
+        sent[event_id] = time.time()
+        post(body)
+        answered.append(time.time() - sent[event_id])
+        time.sleep(PAUSE_SECONDS)
+    return answered, sent
+
+
+def _applied_at(stack: Stack, table: str) -> dict[str, float]:
+    """When the consumer wrote each profile's row, by profile."""
+    pages = stack.client("dynamodb").get_paginator("scan").paginate(TableName=table)
+    return {
+        item["profile_id"]["S"]: datetime.fromisoformat(item["updated_at"]["S"]).timestamp()
+        for page in pages
+        for item in page["Items"]
+    }
+
+
+def _subscriber(stack: Stack) -> str:
+    """The URL of a queue that gets every event of the bus."""
+    sqs, events = stack.client("sqs"), stack.client("events")
+    url: str = sqs.create_queue(QueueName="bench")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+    allow = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn["QueueArn"],
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    pattern = json.dumps({"source": ["getprofile.webhooks"]})
+    bus = stack.outputs["EventBusName"]
+    events.put_rule(Name="bench", EventBusName=bus, EventPattern=pattern)
+    target = {"Id": "queue", "Arn": arn["QueueArn"]}
+    events.put_targets(Rule="bench", EventBusName=bus, Targets=[target])
+    return url
+
+
+def _take(stack: Stack, url: str) -> dict[str, float]:
+    """When the queue got each event, by event id; the messages are deleted."""
+    sqs, taken = stack.client("sqs"), {}
+    while messages := sqs.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["SentTimestamp"]
+    ).get("Messages"):
+        for message in messages:
+            event_id = json.loads(message["Body"])["detail"]["id"]
+            taken[event_id] = int(message["Attributes"]["SentTimestamp"]) / 1000
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return taken
+
+
+def _deploy_naive(stack: Stack, directory: Path) -> Stack:
+    """Deploy the naive receiver beside the stack. Returns: the same stack with its URL."""
+    table: Any = {
+        "TableName": "naive",
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "profile_id", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "profile_id", "KeyType": "HASH"}],
+    }
+    stack.client("dynamodb").create_table(**table)
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "lambda.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    actions = ["dynamodb:PutItem", "secretsmanager:GetSecretValue", "logs:*"]
+    may = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+    iam = stack.client("iam")
+    role = iam.create_role(RoleName="naive", AssumeRolePolicyDocument=_policy(trust))["Role"]
+    iam.put_role_policy(RoleName="naive", PolicyName="naive", PolicyDocument=_policy(may))
+    archive = shutil.make_archive(str(stack.cloud.directory / "naive"), "zip", directory)
+    function = stack.client("lambda").create_function(
+        FunctionName="naive",
+        Runtime="python3.13",
+        Handler="naive.lambda_handler",
+        Role=role["Arn"],
+        Code={"ZipFile": Path(archive).read_bytes()},
+        MemorySize=512,
+        Timeout=5,
+        Environment={
+            "Variables": {
+                "PROFILES_TABLE_NAME": "naive",
+                "WEBHOOK_SECRET_ID": stack.outputs["WebhookSecretArn"],
+                "POWERTOOLS_SERVICE_NAME": "naive",
+                "POWERTOOLS_METRICS_NAMESPACE": "Naive",
+            }
+        },
+    )
+    gateway = stack.client("apigatewayv2")
+    api = gateway.create_api(Name="naive", ProtocolType="HTTP")["ApiId"]
+    integration = gateway.create_integration(
+        ApiId=api,
+        IntegrationType="AWS_PROXY",
+        IntegrationUri=function["FunctionArn"],
+        PayloadFormatVersion="2.0",
+    )["IntegrationId"]
+    route, target = f"POST {ROUTE}", f"integrations/{integration}"
+    gateway.create_route(ApiId=api, RouteKey=route, Target=target)
+    gateway.create_stage(ApiId=api, StageName="$default", AutoDeploy=True)
+    return replace(stack, url=f"{stack.cloud.endpoint}/_aws/execute-api/{api}/$default{ROUTE}")
+
+
+def _policy(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

@@ -1,0 +1,53 @@
+"""Latencies as a histogram that a terminal shows while they come in."""
+
+import threading
+from bisect import bisect_left
+from collections import Counter
+
+from infra.gpw.when import duration
+
+# Upper ends in seconds; beyond the last one GetProfile has given up.
+BOUNDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+BAR_WIDTH = 40
+
+
+class Latencies:
+    """Seconds, added by several threads; a percentile needs no copy of all of them for its bars."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seconds: list[float] = []
+        self._counts: Counter[int] = Counter()
+
+    def add(self, seconds: float) -> None:
+        with self._lock:
+            self._seconds.append(seconds)
+            self._counts[bisect_left(BOUNDS, seconds)] += 1
+
+    def percentile(self, hundredths: int) -> float | None:
+        """The latency that so many of a hundred do not exceed; None while there is none."""
+        with self._lock:
+            ordered = sorted(self._seconds)
+        if not ordered:
+            return None
+        return ordered[max(0, -(-len(ordered) * hundredths // 100) - 1)]
+
+    def buckets(self) -> list[tuple[str, int]]:
+        """A label and a count for each range, without the empty ones at both ends."""
+        with self._lock:
+            counts = dict(self._counts)
+        if not counts:
+            return []
+        labels = [f"≤ {duration(bound)}" for bound in BOUNDS] + [f"> {duration(BOUNDS[-1])}"]
+        shown = range(min(counts), max(counts) + 1)
+        return [(labels[bucket], counts.get(bucket, 0)) for bucket in shown]
+
+
+def histogram(latencies: Latencies) -> list[str]:
+    """The buckets as lines with bars."""
+    buckets = latencies.buckets()
+    most = max((count for _, count in buckets), default=0)
+    return [
+        f"  {label:>8} {count:>7} {'█' * max(round(BAR_WIDTH * count / most), count > 0)}"
+        for label, count in buckets
+    ]

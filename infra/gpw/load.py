@@ -1,0 +1,253 @@
+"""`gpw load`: made-up traffic, and the proof that none of it was lost."""
+
+import random
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from infra.gpw.command import Gpw, command
+from infra.gpw.errors import FAILED, USAGE, OperatorError
+from infra.gpw.history import Selection, read
+from infra.gpw.latency import Latencies, histogram
+from infra.gpw.output import Output
+from infra.gpw.permissions import on
+from infra.gpw.proof import Ledger, Proof, wait_and_check
+from infra.gpw.send import NO_ANSWER
+from infra.gpw.target import Target
+from infra.gpw.traffic import Delivery, Traffic, plan, profiles_of, tenant_name
+from infra.gpw.webhook import Webhook, current_secret
+from infra.gpw.when import duration
+
+CONNECTIONS = 64  # requests under way at once
+FREE_RATE, FREE_SECONDS = 100.0, 600.0  # beyond these it asks, also on the local cloud
+MAX_RATE, MAX_SECONDS, MAX_EVENTS = 1000.0, 3600.0, 200_000
+LATE_SECONDS = 1.0  # a request that begins later than this shows that we can't keep the rate
+POLL_SECONDS = {True: 0.5, False: 5.0}  # by whether the stack is local
+
+# List prices in us-east-1, as of November 2026; rounded up, for events that come one by one.
+DOLLARS_PER_MILLION = {
+    "HTTP API requests": 1.00,
+    "Lambda": 1.00,  # requests 0.20 and about 20 ms of 512 MB, for three functions
+    "SQS": 1.20,  # send, receive, delete at 0.40
+    "DynamoDB": 3.75,  # a transaction of two items is 4 write units at 0.625; the proof's reads
+    "EventBridge": 1.00,
+    "CloudWatch logs": 1.60,  # 3.2 KB at 0.50 a GB
+}
+
+
+def register(app: typer.Typer) -> None:
+    example = "gpw load --local --rate 20 --duration 30 --duplicates 0.1 --disorder 0.1"
+    command(
+        app,
+        "load",
+        example=example,
+        needs=[
+            *on("WebhookSecretArn", "secretsmanager:GetSecretValue"),
+            *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
+            *on("EventsTableName", "dynamodb:Query", "dynamodb:DeleteItem"),
+            *on("ProfilesTableName", "dynamodb:GetItem", "dynamodb:DeleteItem"),
+        ],
+        changes=True,
+    )(load)
+
+
+def load(
+    gpw: Gpw,
+    *,
+    rate: Annotated[float, typer.Option(min=0.1, max=MAX_RATE, help="Events a second.")] = 10.0,
+    seconds: Annotated[
+        float,
+        typer.Option("--duration", min=0.1, max=MAX_SECONDS, help="How long to send, in seconds."),
+    ] = 30.0,
+    profiles: Annotated[int, typer.Option(min=1, max=10_000, help="The number of profiles.")] = 20,
+    duplicates: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of events that is delivered twice.")
+    ] = 0.05,
+    disorder: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of events that newer ones overtake.")
+    ] = 0.05,
+    remove: Annotated[
+        str | None, typer.Option(help="Send nothing; remove what the run of this tenant made.")
+    ] = None,
+) -> None:
+    """Send made-up traffic to the webhook URL, and prove that nothing was lost.
+
+    Afterwards every accepted event must be in the history with its outcome, and every profile at
+    its newest event. Exits 1 when anything is lost. All of it is of a tenant of its own, which
+    --remove removes. On AWS it costs money and asks first. No event has the status ready, so no
+    profile is fetched; rules on the bus that match other events do see them.
+    """
+    if remove is not None:
+        _remove(gpw, remove)
+        return
+    traffic = Traffic(
+        tenant_name(secrets.token_hex(4), profiles), rate, seconds, profiles, duplicates, disorder
+    )
+    if traffic.deliveries > MAX_EVENTS:
+        raise OperatorError(
+            f"That is {traffic.deliveries:,} requests; {MAX_EVENTS:,} are the maximum",
+            "lower --rate or --duration",
+            code=USAGE,
+        )
+    target = gpw.target
+    if needs_confirmation(traffic, local=target.local is not None):
+        gpw.confirm(question(traffic, target))
+    secret = current_secret(target)
+    ledger, latencies = Ledger(), Latencies()
+    _send(gpw, traffic, secret, ledger, latencies)
+    with gpw.out.progress("waiting for the history", len(ledger.accepted)) as advance:
+        poll = POLL_SECONDS[target.local is not None]
+        proof = wait_and_check(target, traffic.tenant, ledger, advance, poll_seconds=poll)
+    _tell(gpw.out, traffic.tenant, ledger, latencies, proof)
+    where = " --local" if target.local else ""
+    gpw.out.note(f"To remove what this made: gpw load --remove {traffic.tenant}{where}")
+    if proof.problems or not ledger.accepted:
+        raise typer.Exit(FAILED)
+
+
+def needs_confirmation(traffic: Traffic, *, local: bool) -> bool:
+    return not local or traffic.rate > FREE_RATE or traffic.seconds > FREE_SECONDS
+
+
+def dollars(deliveries: int) -> float:
+    """What so many deliveries cost on AWS at the most."""
+    return deliveries * sum(DOLLARS_PER_MILLION.values()) / 1e6
+
+
+def question(traffic: Traffic, target: Target) -> str:
+    """What is about to happen, to be confirmed."""
+    cost = "" if target.local else f" It costs about ${max(0.01, dollars(traffic.deliveries)):.2f}."
+    return (
+        f"Send about {traffic.deliveries:,} requests ({traffic.rate:g} a second for "
+        f"{traffic.seconds:g} s) as tenant {traffic.tenant} to the stack {target.stack!r} in "
+        f"{target.where}?{cost} Rules on the bus see the events."
+    )
+
+
+# ---------------------------------------------------------------- sending
+
+
+def _send(gpw: Gpw, traffic: Traffic, secret: str, ledger: Ledger, latencies: Latencies) -> None:
+    """Send it all at its time; Ctrl-C ends it."""
+    webhook = Webhook(gpw.target.webhook_url, connections=CONNECTIONS)
+    deliveries = plan(traffic, datetime.now(UTC), random.Random())  # noqa: S311  # nosec B311
+    began = time.monotonic()
+
+    def post(delivery: Delivery) -> None:
+        late = time.monotonic() - began - delivery.at > LATE_SECONDS
+        status = NO_ANSWER
+        try:
+            status = webhook.post(delivery.body, secret).status
+        except OperatorError:
+            pass  # that nobody answers is a result like the others
+        finally:
+            ledger.add(delivery, status, late=late)
+        # From when it was due, not from when we came to it: a slow answer holds up the next ones.
+        latencies.add(time.monotonic() - began - delivery.at)
+
+    with gpw.out.live(lambda: _progress(ledger, latencies, len(deliveries))):
+        threads = ThreadPoolExecutor(CONNECTIONS)
+        try:
+            _at_their_time(deliveries, began, lambda one: threads.submit(post, one))
+            threads.shutdown(wait=True)
+        except KeyboardInterrupt:
+            threads.shutdown(wait=True, cancel_futures=True)
+            gpw.out.note("Stopped sending; checking what was accepted (Ctrl-C ends that, too).")
+
+
+def _at_their_time(
+    deliveries: Sequence[Delivery], began: float, submit: Callable[[Delivery], object]
+) -> None:
+    for delivery in deliveries:
+        pause = began + delivery.at - time.monotonic()
+        if pause > 0:
+            time.sleep(pause)
+        submit(delivery)
+
+
+def _progress(ledger: Ledger, latencies: Latencies, total: int) -> list[str]:
+    """How far it is, in lines."""
+    with ledger.lock:
+        answers = dict(ledger.answers)
+    done, accepted = sum(answers.values()), answers.get(200, 0)
+    first = f"{done} of {total} requests, {accepted} accepted, {done - accepted} others"
+    return [first, *histogram(latencies)]
+
+
+# ---------------------------------------------------------------- telling
+
+
+def _tell(out: Output, tenant: str, ledger: Ledger, latencies: Latencies, proof: Proof) -> None:
+    percentiles = {f"p{n}": latencies.percentile(n) for n in (50, 90, 99)}
+    out.document(
+        {
+            "tenant": tenant,
+            "requests": ledger.answers.total(),
+            "answers": {str(status): n for status, n in sorted(ledger.answers.items())},
+            "late": ledger.late,
+            "milliseconds": {
+                name: None if value is None else round(value * 1000, 1)
+                for name, value in percentiles.items()
+            },
+            "accepted_events": len(ledger.accepted),
+            "outcomes": dict(sorted(proof.outcomes.items())),
+            "problems": proof.problems,
+        }
+    )
+    for status, count in sorted(ledger.answers.items()):
+        what = "no answer" if status == NO_ANSWER else str(status)
+        out.say(out.marks[status == 200], f" {what}: {count} requests")
+    for line in histogram(latencies):
+        out.say(line)
+    shown = ", ".join(f"{name} {duration(value)}" for name, value in percentiles.items() if value)
+    out.say(f"  latency: {shown}")
+    if ledger.late:
+        out.note(f"{ledger.late} requests began more than {duration(LATE_SECONDS)} late.")
+    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(proof.outcomes.items()))
+    if proof.problems:
+        out.say(out.marks[False], f" {len(proof.problems)} problems ({told or 'no history'}):")
+        for problem in proof.problems[:20]:
+            out.say(f"    {problem}")
+        out.say(f"  gpw dlq ls --where tenant={tenant}; gpw tail --errors")
+    elif ledger.accepted:
+        out.say(
+            out.marks[True],
+            f" All {len(ledger.accepted)} accepted events are in the history, and every profile is "
+            f"at its newest ({told}).",
+        )
+    else:
+        out.say(out.marks[False], " Nothing was accepted; gpw doctor looks for the reason.")
+
+
+# ---------------------------------------------------------------- removing
+
+
+def _remove(gpw: Gpw, tenant: str) -> None:
+    """Remove rows and history of a run's tenant, and of no other."""
+    profiles = profiles_of(tenant)
+    if profiles is None:
+        raise OperatorError(
+            f"{tenant!r} is no tenant that gpw load made up", "gpw erase removes others", code=USAGE
+        )
+    target = gpw.target
+    gpw.confirm(f"Remove all of the tenant {tenant} from {target.stack!r}?")
+    rows, events = target.table("ProfilesTableName"), target.table("EventsTableName")
+    removed = {"rows": 0, "events": 0}
+    with gpw.out.progress("removing", len(profiles)) as advance:
+        for profile in profiles:
+            key = {"profile_id": profile, "tenant_id": tenant}
+            removed["rows"] += rows.delete(key)
+            for page in read(events, Selection(tenant=tenant, profile=profile), consistent=True):
+                for item in page.items:
+                    key = {"subject": item["subject"], "version": item["version"]}
+                    removed["events"] += events.delete(key)
+            advance(1)
+    gpw.out.document({"removed": removed})
+    gpw.out.say(
+        gpw.out.marks[True], f" {removed['rows']} rows and {removed['events']} events are removed."
+    )

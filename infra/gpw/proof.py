@@ -1,0 +1,157 @@
+"""That nothing was lost: what was accepted, held against the history and the profiles' rows."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from getprofile.outcome import Outcome
+from infra.gpw.history import Selection, read
+from infra.gpw.queues import depth
+from infra.gpw.target import Target
+from infra.gpw.traffic import Delivery
+
+# A message whose worker died is redelivered after the events queue's visibility timeout, 180 s.
+PATIENCE_SECONDS = 240.0  # without any progress
+# An event without an answer may be applied between the look at the history and the one at the row.
+LOOKS = 3
+READ_SECONDS = 30.0  # between two looks at the history while the queue is not empty
+
+type Item = Mapping[str, Any]
+
+
+@dataclass
+class Ledger:
+    """What became of the requests; filled by several threads.
+
+    answers: the number of requests by status. accepted: the event of each request that got 200.
+    sent: the ids of all events; one without an answer may have arrived.
+    late: the number of requests that began too late for the rate.
+    """
+
+    answers: Counter[int] = field(default_factory=Counter)
+    accepted: dict[str, Delivery] = field(default_factory=dict)
+    sent: set[str] = field(default_factory=set)
+    late: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, delivery: Delivery, status: int, *, late: bool = False) -> None:
+        with self.lock:
+            self.late += late
+            self.answers[status] += 1
+            self.sent.add(delivery.event_id)
+            if status == 200:
+                self.accepted[delivery.event_id] = delivery
+
+    def by_profile(self) -> dict[str, list[Delivery]]:
+        """The accepted events of each profile."""
+        found: dict[str, list[Delivery]] = {}
+        for delivery in self.accepted.values():
+            found.setdefault(delivery.profile, []).append(delivery)
+        return found
+
+
+@dataclass
+class Proof:
+    """problems: one line for each thing that is not as it must be; none when nothing was lost."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+
+def check_profile(
+    profile: str,
+    accepted: Iterable[Delivery],
+    sent: set[str],
+    history: Sequence[Item],
+    row: Item | None,
+) -> list[str]:
+    """What is wrong with one profile, in words.
+
+    sent: the ids of all events of the run; one that was not accepted may be in the history, too,
+    because an answer can be lost on its way.
+    """
+    problems = []
+    by_id = {item["event_id"]: item for item in history}
+    for delivery in accepted:
+        item = by_id.get(delivery.event_id)
+        if item is None:
+            problems.append(f"{delivery.event_id} was accepted and is not in the history")
+        elif item["version"] != delivery.version:
+            problems.append(f"{delivery.event_id} has another version in the history")
+    if len(by_id) != len(history):
+        problems.append(f"{profile} has an event twice in its history")
+    problems += [f"{name} was never sent" for name in by_id if name not in sent]
+    problems += [
+        f"{name} has the outcome {item.get('outcome')}"
+        for name, item in by_id.items()
+        if item.get("outcome") not in {Outcome.APPLIED, Outcome.STALE}
+    ]
+    if history:
+        newest = max(history, key=lambda item: item["version"])
+        if row is None:
+            problems.append(f"{profile} has no row")
+        elif row["version"] != newest["version"]:
+            problems.append(f"{profile} is not at its newest event, {newest['event_id']}")
+        if newest.get("outcome") == Outcome.STALE:
+            problems.append(f"{newest['event_id']} is its profile's newest, and called stale")
+    return problems
+
+
+def wait_and_check(
+    target: Target,
+    tenant: str,
+    ledger: Ledger,
+    advance: Callable[..., None],
+    *,
+    poll_seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Proof:
+    """Wait until every accepted event is in the history, or nothing moves any more; then check.
+
+    advance: told how many events were found (`to`) of all (`total`).
+    """
+    waiting = ledger.by_profile()
+    histories: dict[str, list[Item]] = {}
+    found, left = 0, -1
+    moved_at, read_at = clock(), float("-inf")
+    while waiting and clock() - moved_at < PATIENCE_SECONDS:
+        now_left = depth(target.client("sqs"), target.output("EventsQueueUrl")).total
+        if now_left == 0 or clock() - read_at >= READ_SECONDS:
+            read_at = clock()
+            for profile in list(waiting):
+                histories[profile] = _history(target, tenant, profile)
+                here = {item["event_id"] for item in histories[profile]}
+                if all(delivery.event_id in here for delivery in waiting[profile]):
+                    del waiting[profile]
+        now_found = sum(map(len, histories.values()))
+        if (now_found, now_left) != (found, left):
+            moved_at = clock()
+        found, left = now_found, now_left
+        advance(to=min(found, len(ledger.accepted)), total=len(ledger.accepted))
+        if waiting:
+            sleep(poll_seconds)
+    proof = Proof()
+    for profile, accepted in ledger.by_profile().items():
+        for attempt in range(LOOKS):
+            if attempt:
+                sleep(poll_seconds)
+            history = _history(target, tenant, profile)
+            key = {"profile_id": profile, "tenant_id": tenant}
+            row = target.table("ProfilesTableName").get(key)
+            problems = check_profile(profile, accepted, ledger.sent, history, row)
+            if not problems:
+                break
+        proof.outcomes.update(str(item.get("outcome")) for item in history)
+        proof.problems += problems
+    return proof
+
+
+def _history(target: Target, tenant: str, profile: str) -> list[Item]:
+    pages = read(
+        target.table("EventsTableName"), Selection(tenant=tenant, profile=profile), consistent=True
+    )
+    return [item for page in pages for item in page.items]

@@ -1,0 +1,93 @@
+"""Made-up traffic: which event is sent when, twice or late."""
+
+import json
+import random
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from getprofile.version import version
+from infra.gpw.sample import fresh
+
+# Not `ready`: that fetches profiles from GetProfile and starts the workflows of most rules. The
+# last one is a status that nobody knows, as GetProfile may send one day.
+STATUSES = ("processing", "summarizing", "gpw-load")
+DUPLICATE_SECONDS = (0.0, 3.0)  # how long after the first delivery the second one comes
+LATE_SECONDS = (1.0, 5.0)  # how long a late delivery is held back: newer ones overtake it
+WHO = re.compile(r"gpw-load-[0-9a-f]{8}-(\d{1,5})", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What to send. rate: events a second; duplicates, disorder: shares of them, 0 to 1."""
+
+    tenant: str
+    rate: float
+    seconds: float
+    profiles: int
+    duplicates: float = 0.0
+    disorder: float = 0.0
+
+    @property
+    def events(self) -> int:
+        return max(1, round(self.rate * self.seconds))
+
+    @property
+    def deliveries(self) -> int:
+        """The number of requests that is to be expected."""
+        return round(self.events * (1 + self.duplicates))
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One request. at: seconds after the start; version: the event's."""
+
+    at: float
+    event_id: str
+    profile: str
+    version: str
+    body: bytes
+
+
+def tenant_name(random_hex: str, profiles: int) -> str:
+    """A tenant of its own for one run; the name tells how many profiles it has."""
+    return f"gpw-load-{random_hex}-{profiles}"
+
+
+def profiles_of(tenant: str) -> list[str] | None:
+    """The profiles of a run's tenant; None when it is no such tenant."""
+    found = WHO.fullmatch(tenant)
+    return [profile_name(number) for number in range(int(found[1]))] if found else None
+
+
+def profile_name(number: int) -> str:
+    return f"profile-{number}"
+
+
+def plan(traffic: Traffic, start: datetime, rng: random.Random) -> list[Delivery]:
+    """All deliveries, in the order in which they are due.
+
+    An event happens when it is first due, in whole seconds as GetProfile tells them, so several of
+    a profile may tie; a late one is delivered after newer ones.
+    """
+    deliveries = []
+    for number in range(traffic.events):
+        happened = number / traffic.rate
+        late = rng.uniform(*LATE_SECONDS) if rng.random() < traffic.disorder else 0.0
+        created_at = (start + timedelta(seconds=happened)).replace(microsecond=0)
+        first = _delivery(traffic, number, created_at, happened + late, rng)
+        deliveries.append(first)
+        if rng.random() < traffic.duplicates:
+            deliveries.append(replace(first, at=first.at + rng.uniform(*DUPLICATE_SECONDS)))
+    return sorted(deliveries, key=lambda delivery: delivery.at)
+
+
+def _delivery(
+    traffic: Traffic, number: int, created_at: datetime, at: float, rng: random.Random
+) -> Delivery:
+    event_id = f"evt-{traffic.tenant}-{number}"
+    profile = profile_name(rng.randrange(traffic.profiles))
+    status = rng.choice(STATUSES)
+    event = fresh(event_id, created_at, tenant=traffic.tenant, profile=profile, status=status)
+    order = version(created_at, status, event_id)
+    return Delivery(at, event_id, profile, order, json.dumps(event).encode())

@@ -1,0 +1,38 @@
+"""What `make bench` takes for granted is what the template says."""
+
+from pathlib import Path
+from typing import Any
+
+from infra.bench import logs
+from infra.bench.environment import FUNCTION_ENVIRONMENT
+from infra.bench.workloads import BATCH
+
+
+def test_a_full_batch_is_as_large_as_the_template_makes_it(template: dict[str, Any]) -> None:
+    [source] = template["Resources"]["ConsumerFunction"]["Properties"]["Events"].values()
+
+    assert source["Properties"]["BatchSize"] == BATCH
+
+
+def test_the_functions_get_every_variable_that_the_template_sets(
+    template: dict[str, Any],
+) -> None:
+    common = template["Globals"]["Function"]["Environment"]["Variables"]
+    expected = {name for name, value in common.items() if value != {"Ref": "AWS::NoValue"}}
+    for function in logs.FUNCTIONS:
+        properties = template["Resources"][function]["Properties"]
+        expected |= properties["Environment"]["Variables"].keys()
+
+    assert expected <= FUNCTION_ENVIRONMENT.keys()
+
+
+def test_the_length_of_the_access_logs_line_is_known(template: dict[str, Any]) -> None:
+    assert "$context" not in logs.access_line(template)
+
+
+def test_the_published_benchmarks_are_those_of_every_section(repository: Path) -> None:
+    text = (repository / "docs" / "benchmarks.md").read_text("utf-8")
+
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        f"## {title}" for title in ("Work", "Time", "Consumer", "Logs", "Artifact", "End to end")
+    ]
