@@ -254,7 +254,8 @@ def _show(gpw: Gpw, price_list: PriceList, found: Estimate) -> None:
     out.say("")
     out.say(
         "* No template parameter does this. DynamoDB's deletions of expired events and Lambda's "
-        "reads of the stream are free, as is encryption without a key of your own. Durations and "
+        "reads of the stream are free, as is encryption with AWS's own keys; a key of your own is "
+        "not in the estimate. Durations and "
         f"sizes: {FIGURES.relative_to(ROOT)}; prices and their sources: {PRICES.relative_to(ROOT)}."
     )
 
