@@ -44,7 +44,7 @@ CHANGING = {
         "resume",
         "secret set",
     ),
-    *("secret rotate", "erase", "reconcile", "local down"),
+    *("secret rotate", "erase", "reconcile", "local down", "load"),
 }
 
 
