@@ -51,7 +51,7 @@ class Price:
 class Settings:
     """What in the template decides about costs. memory_mb: by function, as in "ingest".
 
-    No parameter switches history, bus, tracing or backups off: they are here to be priced.
+    No parameter switches history, bus or backups off: they are here to be priced.
     """
 
     architecture: str
@@ -370,7 +370,7 @@ def variations(s: Settings) -> dict[str, Settings]:
         "ArchiveDays=30": replace(s, archive_days=30),
         "HydrateProfiles=true": replace(s, hydrate=True),
         "Architecture=x86_64": replace(s, architecture="x86_64"),
-        "without traces *": replace(s, tracing=False),
+        "Tracing=Active": replace(s, tracing=True),
         "without backups *": replace(s, backups=False),
         "without the bus *": replace(s, bus=False),
         "without history and bus *": replace(s, history=False, bus=False),

@@ -78,7 +78,7 @@ def settings(template: Template, monitoring: Json) -> Settings:
             and (silence or alarm.get("Condition") != "Silence")
         ),
         dashboards=sum(one["Type"] == "AWS::CloudWatch::Dashboard" for one in resources),
-        tracing=template.function("IngestFunction").get("Tracing") == "Active",
+        tracing=template.parameter("Tracing") == "Active",
         backups=all(
             table["Properties"]["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
             for table in template.of_type("AWS::DynamoDB::Table")
