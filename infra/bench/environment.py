@@ -27,10 +27,10 @@ FUNCTION_ENVIRONMENT = {
     "POWERTOOLS_LOG_LEVEL": "INFO",
     "EVENTS_QUEUE_URL": "http://127.0.0.1/123456789012/getprofile-webhooks-EventsQueue-1A2B3C",
     "DEAD_LETTER_QUEUE_URL": "http://127.0.0.1/123456789012/getprofile-webhooks-DeadLetterQueue-1A",
-    "WEBHOOK_SECRET_ID": "WebhookSecret-1A2B3C",
+    "WEBHOOK_SECRET_ID": "WebhookSecret-1A2B3C",  # nosec B105
     "MAX_BODY_BYTES": "262144",
-    "SECRET_CACHE_SECONDS": "300",
-    "PREVIOUS_SECRET_GRACE_HOURS": "24",
+    "SECRET_CACHE_SECONDS": "300",  # nosec B105
+    "PREVIOUS_SECRET_GRACE_HOURS": "24",  # nosec B105
     "PROFILES_TABLE_NAME": "getprofile-webhooks-ProfilesTable-1A2B3C",
     "EVENTS_TABLE_NAME": "getprofile-webhooks-EventsTable-1A2B3C",
     "EVENT_RETENTION_DAYS": "30",
@@ -39,8 +39,8 @@ FUNCTION_ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_LAMBDA_FUNCTION_NAME": "getprofile-webhooks-Function-1A2B3C4D5E6F",
     "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_SESSION_TOKEN": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",  # nosec B105
+    "AWS_SESSION_TOKEN": "test",  # nosec B105
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": "/dev/null",
     "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",

@@ -47,7 +47,8 @@ def meter(bench: Bench, endpoint: str, *, calls: int, repetitions: int) -> Meter
     """
     if has_valgrind():
         return lambda names: instructions(bench, names, endpoint, calls, repetitions)
-    return lambda names: cpu_time(bench, names, endpoint, calls, max(3, repetitions))
+    # Clocks are coarser than counters: more calls, and medians of more runs.
+    return lambda names: cpu_time(bench, names, endpoint, max(200, calls), max(5, repetitions))
 
 
 def instructions(

@@ -1,5 +1,6 @@
 """`gpw load`: made-up traffic, and the proof that none of it was lost."""
 
+import math
 import random
 import secrets
 import time
@@ -34,7 +35,7 @@ DOLLARS_PER_MILLION = {
     "HTTP API requests": 1.00,
     "Lambda": 1.00,  # requests 0.20 and about 20 ms of 512 MB, for three functions
     "SQS": 1.20,  # send, receive, delete at 0.40
-    "DynamoDB": 3.75,  # a transaction of two items is 4 write units at 0.625; the proof's reads
+    "DynamoDB": 2.75,  # a transaction of two items is 4 write units at 0.625; the proof's reads
     "EventBridge": 1.00,
     "CloudWatch logs": 1.60,  # 3.2 KB at 0.50 a GB
 }
@@ -85,6 +86,8 @@ def load(
     if remove is not None:
         _remove(gpw, remove)
         return
+    if not all(map(math.isfinite, (rate, seconds, duplicates, disorder))):
+        raise OperatorError("Rate, duration and shares must be finite numbers", code=USAGE)
     traffic = Traffic(
         tenant_name(secrets.token_hex(4), profiles), rate, seconds, profiles, duplicates, disorder
     )
@@ -98,14 +101,15 @@ def load(
     if needs_confirmation(traffic, local=target.local is not None):
         gpw.confirm(question(traffic, target))
     secret = current_secret(target)
+    # Before anything is sent: whoever interrupts this needs it.
+    where = " --local" if target.local else ""
+    gpw.out.note(f"To remove what this makes: gpw load --remove {traffic.tenant}{where}")
     ledger, latencies = Ledger(), Latencies()
     _send(gpw, traffic, secret, ledger, latencies)
     with gpw.out.progress("waiting for the history", len(ledger.accepted)) as advance:
         poll = POLL_SECONDS[target.local is not None]
         proof = wait_and_check(target, traffic.tenant, ledger, advance, poll_seconds=poll)
     _tell(gpw.out, traffic.tenant, ledger, latencies, proof)
-    where = " --local" if target.local else ""
-    gpw.out.note(f"To remove what this made: gpw load --remove {traffic.tenant}{where}")
     if proof.problems or not ledger.accepted:
         raise typer.Exit(FAILED)
 
@@ -213,7 +217,7 @@ def _tell(out: Output, tenant: str, ledger: Ledger, latencies: Latencies, proof:
         out.say(out.marks[False], f" {len(proof.problems)} problems ({told or 'no history'}):")
         for problem in proof.problems[:20]:
             out.say(f"    {problem}")
-        out.say(f"  gpw dlq ls --where tenant={tenant}; gpw tail --errors")
+        out.say(f"  gpw doctor; gpw dlq ls --where tenant={tenant}; gpw tail --errors")
     elif ledger.accepted:
         out.say(
             out.marks[True],

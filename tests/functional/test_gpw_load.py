@@ -173,6 +173,17 @@ def test_more_than_the_maximum_is_refused(
     assert posted == []
 
 
+@pytest.mark.parametrize("option", ["--rate", "--duration", "--duplicates"])
+def test_what_is_no_number_is_refused(
+    stack: OperatedStack, endpoint: Callable[[Endpoint], list[dict[str, Any]]], option: str
+) -> None:
+    posted = endpoint(Receiver(stack))
+
+    stack.run(*QUICK, option, "nan", "--yes", code=2)
+
+    assert posted == []
+
+
 # ---------------------------------------------------------------- remove
 
 

@@ -31,6 +31,8 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "PING_SECONDS", 0.0)
     monkeypatch.setattr("infra.gpw.erase.COUNT_SECONDS", 0.0)
     monkeypatch.setattr("infra.gpw.secret.GENERATED_SECONDS", -1)
+    monkeypatch.setattr("infra.gpw.proof.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("infra.gpw.load.POLL_SECONDS", {False: 0.0})
 
 
 @pytest.fixture
@@ -77,12 +79,27 @@ def history(stack: OperatedStack) -> str:
     return ""
 
 
+LOAD = "gpw-load-0123abcd-1"
+
+
+def run_of_a_load(stack: OperatedStack) -> str:
+    stack.happened(make_event(tenant_id=LOAD, profile_id="profile-0"))
+    return ""
+
+
 PROFILE = ["--tenant", "abc-tenant", "--profile-id", "12345"]
 
 # By command: what it needs to find, and the command lines that make it call all that it may.
 RUNS: dict[str, tuple[Callable[[OperatedStack], str] | None, list[list[str]]]] = {
     "gpw doctor": (None, [["doctor", "--ping", "--yes"]]),
     "gpw send": (None, [["send", "--yes"]]),
+    "gpw load": (
+        run_of_a_load,
+        [
+            ["load", "--duration", "0.1", "--profiles", "1", "--yes"],
+            ["load", "--remove", LOAD, "--yes"],
+        ],
+    ),
     "gpw tail": (None, [["tail", "--for", "0"]]),
     "gpw status": (history, [["status", "abc-tenant", "12345"]]),
     "gpw events": (history, [["events"], ["events", *PROFILE]]),

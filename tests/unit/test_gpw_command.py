@@ -36,6 +36,7 @@ CHANGING = {
     *(
         "doctor",
         "send",
+        "load",
         "dlq redrive",
         "dlq purge",
         "replay",
