@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start unit fast test soak bench check build deploy lock clean
+.PHONY: help setup demo start unit fast test soak bench docs simulate check build deploy lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,13 @@ soak: setup ## send a long storm through the local cloud: make soak EVENTS=5000 
 
 bench: setup .venv-bench/packages/.ready ## measure speed, size and logs into docs/benchmarks.md (only against the limits: make bench SHORT=1)
 	@$(BIN)/python -m infra.bench $(if $(SHORT),--short)
+
+docs: setup ## renew what is generated in docs/: tables of the reference, the dashboard's picture
+	@$(BIN)/python -m infra.build.reference
+	@$(BIN)/python -m infra.dashboard
+
+simulate: setup ## simulate bursts, outages and backlogs into docs/simulation.md, and renew the tables of costs and limits
+	@$(BIN)/python -m infra.bench.simulate
 
 check: setup .venv-checkov/.ready .venv-bench/packages/.ready ## lint, format, types, template, security, speed
 	$(BIN)/ruff check

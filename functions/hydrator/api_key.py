@@ -11,7 +11,7 @@ from hydrator.errors import ApiKeyError
 CACHE_SECONDS = 300
 REREAD_SECONDS = 5  # while no key works; requests fail without one until then
 
-_SET_IT = "set it with `gpw secret set --for api` (README, 'Full profiles')"
+_SET_IT = "set it with `gpw secret set --for api` (docs/full-profiles.md)"
 
 
 class ApiKey:

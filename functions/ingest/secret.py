@@ -243,5 +243,5 @@ def _digest(answer: dict[str, Any]) -> bytes:
         return authorization.digest(credential.usable(answer.get("SecretString")))
     except UnusableCredentialError as error:
         raise SecretUnavailableError(
-            f"The webhook secret {error} (README, 'Set the secret')"
+            f"The webhook secret {error} (docs/deploy.md, 'Set the secret')"
         ) from None

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from infra.gpw import (
+    cost,
     dlq,
     doctor,
     erase,
@@ -23,8 +24,8 @@ from infra.gpw.command import flowing
 
 HELP = """Operate the GetProfile webhook receiver.
 
-Commands work on the stack on AWS (--stack, --region, --profile) or on the local cloud that
-`make start` runs (--local). Exit codes: 0 success, 1 a problem was found, 2 wrong usage.
+All commands but `cost` work on the stack on AWS (--stack, --region, --profile) or on the local
+cloud that `make start` runs (--local). Exit codes: 0 success, 1 a problem was found, 2 wrong usage.
 """
 
 app = typer.Typer(
@@ -50,6 +51,7 @@ for _group in (
     secret,
     erase,
     reconcile,
+    cost,
     local,
 ):
     _group.register(app)

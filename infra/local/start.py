@@ -157,7 +157,7 @@ def greet(stack: Stack, api: ProfileApi, env_file: Path | None) -> None:
     say("Operate it from another terminal: .venv/bin/gpw doctor --local; gpw --help")
     if env_file:
         shown = env_file.relative_to(ROOT) if env_file.is_relative_to(ROOT) else env_file
-        say(f"For `sam local start-api` (see README): {shown}")
+        say(f"For `sam local start-api` (see docs/deploy.md): {shown}")
         say("Docker's containers reach this cloud, and can run code on this machine through it.")
     say("Logs of the functions follow; Ctrl-C ends it all.\n")
 

@@ -10,7 +10,7 @@ type Json = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "infra" / "examples").glob("*.yaml"))
-README = (ROOT / "README.md").read_text("utf-8")
+DOCUMENTS = "".join(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md"))
 HOLDS_DATA = {"AWS::SQS::Queue", "AWS::DynamoDB::Table", "AWS::KMS::Key"}
 
 
@@ -20,8 +20,8 @@ def resources(path: Path) -> dict[str, Json]:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_readme_names_every_example(path: Path) -> None:
-    assert f"](infra/examples/{path.name})" in README
+def test_the_documents_name_every_example(path: Path) -> None:
+    assert f"](../infra/examples/{path.name})" in DOCUMENTS
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""What is watched: alarms, dashboard, saved queries; and what README and the runbook say."""
+"""What is watched: alarms, dashboard, saved queries; and what the reference and the runbook say."""
 
 import ast
 import itertools
@@ -19,7 +19,7 @@ from tests.template.cloudwatch import Series, history, raised
 type Json = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
+REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
 RUNBOOK = (ROOT / "docs" / "operations.md").read_text("utf-8")
 PACKAGES = ("ingest", "consumer", "publisher", "hydrator")
 
@@ -446,8 +446,8 @@ def emitted(package: str) -> dict[str, bool]:
 
 
 def listed() -> dict[str, tuple[set[str], bool]]:
-    """README's metrics: the packages that each is from, and whether it is marked as by reason."""
-    section = README.split("\n## Metrics\n", 1)[1].split("\n## ", 1)[0]
+    """The reference's metrics: the packages that each is from, and whether it is by reason."""
+    section = REFERENCE.split("\n## Metrics\n", 1)[1].split("\n## ", 1)[0]
     rows = re.findall(r"^\| `(\w+)`( \*)? \| ([\w, ]+) \|", section, re.MULTILINE)
     return {name: (set(where.split(", ")), bool(star)) for name, star, where in rows}
 
@@ -731,7 +731,7 @@ def test_a_query_looks_for_messages_that_a_function_logs(monitoring: Json) -> No
     assert 'dead-lettered"' in sources
 
 
-# ---------------------------------------------------------------- README and runbook
+# ---------------------------------------------------------------- REFERENCE and runbook
 
 
 def sections(heading: str) -> dict[str, str]:
@@ -786,7 +786,7 @@ def test_the_runbook_explains_every_reason_for_503() -> None:
 
 
 def test_readme_lists_every_alarm(alarms: dict[str, Json]) -> None:
-    section = README.split("\n## Alarms\n", 1)[1].split("\n## ", 1)[0]
+    section = REFERENCE.split("\n## Alarms\n", 1)[1].split("\n## ", 1)[0]
     rows = re.findall(r"^\| `([a-z-]+)` \| .+ \| (all is well|stays)", section, re.MULTILINE)
     meaning = {"notBreaching": "all is well", "ignore": "stays"}
 
@@ -796,4 +796,4 @@ def test_readme_lists_every_alarm(alarms: dict[str, Json]) -> None:
 
 
 def test_readme_shows_the_picture() -> None:
-    assert f"](docs/{dashboard.PICTURE.name})" in README
+    assert f"]({dashboard.PICTURE.name})" in REFERENCE

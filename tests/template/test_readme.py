@@ -1,4 +1,4 @@
-"""README's tables say what the code and the template say."""
+"""The documents' tables and links say what the code, the template and the files say."""
 
 import ast
 import re
@@ -7,16 +7,26 @@ from typing import Any
 
 import pytest
 
+from infra.build.reference import reference
 from infra.gpw import secret
 from ingest.secret import REREAD_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("*.md"))]
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+
+
+def found_in_documents(pattern: str) -> list[tuple[Path, str]]:
+    return [
+        (path, found)
+        for path in DOCUMENTS
+        for found in sorted(set(re.findall(pattern, path.read_text(encoding="utf-8"))))
+    ]
 
 
 def table(heading: str) -> dict[str, list[str]]:
     """The first table under a heading: the further cells by what the first has in backquotes."""
-    section = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    section = REFERENCE.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
     rows = [line.strip().strip("|").split("|") for line in section.splitlines() if "|" in line]
     return {
         first.replace("*", "").strip().strip("`"): [cell.strip() for cell in rest]
@@ -36,10 +46,16 @@ def emitted_metrics() -> set[str]:
     }
 
 
-def test_the_configuration_table_lists_every_parameter_with_its_default(
+def test_the_generated_tables_are_those_of_template_and_code() -> None:
+    hint = "run: make docs"
+
+    assert reference(REFERENCE) == REFERENCE, hint
+
+
+def test_the_table_of_parameters_lists_every_parameter_with_its_default(
     template: dict[str, Any],
 ) -> None:
-    written = {name: cells[0].strip("`") for name, cells in table("Configuration").items()}
+    written = {name: cells[0].strip("`") for name, cells in table("Parameters").items()}
 
     assert written == {n: str(p["Default"]) for n, p in template["Parameters"].items()}
 
@@ -48,16 +64,30 @@ def test_the_metrics_table_lists_every_metric_that_is_emitted_and_no_other() -> 
     assert set(table("Metrics")) == emitted_metrics()
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?\bmake ([a-z]+)\b", README))))
-def test_every_make_target_in_the_readme_exists(target: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "target"), found_in_documents(r"(?:`|\n)make ([a-z]+)(?:`| +#| [A-Z]+=|\n)"), ids=str
+)
+def test_every_make_target_in_a_document_exists(path: Path, target: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
 
-    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE), path.name
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)\)", README))
-def test_every_link_to_a_file_leads_somewhere(link: str) -> None:
-    assert (ROOT / link).exists()
+@pytest.mark.parametrize(("path", "link"), found_in_documents(r"\]\((?!https?:)([^)]+)\)"), ids=str)
+def test_every_link_in_a_document_leads_somewhere(path: Path, link: str) -> None:
+    file, _, anchor = link.partition("#")
+    target = path.parent / file if file else path
+
+    assert target.exists()
+    if anchor:
+        headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+        slugs = {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
+
+        assert anchor in slugs
+
+
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 200
 
 
 def test_the_documents_say_how_soon_a_new_secret_works_and_what_wrong_ones_cost() -> None:
@@ -65,6 +95,7 @@ def test_the_documents_say_how_soon_a_new_secret_works_and_what_wrong_ones_cost(
     cents_an_hour = 3600 / REREAD_SECONDS * 5 / 10_000  # the list price of 10,000 calls: 5 cents
 
     assert secret.put.__doc__ is not None
-    for text in (README, security, secret.put.__doc__):
+    deploy = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    for text in (deploy, security, secret.put.__doc__):
         assert f"within {REREAD_SECONDS} seconds" in text
     assert f"{cents_an_hour:.1f} cents an hour" in security

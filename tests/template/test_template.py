@@ -495,10 +495,10 @@ def test_every_function_is_built_with_uv_for_its_processor(template: Json) -> No
     assert unlike("python-uv", methods) == {}
 
 
-def test_every_function_is_traced(stack: Json) -> None:
+def test_every_function_is_traced_if_the_owner_wants_to_pay_for_it(stack: Json) -> None:
     modes = {name: f.get("TracingConfig") for name, f in properties(stack, FUNCTION).items()}
 
-    assert unlike({"Mode": "Active"}, modes) == {}
+    assert unlike({"Mode": {"Ref": "Tracing"}}, modes) == {}
 
 
 def test_every_handler_named_in_the_template_exists(stack: Json, repository: Path) -> None:

@@ -14,10 +14,10 @@ from infra.local.stack import DEVELOPMENT_SECRET
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "example-webhook-secret-0123456789"
-README = (ROOT / "README.md").read_text("utf-8")
+DEPLOY = (ROOT / "docs" / "deploy.md").read_text("utf-8")
 BLOCKS = [
     block
-    for block in re.findall(r"^```[a-z]*\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    for block in re.findall(r"^```[a-z]*\n(.*?)^```$", DEPLOY, re.DOTALL | re.MULTILINE)
     if re.search(r"Authorization|\$SECRET", block)
 ]
 

@@ -20,10 +20,12 @@ from publisher.stream import from_stream
 from tests.factories import SAMPLES, make_delivery, make_item, make_record, make_stream_record
 from tests.unit.fakes import ENDLESS, FakeDynamoDB, InMemoryDeadLetters
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+REFERENCE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
 
 
-def shortcomings(event_type: str, *, samples: Path = SAMPLES, readme: str = README) -> list[str]:
+def shortcomings(
+    event_type: str, *, samples: Path = SAMPLES, reference: str = REFERENCE
+) -> list[str]:
     """What a registered event type lacks; nothing, when all is well."""
     path = samples / f"{event_type}.json"
     if not path.exists():
@@ -40,9 +42,9 @@ def shortcomings(event_type: str, *, samples: Path = SAMPLES, readme: str = READ
         "created_at": timestamp(event.created_at)
     }:
         found.append("the sample does not come back from the bus as it was sent")
-    section = readme.partition("\n## Event types\n")[2].partition("\n## ")[0]
+    section = reference.partition("\n## Event types\n")[2].partition("\n## ")[0]
     if f"\n| `{event_type}` |" not in section:
-        found.append('README has no row for it under "Event types"')
+        found.append('docs/reference.md has no row for it under "Event types"')
     return found
 
 
@@ -139,7 +141,7 @@ def test_before_it_has_a_class_the_same_event_is_recorded_too(paid: dict[str, An
     ("sample", "row", "missing"),
     [
         (None, True, ["no sample example.invoice_paid.json"]),
-        ({}, False, ['README has no row for it under "Event types"']),
+        ({}, False, ['docs/reference.md has no row for it under "Event types"']),
         ({"event": "example.other"}, True, ["the sample is a example.other"]),
         ({"data": {"invoice_id": "in_1"}}, True, ["is refused: data.amount: Field required"]),
         ({"id": 7}, True, ["is refused: id: Input should be a valid string"]),
@@ -158,9 +160,11 @@ def test_what_a_new_type_lacks_is_found(
 ) -> None:
     if sample is not None:
         (tmp_path / f"{invoice_paid}.json").write_text(json.dumps(paid | sample))
-    readme = "\n## Event types\n\n" + (f"| `{invoice_paid}` | an invoice |\n" if row else "\n## B")
+    reference = "\n## Event types\n\n" + (
+        f"| `{invoice_paid}` | an invoice |\n" if row else "\n## B"
+    )
 
-    found = shortcomings(invoice_paid, samples=tmp_path, readme=readme)
+    found = shortcomings(invoice_paid, samples=tmp_path, reference=reference)
 
     assert len(found) == len(missing)
     assert all(text in one for text, one in zip(missing, found, strict=True))

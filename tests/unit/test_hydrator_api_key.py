@@ -128,7 +128,7 @@ def test_a_key_that_cannot_work_is_not_used_and_the_log_says_what_to_do(world: W
     problem = world.problem()
 
     assert problem.startswith("The API key begins or ends with white space")
-    assert problem.endswith("set it with `gpw secret set --for api` (README, 'Full profiles')")
+    assert problem.endswith("set it with `gpw secret set --for api` (docs/full-profiles.md)")
 
 
 @pytest.mark.parametrize("value", [f"{NEW}\n", f"{NEW}é", NEW[:15]])

@@ -347,7 +347,7 @@ def test_the_failure_says_what_is_wrong_with_the_value_but_not_the_value(
     error = unavailable(secret)
 
     assert str(error).startswith(f"The webhook secret {problem}: ")
-    assert str(error).endswith(" (README, 'Set the secret')")
+    assert str(error).endswith(" (docs/deploy.md, 'Set the secret')")
     if value.strip():
         assert value.strip() not in "".join(traceback.format_exception(error))
 

@@ -1,0 +1,319 @@
+"""Which limit is met at which rate: arithmetic over the template's settings and AWS's quotas."""
+
+import math
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infra.gpw.pricing import (
+    GB,
+    MONTH_SECONDS,
+    WRITE_UNIT,
+    Figures,
+    Settings,
+    Traffic,
+    bill,
+    consumer_batch,
+    consumer_limit,
+    consumer_ms,
+    ingest_ms,
+    publisher_batch,
+    publisher_ms,
+)
+
+QUOTAS = Path(__file__).with_name("quotas.toml")
+RATES = (10, 1_000, 10_000)
+HEADROOM = 1.5  # so that a backlog drains at half the rate at which events come
+HIGHEST = 1_000_000.0  # events a second, beyond all that is asked for
+REQUESTS_PER_ENVIRONMENT = 10  # a second: the page of quota lambda_scaling equates 1,000 and 10,000
+
+type Quotas = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a rate uses up, and how much there is. remedy: what to raise."""
+
+    name: str
+    used: Callable[[float], float]
+    there: float
+    unit: str
+    remedy: str
+
+    @property
+    def highest_rate(self) -> float:
+        """Events a second at which it is reached."""
+        low, high = 0.0, HIGHEST
+        while high - low > 1e-3:
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.used(middle) <= self.there else (low, middle)
+        return low
+
+
+@dataclass(frozen=True)
+class HotKey:
+    """Traffic that meets in one place. rate: events a second that it allows."""
+
+    traffic: str
+    rate: float
+    why: str
+
+
+def quotas_on_file() -> Quotas:
+    content = tomllib.loads(QUOTAS.read_text(encoding="utf-8"))
+    return {name: quota["value"] for name, quota in content.items()}
+
+
+def limits(s: Settings, f: Figures, q: Quotas) -> list[Limit]:
+    """All limits, the first one to be met first."""
+
+    def at_once(rate: float) -> float:
+        return environments(rate, s, f, publishers=f["stream_shards"])
+
+    def invocations(rate: float) -> float:
+        return rate + rate / consumer_batch(rate, s, f) + rate / publisher_batch(rate, s, f)
+
+    def state_units(rate: float) -> float:
+        return write_units(rate, f)
+
+    def itself(rate: float) -> float:
+        return rate
+
+    consumed = consumer_limit(s, f)
+    raise_concurrency = "Lambda quota *Concurrent executions*"
+    warm_up = "warm throughput of both tables, before the traffic comes"
+    found = [
+        Limit(
+            "`RequestsPerSecond`",
+            itself,
+            s.requests_per_second,
+            "requests a second",
+            "`RequestsPerSecond`, `RequestBurst`",
+        ),
+        Limit(
+            "API Gateway, account and region",
+            itself,
+            q["api_gateway_rate"],
+            "requests a second",
+            "API Gateway quota *Throttle rate*",
+        ),
+        Limit(
+            "Lambda concurrency",
+            at_once,
+            q["lambda_concurrency"],
+            "functions at once",
+            raise_concurrency,
+        ),
+        Limit(
+            "Lambda concurrency, new account",
+            at_once,
+            q["lambda_concurrency_new"],
+            "functions at once",
+            raise_concurrency,
+        ),
+        Limit(
+            "Lambda requests, all functions",
+            invocations,
+            q["lambda_concurrency"] * REQUESTS_PER_ENVIRONMENT,
+            "requests a second",
+            raise_concurrency,
+        ),
+        Limit(
+            "Lambda requests, new account",
+            invocations,
+            q["lambda_concurrency_new"] * REQUESTS_PER_ENVIRONMENT,
+            "requests a second",
+            raise_concurrency,
+        ),
+        Limit(
+            "`ConsumerMaximumConcurrency`",
+            itself,
+            consumed,
+            "events a second",
+            "`ConsumerMaximumConcurrency`; until then events wait in the queue",
+        ),
+        Limit(
+            "SQS, messages in flight",
+            lambda rate: min(rate, consumed) * _consumer_ms(rate, s, f) / 1000,
+            q["sqs_in_flight"],
+            "messages",
+            "nothing: the consumers hold few",
+        ),
+        Limit(
+            "DynamoDB, a new table",
+            state_units,
+            q["dynamodb_new_table"],
+            "write units a second",
+            warm_up,
+        ),
+        Limit(
+            "DynamoDB, table quota",
+            state_units,
+            q["dynamodb_table"],
+            "write units a second",
+            "DynamoDB quota *Table-level write throughput*",
+        ),
+        Limit(
+            "Stream and publisher, a new table",
+            itself,
+            f["stream_shards"] * _per_shard(s, f) * q["stream_parallelization"],
+            "events a second",
+            "`ParallelizationFactor` of PublisherFunction (edit template.yaml), more memory, or "
+            + warm_up
+            + "; until then events are published late",
+        ),
+        Limit(
+            "EventBridge PutEvents, us-east-1",
+            itself,  # the page says requests; should it mean entries, this is right, else tenfold
+            q["eventbridge_put"],
+            "events a second",
+            "EventBridge quota *PutEvents throttle limit*",
+        ),
+    ]
+    return sorted(found, key=lambda limit: limit.highest_rate)
+
+
+def environments(rate: float, s: Settings, f: Figures, *, publishers: float) -> float:
+    """Functions that run at once, on average. publishers: how many of them may."""
+    consumers = rate / consumer_batch(rate, s, f) * _consumer_ms(rate, s, f) / 1000
+    publishing = publisher_batch(rate, s, f)
+    return (
+        rate * ingest_ms(s, f) / 1000
+        + min(consumers, s.consumer_concurrency)
+        + min(rate / publishing * publisher_ms(publishing, s, f) / 1000, publishers)
+    )
+
+
+def write_units(rate: float, f: Figures) -> float:
+    """Of each table in a second: a transaction prepares and commits an item."""
+    larger = max(f["state_item_bytes"], f["history_item_bytes"])
+    return 2 * math.ceil(larger / WRITE_UNIT) * rate
+
+
+def concurrency_for(rate: float, s: Settings, f: Figures) -> int:
+    """ConsumerMaximumConcurrency for a rate, with headroom; the default if that is enough."""
+    one = consumer_limit(replace(s, consumer_concurrency=1), f)
+    return max(s.consumer_concurrency, math.ceil(rate * HEADROOM / one))
+
+
+def shards_for(rate: float, f: Figures, q: Quotas) -> int:
+    """Shards of a table that takes the rate: one for each partition."""
+    partitions = math.ceil(write_units(rate, f) / q["dynamodb_partition"])
+    return max(int(f["stream_shards"]), partitions)
+
+
+def parallelization_for(rate: float, s: Settings, f: Figures, q: Quotas) -> int:
+    """ParallelizationFactor with which the publisher keeps up."""
+    return math.ceil(rate / (shards_for(rate, f, q) * _per_shard(s, f)))
+
+
+def hot_keys(s: Settings, f: Figures, q: Quotas) -> list[HotKey]:
+    """What one tenant or one profile with all the traffic can have."""
+    partition = q["dynamodb_partition"]
+    one_at_a_time = 1000 / f["consumer_write_ms"]
+    batch = s.consumer_batch
+    full = partition / (2 + (batch - 1)) * batch  # one transaction, the others one unit each
+    return [
+        HotKey(
+            "one tenant, many profiles",
+            math.inf,
+            "no limit of its own: both tables spread by profile",
+        ),
+        HotKey(
+            "one tenant, events without a profile",
+            partition,
+            "all have one key in EventsTable, one write unit each",
+        ),
+        HotKey(
+            "one profile, events one by one",
+            min(one_at_a_time, partition / 2),
+            f"transactions on one row exclude each other, {f['consumer_write_ms']:g} ms each",
+        ),
+        HotKey(
+            f"one profile, batches of {batch}",
+            min(full, one_at_a_time * batch),
+            f"one transaction for each batch; its history is one key: {2 + batch - 1} write units "
+            f"for {batch} events",
+        ),
+    ]
+
+
+# ---------------------------------------------------------------- Markdown
+
+
+def limits_table(s: Settings, f: Figures, q: Quotas) -> str:
+    rows = ["| limit | default | reached at, events a second | raise |", "|---|---|---|---|"]
+    for limit in limits(s, f, q):
+        rate = limit.highest_rate
+        reached = f"{rate:,.0f}" if rate < HIGHEST - 1 else "never"
+        rows.append(
+            f"| {limit.name} | {limit.there:,.0f} {limit.unit} | {reached} | {limit.remedy} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def rates_table(s: Settings, f: Figures, q: Quotas) -> str:
+    rows = [
+        f"| at | {' | '.join(f'{rate:,} events a second' for rate in RATES)} |",
+        f"|---|{'---|' * len(RATES)}",
+    ]
+
+    def row(what: str, cell: Callable[[int], str]) -> None:
+        rows.append(f"| {what} | {' | '.join(cell(rate) for rate in RATES)} |")
+
+    def met(rate: int) -> str:
+        names = [limit.name for limit in limits(s, f, q) if limit.highest_rate < rate * 1.000001]
+        return "; ".join(names) or "none"
+
+    def units(rate: int) -> str:
+        used = write_units(rate, f)
+        return f"{used:,.0f}" + (", set warm throughput" if used > q["dynamodb_new_table"] else "")
+
+    def functions(rate: int) -> str:
+        raised = replace(s, consumer_concurrency=concurrency_for(rate, s, f))
+        publishers = shards_for(rate, f, q) * parallelization_for(rate, s, f, q)
+        return f"{math.ceil(environments(rate, raised, f, publishers=publishers)):,}"
+
+    row("limits met with the defaults, the first one first", met)
+    row("`RequestsPerSecond`", lambda rate: f"{max(s.requests_per_second, math.ceil(rate * 2)):,}")
+    row("`ConsumerMaximumConcurrency`", lambda rate: f"{concurrency_for(rate, s, f)}")
+    row("functions at once, all together, on average", functions)
+    row("write units a second, each table", units)
+    row("`ParallelizationFactor`", lambda rate: f"{parallelization_for(rate, s, f, q)}")
+    row("log, GB a day", lambda rate: f"{rate * 86_400 * _log_bytes(rate, s, f) / GB:,.1f}")
+    return "\n".join(rows) + "\n"
+
+
+def hot_keys_table(s: Settings, f: Figures, q: Quotas) -> str:
+    rows = ["| all traffic in | events a second | why |", "|---|---|---|"]
+    for hot in hot_keys(s, f, q):
+        rate = "no limit" if math.isinf(hot.rate) else f"{hot.rate:,.0f}"
+        rows.append(f"| {hot.traffic} | {rate} | {hot.why} |")
+    return "\n".join(rows) + "\n"
+
+
+def quotas_table() -> str:
+    rows = ["| quota | default | AWS's page |", "|---|---|---|"]
+    for name, quota in tomllib.loads(QUOTAS.read_text(encoding="utf-8")).items():
+        page = quota["source"].rpartition("/")[2]
+        rows.append(
+            f"| `{name}` | {quota['value']:,} {quota['unit']} | [{page}]({quota['source']}) |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _consumer_ms(rate: float, s: Settings, f: Figures) -> int:
+    return consumer_ms(consumer_batch(rate, s, f), s, f)
+
+
+def _per_shard(s: Settings, f: Figures) -> float:
+    """Events a second that one publisher takes from a shard."""
+    return s.publisher_batch / publisher_ms(s.publisher_batch, s, f) * 1000
+
+
+def _log_bytes(rate: float, s: Settings, f: Figures) -> float:
+    """Of an event, all functions."""
+    month = Traffic(events=round(rate * MONTH_SECONDS))
+    [gb] = [line.quantity for line in bill(month, s, f) if line.price == "log_gb"]
+    return gb * GB / month.events

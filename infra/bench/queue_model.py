@@ -1,0 +1,238 @@
+"""A simulation of the events queue, Lambda's pollers, the consumers and DynamoDB.
+
+What it assumes of AWS stands in docs/simulation.md, each with its page.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import simpy
+
+from infra.gpw.pricing import Figures, Settings, consumer_ms
+
+TICK = 0.1  # seconds between arrivals, at which so many come at once
+SAMPLE = 5.0  # seconds between samples
+OLD = 10.0  # seconds that a message waits only where the consumers are behind
+POLLERS_AT_FIRST = 5
+POLLERS_PER_SECOND = 5  # 300 a minute
+UNITS_PER_EVENT = 2  # of one table: a transaction prepares and commits
+REFUSED_SECONDS = 0.5  # a batch while DynamoDB refuses: the SDK's retries
+THROTTLED_SECONDS = 12.0  # for so long a write is retried (functions/consumer/store.py: BUDGET)
+JITTER = 0.2  # of a batch's duration, up and down
+
+type Process = Generator[simpy.Event, Any]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """rate: events a second at a time. outage: from when to when DynamoDB refuses every write.
+
+    table_units: write units a second that each table takes.
+    """
+
+    settings: Settings
+    figures: Figures
+    visibility_seconds: float
+    max_receives: int
+    seconds: float
+    rate: Callable[[float], float]
+    backlog: int = 0
+    outage: tuple[float, float] = (0.0, 0.0)
+    table_units: float = 4_000
+    seed: int = 1
+
+
+@dataclass
+class Messages:
+    """Messages that are alike: when they were sent, and how often they were received."""
+
+    count: int
+    sent: float
+    receives: int = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The queue at a time, and what became of all that arrived until then.
+
+    age: of the oldest message that is not deleted, in seconds.
+    """
+
+    time: float
+    waiting: int
+    in_flight: int
+    age: float
+    arrived: int
+    done: int
+    dead: int
+
+
+@dataclass
+class Run:
+    """What happened."""
+
+    arrived: int = 0
+    done: int = 0
+    dead: int = 0
+    batches: int = 0
+    received: int = 0
+    write_units: float = 0.0
+    busy_seconds: float = 0.0
+    most_receives: int = 0
+    samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def deepest(self) -> int:
+        return max(sample.waiting + sample.in_flight for sample in self.samples)
+
+    @property
+    def oldest(self) -> float:
+        return max(sample.age for sample in self.samples)
+
+    @property
+    def caught_up(self) -> float:
+        """From when on no message was old any more, in seconds; 0 if none ever was."""
+        return (
+            max((sample.time for sample in self.samples if sample.age > OLD), default=-SAMPLE)
+            + SAMPLE
+        )
+
+
+class Simulation:
+    def __init__(self, scenario: Scenario) -> None:
+        self.run = Run()
+        self._scenario = scenario
+        self._env = simpy.Environment()
+        self._random = random.Random(scenario.seed)  # noqa: S311  # nosec B311
+        self._visible: deque[Messages] = deque()
+        self._in_flight: dict[int, Messages] = {}
+        self._arrival = self._env.event()
+        self._table_free = 0.0  # until then the table's write units are spoken for
+
+    def result(self) -> Run:
+        """Run until all has arrived and nothing is left."""
+        if self._scenario.backlog:
+            self._send(self._scenario.backlog)
+        self._env.process(self._arrivals())
+        for number in range(self._scenario.settings.consumer_concurrency):
+            self._env.process(self._poller(number))
+        self._env.run(until=self._env.process(self._watch()))
+        return self.run
+
+    # ---------------------------------------------------------------- the queue
+
+    @property
+    def waiting(self) -> int:
+        return sum(messages.count for messages in self._visible)
+
+    @property
+    def in_flight(self) -> int:
+        return sum(messages.count for messages in self._in_flight.values())
+
+    def _send(self, count: int) -> None:
+        self.run.arrived += count
+        self._show(Messages(count, self._env.now))
+
+    def _show(self, messages: Messages) -> None:
+        self._visible.append(messages)
+        if not self._arrival.triggered:
+            self._arrival.succeed()
+
+    def _receive(self) -> list[Messages]:
+        """Up to a batch; what was received too often goes to the dead-letter queue instead."""
+        batch: list[Messages] = []
+        room = self._scenario.settings.consumer_batch
+        while room and self._visible:
+            first = self._visible[0]
+            if first.receives >= self._scenario.max_receives:
+                self.run.dead += self._visible.popleft().count
+                continue
+            taken = min(room, first.count)
+            if taken == first.count:
+                self._visible.popleft()
+            else:
+                first.count -= taken
+            messages = Messages(taken, first.sent, first.receives + 1)
+            self._in_flight[id(messages)] = messages
+            batch.append(messages)
+            room -= taken
+            self.run.received += taken
+            self.run.most_receives = max(self.run.most_receives, messages.receives)
+        return batch
+
+    def _reappear(self, batch: list[Messages], seconds: float) -> Process:
+        yield self._env.timeout(seconds)
+        for messages in batch:
+            del self._in_flight[id(messages)]
+            self._show(messages)
+
+    # ---------------------------------------------------------------- processes
+
+    def _arrivals(self) -> Process:
+        owed = 0.0
+        for _ in range(round(self._scenario.seconds / TICK)):
+            owed += self._scenario.rate(self._env.now) * TICK
+            if count := int(owed):
+                owed -= count
+                self._send(count)
+            yield self._env.timeout(TICK)
+
+    def _poller(self, number: int) -> Process:
+        yield self._env.timeout(max(0, number + 1 - POLLERS_AT_FIRST) / POLLERS_PER_SECOND)
+        while True:
+            batch = self._receive()
+            if not batch:
+                if self._arrival.triggered:
+                    self._arrival = self._env.event()
+                yield self._arrival
+                continue
+            began = self._env.now
+            count = sum(messages.count for messages in batch)
+            seconds, written = self._consumed(count)
+            yield self._env.timeout(seconds)
+            self.run.batches += 1
+            self.run.busy_seconds += seconds
+            if written and not self._refuses():
+                self.run.done += count
+                for messages in batch:
+                    del self._in_flight[id(messages)]
+            else:
+                hidden = began + self._scenario.visibility_seconds - self._env.now
+                self._env.process(self._reappear(batch, max(0.0, hidden)))
+
+    def _consumed(self, count: int) -> tuple[float, bool]:
+        """How long a batch takes, and whether DynamoDB takes it."""
+        if self._refuses():
+            return REFUSED_SECONDS, False
+        units = count * UNITS_PER_EVENT
+        wait = max(0.0, self._table_free - self._env.now)
+        if wait > THROTTLED_SECONDS:
+            return THROTTLED_SECONDS, False
+        self._table_free = self._env.now + wait + units / self._scenario.table_units
+        self.run.write_units += 2 * units
+        ms = consumer_ms(count, self._scenario.settings, self._scenario.figures)
+        return wait + ms / 1000 * self._random.uniform(1 - JITTER, 1 + JITTER), True
+
+    def _refuses(self) -> bool:
+        begin, end = self._scenario.outage
+        return begin <= self._env.now < end
+
+    def _watch(self) -> Process:
+        run = self.run
+        while True:
+            now = self._env.now
+            left = [*self._visible, *self._in_flight.values()]
+            age = now - min((messages.sent for messages in left), default=now)
+            depths = (self.waiting, self.in_flight)
+            run.samples.append(Sample(now, *depths, age, run.arrived, run.done, run.dead))
+            if not left and now >= self._scenario.seconds:
+                return
+            yield self._env.timeout(SAMPLE)
+
+
+def simulated(scenario: Scenario, **changes: Any) -> Run:
+    """changes: fields of the scenario to replace."""
+    return Simulation(replace(scenario, **changes)).result()

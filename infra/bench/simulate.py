@@ -1,0 +1,220 @@
+"""`make simulate`: run the queue's scenarios, draw them, and write the tables that follow.
+
+A table stands in a document between `<!-- begin: NAME -->` and `<!-- end: NAME -->`; the rest of
+the document is written by hand.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from infra.bench.capacity import (
+    concurrency_for,
+    hot_keys_table,
+    limits_table,
+    quotas_on_file,
+    quotas_table,
+    rates_table,
+)
+from infra.bench.line_chart import Line, Panel, line_chart
+from infra.bench.queue_model import Run, Sample, Scenario, simulated
+from infra.blocks import with_block
+from infra.gpw import ROOT
+from infra.gpw.cost import (
+    figures_on_file,
+    price_list_on_file,
+    readme_table,
+    settings_on_file,
+    template_on_file,
+)
+from infra.gpw.pricing import Line as BillLine
+from infra.gpw.pricing import Price, Settings, total
+
+FEW_RECEIVES = 5  # as many queues have it
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question to the simulation. name: of its block and its picture. variants: by label.
+
+    outage: from minute to minute, for the picture.
+    """
+
+    name: str
+    title: str
+    variants: Mapping[str, Scenario]
+    outage: tuple[float, float] = (0, 0)
+
+
+def base() -> Scenario:
+    """The queue as the template makes it, without traffic."""
+    queue = template_on_file().properties("EventsQueue")
+    return Scenario(
+        settings=settings_on_file(),
+        figures=figures_on_file(),
+        visibility_seconds=queue["VisibilityTimeout"],
+        max_receives=queue["RedrivePolicy"]["maxReceiveCount"],
+        seconds=1,
+        rate=steady(0),
+    )
+
+
+def steady(rate: float) -> Callable[[float], float]:
+    return lambda _time: rate
+
+
+def cases() -> list[Case]:
+    begin = base()
+    patient = f"maxReceiveCount {begin.max_receives}"
+    few = f"maxReceiveCount {FEW_RECEIVES}"
+    default = begin.settings.consumer_concurrency
+    allowed = begin.settings.requests_per_second
+
+    def concurrency(number: int) -> Settings:
+        return replace(begin.settings, consumer_concurrency=number)
+
+    at_limit = replace(begin, seconds=300, rate=steady(allowed))
+    burst = replace(begin, seconds=300, rate=steady(2_000), table_units=20_000)
+    short = replace(begin, seconds=900, rate=steady(10), outage=(60, 660))
+    long = replace(begin, seconds=5_400, rate=steady(10), outage=(60, 3_660))
+    backlog = replace(begin, backlog=1_000_000)
+    raised = concurrency_for(2_000, begin.settings, begin.figures)
+    many = 50
+    return [
+        Case(
+            "burst",
+            "A burst",
+            {
+                f"2,000 a second, concurrency {default}": burst,
+                f"2,000 a second, concurrency {raised}": replace(
+                    burst, settings=concurrency(raised)
+                ),
+                f"{allowed:,} a second, concurrency {default}": at_limit,
+            },
+        ),
+        Case(
+            "outage",
+            "DynamoDB is away for 10 minutes",
+            {patient: short, few: replace(short, max_receives=FEW_RECEIVES)},
+            outage=(1, 11),
+        ),
+        Case(
+            "long-outage",
+            "DynamoDB is away for an hour",
+            {patient: long, few: replace(long, max_receives=FEW_RECEIVES)},
+            outage=(1, 61),
+        ),
+        Case(
+            "backlog",
+            "A backlog of 1 million events",
+            {
+                f"concurrency {default}": backlog,
+                f"concurrency {many}": replace(backlog, settings=concurrency(many)),
+            },
+        ),
+    ]
+
+
+def dollars(run: Run, scenario: Scenario, prices: Mapping[str, Price]) -> float:
+    """List price of consuming: Lambda, SQS and DynamoDB, not of accepting or publishing."""
+    settings = scenario.settings
+    memory = settings.memory_mb["consumer"] / 1024
+    lines = [
+        BillLine("", "lambda_request", run.batches),
+        BillLine("", f"lambda_gb_second_{settings.architecture}", run.busy_seconds * memory),
+        BillLine("", "sqs_request", 2 * run.batches),
+        BillLine("", "dynamodb_write_unit", run.write_units),
+    ]
+    return total(lines, prices)[0]
+
+
+# ---------------------------------------------------------------- the pages
+
+
+def case_table(case: Case, runs: Mapping[str, Run]) -> str:
+    prices = price_list_on_file().prices
+    rows = [
+        "| | arrived | deepest | oldest, s | caught up, s | receives | dead | dollars |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for label, scenario in case.variants.items():
+        run = runs[label]
+        cells = [
+            f"{run.arrived:,}",
+            f"{run.deepest:,}",
+            f"{run.oldest:,.0f}",
+            f"{run.caught_up:,.0f}" if run.caught_up else "never behind",
+            f"{run.most_receives}",
+            f"{run.dead:,}",
+            f"{dollars(run, scenario, prices):,.2f}",
+        ]
+        rows.append(f"| {label} | {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def picture_name(case: Case) -> str:
+    return f"simulation-{case.name}.svg"
+
+
+def picture(case: Case, runs: Mapping[str, Run]) -> str:
+    """Depth and age of the first two variants."""
+    shown = dict(list(runs.items())[:2])
+
+    def lines(value: Callable[[Sample], float]) -> dict[str, Line]:
+        return {
+            label: [(sample.time / 60, value(sample)) for sample in run.samples]
+            for label, run in shown.items()
+        }
+
+    panels = [
+        Panel("messages in the queue", lines(lambda sample: sample.waiting + sample.in_flight)),
+        Panel("age of the oldest, s", lines(lambda sample: sample.age)),
+    ]
+    return line_chart(case.title, panels, case.outage)
+
+
+def tables() -> dict[str, dict[str, str]]:
+    """What follows from the figures, by document and by the name of its block there."""
+    settings, figures, quotas = settings_on_file(), figures_on_file(), quotas_on_file()
+    return {
+        "README.md": {"cost": readme_table()},
+        "docs/capacity.md": {
+            "limits": limits_table(settings, figures, quotas),
+            "rates": rates_table(settings, figures, quotas),
+            "hot keys": hot_keys_table(settings, figures, quotas),
+            "quotas": quotas_table(),
+        },
+    }
+
+
+def documents(results: Mapping[str, Mapping[str, Run]]) -> dict[str, str]:
+    """The documents with their blocks as they should be, by path. results: by case, by variant."""
+    blocks = tables()
+    blocks["docs/simulation.md"] = {
+        case.name: case_table(case, results[case.name]) for case in cases()
+    }
+    written = {}
+    for path, contents in blocks.items():
+        text = (ROOT / path).read_text(encoding="utf-8")
+        for name, content in contents.items():
+            text = with_block(text, name, content)
+        written[path] = text
+    return written
+
+
+def main() -> int:
+    results = {
+        case.name: {label: simulated(scenario) for label, scenario in case.variants.items()}
+        for case in cases()
+    }
+    written = documents(results)
+    for case in cases():
+        written[f"docs/{picture_name(case)}"] = picture(case, results[case.name])
+    for path, text in written.items():
+        (ROOT / path).write_text(text, encoding="utf-8")
+    print(f"written: {', '.join(written)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

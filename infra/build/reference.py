@@ -1,0 +1,79 @@
+"""Writes the tables of docs/reference.md that follow from the template and from gpw.
+
+Usage: python -m infra.build.reference    (a part of `make docs`)
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse
+from typer.main import get_command
+
+from infra.blocks import with_block
+from infra.gpw.cli import app
+
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = ROOT / "docs" / "reference.md"
+
+
+def reference(text: str) -> str:
+    """The document with its tables renewed."""
+    template = yaml_parse((ROOT / "template.yaml").read_text("utf-8"))
+    for name, table in {
+        "commands": commands(get_command(app)),
+        "parameters": parameters(template),
+        "outputs": outputs(template),
+    }.items():
+        text = with_block(text, name, table)
+    return text
+
+
+def parameters(template: dict[str, Any]) -> str:
+    rows = [
+        f"| `{name}` | `{one['Default']}` | {one['Description']} |"
+        for name, one in template["Parameters"].items()
+    ]
+    return "\n".join(["| parameter | default | meaning |", "|---|---|---|", *rows, ""])
+
+
+def outputs(template: dict[str, Any]) -> str:
+    rows = [
+        f"| `{name}` | {one['Description']}{_condition(one)} |"
+        for name, one in template["Outputs"].items()
+    ]
+    return "\n".join(["| output | holds |", "|---|---|", *rows, ""])
+
+
+def _condition(output: dict[str, Any]) -> str:
+    return " Only with `HydrateProfiles`." if output.get("Condition") == "Hydrate" else ""
+
+
+def commands(group: Any, prefix: str = "gpw") -> str:
+    rows = [f"| `{name}` | {text} |" for name, text in _commands(group, prefix)]
+    return "\n".join(["| command | does |", "|---|---|", *rows, ""])
+
+
+def _commands(group: Any, prefix: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            found += _commands(command, f"{prefix} {name}")
+        else:
+            arguments = [
+                one.name.upper()
+                for one in command.params
+                if one.param_type_name == "argument" and one.required
+            ]
+            first = str(command.help).split("\n\n", 1)[0]
+            found.append((" ".join([prefix, name, *arguments]), first.replace("|", "\\|")))
+    return found
+
+
+def main() -> int:
+    REFERENCE.write_text(reference(REFERENCE.read_text("utf-8")), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

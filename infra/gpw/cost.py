@@ -1,0 +1,285 @@
+"""`gpw cost`: what the receiver costs, line by line, beside a naive one."""
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from infra.gpw import ROOT
+from infra.gpw.command import Gpw, command
+from infra.gpw.errors import USAGE, OperatorError
+from infra.gpw.pricing import (
+    RATE_PROFILES,
+    Charge,
+    Figures,
+    Price,
+    Settings,
+    Traffic,
+    bill,
+    charged,
+    naive_bill,
+    total,
+    variations,
+)
+from infra.gpw.stack_settings import Template, settings
+
+PRICES = Path(__file__).with_name("prices.toml")
+FIGURES = Path(__file__).with_name("measured.json")
+NAIVE_APIS = {"HTTP API": "http_api_request", "REST API": "rest_api_request"}
+
+README_EVENTS = {"none": 0, "1,000": 1_000, "1 million": 1_000_000, "100 million": 100_000_000}
+
+_MULTIPLES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
+
+
+class RateProfile(StrEnum):
+    STEADY = "steady"
+    OFFICE = "office"
+    BURSTS = "bursts"
+
+
+@dataclass(frozen=True)
+class PriceList:
+    """prices.toml."""
+
+    region: str
+    date: date
+    prices: Mapping[str, Price]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """totals: dollars a month by the list, and after the free allowance. changes: by the list."""
+
+    traffic: Traffic
+    charges: Sequence[Charge]
+    totals: Mapping[str, tuple[float, float]]
+    changes: Mapping[str, float]
+
+    def per_million(self, dollars: float, *, sign: str = "") -> str:
+        if self.traffic.events < 100_000:
+            return ""  # fixed costs would drown the rest
+        return f"{dollars / self.traffic.events * 1e6:{sign},.2f}"
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "cost", example="gpw cost --events 10M --set LogLevel=WARNING", on_stack=False)(
+        cost
+    )
+
+
+def cost(
+    gpw: Gpw,
+    *,
+    events: Annotated[str, typer.Option(help="Events a month: 1000, 10k, 2.5M, 1B.")] = "1M",
+    rate_profile: Annotated[
+        RateProfile,
+        typer.Option(help="When they arrive: always, 22 days of 8 hours, or in 1 % of the time."),
+    ] = RateProfile.STEADY,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A template parameter's value, NAME=VALUE; repeatable."),
+    ] = None,
+    stale: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of events that arrive after a newer one.")
+    ] = 0.0,
+    duplicates: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of deliveries that repeat an event.")
+    ] = 0.0,
+    event_bytes: Annotated[
+        int, typer.Option(min=1, max=1_048_576, help="Size of a webhook body.")
+    ] = 220,
+    profile_bytes: Annotated[
+        int, typer.Option(min=1, max=409_600, help="Size of a full profile (HydrateProfiles).")
+    ] = 8192,
+) -> None:
+    """Estimate the AWS bill from the template's settings, list prices and measured durations.
+
+    Reads only files of the project: it needs neither AWS nor a stack. The estimate is in dollars at
+    list prices in us-east-1. Lines marked * describe what no template parameter switches off.
+    """
+    if stale + duplicates > 1:
+        raise OperatorError("--stale and --duplicates are more than all events", code=USAGE)
+    price_list, figures = price_list_on_file(), figures_on_file()
+    chosen = settings_on_file(_assignments(parameters or []))
+    traffic = Traffic(
+        events=count(events),
+        active_hours=RATE_PROFILES[rate_profile],
+        stale=stale,
+        duplicates=duplicates,
+        event_bytes=event_bytes,
+        profile_bytes=profile_bytes,
+    )
+    if traffic.rate > chosen.requests_per_second:
+        gpw.out.note(
+            f"RequestsPerSecond is {chosen.requests_per_second}, so API Gateway would refuse some "
+            f"of {traffic.rate:,.0f} events a second; docs/capacity.md says what to raise."
+        )
+    found = estimate(traffic, chosen, figures, price_list.prices)
+    gpw.out.document(_document(price_list, found))
+    _show(gpw, price_list, found)
+
+
+# ---------------------------------------------------------------- the files
+
+
+def price_list_on_file() -> PriceList:
+    content = tomllib.loads(PRICES.read_text(encoding="utf-8"))
+    return PriceList(
+        content.pop("region"),
+        content.pop("date"),
+        {
+            name: Price(one["per"], [(limit, price) for limit, price in one["tiers"]], one["free"])
+            for name, one in content.items()
+        },
+    )
+
+
+def figures_on_file() -> Figures:
+    content = json.loads(FIGURES.read_text(encoding="utf-8"))
+    return {name: value for name, (value, _source) in content["figures"].items()}
+
+
+def settings_on_file(parameters: Mapping[str, str] | None = None) -> Settings:
+    """What template.yaml sets. parameters: values in the place of its defaults."""
+    return settings(template_on_file(parameters), _yaml("infra/monitoring.yaml"))
+
+
+def template_on_file(parameters: Mapping[str, str] | None = None) -> Template:
+    return Template(_yaml("template.yaml"), parameters)
+
+
+def _yaml(name: str) -> Any:
+    from samtranslator.yaml_helper import yaml_parse  # slow to import, and only this command's
+
+    return yaml_parse((ROOT / name).read_text(encoding="utf-8"))
+
+
+# ---------------------------------------------------------------- the arguments
+
+
+def count(text: str) -> int:
+    """A number of events, with a multiple. Raises: OperatorError."""
+    found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)([kmb]?)", text.replace(",", "").lower())
+    if found is None:
+        raise OperatorError(f"{text} is not a number such as 1000, 10k or 2.5M", code=USAGE)
+    return round(float(found[1]) * _MULTIPLES[found[2]])
+
+
+def _assignments(given: Sequence[str]) -> dict[str, str]:
+    pairs = [one.partition("=") for one in given]
+    if wrong := [name for name, sign, _value in pairs if not sign]:
+        raise OperatorError(f"--set {wrong[0]} is not NAME=VALUE", code=USAGE)
+    return {name: value for name, _sign, value in pairs}
+
+
+# ---------------------------------------------------------------- the answer
+
+
+def estimate(
+    traffic: Traffic, chosen: Settings, figures: Figures, prices: Mapping[str, Price]
+) -> Estimate:
+    lines = bill(traffic, chosen, figures)
+    at_rest = bill(replace(traffic, events=0), chosen, figures)
+    naive = {
+        f"a naive receiver, {api}": naive_bill(traffic, chosen, figures, api=price)
+        for api, price in NAIVE_APIS.items()
+    }
+    bills = {"this receiver": lines, **naive, "this receiver at rest": at_rest}
+    now, _after = total(lines, prices)
+    changes = {
+        name: total(bill(traffic, changed, figures), prices)[0] - now
+        for name, changed in variations(chosen).items()
+    }
+    totals = {what: total(one, prices) for what, one in bills.items()}
+    return Estimate(traffic, charged(lines, prices), totals, changes)
+
+
+def _document(price_list: PriceList, found: Estimate) -> dict[str, Any]:
+    return {
+        "region": price_list.region,
+        "date": price_list.date.isoformat(),
+        "traffic": asdict(found.traffic),
+        "lines": [
+            asdict(charge.line)
+            | {
+                "dollars": round(charge.dollars, 6),
+                "dollars_after_free": round(charge.after_free, 6),
+            }
+            for charge in found.charges
+        ],
+        "totals": {
+            what: {"dollars": round(dollars, 6), "dollars_after_free": round(after, 6)}
+            for what, (dollars, after) in found.totals.items()
+        },
+        "changes": {what: round(dollars, 6) for what, dollars in found.changes.items()},
+    }
+
+
+def _show(gpw: Gpw, price_list: PriceList, found: Estimate) -> None:
+    out, traffic = gpw.out, found.traffic
+    out.say(
+        f"{traffic.events:,} events a month, {_quantity(traffic.rate)} a second for "
+        f"{traffic.active_hours:g} hours; dollars at list prices, {price_list.region}, "
+        f"{price_list.date}."
+    )
+    out.say("")
+    lines = [
+        (charge.line.what, _quantity(charge.line.quantity), charge.dollars, charge.after_free)
+        for charge in found.charges
+    ]
+    totals = [(what, "", dollars, after) for what, (dollars, after) in found.totals.items()]
+    out.table(
+        ["", "a month", "dollars", "per million events", "after free allowance"],
+        [
+            [what, quantity, money(dollars), found.per_million(dollars), money(after)]
+            for what, quantity, dollars, after in [*lines, *totals]
+        ],
+    )
+    out.say("")
+    out.table(
+        ["what a setting changes", "dollars a month", "per million events"],
+        [
+            [what, f"{dollars:+,.2f}", found.per_million(dollars, sign="+")]
+            for what, dollars in found.changes.items()
+        ],
+    )
+    out.say("")
+    out.say(
+        "* No template parameter does this. DynamoDB's deletions of expired events and Lambda's "
+        "reads of the stream are free, as is encryption with AWS's own keys; a key of your own is "
+        "not in the estimate. Durations and "
+        f"sizes: {FIGURES.relative_to(ROOT)}; prices and their sources: {PRICES.relative_to(ROOT)}."
+    )
+
+
+def money(dollars: float) -> str:
+    return f"{dollars:,.2f}"
+
+
+def _quantity(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def readme_table() -> str:
+    """The table in README, in Markdown."""
+    prices, figures, chosen = price_list_on_file().prices, figures_on_file(), settings_on_file()
+    rows = [
+        "| events a month | dollars a month | after AWS's free allowance | per million events "
+        "| naive receiver: HTTP API | REST API |",
+        "|---|---|---|---|---|---|",
+    ]
+    for shown, events in README_EVENTS.items():
+        found = estimate(Traffic(events), chosen, figures, prices)
+        dollars, after = found.totals["this receiver"]
+        naive = [money(found.totals[f"a naive receiver, {api}"][0]) for api in NAIVE_APIS]
+        cells = [shown, money(dollars), money(after), found.per_million(dollars), *naive]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,398 @@
+"""What the receiver costs a month: arithmetic over prices, settings and measured figures, no I/O.
+
+Where AWS documents no exact number, the higher one is taken; the comments say where.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+MONTH_HOURS = 730
+MONTH_SECONDS = MONTH_HOURS * 3600
+MONTH_DAYS = MONTH_HOURS / 24
+GB = 2**30
+CHUNK = 64 * 1024  # bytes that SQS and EventBridge charge as one request
+WRITE_UNIT = 1024  # bytes
+FULL_PROCESSOR_MB = 1769  # memory with which a function has one whole processor
+OWN_METRICS, HYDRATION_METRICS = 5, 3  # that normal traffic writes
+HYDRATION_CONCURRENCY = 2  # of the hydrator: the least that SQS takes
+
+RATE_PROFILES = {  # hours of a month in which all its events come, evenly
+    "steady": MONTH_HOURS,
+    "office": 176,  # 22 days of 8 hours
+    "bursts": 7.3,  # 1 % of the time
+}
+
+type Figures = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Price:
+    """per: units that a price is for. tiers: up to how many units a month, at which price.
+
+    free: units that AWS gives an account each month for good.
+    """
+
+    per: float
+    tiers: Sequence[tuple[float, float]]
+    free: float = 0
+
+    def dollars(self, units: float) -> float:
+        """List price of a month's units."""
+        total, below = 0.0, 0.0
+        for limit, price in self.tiers:
+            total += max(0.0, min(units, limit) - below) / self.per * price
+            below = limit
+        return total
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What in the template decides about costs. memory_mb: by function, as in "ingest".
+
+    No parameter switches history, bus or backups off: they are here to be priced.
+    """
+
+    architecture: str
+    requests_per_second: int
+    memory_mb: Mapping[str, int]
+    consumer_batch: int
+    consumer_concurrency: int
+    publisher_batch: int
+    retention_days: int
+    archive_days: int
+    log_retention_days: int
+    log_events: bool
+    platform_logs: bool
+    secret_cache_seconds: int
+    hydrate: bool
+    alarm_metrics: int
+    dashboards: int
+    tracing: bool
+    backups: bool
+    history: bool = True
+    bus: bool = True
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """A month's deliveries that are accepted. stale, duplicates: shares of them.
+
+    Each profile has events_per_profile events a month, one of which makes it ready.
+    """
+
+    events: int
+    active_hours: float = MONTH_HOURS
+    stale: float = 0.0
+    duplicates: float = 0.0
+    event_bytes: int = 220
+    events_per_profile: float = 3.0
+    profile_bytes: int = 8192
+
+    @property
+    def active_seconds(self) -> float:
+        return self.active_hours * 3600
+
+    @property
+    def rate(self) -> float:
+        """Events a second while there are any."""
+        return self.events / self.active_seconds
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the bill. price: a name in the price table."""
+
+    what: str
+    price: str
+    quantity: float
+
+
+@dataclass(frozen=True)
+class Charge:
+    """A line with its list price, and its share of what is left after the free allowance."""
+
+    line: Line
+    dollars: float
+    after_free: float
+
+
+# ---------------------------------------------------------------- how long, how many at a time
+
+
+def billed_ms(cpu_ms: float, wait_ms: float, memory_mb: int) -> int:
+    """Billed duration. cpu_ms: on a whole processor, of which memory buys a part."""
+    return math.ceil(cpu_ms * max(1.0, FULL_PROCESSOR_MB / memory_mb) + wait_ms)
+
+
+def ingest_ms(settings: Settings, f: Figures) -> int:
+    return billed_ms(f["ingest_cpu_ms"], f["ingest_wait_ms"], settings.memory_mb["ingest"])
+
+
+def consumer_ms(events: float, settings: Settings, f: Figures) -> int:
+    """Of a batch of different profiles."""
+    rounds = math.ceil(events / f["consumer_concurrent_writes"])
+    cpu = f["consumer_batch_cpu_ms"] + events * f["consumer_event_cpu_ms"]
+    return billed_ms(cpu, rounds * f["consumer_write_ms"], settings.memory_mb["consumer"])
+
+
+def publisher_ms(events: float, settings: Settings, f: Figures) -> int:
+    calls = math.ceil(events / 10)
+    cpu = f["publisher_batch_cpu_ms"] + events * f["publisher_event_cpu_ms"]
+    return billed_ms(cpu, calls * f["publisher_call_ms"], settings.memory_mb["publisher"])
+
+
+def consumer_limit(settings: Settings, f: Figures) -> float:
+    """Events a second that the consumers finish at the most."""
+    batch = settings.consumer_batch
+    return settings.consumer_concurrency * batch / consumer_ms(batch, settings, f) * 1000
+
+
+def consumer_batch(rate: float, settings: Settings, f: Figures) -> int:
+    """Events of a batch: as few as keep up, because the consumer waits for no full batch."""
+    for size in range(1, settings.consumer_batch):
+        if settings.consumer_concurrency * size / consumer_ms(size, settings, f) * 1000 >= rate:
+            return size
+    return settings.consumer_batch
+
+
+def publisher_batch(rate: float, settings: Settings, f: Figures) -> float:
+    per_poll = rate / (f["stream_shards"] * f["stream_polls_per_second"])
+    return min(max(1.0, per_poll), settings.publisher_batch)
+
+
+def traces(invocations: float, active_seconds: float, f: Figures) -> float:
+    """Traces that are recorded: the first request of each second and a share of the others.
+
+    Every function counts by itself, because a consumer's trace is only linked to its sender's.
+    """
+    seconds = active_seconds * _share_with_any(invocations / active_seconds)
+    first = min(invocations, seconds * f["traces_per_second"])
+    return first + (invocations - first) * f["traces_share"]
+
+
+def _share_with_any(expected: float) -> float:
+    """Of intervals in which so many independent events are expected, those that have any."""
+    return -math.expm1(-expected)
+
+
+# ---------------------------------------------------------------- the bill
+
+
+def bill(t: Traffic, s: Settings, f: Figures) -> list[Line]:
+    """What a month of traffic uses, in the order in which an event meets it."""
+    larger = t.event_bytes - f["event_bytes"]
+    state_bytes, history_bytes = (f[f"{item}_item_bytes"] + larger for item in ("state", "history"))
+    published_bytes = f["published_bytes"] + larger
+    distinct = t.events * (1 - t.duplicates)
+    applied = t.events * (1 - t.duplicates - t.stale)
+    profiles = applied / t.events_per_profile
+
+    size = consumer_batch(t.rate, s, f)
+    batches = t.events / size
+    published = distinct if s.history and s.bus else 0.0
+    stream_size = publisher_batch(t.rate, s, f)
+    publishes = published / stream_size
+    hydrated = profiles if s.hydrate and s.bus else 0.0
+    pollers = min(f["idle_pollers"], s.consumer_concurrency)
+    hydration_pollers = min(f["idle_pollers"], HYDRATION_CONCURRENCY) if s.hydrate else 0
+
+    state_units, history_units = _units(state_bytes), _units(history_bytes)
+    transaction = 2 * (state_units + history_units)  # prepared and committed
+    if s.history:
+        # AWS does not say what a canceled transaction costs; a refused write costs as much as one.
+        writes = t.events * transaction + t.events * t.stale * history_units
+    else:
+        writes = t.events * state_units
+    overhead = f["item_overhead_bytes"]
+    stored = {
+        "profiles": profiles * (state_bytes + overhead),
+        "history": distinct * (history_bytes + overhead) * s.retention_days / MONTH_DAYS,
+        "full profiles": hydrated * (t.profile_bytes + overhead),
+    }
+    if not s.history:
+        stored["history"] = 0.0
+
+    log_bytes = {
+        "API Gateway": t.events * f["access_log_bytes"],
+        "ingest": t.events * _logged("ingest", 1, s, f),
+        "consumer": batches * _logged("consumer", size, s, f),
+        "publisher": publishes * _logged("publisher", stream_size, s, f),
+        "hydrator": hydrated * _logged("publisher", 1, s, f),  # as long as the publisher's
+    }
+    logged = sum(log_bytes.values()) / GB
+    invocations = [t.events, batches, publishes, hydrated]
+    environments = max(1, math.ceil(t.rate * ingest_ms(s, f) / 1000))
+    secret_reads = min(t.events, environments * t.active_seconds / s.secret_cache_seconds)
+    hours_with_events = _share_with_any(t.rate * 3600) * t.active_hours / MONTH_HOURS
+    own_metrics = OWN_METRICS + HYDRATION_METRICS * s.hydrate
+
+    def gb_seconds(function: str, count: float, ms: float) -> Line:
+        cold = count * f["cold_start_share"] * f["cold_start_ms"]
+        total = (count * ms + cold) / 1000 * s.memory_mb[function] / 1024
+        return Line(f"Lambda: {function}, GB-seconds", _gb_second(s), total)
+
+    lines = [
+        Line("API Gateway: requests", "http_api_request", t.events * _chunks(t.event_bytes, 8)),
+        Line("data transfer out, GB", "data_out_gb", t.events * f["answer_bytes"] / GB),
+        Line("Lambda: ingest, requests", "lambda_request", t.events),
+        gb_seconds("ingest", t.events, ingest_ms(s, f)),
+        Line("SQS: sent", "sqs_request", t.events * _chunks(t.event_bytes)),
+        Line(
+            "SQS: received and deleted",
+            "sqs_request",
+            batches * (_chunks(size * t.event_bytes) + 1),
+        ),
+        # At the most: while events come, a poll ends early.
+        Line(
+            "SQS: long polls of an empty queue",
+            "sqs_request",
+            (pollers + hydration_pollers) * MONTH_SECONDS / f["long_poll_seconds"],
+        ),
+        Line("Lambda: consumer, requests", "lambda_request", batches),
+        gb_seconds("consumer", batches, consumer_ms(size, s, f)),
+        Line("DynamoDB: write units", "dynamodb_write_unit", writes),
+        Line("DynamoDB: profiles, GB", "dynamodb_gb_month", stored["profiles"] / GB),
+        Line("DynamoDB: history, GB", "dynamodb_gb_month", stored["history"] / GB),
+        Line(
+            "DynamoDB: backups, GB",
+            "dynamodb_pitr_gb_month",
+            sum(stored.values()) / GB if s.backups else 0,
+        ),
+        Line("Lambda: publisher, requests", "lambda_request", publishes),
+        gb_seconds("publisher", publishes, publisher_ms(stream_size, s, f)),
+        Line("EventBridge: events", "eventbridge_event", published * _chunks(published_bytes)),
+        Line("CloudWatch: logs written, GB", "log_gb", logged),
+        Line(
+            "CloudWatch: logs kept, GB",
+            "log_gb_month",  # uncompressed, so at the most
+            logged * s.log_retention_days / MONTH_DAYS,
+        ),
+        Line("CloudWatch: metrics", "metric_month", own_metrics * hours_with_events),
+        Line("CloudWatch: alarms", "alarm_metric_month", s.alarm_metrics),
+        Line("CloudWatch: dashboard", "dashboard_month", s.dashboards),
+        Line(
+            "X-Ray: traces",
+            "trace",
+            sum(traces(n, t.active_seconds, f) for n in invocations) if s.tracing else 0,
+        ),
+        Line("Secrets Manager: secrets", "secret_month", 1 + s.hydrate),
+        # The current and the previous value, so at the most.
+        Line("Secrets Manager: reads", "secret_read", 2 * secret_reads),
+    ]
+    if s.archive_days and s.bus:
+        gb = published * published_bytes / GB
+        lines += [
+            Line("EventBridge: archived, GB", "eventbridge_archived_gb", gb),
+            Line(
+                "EventBridge: archive, GB",
+                "eventbridge_archive_gb_month",
+                gb * s.archive_days / MONTH_DAYS,
+            ),
+        ]
+    if s.hydrate:
+        duration = billed_ms(f["hydrator_cpu_ms"], f["hydrator_wait_ms"], s.memory_mb["hydrator"])
+        lines += [
+            Line("SQS: hydration", "sqs_request", 3 * hydrated),
+            Line("Lambda: hydrator, requests", "lambda_request", hydrated),
+            gb_seconds("hydrator", hydrated, duration),
+            Line("DynamoDB: read units", "dynamodb_read_unit", 2 * hydrated),
+            Line(
+                "DynamoDB: full profiles, write units",
+                "dynamodb_write_unit",
+                hydrated * _units(t.profile_bytes),
+            ),
+            Line("DynamoDB: full profiles, GB", "dynamodb_gb_month", stored["full profiles"] / GB),
+        ]
+    return lines
+
+
+def naive_bill(t: Traffic, s: Settings, f: Figures, *, api: str = "http_api_request") -> list[Line]:
+    """One function behind an API that puts the event into a table: as tutorials do it.
+
+    No queue, no order, no history, no bus, no backup, no trace, no alarm.
+    """
+    memory = s.memory_mb["ingest"]
+    ms = billed_ms(f["naive_cpu_ms"], f["naive_wait_ms"], memory)
+    cold = t.events * f["cold_start_share"] * f["cold_start_ms"]
+    state_bytes = f["state_item_bytes"] + t.event_bytes - f["event_bytes"]
+    stored = t.events / t.events_per_profile * (state_bytes + f["item_overhead_bytes"])
+    logged = t.events * (f["naive_log_bytes"] + f["platform_log_bytes"]) / GB
+    reads = min(t.events, t.active_seconds / s.secret_cache_seconds)
+    return [
+        Line("API Gateway: requests", api, t.events * _chunks(t.event_bytes, 8)),
+        Line("data transfer out, GB", "data_out_gb", t.events * f["answer_bytes"] / GB),
+        Line("Lambda: requests", "lambda_request", t.events),
+        Line("Lambda: GB-seconds", _gb_second(s), (t.events * ms + cold) / 1000 * memory / 1024),
+        Line("DynamoDB: write units", "dynamodb_write_unit", t.events * _units(state_bytes)),
+        Line("DynamoDB: profiles, GB", "dynamodb_gb_month", stored / GB),
+        Line("CloudWatch: logs written, GB", "log_gb", logged),
+        Line(
+            "CloudWatch: logs kept, GB", "log_gb_month", logged * s.log_retention_days / MONTH_DAYS
+        ),
+        Line("Secrets Manager: secrets", "secret_month", 1),
+        Line("Secrets Manager: reads", "secret_read", reads),
+    ]
+
+
+def charged(lines: Iterable[Line], prices: Mapping[str, Price]) -> list[Charge]:
+    """The lines with their dollars: tiers and free allowance count over all lines of a price."""
+    lines = list(lines)
+    used: dict[str, float] = defaultdict(float)
+    for line in lines:
+        used[line.price] += line.quantity
+    charges = []
+    for line in lines:
+        price, units = prices[line.price], used[line.price]
+        share = line.quantity / units if units else 0.0
+        billed = price.dollars(max(0.0, units - price.free))
+        charges.append(Charge(line, price.dollars(units) * share, billed * share))
+    return charges
+
+
+def total(lines: Iterable[Line], prices: Mapping[str, Price]) -> tuple[float, float]:
+    """Dollars a month: by the list, and after the free allowance."""
+    charges = charged(lines, prices)
+    return sum(c.dollars for c in charges), sum(c.after_free for c in charges)
+
+
+# ---------------------------------------------------------------- what a setting changes
+
+
+def variations(s: Settings) -> dict[str, Settings]:
+    """Settings that cost or save, each changed alone; what is so already is left out."""
+    changed = {
+        "EventRetentionDays=7": replace(s, retention_days=7),
+        "EventRetentionDays=365": replace(s, retention_days=365),
+        "LogLevel=WARNING": replace(s, log_events=False),
+        "LogRetentionDays=7": replace(s, log_retention_days=7),
+        "ArchiveDays=30": replace(s, archive_days=30),
+        "HydrateProfiles=true": replace(s, hydrate=True),
+        "Architecture=x86_64": replace(s, architecture="x86_64"),
+        "Tracing=Active": replace(s, tracing=True),
+        "without backups *": replace(s, backups=False),
+        "without the bus *": replace(s, bus=False),
+        "without history and bus *": replace(s, history=False, bus=False),
+    }
+    return {name: settings for name, settings in changed.items() if settings != s}
+
+
+def _chunks(size: float, of: int = 1) -> int:
+    """Pieces that a message is charged as. of: how many times 64 KB a piece has."""
+    return max(1, math.ceil(size / (of * CHUNK)))
+
+
+def _units(size: float) -> int:
+    return max(1, math.ceil(size / WRITE_UNIT))
+
+
+def _gb_second(s: Settings) -> str:
+    return f"lambda_gb_second_{s.architecture}"
+
+
+def _logged(function: str, events: float, s: Settings, f: Figures) -> float:
+    """Bytes of one invocation."""
+    lines = f[f"{function}_line_bytes"] * events if s.log_events else 0.0
+    platform = f["platform_log_bytes"] if s.platform_logs else 0.0
+    return lines + f[f"{function}_metrics_bytes"] + platform

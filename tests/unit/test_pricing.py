@@ -1,0 +1,209 @@
+"""What the receiver costs: relations that hold whatever the prices are."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.gpw.cost import figures_on_file, price_list_on_file, settings_on_file
+from infra.gpw.pricing import (
+    Line,
+    Price,
+    Settings,
+    Traffic,
+    bill,
+    charged,
+    consumer_batch,
+    consumer_limit,
+    consumer_ms,
+    naive_bill,
+    total,
+    traces,
+    variations,
+)
+
+PRICES = price_list_on_file().prices
+FIGURES = figures_on_file()
+DEFAULTS = settings_on_file()
+MILLION = Traffic(1_000_000)
+
+traffics = st.builds(
+    Traffic,
+    events=st.integers(0, 10**11),
+    active_hours=st.floats(1, 730),
+    stale=st.floats(0, 0.5),
+    duplicates=st.floats(0, 0.5),
+    event_bytes=st.integers(1, 2**20),
+)
+settings = st.sampled_from([DEFAULTS, *variations(DEFAULTS).values()])
+
+
+def used(price: str, traffic: Traffic = MILLION, chosen: Settings = DEFAULTS) -> float:
+    """Units of a price in a month."""
+    return sum(one.quantity for one in bill(traffic, chosen, FIGURES) if one.price == price)
+
+
+# ---------------------------------------------------------------- prices
+
+
+def test_a_tier_charges_only_what_is_above_the_one_below() -> None:
+    price = Price(per=10, tiers=[(100, 2.0), (300, 1.0), (math.inf, 0.5)])
+
+    assert [price.dollars(units) for units in (0, 50, 100, 200, 1_000)] == [0, 10, 20, 30, 75]
+
+
+def test_lines_of_one_price_share_its_free_allowance() -> None:
+    price = Price(per=1, tiers=[(math.inf, 1.0)], free=100)
+
+    first, second = charged([Line("a", "x", 100), Line("b", "x", 300)], {"x": price})
+
+    assert (first.dollars, second.dollars) == (100, 300)
+    assert (first.after_free, second.after_free) == (75, 225)
+
+
+def test_every_price_of_the_list_is_used_and_no_other() -> None:
+    everything = replace(DEFAULTS, hydrate=True, archive_days=1)
+    lines = [
+        *bill(MILLION, everything, FIGURES),
+        *bill(MILLION, replace(everything, architecture="x86_64"), FIGURES),
+        *naive_bill(MILLION, everything, FIGURES, api="rest_api_request"),
+    ]
+
+    assert {line.price for line in lines} == set(PRICES)
+
+
+# ---------------------------------------------------------------- the bill
+
+
+@given(traffics, settings)
+def test_no_line_is_negative_and_an_allowance_never_adds(
+    traffic: Traffic, chosen: Settings
+) -> None:
+    charges = charged(bill(traffic, chosen, FIGURES), PRICES)
+
+    assert all(0 <= c.after_free <= c.dollars + 1e-9 for c in charges)
+    assert all(math.isfinite(c.dollars) for c in charges)
+
+
+@given(traffics)
+def test_more_events_never_cost_less(traffic: Traffic) -> None:
+    fewer = replace(traffic, events=traffic.events // 2)
+
+    now, half = (
+        sum(c.quantity for c in bill(one, DEFAULTS, FIGURES) if c.price == "dynamodb_write_unit")
+        for one in (traffic, fewer)
+    )
+    assert half <= now
+
+
+@pytest.mark.parametrize(
+    ("traffic", "units"),
+    [
+        (MILLION, 4),  # two items, prepared and committed
+        (replace(MILLION, stale=1.0), 5),  # a refused transaction, and the history alone
+        (replace(MILLION, duplicates=1.0), 4),  # a refused transaction
+        (replace(MILLION, event_bytes=1_500), 8),  # two items of 2 KB each
+    ],
+)
+def test_an_event_takes_the_write_units_of_its_transaction(traffic: Traffic, units: int) -> None:
+    assert used("dynamodb_write_unit", traffic) == units * 1_000_000
+
+
+def test_without_the_history_an_event_is_one_conditional_write() -> None:
+    plain = replace(DEFAULTS, history=False, bus=False)
+
+    assert used("dynamodb_write_unit", chosen=plain) == 1_000_000
+    assert used("eventbridge_event", chosen=plain) == 0
+
+
+def test_the_history_is_stored_for_as_long_as_it_is_kept() -> None:
+    month = used("dynamodb_pitr_gb_month")
+    longer = used("dynamodb_pitr_gb_month", chosen=replace(DEFAULTS, retention_days=60))
+    longest = used("dynamodb_pitr_gb_month", chosen=replace(DEFAULTS, retention_days=90))
+
+    assert longest - longer == pytest.approx(longer - month)
+    assert longer > month
+
+
+def test_sqs_and_eventbridge_charge_every_64_kilobytes() -> None:
+    large = replace(MILLION, event_bytes=3 * 64 * 1024)
+
+    assert used("eventbridge_event", large) == 4_000_000  # the envelope makes it a fourth
+    sent = used("sqs_request", large) - used("sqs_request")
+    assert sent == pytest.approx(4_000_000)  # two more for sending, two for receiving
+
+
+def test_warnings_alone_log_less_than_a_line_for_each_event() -> None:
+    quiet = replace(DEFAULTS, log_events=False)
+
+    assert used("log_gb", chosen=quiet) < used("log_gb")
+
+
+def test_without_the_platforms_lines_less_is_logged() -> None:
+    assert used("log_gb", chosen=replace(DEFAULTS, platform_logs=False)) < used("log_gb")
+
+
+def test_at_rest_only_what_is_there_costs_and_less_than_a_dollar_after_the_allowance() -> None:
+    lines = bill(Traffic(0), DEFAULTS, FIGURES)
+    _list_price, after_free = total(lines, PRICES)
+
+    assert {line.what for line in lines if line.quantity} == {
+        "SQS: long polls of an empty queue",
+        "CloudWatch: alarms",
+        "CloudWatch: dashboard",
+        "Secrets Manager: secrets",
+    }
+    assert after_free <= 1
+
+
+def test_every_setting_that_is_shown_changes_the_bill() -> None:
+    now = total(bill(MILLION, DEFAULTS, FIGURES), PRICES)[0]
+    changed = {
+        name: total(bill(MILLION, one, FIGURES), PRICES)[0] - now
+        for name, one in variations(DEFAULTS).items()
+    }
+
+    cheaper = {"EventRetentionDays=7", "LogLevel=WARNING", "LogRetentionDays=7"}
+    assert all(change != 0 for change in changed.values())
+    assert {name for name, change in changed.items() if change < 0} == cheaper | {
+        name for name in changed if name.startswith("without")
+    }
+
+
+# ---------------------------------------------------------------- batches, traces
+
+
+@given(st.floats(0.001, 100_000), st.integers(2, 1_000))
+def test_a_batch_is_just_large_enough_to_keep_up(rate: float, concurrency: int) -> None:
+    chosen = replace(DEFAULTS, consumer_concurrency=concurrency)
+
+    size = consumer_batch(rate, chosen, FIGURES)
+
+    def finished(events: int) -> float:
+        return concurrency * events / consumer_ms(events, chosen, FIGURES) * 1000
+
+    assert finished(size) >= rate or size == chosen.consumer_batch
+    assert size == 1 or finished(size - 1) < rate
+
+
+def test_consumers_finish_more_the_more_there_are() -> None:
+    double = replace(DEFAULTS, consumer_concurrency=2 * DEFAULTS.consumer_concurrency)
+
+    assert consumer_limit(double, FIGURES) == 2 * consumer_limit(DEFAULTS, FIGURES)
+
+
+@given(st.floats(0, 1e9), st.floats(1, 2_628_000))
+def test_no_more_traces_than_invocations_and_no_fewer_than_their_share(
+    invocations: float, seconds: float
+) -> None:
+    found = traces(invocations, seconds, FIGURES)
+
+    assert invocations * FIGURES["traces_share"] <= found * (1 + 1e-9)
+    assert found <= invocations * (1 + 1e-9)
+
+
+def test_rare_invocations_are_all_traced_and_of_many_a_twentieth() -> None:
+    assert traces(10, 1_000_000, FIGURES) == pytest.approx(10, rel=0.01)
+    assert traces(1e9, 1_000, FIGURES) == pytest.approx(5e7, rel=0.01)
