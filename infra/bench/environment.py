@@ -38,6 +38,10 @@ FUNCTION_ENVIRONMENT = {
     "AWS_REGION": "us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_LAMBDA_FUNCTION_NAME": "getprofile-webhooks-Function-1A2B3C4D5E6F",
+    # Lambda's runtime sets it for each invocation, traced or not; it goes into every log line.
+    "_X_AMZN_TRACE_ID": (
+        "Root=1-5e34a614-10bdef1f1fb44f07bc535a10;Parent=07f5bc2d1f6f8512;Sampled=0"
+    ),
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",  # nosec B105
     "AWS_SESSION_TOKEN": "test",  # nosec B105

@@ -17,26 +17,23 @@ FUNCTIONS = {
     "PublisherFunction": ("publisher_alone", "publisher"),
 }
 
-# As Lambda's developer guide shows them (under "Lambda log formats"), with an X-Ray segment because
-# the functions are traced.
+# As Lambda's developer guide shows them, under "Lambda log formats" and, for the last line of a
+# traced function, "Visualize Lambda function invocations using AWS X-Ray".
 PLATFORM_TEXT = [
     "START RequestId: 79b4f56e-95b1-4643-9700-2807f4e68189 Version: $LATEST",
     "END RequestId: 79b4f56e-95b1-4643-9700-2807f4e68189",
     "REPORT RequestId: 79b4f56e-95b1-4643-9700-2807f4e68189\tDuration: 12.34 ms\t"
-    "Billed Duration: 13 ms\tMemory Size: 512 MB\tMax Memory Used: 85 MB\t\n"
-    "XRAY TraceId: 1-5e34a614-10bdxmplf1fb44f07bc535a1\tSegmentId: 07f5xmpl2d1f6f85\tSampled: true",
+    "Billed Duration: 13 ms\tMemory Size: 512 MB\tMax Memory Used: 85 MB\t",
 ]
+PLATFORM_TRACED = (
+    "XRAY TraceId: 1-5e34a614-10bdxmplf1fb44f07bc535a1\tSegmentId: 07f5xmpl2d1f6f85\tSampled: true"
+)
 PLATFORM_JSON = [
     '{"time":"2024-03-13T18:56:24.046Z","type":"platform.start","record":{"requestId":'
-    '"79b4f56e-95b1-4643-9700-2807f4e68189","version":"$LATEST","tracing":{"spanId":'
-    '"07f5xmpl2d1f6f85","type":"X-Amzn-Trace-Id","value":'
-    '"Root=1-5e34a614-10bdxmplf1fb44f07bc535a1;Parent=07f5xmpl2d1f6f85;Sampled=1"}}}',
+    '"79b4f56e-95b1-4643-9700-2807f4e68189","version":"$LATEST"}}',
     '{"time":"2024-03-13T18:56:24.058Z","type":"platform.report","record":{"requestId":'
     '"79b4f56e-95b1-4643-9700-2807f4e68189","metrics":{"durationMs":12.34,'
-    '"billedDurationMs":13,"memorySizeMB":512,"maxMemoryUsedMB":85},"tracing":{"spanId":'
-    '"07f5xmpl2d1f6f85","type":"X-Amzn-Trace-Id","value":'
-    '"Root=1-5e34a614-10bdxmplf1fb44f07bc535a1;Parent=07f5xmpl2d1f6f85;Sampled=1"},'
-    '"status":"success"}}',
+    '"billedDurationMs":13,"memorySizeMB":512,"maxMemoryUsedMB":85},"status":"success"}}',
 ]
 
 # What API Gateway puts in for an event that is accepted.
@@ -93,8 +90,16 @@ def platform_lines(template: Mapping[str, Any], function: str) -> list[str]:
     own = template["Resources"][function]["Properties"].get("LoggingConfig", {})
     config = template["Globals"]["Function"].get("LoggingConfig", {}) | own
     if config.get("LogFormat", "Text") == "Text":
-        return PLATFORM_TEXT
+        return [*PLATFORM_TEXT, PLATFORM_TRACED] if _is_traced(template) else PLATFORM_TEXT
     return [] if config.get("SystemLogLevel", "INFO") == "WARN" else PLATFORM_JSON
+
+
+def _is_traced(template: Mapping[str, Any]) -> bool:
+    """By default, where a parameter decides."""
+    mode = template["Globals"]["Function"].get("Tracing", "PassThrough")
+    if isinstance(mode, Mapping):
+        mode = template["Parameters"][mode["Ref"]]["Default"]
+    return bool(mode == "Active")
 
 
 def access_line(template: Mapping[str, Any]) -> str:

@@ -103,7 +103,17 @@ def time_table(timed: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
         [name, *(f"{1000 * statistics.median(values[kind]):.1f}" for kind in ("cold", "warm"))]
         for name, values in timed.items()
     ]
-    return Table("Time", ["", "cold start, ms", "warm call, ms"], rows)
+    noise = max(
+        _middle_half(values[kind]) for values in timed.values() for kind in ("cold", "warm")
+    )
+    note = f"The middle half of the times of a cell spans {noise:.0%} of it at most."
+    return Table("Time", ["", "cold start, ms", "warm call, ms"], rows, note)
+
+
+def _middle_half(seconds: Sequence[float]) -> float:
+    """From the first quartile to the third, as a fraction of the median."""
+    first, middle, third = statistics.quantiles(seconds, n=4, method="inclusive")
+    return (third - first) / middle
 
 
 def speed_table(found: Throughput) -> Table:

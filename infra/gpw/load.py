@@ -6,11 +6,13 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from infra.gpw import cost, pricing
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.history import Selection, read
@@ -29,16 +31,6 @@ FREE_RATE, FREE_SECONDS = 100.0, 600.0  # beyond these it asks, also on the loca
 MAX_RATE, MAX_SECONDS, MAX_EVENTS = 1000.0, 3600.0, 200_000
 LATE_SECONDS = 1.0  # a request that begins later than this shows that we can't keep the rate
 POLL_SECONDS = {True: 0.5, False: 5.0}  # by whether the stack is local
-
-# List prices in us-east-1, as of November 2026; rounded up, for events that come one by one.
-DOLLARS_PER_MILLION = {
-    "HTTP API requests": 1.00,
-    "Lambda": 1.00,  # requests 0.20 and about 20 ms of 512 MB, for three functions
-    "SQS": 1.20,  # send, receive, delete at 0.40
-    "DynamoDB": 2.75,  # a transaction of two items is 4 write units at 0.625; the proof's reads
-    "EventBridge": 1.00,
-    "CloudWatch logs": 1.60,  # 3.2 KB at 0.50 a GB
-}
 
 
 def register(app: typer.Typer) -> None:
@@ -118,18 +110,28 @@ def needs_confirmation(traffic: Traffic, *, local: bool) -> bool:
     return not local or traffic.rate > FREE_RATE or traffic.seconds > FREE_SECONDS
 
 
-def dollars(deliveries: int) -> float:
-    """What so many deliveries cost on AWS at the most."""
-    return deliveries * sum(DOLLARS_PER_MILLION.values()) / 1e6
+def dollars(traffic: Traffic) -> float:
+    """What the traffic adds to the bill on AWS, by the list and the template's defaults."""
+    prices, chosen = cost.price_list_on_file().prices, cost.settings_on_file()
+    month = pricing.Traffic(
+        traffic.deliveries,
+        active_hours=traffic.seconds / 3600,
+        duplicates=traffic.duplicates / (1 + traffic.duplicates),
+    )
+    with_it, without = (
+        pricing.total(pricing.bill(one, chosen, cost.figures_on_file()), prices)[0]
+        for one in (month, replace(month, events=0))
+    )
+    return with_it - without
 
 
 def question(traffic: Traffic, target: Target) -> str:
     """What is about to happen, to be confirmed."""
-    cost = "" if target.local else f" It costs about ${max(0.01, dollars(traffic.deliveries)):.2f}."
+    price = "" if target.local else f" It costs about ${max(0.01, dollars(traffic)):.2f}."
     return (
         f"Send about {traffic.deliveries:,} requests ({traffic.rate:g} a second for "
         f"{traffic.seconds:g} s) as tenant {traffic.tenant} to the stack {target.stack!r} in "
-        f"{target.where}?{cost} Rules on the bus see the events."
+        f"{target.where}?{price} Rules on the bus see the events."
     )
 
 

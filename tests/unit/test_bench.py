@@ -133,6 +133,16 @@ def test_what_lambda_logs_follows_from_the_template(
     assert logs.platform_lines(template(config), "IngestFunction") == lines
 
 
+@pytest.mark.parametrize("default", ["Active", "PassThrough"])
+def test_a_trace_adds_a_line_where_the_template_traces(default: str) -> None:
+    made = template({}) | {"Parameters": {"Tracing": {"Default": default}}}
+    made["Globals"]["Function"]["Tracing"] = {"Ref": "Tracing"}
+
+    traced = logs.PLATFORM_TRACED in logs.platform_lines(made, "IngestFunction")
+
+    assert traced is (default == "Active")
+
+
 def test_the_access_log_line_has_a_value_for_each_variable() -> None:
     made = template({}, '{"a":"$context.status","b":"$context.integration.status"}')
 
@@ -166,7 +176,7 @@ FOUND = EndToEnd(
 def tables() -> list[results.Table]:
     return [
         results.work_table(COSTS),
-        results.time_table({"ingest": {"cold": [0.3], "warm": [0.001, 0.002]}}),
+        results.time_table({"ingest": {"cold": [0.3, 0.4], "warm": [0.001, 0.002]}}),
         results.speed_table(Throughput(500.0, 100.0, 0.02)),
         results.log_table([LogBytes("HttpApi", "access log", 270, 270)]),
         results.size_table(FOUND),

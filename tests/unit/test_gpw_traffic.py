@@ -114,12 +114,13 @@ def test_aws_and_large_runs_are_asked_about(
     assert needs_confirmation(Traffic(TENANT, rate, seconds, 5), local=local) is asks
 
 
-def test_the_cost_grows_with_what_is_delivered() -> None:
-    twice = Traffic(TENANT, 10, 10, 5, duplicates=1.0)
+def test_the_cost_is_that_of_what_is_delivered() -> None:
+    once = Traffic(TENANT, rate=100, seconds=1000, profiles=5)
+    twice = replace(once, duplicates=1.0)
 
-    assert twice.deliveries == 200
-    assert dollars(twice.deliveries) == pytest.approx(2 * dollars(100))
-    assert 5 < dollars(1_000_000) < 15
+    assert twice.deliveries == 2 * once.deliveries == 200_000
+    assert 0.3 < dollars(once) < 1.5
+    assert dollars(once) < dollars(twice) < 2 * dollars(once)
 
 
 # ---------------------------------------------------------------- latencies
