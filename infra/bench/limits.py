@@ -32,7 +32,7 @@ class Limit:
         return value <= guard if self.at_most else value >= guard
 
 
-WARM_INGEST = Limit(measured=1.29, target=1.18)
+WARM_INGEST = Limit(measured=1.30, target=1.18)
 COLD_INGEST = Limit(measured=1.56, target=1.45)
 CONSUMER_WORK = Limit(measured=0.70, target=1.0)
 CONSUMER_SPEED = Limit(measured=5.0, target=3.5, at_most=False)

@@ -34,8 +34,9 @@ What Lambda unpacks, as `make build` makes it. Without bytecode, which SAM leave
 start compiles every module.""",
     "End to end": """\
 The deployed template on the local cloud, over HTTP. One small machine runs gateway, queue, \
-tables, bus and all functions, so these figures show that nothing waits by design; they say little of AWS, where every worker is a machine of its own and each call takes \
-milliseconds. The naive receiver does far less: no queue, history or bus. *Applied* is when the \
+tables, bus and all functions, so these figures show that nothing waits by design; they \
+say little of AWS, where every worker is a machine of its own and each call takes milliseconds. \
+The naive receiver does far less: no queue, history or bus. *Applied* is when the \
 consumer begins to write; *bus* is when a queue behind a rule has the event. What else the \
 machine does shows in the last column: its figures have differed sevenfold between runs.""",
 }
