@@ -23,6 +23,7 @@ from infra.gpw import (
     tail,
 )
 from infra.gpw.command import flowing
+from infra.gpw.output import Output
 
 HELP = """Operate the GetProfile webhook receiver.
 
@@ -61,7 +62,7 @@ for _group in (
 
 def _show_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"gpw {version('getprofile-webhooks')}")
+        Output().say(f"gpw {version('getprofile-webhooks')}")
         raise typer.Exit
 
 
