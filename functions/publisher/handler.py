@@ -26,7 +26,7 @@ _publisher = make_publisher(PublisherSettings.from_environment())
 
 
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Publish a batch; the stream goes on behind it, or comes again from the record answered."""
+    """Publish a batch; Lambda redelivers it from the record in the response on, if there is one."""
     records = [one for one in event["Records"] if one["eventName"] == "INSERT"]
     result = _publisher.publish([from_stream(one) for one in records], Deadline.of(context))
     report(result)
