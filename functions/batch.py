@@ -1,15 +1,15 @@
 """What every function behind a queue does with a batch: keep to the time, quarantine, report."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
+import runtime
 from aws.clients import Budget, make_client
 from aws.errors import error_name
 from aws.sqs import Queue, QueueMessage, Record, quarantined
 from getprofile.errors import EventError
-from runtime import emit, logger
 
 REPORT_SECONDS = 1.0  # of the invocation, kept for the log and the response
 
@@ -117,21 +117,25 @@ def response(failures: Failures) -> dict[str, Any]:
     }
 
 
-def report(failures: Failures) -> None:
-    """Log every message that was not finished, and count the dead letters."""
+def report(failures: Failures, failed: Mapping[str, int]) -> None:
+    """Log and count every message that was not finished. failed: what one that failed counts as."""
     for record, error in failures.dead_lettered:
-        logger.error(
+        runtime.record(
+            "error",
             "message dead-lettered",
+            {"DeadLettered": 1},
+            by_reason=True,
             reason=error.reason,
             error=type(error).__name__,
             detail=str(error),
             message_id=record.message_id,
         )
-        emit({"DeadLettered": 1}, reason=error.reason)
     for record, failure in failures.failed:
         detail = str(failure) if isinstance(failure, LoggableError) else None
-        logger.warning(
+        runtime.record(
+            "warning",
             "message failed",
+            failed,
             error=error_name(failure),
             detail=detail or None,
             message_id=record.message_id,

@@ -1,16 +1,30 @@
-"""What every function shares with the Lambda runtime: settings, logger, metrics, trace header."""
+"""What every function shares with the Lambda runtime: settings, log and metrics, trace header."""
 
+import json
+import logging
 import os
-from collections.abc import Sequence
-from typing import Self
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from pydantic import BaseModel, ConfigDict
 
 # Its service name is the stack's (POWERTOOLS_SERVICE_NAME in template.yaml), so that two stages in
 # one account keep apart. It is never handed a request, a body, or an exception that quotes one.
-logger = Logger()
+# Lambda reads a line's level and time only where the time is RFC 3339.
+logger = Logger(use_rfc3339=True, location=None)
+# Where Lambda's log format is JSON, Powertools takes Lambda's log level for its own. Ours stands:
+# Lambda's must let everything through, because it would drop metrics along with their lines.
+logging.getLogger(logger.service).setLevel(os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
 
 
 class Settings(BaseModel):
@@ -33,21 +47,47 @@ def trace_header() -> str | None:
     return os.environ.get("_X_AMZN_TRACE_ID")
 
 
-def emit(metrics: dict[str, int | Sequence[float]], *, reason: str | None = None) -> None:
-    """Write metrics to the log in CloudWatch's embedded metric format.
+def record(
+    level: Literal["debug", "info", "warning", "error"],
+    message: str,
+    metrics: Mapping[str, int | float | None],
+    *,
+    by_reason: bool = False,
+    **fields: Any,
+) -> None:
+    """Write one line that is log and metrics at once (CloudWatch's embedded metric format).
 
-    metrics: by name, a count or a series of milliseconds; zero counts and empty series are left
-    out. reason: counted in total, and by this dimension too.
+    metrics: by name, an integer that is counted or a float of milliseconds; zero counts and None
+    are left out. by_reason: whether they are counted by the field `reason` too. fields: what else
+    the line says; None is left out. Where LogLevel suppresses the line, the metrics are written
+    without it.
     """
-    collected = EphemeralMetrics()
-    if reason:
-        collected.add_dimensions(service=logger.service, reason=reason)
-    for name, value in metrics.items():
-        if isinstance(value, int):
-            if value:
-                collected.add_metric(name, MetricUnit.Count, value)
-        else:
-            for milliseconds in value:
-                collected.add_metric(name, MetricUnit.Milliseconds, milliseconds)
-    if collected.metric_set:
-        collected.flush_metrics()
+    fields = {name: value for name, value in fields.items() if value is not None}
+    measured = {
+        name: value
+        for name, value in metrics.items()
+        if value is not None and (isinstance(value, float) or value)
+    }
+    embedded = _embedded(measured, by_reason=by_reason) if measured else {}
+    if logging.getLogger(logger.service).isEnabledFor(_LEVELS[level]):
+        getattr(logger, level)(message, extra=fields | embedded)
+    elif embedded:
+        dimensions = {"service": logger.service}
+        if by_reason:
+            dimensions["reason"] = fields["reason"]
+        # In one call, so that lines of two threads do not mix.
+        sys.stdout.write(json.dumps(dimensions | embedded, separators=(",", ":")) + "\n")
+
+
+def _embedded(measured: dict[str, int | float], *, by_reason: bool) -> dict[str, Any]:
+    """The members that make a line metrics."""
+    directive = {
+        "Namespace": os.environ["POWERTOOLS_METRICS_NAMESPACE"],
+        "Dimensions": [["service"], ["service", "reason"]] if by_reason else [["service"]],
+        "Metrics": [
+            {"Name": name, "Unit": "Milliseconds" if isinstance(value, float) else "Count"}
+            for name, value in measured.items()
+        ],
+    }
+    at = int(time.time() * 1000)
+    return {"_aws": {"Timestamp": at, "CloudWatchMetrics": [directive]}, **measured}

@@ -278,14 +278,14 @@ def rows(alarms: Json, queries: dict[str, Json]) -> list[Row]:
                 ),
             ],
         ),
-        heading("Failures", "dead letters are kept for you, what fails comes again"),
+        heading("Failures", "dead letters are kept for you, what fails is retried"),
         Row(
             6,
             [
                 graph("Refused requests, by reason", 6, [by_reason("RequestsRefused")]),
                 graph("Dead-lettered, by reason", 6, [by_reason("DeadLettered")]),
                 graph(
-                    "What comes again",
+                    "What is retried",
                     6,
                     [
                         own("RequestsFailed", "requests, 503"),
@@ -371,7 +371,7 @@ def hydration_rows() -> list[Row]:
                         own("ProfilesHydrated", "stored"),
                         own("ProfilesNotFound", "not found"),
                         own("ProfilesNotStorable", "not storable"),
-                        own("HydrationsFailed", "come again"),
+                        own("HydrationsFailed", "retried"),
                     ],
                 ),
                 graph(

@@ -11,7 +11,7 @@ from consumer.consume import Consumed, Consumer
 from consumer.settings import ConsumerSettings
 from consumer.store import Store, dynamodb_client
 from getprofile.outcome import Outcome
-from runtime import emit, logger
+from runtime import record
 
 
 def make_consumer(settings: ConsumerSettings) -> Consumer:
@@ -39,35 +39,26 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 
 def report(consumed: Consumed, now: datetime) -> None:
-    """Log every message and count the outcomes."""
-    counts = dict.fromkeys(Outcome, 0)
-    ages: list[float] = []
-    contradicting = 0
+    """Log and count every message."""
     for delivery, written in consumed.finished:
-        event = delivery.event
-        counts[written.outcome] += 1
-        if written.outcome is Outcome.APPLIED:
-            ages.append((now - event.created_at).total_seconds() * 1000)
+        event, outcome = delivery.event, written.outcome
+        applied = outcome is Outcome.APPLIED
         keys: dict[str, Any] = {
             "correlation_id": event.id,
-            "outcome": written.outcome,
+            "outcome": outcome,
             "event": event.event,
             "tenant_id": event.tenant_id,
             "profile_id": event.profile_id,
             "message_id": delivery.record.message_id,
         }
-        logger.info(f"event {written.outcome}", **keys)
-        if written.contradicts:
-            contradicting += 1
-            logger.warning("event contradicts an earlier delivery of it", **keys)
-    batch.report(consumed)
-    emit(
-        {
-            "EventsApplied": counts[Outcome.APPLIED],
-            "EventsStale": counts[Outcome.STALE],
-            "EventsRecorded": counts[Outcome.RECORDED],
-            "EventsContradicting": contradicting,
-            "MessagesFailed": len(consumed.failed),
-            "AppliedAge": ages,
+        counts = {
+            "EventsApplied": int(applied),
+            "EventsStale": int(outcome is Outcome.STALE),
+            "EventsRecorded": int(outcome is Outcome.RECORDED),
+            "AppliedAge": (now - event.created_at) / timedelta(milliseconds=1) if applied else None,
         }
-    )
+        record("info", f"event {outcome}", counts, **keys)
+        if written.contradicts:
+            message = "event contradicts an earlier delivery of it"
+            record("warning", message, {"EventsContradicting": 1}, **keys)
+    batch.report(consumed, {"MessagesFailed": 1})

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import batched
 
+import runtime
 from aws.clients import Budget
 from aws.sqs import BATCH_MESSAGES, Queue, Record
 from batch import DeadLetters, Deadline, Failures, quarantine, run
@@ -18,7 +19,6 @@ from hydrator.errors import HydrationError, UnexpectedAnswerError
 from hydrator.messages import Hydration, Key, Reconciliation, fetchable, parse
 from hydrator.profile_api import COMPLETE, NOT_FOUND, NOT_STORABLE, ProfileApi
 from hydrator.tables import ProfileTables
-from runtime import emit, logger
 
 BUDGET = Budget(attempts=2, connect_seconds=1, read_seconds=2)  # of every call to AWS
 
@@ -71,17 +71,20 @@ class Hydrator:
         """Fetch one profile for all messages that ask for it, and log the outcome."""
         status, detail = self._stored(asked, deadline)
         outcome = "hydrated" if status == COMPLETE else status
-        log = logger.warning if status == NOT_STORABLE else logger.info
-        ids = [record.message_id for record in records]
-        named = asked.key.model_dump()
-        log(f"profile {outcome}", outcome=outcome, detail=detail or None, **named, message_ids=ids)
-        emit(
-            {
-                "ProfilesHydrated": int(status == COMPLETE),
-                "ProfilesNotFound": int(status == NOT_FOUND),
-                "ProfilesNotStorable": int(status == NOT_STORABLE),
-                "HydrationsSkipped": int(status == SKIPPED),
-            }
+        counts = {
+            "ProfilesHydrated": int(status == COMPLETE),
+            "ProfilesNotFound": int(status == NOT_FOUND),
+            "ProfilesNotStorable": int(status == NOT_STORABLE),
+            "HydrationsSkipped": int(status == SKIPPED),
+        }
+        runtime.record(
+            "warning" if status == NOT_STORABLE else "info",
+            f"profile {outcome}",
+            counts,
+            outcome=outcome,
+            detail=detail or None,
+            message_ids=[record.message_id for record in records],
+            **asked.key.model_dump(),
         )
 
     def _stored(self, asked: Hydration, deadline: Deadline) -> tuple[str, str]:
@@ -128,7 +131,14 @@ class Hydrator:
             deadline.check(BUDGET.longest_seconds)
             self.queue.send_batch(batch)
         queued, more = len(bodies), last is not None
-        logger.info("page reconciled", queued=queued, more=more, message_id=record.message_id)
+        runtime.record(
+            "info",
+            "page reconciled",
+            {},
+            queued=queued,
+            more=more,
+            message_id=record.message_id,
+        )
 
     def _delay(self, failures: Failures) -> None:
         """If SQS refuses, messages are redelivered after the queue's visibility timeout."""

@@ -15,7 +15,7 @@ from getprofile.version import timestamp
 from hydrator.api_key import ApiKey
 from hydrator.errors import ApiUnavailableError, UnexpectedAnswerError
 from hydrator.transport import REQUEST_SECONDS, Transport
-from runtime import emit
+from runtime import record
 
 # Of a whole answer. A value takes up to 530 bytes of memory on its way into the table: 210 MiB of
 # 512 with the largest batch (tests/functional/test_hydrator_memory.py).
@@ -77,7 +77,9 @@ class ProfileApi:
                 f"/v1/profile/{quote(profile_id, safe='')}", headers
             )
         finally:
-            emit({"ProfileApiRequests": 1, "ProfileApiLatency": [(self.clock() - began) * 1000]})
+            milliseconds = (self.clock() - began) * 1000
+            counts = {"ProfileApiRequests": 1, "ProfileApiLatency": milliseconds}
+            record("debug", "profile requested", counts)
         if status == 200:
             return parse_profile(body, profile_id, fetched_at)
         if status == 404:

@@ -1,4 +1,4 @@
-"""What the sender is answered. The texts of 200 and 401 are GetProfile's, to the letter."""
+"""The HTTP answers. The texts of 200 and 401 are exactly those that GetProfile documents."""
 
 import json
 from dataclasses import dataclass, field

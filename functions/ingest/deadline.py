@@ -57,6 +57,6 @@ def within_deadline(receive: Callable[[], Answer], seconds: float = DEADLINE_SEC
 
 
 def _place(error: Exception) -> str:
-    # Class and line alone: the text of an error nobody foresaw might quote the request.
+    # Class and line alone: the text of an unforeseen error might quote the request.
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"

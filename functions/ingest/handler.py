@@ -12,7 +12,7 @@ from ingest.receive import QUEUE_BUDGET, Receiver
 from ingest.request import from_api_gateway
 from ingest.secret import WebhookSecret
 from ingest.settings import IngestSettings
-from runtime import emit, logger, trace_header
+from runtime import record, trace_header
 
 
 def make_receiver(settings: IngestSettings) -> Receiver:
@@ -43,22 +43,21 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 def report(answer: Answer, *, source_ip: str, request_id: str) -> None:
     """Log and count an answer."""
-    keys: dict[str, Any] = {
-        "reason": answer.reason,
-        "status": answer.status,
-        "source_ip": source_ip,
-        "function_request_id": request_id,
-    }
+    keys: dict[str, Any] = {"source_ip": source_ip, "function_request_id": request_id}
     if answer.status == 200:
-        logger.info("event accepted", correlation_id=answer.event_id, **keys)
-        emit({"EventsAccepted": 1, "PreviousSecretUsed": int(answer.previous_secret)})
+        counts = {"EventsAccepted": 1, "PreviousSecretUsed": int(answer.previous_secret)}
+        record("info", "event accepted", counts, correlation_id=answer.event_id, **keys)
         if _receiver.secret.failure:
-            logger.warning("secret not refreshed", detail=str(_receiver.secret.failure))
-    elif answer.status < 500:
-        logger.warning("request refused", detail=answer.detail, **keys)
-        emit(
-            {"RequestsRefused": 1, "DeadLettered": int(answer.dead_lettered)}, reason=answer.reason
+            record("warning", "secret not refreshed", {}, detail=str(_receiver.secret.failure))
+        return
+    keys |= {"reason": answer.reason, "status": answer.status, "detail": answer.detail}
+    if answer.status < 500:
+        record(
+            "warning",
+            "request refused",
+            {"RequestsRefused": 1, "DeadLettered": int(answer.dead_lettered)},
+            by_reason=True,
+            **keys,
         )
     else:
-        logger.error("request failed", detail=answer.detail, **keys)
-        emit({"RequestsFailed": 1}, reason=answer.reason)
+        record("error", "request failed", {"RequestsFailed": 1}, by_reason=True, **keys)

@@ -14,13 +14,13 @@ MAX_ENTRIES = 10  # of one call
 
 BUDGET = Budget(attempts=3, connect_seconds=1, read_seconds=2)
 
-# The bus's answers that are about the entry itself, so that the same entry is refused for ever. Any
-# other (throttling, a failure inside, a missing permission) may be mended meanwhile.
-_FOR_EVER = {"InvalidArgument", "MalformedDetail", "RedactionFailure", "ValidationException"}
+# Refusals of the entry itself, which is then refused every time. Any other reason (throttling, an
+# internal failure, a missing permission) may pass.
+_PERMANENT = {"InvalidArgument", "MalformedDetail", "RedactionFailure", "ValidationException"}
 
 
 class CallRefusedError(Exception):
-    """The call was refused for ever, for one of its several entries: send each alone."""
+    """The call was refused permanently because of one of its entries: send each alone."""
 
 
 class Answer(Enum):
@@ -50,7 +50,7 @@ class Bus:
         try:
             answer = self._client.put_events(Entries=entries)
         except ClientError as error:
-            if error.response["Error"]["Code"] not in _FOR_EVER:
+            if error.response["Error"]["Code"] not in _PERMANENT:
                 raise
             if len(entries) > 1:
                 raise CallRefusedError from None
@@ -80,4 +80,4 @@ def calls[T: HasEntry](outgoing: Iterable[T]) -> Iterator[list[T]]:
 def _answer(result: Any) -> Answer:
     if result.get("EventId"):
         return Answer.TAKEN
-    return Answer.NEVER if result.get("ErrorCode") in _FOR_EVER else Answer.LATER
+    return Answer.NEVER if result.get("ErrorCode") in _PERMANENT else Answer.LATER

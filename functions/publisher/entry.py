@@ -26,7 +26,7 @@ OURS = ("replayed", "data_omitted")
 
 
 def event_of(item: dict[str, Any]) -> dict[str, Any]:
-    """The event of a history's item. Raises: KeyError, when the item is no event."""
+    """The event of a history's item. Raises: KeyError, when the item is not an event."""
     optional = {"data", "webhook_id"}
     known = {
         name: item.get(attribute) if name in optional else item[attribute]
@@ -41,7 +41,7 @@ def entry(item: dict[str, Any], bus: str, *, replayed: bool = False) -> dict[str
 
     item: the history's, its numbers as `Decimal`; they are written with all digits. replayed:
     whether this is not the first time, which the detail then says.
-    Raises: KeyError or ValueError, when the item is no event.
+    Raises: KeyError or ValueError, when the item is not an event.
     """
     detail = {name: value for name, value in event_of(item).items() if name not in OURS}
     return _entry(item, detail | _receipt(item, replayed=replayed), bus)

@@ -10,7 +10,7 @@ from publisher.bus import Bus
 from publisher.publish import Publisher, Result
 from publisher.settings import PublisherSettings
 from publisher.stream import from_stream
-from runtime import emit, logger
+from runtime import record
 
 
 def make_publisher(settings: PublisherSettings) -> Publisher:
@@ -26,9 +26,9 @@ _publisher = make_publisher(PublisherSettings.from_environment())
 
 
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Publish a batch; the stream goes on behind it, or comes again from the record answered."""
-    records = [record for record in event["Records"] if record["eventName"] == "INSERT"]
-    result = _publisher.publish([from_stream(record) for record in records], Deadline.of(context))
+    """Publish a batch; Lambda redelivers it from the record in the response on, if there is one."""
+    records = [one for one in event["Records"] if one["eventName"] == "INSERT"]
+    result = _publisher.publish([from_stream(one) for one in records], Deadline.of(context))
     report(result)
     return {
         "batchItemFailures": [
@@ -38,37 +38,38 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 
 def report(result: Result) -> None:
-    """Log every event and count what became of them."""
+    """Log and count every event."""
     for one in result.published:
         item = one.insertion.item
-        logger.info(
+        record(
+            "info",
             "event published",
+            {"EventsPublished": 1, "EventsTrimmed": int(one.trimmed)},
             correlation_id=item["event_id"],
             event=item["event"],
             outcome=item["outcome"],
             tenant_id=item["tenant_id"],
             profile_id=item.get("profile_id"),
-            data_omitted=one.trimmed,
+            data_omitted=one.trimmed or None,
         )
     for insertion, error in result.dead_lettered:
-        logger.error(
+        record(
+            "error",
             "event dead-lettered",
+            {"DeadLettered": 1},
+            by_reason=True,
             reason=error.reason,
             error=type(error).__name__,
             detail=str(error),
             sequence_number=insertion.sequence_number,
         )
-        emit({"DeadLettered": 1}, reason=error.reason)
-    for insertion, failure in result.failed:
-        logger.warning(
+    tried = {insertion.sequence_number: failure for insertion, failure in result.failed}
+    for insertion in result.unfinished:
+        failure = tried.get(insertion.sequence_number)
+        record(
+            "warning",
             "event not published yet",
-            error=error_name(failure),
+            {"PublishFailed": 1},
+            error=error_name(failure) if failure else "NotTried",
             sequence_number=insertion.sequence_number,
         )
-    emit(
-        {
-            "EventsPublished": len(result.published),
-            "EventsTrimmed": sum(one.trimmed for one in result.published),
-            "PublishFailed": len(result.unfinished),
-        }
-    )

@@ -1,4 +1,4 @@
-"""The way of one batch: entries in calls of ten, tried again while there is time, quarantined."""
+"""A batch's way: entries in calls of ten, retried while there is time, quarantined."""
 
 import json
 import random
@@ -35,9 +35,10 @@ class Outgoing:
 
 @dataclass
 class Result:
-    """What became of a batch. unfinished: in the stream's order; it comes again from the first on.
+    """What became of a batch.
 
-    failed: the ones among them that were tried, and why.
+    unfinished: in the stream's order; Lambda delivers the batch again from the first of them on.
+    failed: those of them that were tried, and why.
     """
 
     published: list[Outgoing] = field(default_factory=list)
@@ -47,7 +48,7 @@ class Result:
 
 
 class RefusedForNowError(Exception):
-    """The bus takes the entry later, or perhaps when somebody has mended a permission."""
+    """The bus may accept the entry later, such as when somebody has fixed a permission."""
 
 
 class Publisher:
@@ -64,7 +65,7 @@ class Publisher:
         self._bus_name = bus_name
         self._dead_letters = dead_letters
         self._sleep = sleep
-        # Finished in a batch of which a part comes again: so may they, and mostly to this worker.
+        # Finished behind a record that was not: Lambda delivers them again, mostly to this worker.
         self._ahead: deque[str] = deque(maxlen=1_000)
 
     def publish(self, insertions: list[Insertion], deadline: Deadline) -> Result:
@@ -110,7 +111,7 @@ class Publisher:
             attempt += 1
             try:
                 answers = self._ask(waiting, deadline)
-            except Exception as error:  # whatever it was, the records must come again
+            except Exception as error:  # whatever it was, the records must be redelivered
                 result.failed += [(one.insertion, error) for one in waiting]
                 return
             later: list[Outgoing] = []
@@ -142,7 +143,7 @@ class Publisher:
         try:
             deadline.check(BUDGET.longest_seconds)
             return self._bus.put([one.entry])[0]
-        except Exception:  # those before it are published: only this one comes again
+        except Exception:  # those before it are published: only this one is redelivered
             return Answer.LATER
 
     def _quarantine(
@@ -154,12 +155,12 @@ class Publisher:
             message = accepted(_body(insertion), datetime.now(UTC))
             self._dead_letters.send(quarantined(message, error, source="publisher"))
             result.dead_lettered.append((insertion, error))
-        except Exception as failure:  # whatever it was, the record must come again
+        except Exception as failure:  # whatever it was, the record must be redelivered
             result.failed.append((insertion, failure))
 
 
 def _body(insertion: Insertion) -> str:
-    """The event as JSON; of an item that is none, its attributes."""
+    """The event as JSON; for an item that is not an event, its attributes."""
     try:
         event = event_of(insertion.item)
         whole = exact_json.dumps(event)

@@ -1,6 +1,8 @@
 """The command `gpw`: which commands there are."""
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -21,6 +23,7 @@ from infra.gpw import (
     tail,
 )
 from infra.gpw.command import flowing
+from infra.gpw.output import Output
 
 HELP = """Operate the GetProfile webhook receiver.
 
@@ -55,6 +58,25 @@ for _group in (
     local,
 ):
     _group.register(app)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        Output().say(f"gpw {version('getprofile-webhooks')}")
+        raise typer.Exit
+
+
+@app.callback(help=flowing(HELP))
+def _options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """The options of gpw itself."""
 
 
 def main() -> None:

@@ -54,11 +54,13 @@ def read(function: str, message: str, at: datetime) -> Seen | None:
         text = message.strip()
         bad = "Task timed out" in text or "[ERROR]" in text or "Traceback" in text
         return Seen(at, function, text, bad=bad) if text else None
-    if "_aws" in line:
+    if "record" in line and "type" in line:
+        return _of_lambda(function, line, at)
+    if "errorMessage" in line:  # an exception that left the handler, as the runtime logs it
+        text = f"{line.get('errorType', 'Error')}: {line['errorMessage']}"
+        return Seen(at, function, text, bad=True)
+    if "_aws" in line and "message" not in line:
         return None
-    if "record" in line and "type" in line:  # Lambda's own, when its log format is JSON
-        failed = str(line["type"]).endswith(("fault", "runtimeDone")) and "error" in message.lower()
-        return Seen(at, function, str(line["type"]), bad=True) if failed else None
     text = str(line.get("message", ""))
     return Seen(
         at,
@@ -73,6 +75,17 @@ def read(function: str, message: str, at: datetime) -> Seen | None:
         reason=_string(line.get("reason")) or _string(line.get("error")),
         detail=_string(line.get("detail")),
     )
+
+
+def _of_lambda(function: str, line: dict[str, Any], at: datetime) -> Seen | None:
+    """Lambda's own line, where its log format is JSON: of interest when something went wrong."""
+    kind, told = str(line["type"]), line["record"]
+    status = _string(told.get("status")) if isinstance(told, dict) else None
+    if kind in {"platform.fault", "platform.logsDropped"}:
+        return Seen(at, function, kind, bad=True)
+    if status is None or status == "success":
+        return None
+    return Seen(at, function, f"{kind}: {status}", bad=True, reason=_string(told.get("errorType")))
 
 
 class Ages:

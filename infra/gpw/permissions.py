@@ -28,7 +28,7 @@ def on(resource: str, *actions: str) -> tuple[Need, ...]:
 # resource count only in a stack that has it.
 NEEDS: dict[str, frozenset[Need]] = {}
 
-# With a key of one's own, whoever reads and writes what it encrypts needs these.
+# With a key of your own, whoever reads and writes what it encrypts needs these.
 KEY_NEEDS = on("KmsKeyArn", "kms:Decrypt", "kms:GenerateDataKey")
 
 

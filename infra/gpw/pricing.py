@@ -393,6 +393,6 @@ def _gb_second(s: Settings) -> str:
 
 def _logged(function: str, events: float, s: Settings, f: Figures) -> float:
     """Bytes of one invocation."""
-    lines = f[f"{function}_line_bytes"] * events if s.log_events else 0.0
+    line = f[f"{function}_line_bytes" if s.log_events else f"{function}_metrics_bytes"]
     platform = f["platform_log_bytes"] if s.platform_logs else 0.0
-    return lines + f[f"{function}_metrics_bytes"] + platform
+    return line * events + platform

@@ -158,7 +158,7 @@ def _prepared(items: list[dict[str, Any]], bus: str, tally: Tally) -> Iterator[O
         try:
             whole = entry(item, bus, replayed=True)
         except (KeyError, TypeError, ValueError) as error:
-            # One that is no event, such as an item that somebody edited.
+            # One that is not an event, such as an item that somebody edited.
             tally.fail(type(error).__name__, item)
             continue
         one = Outgoing(item, whole, trimmed=False)

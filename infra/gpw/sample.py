@@ -19,7 +19,7 @@ MALFORMED = {"event": "profile.updated", "data": {"status": "ready"}}
 
 @dataclass(frozen=True)
 class Posting:
-    """One request and the status that it must get. event_id: None for what is no event."""
+    """One request and the status that it must get. event_id: None for what is not an event."""
 
     what: str
     body: bytes
@@ -60,7 +60,7 @@ def postings(
             )
         )
     if malformed:
-        found.append(Posting("a body that is no event", _body(MALFORMED), expected=400))
+        found.append(Posting("a body that is not an event", _body(MALFORMED), expected=400))
     return found
 
 

@@ -31,8 +31,17 @@ class Template:
         return self._template["Resources"][resource]["Properties"]  # type: ignore[no-any-return]
 
     def function(self, resource: str) -> dict[str, Any]:
-        """A function's properties, over those of all functions."""
-        return {**self._template["Globals"]["Function"], **self.properties(resource)}
+        """A function's properties, over those of all functions; what are mappings, merged."""
+        shared, own = self._template["Globals"]["Function"], self.properties(resource)
+        return {
+            **shared,
+            **{
+                name: {**shared[name], **value}
+                if isinstance(value, dict) and isinstance(shared.get(name), dict)
+                else value
+                for name, value in own.items()
+            },
+        }
 
     def value(self, given: Any) -> Any:
         """A property's value, looked up if it refers to a parameter."""

@@ -74,7 +74,7 @@ DELIVERIES = [
         "Unauthorized: Invalid webhook secret",
         secret=WRONG_SECRET,
     ),
-    Delivery("A body comes that is no event", MALFORMED_EVENT, 400, '"field": "id"'),
+    Delivery("A body arrives that is not an event", MALFORMED_EVENT, 400, '"field": "id"'),
 ]
 
 
@@ -113,7 +113,7 @@ def tell() -> None:
                     HydrateProfiles="true",
                     ProfileApiUrl=api.url,
                 )
-            with step("a workflow of one's own: infra/examples/profile-ready.yaml"):
+            with step("an example workflow: infra/examples/profile-ready.yaml"):
                 workflow = deploy_example(stack, "profile-ready")["WorkflowArn"]
             deliver(stack)
             show(stack)
@@ -173,7 +173,7 @@ def show(stack: Stack) -> None:
     if [event["outcome"] for event in events] != ["stale", "applied"]:
         raise DemoError("the older event should be stale, the newer one applied")
     dead = wait_until(lambda: dead_letter(stack), seconds=PATIENCE_SECONDS, what="the dead letter")
-    say("\nThe dead-letter queue: the body that is no event, kept with the reason")
+    say("\nThe dead-letter queue: the body that is not an event, kept with the reason")
     say(f"      {dead['Body']}")
     for name, attribute in sorted(dead["MessageAttributes"].items()):
         say(f"      {name:<12} {attribute['StringValue']}")

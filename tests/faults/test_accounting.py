@@ -67,7 +67,7 @@ class Fate(StrEnum):
     """What becomes of an invocation's answer."""
 
     TAKEN = auto()
-    LOST = auto()  # the worker died after its work: all of the batch comes again
+    LOST = auto()  # the worker died after its work: the whole batch is redelivered
     HALF_LOST = auto()  # not all of the deletions succeeded
 
 

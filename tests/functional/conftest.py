@@ -123,7 +123,7 @@ class Output:
 
     @property
     def logs(self) -> list[dict[str, Any]]:
-        return [line for line in self.lines if "_aws" not in line]
+        return [line for line in self.lines if "message" in line]
 
     def metrics(self, *, reason: str | None = None) -> dict[str, list[float]]:
         """The values of every metric by name; only those of a reason, when one is given."""
@@ -137,7 +137,7 @@ class Output:
                     ["service", "reason"] in directive["Dimensions"] and line["reason"] == reason
                 ):
                     for metric in directive["Metrics"]:
-                        values.setdefault(metric["Name"], []).extend(line[metric["Name"]])
+                        values.setdefault(metric["Name"], []).append(line[metric["Name"]])
         return values
 
 

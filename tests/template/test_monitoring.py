@@ -15,6 +15,7 @@ from samtranslator.yaml_helper import yaml_parse
 from infra import dashboard
 from ingest.deadline import DEADLINE_SECONDS
 from tests.template.cloudwatch import Series, history, raised
+from tests.template.written import written_metrics
 
 type Json = dict[str, Any]
 
@@ -430,21 +431,6 @@ def test_the_alarm_on_dead_letters_outlasts_the_delay_of_sqs(alarms: dict[str, J
 # ---------------------------------------------------------------- metrics
 
 
-def emitted(package: str) -> dict[str, bool]:
-    """The metrics in the dictionaries that a function hands to `emit`; whether also by reason."""
-    found: dict[str, bool] = {}
-    paths = list((ROOT / "functions" / package).rglob("*.py"))
-    if "batch.report(" in (ROOT / "functions" / package / "handler.py").read_text("utf-8"):
-        paths.append(ROOT / "functions" / "batch.py")
-    for path in paths:
-        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "emit":
-                with_reason = any(keyword.arg == "reason" for keyword in call.keywords)
-                for key in getattr(call.args[0], "keys", []):
-                    found[key.value] = found.get(key.value, False) or with_reason
-    return found
-
-
 def listed() -> dict[str, tuple[set[str], bool]]:
     """The reference's metrics: the packages that each is from, and whether it is by reason."""
     section = REFERENCE.split("\n## Metrics\n", 1)[1].split("\n## ", 1)[0]
@@ -490,7 +476,7 @@ def widgets(monitoring: Json) -> list[Json]:
 def test_readme_lists_exactly_the_metrics_that_a_function_emits(package: str) -> None:
     written = {name: star for name, (where, star) in listed().items() if package in where}
 
-    assert written == emitted(package)
+    assert written == written_metrics(package)
 
 
 def test_readme_names_only_functions_that_there_are() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -204,3 +205,11 @@ def test_the_version_of_uv_that_builds_is_the_one_that_make_installs() -> None:
     version = makefile.partition("UV_VERSION := ")[2].split()[0]
 
     assert f'requires = ["uv_build=={version}"]' in pyproject
+
+
+def test_the_version_is_the_one_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    ran = CliRunner().invoke(app, ["--version"])
+
+    assert (ran.exit_code, ran.output) == (0, f"gpw {project['version']}\n")

@@ -190,7 +190,9 @@ def test_an_outcome_is_told_with_the_time_since_the_event_was_accepted() -> None
     [
         "START RequestId: 1",
         "REPORT RequestId: 1",
-        json.dumps({"_aws": {}, "EventsApplied": [1]}),
+        json.dumps({"_aws": {}, "EventsApplied": 1, "service": "my-stack"}),
+        json.dumps({"type": "platform.report", "record": {"status": "success"}}),
+        json.dumps({"type": "platform.initStart", "record": {"runtimeVersion": "python:3.13"}}),
         " ",
     ],
 )
@@ -203,6 +205,13 @@ def test_what_only_machines_need_is_left_out(message: str) -> None:
     [
         "2026-01-31T14:00:00Z 1 Task timed out after 30.00 seconds",
         "[ERROR] Runtime.ImportModuleError: no module",
+        json.dumps({"type": "platform.report", "record": {"status": "timeout"}}),
+        json.dumps({"type": "platform.runtimeDone", "record": {"status": "failure"}}),
+        json.dumps({"type": "platform.initReport", "record": {"status": "error"}}),
+        json.dumps({"type": "platform.logsDropped", "record": {"reason": "too many"}}),
+        json.dumps({"type": "platform.fault", "record": "Process exited"}),
+        json.dumps({"log_level": "ERROR", "errorMessage": "no", "errorType": "KeyError"}),
+        json.dumps({"_aws": {}, "level": "ERROR", "message": "request failed"}),
         json.dumps({"level": "ERROR", "message": "request failed", "reason": "x"}),
     ],
 )

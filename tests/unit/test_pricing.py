@@ -141,8 +141,8 @@ def test_warnings_alone_log_less_than_a_line_for_each_event() -> None:
     assert used("log_gb", chosen=quiet) < used("log_gb")
 
 
-def test_without_the_platforms_lines_less_is_logged() -> None:
-    assert used("log_gb", chosen=replace(DEFAULTS, platform_logs=False)) < used("log_gb")
+def test_the_platforms_lines_are_logged_on_top_of_ours() -> None:
+    assert used("log_gb") < used("log_gb", chosen=replace(DEFAULTS, platform_logs=True))
 
 
 def test_at_rest_only_what_is_there_costs_and_less_than_a_dollar_after_the_allowance() -> None:

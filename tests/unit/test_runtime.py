@@ -1,4 +1,11 @@
+import importlib
 import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -7,7 +14,7 @@ from pydantic import ValidationError
 from aws.errors import error_name
 from consumer.settings import ConsumerSettings
 from ingest.settings import IngestSettings
-from runtime import emit, trace_header
+from runtime import trace_header
 from tests.unit.fakes import client_error
 
 
@@ -104,29 +111,58 @@ def namespace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "my-stack")
 
 
-def test_counts_and_series_are_one_line_of_embedded_metric_format(
-    capsys: pytest.CaptureFixture[str],
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """The module as a cold start with a LogLevel loads it."""
+
+    def load(level: str) -> ModuleType:
+        monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", level)
+        monkeypatch.delitem(sys.modules, "runtime", raising=False)
+        logging.Logger.manager.loggerDict.pop("my-stack", None)
+        return importlib.import_module("runtime")
+
+    return load
+
+
+Runtime = Callable[[str], ModuleType]
+
+
+def test_an_event_is_one_line_that_is_log_and_metrics_at_once(
+    capsys: pytest.CaptureFixture[str], runtime: Runtime
 ) -> None:
-    emit({"EventsApplied": 3, "AppliedAge": [1.5, 20.0]})
+    counts = {"EventsApplied": 1, "AppliedAge": 20.5, "EventsStale": 0, "EventsRecorded": None}
+    runtime("INFO").record("info", "event applied", counts, event="profile.updated", detail=None)
 
     [line] = written(capsys)
-    assert line["EventsApplied"] == [3.0]
-    assert line["AppliedAge"] == [1.5, 20.0]
-    assert line["_aws"]["CloudWatchMetrics"] == [
-        {
-            "Namespace": "GetProfileWebhooks",
-            "Dimensions": [["service"]],
-            "Metrics": [
-                {"Name": "EventsApplied", "Unit": "Count"},
-                {"Name": "AppliedAge", "Unit": "Milliseconds"},
-            ],
-        }
-    ]
-    assert line["service"] == "my-stack"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+[+-]\d\d:\d\d", line.pop("timestamp"))
+    assert time.time() * 1000 - line["_aws"].pop("Timestamp") < 60_000
+    assert line == {
+        "level": "INFO",
+        "message": "event applied",
+        "service": "my-stack",
+        "event": "profile.updated",
+        "EventsApplied": 1,
+        "AppliedAge": 20.5,
+        "_aws": {
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": "GetProfileWebhooks",
+                    "Dimensions": [["service"]],
+                    "Metrics": [
+                        {"Name": "EventsApplied", "Unit": "Count"},
+                        {"Name": "AppliedAge", "Unit": "Milliseconds"},
+                    ],
+                }
+            ]
+        },
+    }
 
 
-def test_a_reason_is_counted_by_itself_and_in_total(capsys: pytest.CaptureFixture[str]) -> None:
-    emit({"RequestsRefused": 1}, reason="not_json")
+def test_a_reason_is_counted_by_itself_and_in_total(
+    capsys: pytest.CaptureFixture[str], runtime: Runtime
+) -> None:
+    counts = {"RequestsRefused": 1}
+    runtime("INFO").record("error", "refused", counts, by_reason=True, reason="not_json")
 
     [line] = written(capsys)
     assert line["reason"] == "not_json"
@@ -136,44 +172,48 @@ def test_a_reason_is_counted_by_itself_and_in_total(capsys: pytest.CaptureFixtur
     ]
 
 
-@pytest.mark.parametrize("metrics", [{}, {"A": 0}, {"A": 0, "B": []}])
-@pytest.mark.parametrize("reason", [None, "not_json"])
-def test_where_there_is_nothing_to_count_nothing_is_written(
-    capsys: pytest.CaptureFixture[str], metrics: dict[str, Any], reason: str | None
+@pytest.mark.parametrize("metrics", [{}, {"A": 0}, {"A": 0, "B": None}])
+def test_where_there_is_nothing_to_count_a_line_is_a_log_line_alone(
+    capsys: pytest.CaptureFixture[str], runtime: Runtime, metrics: dict[str, Any]
 ) -> None:
-    emit(metrics, reason=reason)
-
-    assert capsys.readouterr().out == ""
-
-
-def test_zero_counts_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    emit({"EventsApplied": 1, "EventsStale": 0})
+    runtime("INFO").record("info", "event stale", metrics)
 
     [line] = written(capsys)
-    assert "EventsStale" not in line
+    assert line["message"] == "event stale"
+    assert not {"_aws", "A", "B"} & set(line)
 
 
-def test_one_emission_does_not_leak_into_the_next(capsys: pytest.CaptureFixture[str]) -> None:
-    emit({"RequestsFailed": 1}, reason="deadline_exceeded")
-    emit({"EventsAccepted": 1})
+@pytest.mark.parametrize("lambdas", [None, "DEBUG", "INFO"])
+@pytest.mark.parametrize("fields", [{}, {"by_reason": True}])
+def test_metrics_are_written_whatever_the_log_level(
+    capsys: pytest.CaptureFixture[str],
+    runtime: Runtime,
+    monkeypatch: pytest.MonkeyPatch,
+    fields: dict[str, Any],
+    lambdas: str | None,
+) -> None:
+    if lambdas:  # Lambda sets it where its log format is JSON
+        monkeypatch.setenv("AWS_LAMBDA_LOG_LEVEL", lambdas)
+    record = runtime("WARNING").record
+    told = {"correlation_id": "evt_1", "reason": "not_json"}
+    record("info", "event accepted", {"EventsAccepted": 1, "B": 0}, **told, **fields)
+    record("info", "page reconciled", {}, **told)
+
+    [line] = written(capsys)
+    assert (line["EventsAccepted"], line["service"]) == (1, "my-stack")
+    assert line.get("reason") == ("not_json" if fields else None)
+    assert not {"message", "correlation_id", "B"} & set(line)
+
+
+def test_a_line_does_not_leak_into_the_next(
+    capsys: pytest.CaptureFixture[str], runtime: Runtime
+) -> None:
+    record = runtime("INFO").record
+    record("error", "failed", {"RequestsFailed": 1}, by_reason=True, reason="late")
+    record("info", "accepted", {"EventsAccepted": 1})
 
     [_first, second] = written(capsys)
-    assert "reason" not in second
-    assert "RequestsFailed" not in second
-
-
-@pytest.mark.parametrize("count", [99, 100, 101, 250])
-def test_a_long_series_is_written_whole_and_each_count_once(
-    capsys: pytest.CaptureFixture[str], count: int
-) -> None:
-    emit({"EventsApplied": count, "AppliedAge": [float(n) for n in range(count)]})
-
-    lines = written(capsys)
-    counts = [value for line in lines for value in line.get("EventsApplied", [])]
-    ages = [value for line in lines for value in line.get("AppliedAge", [])]
-    assert counts == [float(count)]
-    assert ages == [float(n) for n in range(count)]
-    assert max(len(line.get("AppliedAge", [])) for line in lines) <= 100
+    assert not {"reason", "RequestsFailed"} & set(second)
 
 
 @pytest.mark.parametrize(
