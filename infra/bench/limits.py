@@ -32,11 +32,11 @@ class Limit:
         return value <= guard if self.at_most else value >= guard
 
 
-WARM_INGEST = Limit(measured=1.23, target=1.18)
+WARM_INGEST = Limit(measured=1.25, target=1.18)
 COLD_INGEST = Limit(measured=1.55, target=1.45)
 CONSUMER_WORK = Limit(measured=0.70, target=1.0)
 CONSUMER_SPEED = Limit(measured=5.0, target=3.5, at_most=False)
 # At 20 ms a call the machine's own speed hardly matters: 10 events are 20 calls one after the
 # other, or 2 rounds of 8 transactions at a time.
 CONSUMER_ROUNDS = Limit(measured=8.5, target=7.0, at_most=False)
-LOG_BYTES = Limit(measured=1559, target=1000)
+LOG_BYTES = Limit(measured=1721, target=1000)
