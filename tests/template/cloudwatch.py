@@ -39,7 +39,7 @@ def evaluated(expression: str, metrics: Mapping[str, Series], *, fills_empty: bo
                 return compared(value(left), than, value(right))
             case ast.BinOp(left=left, op=ast.BitOr(), right=right):
                 return either(value(left), value(right))
-        raise NotImplementedError(ast.unparse(node))
+        raise ValueError(f"not known to this evaluator: {ast.unparse(node)}")
 
     result: Series = value(ast.parse(python, mode="eval").body)
     return result
