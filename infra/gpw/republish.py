@@ -39,16 +39,6 @@ ATTEMPTS = 6  # of an entry that the bus refuses for now, on top of the SDK's ow
 PAUSE_SECONDS = 1.0  # before the second attempt; twice as long before each further one
 
 
-def register(app: typer.Typer) -> None:
-    command(
-        app,
-        "republish",
-        example="gpw republish --received --since 2h --dry-run",
-        needs=[*READ_HISTORY, *on("EventBusName", "events:DescribeEventBus", "events:PutEvents")],
-        changes=True,
-    )(republish)
-
-
 @dataclass(frozen=True)
 class Outgoing:
     """An event of the history on its way to the bus."""
@@ -74,6 +64,11 @@ class Tally:
         self.failed[f"{why}: {item.get('subject')} {item.get('version')}"] += 1
 
 
+@command(
+    example="gpw republish --received --since 2h --dry-run",
+    needs=[*READ_HISTORY, *on("EventBusName", "events:DescribeEventBus", "events:PutEvents")],
+    changes=True,
+)
 def republish(
     gpw: Gpw,
     *,
