@@ -41,16 +41,6 @@ PATIENCE_SECONDS = 45.0  # with the entries of one call that the bus refuses for
 type Item = dict[str, Any]
 
 
-def register(app: typer.Typer) -> None:
-    command(
-        app,
-        "republish",
-        example="gpw republish --received --since 2h --dry-run",
-        needs=[*READ_HISTORY, *on("EventBusName", "events:DescribeEventBus", "events:PutEvents")],
-        changes=True,
-    )(republish)
-
-
 @dataclass
 class Tally:
     """What became of the events. trimmed: of those published, the ones without their data."""
@@ -67,6 +57,11 @@ class Tally:
         self.failed[f"{why}: {item.get('subject')} {item.get('version')}"] += 1
 
 
+@command(
+    example="gpw republish --received --since 2h --dry-run",
+    needs=[*READ_HISTORY, *on("EventBusName", "events:DescribeEventBus", "events:PutEvents")],
+    changes=True,
+)
 def republish(
     gpw: Gpw,
     *,
