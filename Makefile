@@ -82,7 +82,7 @@ $(VENV)/.ready: requirements.txt functions/requirements.in infra/pins/constraint
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . # the command gpw
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . # the command gpw
 	@touch $@
 
 # What a deployed function has and no more: other packages would distort a cold start. The runtime's

@@ -262,14 +262,6 @@ def test_a_failure_tells_its_exit_code() -> None:
     assert OperatorError("x").code == 1
 
 
-def test_the_version_of_uv_that_builds_is_the_one_that_make_installs() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    version = makefile.partition("UV_VERSION := ")[2].split()[0]
-
-    assert f'requires = ["uv_build=={version}"]' in pyproject
-
-
 def test_the_version_is_the_one_of_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
