@@ -51,6 +51,7 @@ check: setup .venv-checkov/.ready .venv-bench/packages/.ready ## lint, format, t
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	PYTHONPATH=functions $(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/cfn-lint -a cfn_lint_serverless.rules -- template.yaml infra/monitoring.yaml infra/examples/*.yaml
 	$(SAM) validate --lint --region us-east-1
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions infra

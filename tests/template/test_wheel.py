@@ -8,12 +8,14 @@ import threading
 import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from importlib.metadata import Distribution, distribution
+from importlib.metadata import distribution
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 from packaging.requirements import Requirement
+
+from tests.template.test_architecture import runtime_dependencies
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -44,26 +46,11 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = environment / "bin" / "python"
     run_uv("pip", "install", "--no-deps", "--python", str(python), str(wheel))
     [packages] = environment.glob("lib/python*/site-packages")
-    for needed in closure(Requirement(one) for one in PYPROJECT["project"]["dependencies"]):
+    declared = [Requirement(one).name for one in PYPROJECT["project"]["dependencies"]]
+    for needed in map(distribution, runtime_dependencies(*declared)):
         for name in {file.parts[0] for file in needed.files or ()} - {"..", "__pycache__"}:
-            link = packages / name
-            if not link.exists():
-                link.symlink_to(str(needed.locate_file(name)))
+            (packages / name).symlink_to(str(needed.locate_file(name)))
     return environment
-
-
-def closure(requirements: Iterator[Requirement]) -> list[Distribution]:
-    """The distributions that meet requirements, and all that they require in turn."""
-    found: dict[str, Distribution] = {}
-    left = list(requirements)
-    while left:
-        requirement = left.pop()
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        if requirement.name not in found:
-            found[requirement.name] = distribution(requirement.name)
-            left += map(Requirement, found[requirement.name].requires or ())
-    return list(found.values())
 
 
 def run_uv(*arguments: str) -> None:
