@@ -6,14 +6,16 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+import typer
 from botocore.exceptions import ClientError, EndpointConnectionError, NoRegionError
 from typer.testing import CliRunner
 
 from infra.gpw import ROOT, target
 from infra.gpw.cli import app
+from infra.gpw.command import Gpw, built, command
 from infra.gpw.commands import listed, loaded
 from infra.gpw.errors import OperatorError, explained
 from infra.gpw.lazy import flowing
@@ -132,6 +134,25 @@ def modules_after(program: str, *words: str) -> set[str]:
         check=False,
     )
     return set(ran.stderr.splitlines()[-1].split())
+
+
+def test_a_command_gets_its_own_arguments_and_the_shared_ones_by_its_context() -> None:
+    got: list[Any] = []
+
+    @command(example="gpw greet", on_stack=False, changes=True)
+    def greet(
+        gpw: Gpw,
+        names: Annotated[list[str], typer.Argument()],
+        *,
+        region: Annotated[str, typer.Option()] = "nowhere",  # shared only by commands on a stack
+    ) -> None:
+        """Greet."""
+        got.append((names, region, gpw.yes, gpw.out.as_json))
+
+    with pytest.raises(SystemExit, check=lambda ended: ended.code == 0):
+        built("greet", greet).main(["a", "b", "--region", "here", "--yes"], "gpw greet")
+
+    assert got == [(["a", "b"], "here", True, False)]
 
 
 def test_a_command_and_a_group_can_be_completed() -> None:
