@@ -51,6 +51,7 @@ check: setup .venv-checkov/.ready .venv-bench/packages/.ready ## lint, format, t
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	PYTHONPATH=functions $(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/cfn-lint -a cfn_lint_serverless.rules -- template.yaml infra/monitoring.yaml infra/examples/*.yaml
 	$(SAM) validate --lint --region us-east-1
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions infra
@@ -81,7 +82,7 @@ $(VENV)/.ready: requirements.txt functions/requirements.in infra/pins/constraint
 	@test -x $(BIN)/python || { python=$$(sh infra/build/python.sh $(PYTHON)) && "$$python" -m venv $(VENV); }
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) || $(FAILED)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt || $(FAILED)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . # the command gpw
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . # the command gpw
 	@touch $@
 
 # What a deployed function has and no more: other packages would distort a cold start. The runtime's
