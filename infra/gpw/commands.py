@@ -66,6 +66,12 @@ COMMANDS: list[Lazy | LazyGroup] = [
         "Refetch every known profile from GetProfile's API, such as after webhooks were missed.",
     ),
     Lazy(
+        "policies",
+        "infra.gpw.policies:policies",
+        "Print a template with managed policies for the people who use gpw: look, operate, "
+        "administer.",
+    ),
+    Lazy(
         "cost",
         "infra.gpw.cost:cost",
         "Estimate the AWS bill from the template's settings, list prices and measured durations.",

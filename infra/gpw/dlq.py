@@ -25,7 +25,7 @@ from infra.gpw.dead_letters import (
 )
 from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.output import plain
-from infra.gpw.permissions import on
+from infra.gpw.permissions import Level, on
 from infra.gpw.queues import Outgoing, Pace, QueueScan, send
 from infra.gpw.target import Target
 from infra.gpw.when import ago
@@ -169,7 +169,10 @@ def redrive_dead_letters(
 
 
 @command(
-    example="gpw dlq purge --where reason=not_json --dry-run", needs=[*LOOK, *DELETE], changes=True
+    example="gpw dlq purge --where reason=not_json --dry-run",
+    needs=[*LOOK, *DELETE],
+    changes=True,
+    level=Level.ADMINISTER,
 )
 def purge(
     gpw: Gpw,

@@ -14,12 +14,12 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
-from infra.gpw import commands, domain, permissions, secret
+from infra.gpw import commands, domain, permissions, policies, secret
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, OperatorError, explained, is_forbidden
 from infra.gpw.history import subject
 from infra.gpw.pause import MAPPINGS, mapping
-from infra.gpw.permissions import STACK, Need, on
+from infra.gpw.permissions import STACK, Level, Need, on
 from infra.gpw.queues import depth
 from infra.gpw.republish import bus_exists
 from infra.gpw.target import Target
@@ -74,6 +74,7 @@ _SECRETS = ("WebhookSecretArn", "ProfileApiSecretArn")
         *on("EventBusName", "events:DescribeEventBus"),
         *on("EventsTableName", "dynamodb:Query"),
     ],
+    level=Level.LOOK,  # but for --ping, which needs the secret
     changes=True,
 )
 def doctor(
@@ -151,7 +152,8 @@ def _guarded(what: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
         yield Check(what, False, str(error), error.fix)
     except (ClientError, BotoCoreError) as error:
         told = explained(error)
-        yield Check(what, False, str(told), told.fix)
+        unknown = isinstance(error, ClientError) and is_forbidden(error)
+        yield Check(what, None if unknown else False, str(told), told.fix)
 
 
 def _stack(target: Target) -> Iterator[Check]:
@@ -177,12 +179,14 @@ def _permissions(target: Target) -> Iterator[Check]:
             f"{who}: unknown, because iam:SimulatePrincipalPolicy or iam:GetRole is not allowed",
         )
         return
+    to_look = policies.by_level()[Level.LOOK]
     for need, lines in denied:
         yield Check(
             "permissions",
-            False,
+            False if need in to_look else None,  # not everybody operates or administers
             f"{who} may not {need.action} on {need.on}",
-            f"needed by {', '.join(lines) or 'whoever uses the stack'}: use another --profile",
+            f"needed by {', '.join(lines) or 'whoever uses the stack'}: use another --profile, or "
+            "the policies that `gpw policies` makes",
         )
     if not denied:
         yield Check("permissions", True, f"{who}: everything that the commands need is allowed")

@@ -14,7 +14,7 @@ from infra.gpw.errors import FAILED
 from infra.gpw.history import Selection, read
 from infra.gpw.mentions import Mention, in_event, in_message, in_row
 from infra.gpw.output import plain
-from infra.gpw.permissions import on
+from infra.gpw.permissions import Level, on
 from infra.gpw.queues import QueueScan, depth
 
 COUNT_SECONDS = 60.0  # SQS's counts may be a minute behind
@@ -100,6 +100,7 @@ _RECEIVE = (
         ),
     ],
     changes=True,
+    level=Level.ADMINISTER,
 )
 def erase(
     gpw: Gpw,

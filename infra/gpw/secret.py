@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from getprofile.credential import UnusableCredentialError, usable
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, USAGE, OperatorError
-from infra.gpw.permissions import Need, on
+from infra.gpw.permissions import Level, Need, on
 from infra.gpw.target import Target
 from infra.gpw.when import ago, duration
 from ingest.secret import REREAD_SECONDS
@@ -113,7 +113,12 @@ _WRITE = [*_READ, *(Need("secretsmanager:PutSecretValue", one) for one in _OUTPU
 _USED = Need("cloudwatch:GetMetricStatistics", "*")
 
 
-@command(example="pass show getprofile | gpw secret set --yes", needs=_WRITE, changes=True)
+@command(
+    example="pass show getprofile | gpw secret set --yes",
+    needs=_WRITE,
+    changes=True,
+    level=Level.ADMINISTER,
+)
 def put(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
     """Set the secret that GetProfile sends, from a hidden prompt or from standard input.
 
@@ -124,7 +129,12 @@ def put(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
     _put(gpw, which, rotating=False)
 
 
-@command(example="gpw secret rotate --watch", needs=[*_WRITE, _USED], changes=True)
+@command(
+    example="gpw secret rotate --watch",
+    needs=[*_WRITE, _USED],
+    changes=True,
+    level=Level.ADMINISTER,
+)
 def rotate(
     gpw: Gpw,
     *,
@@ -150,7 +160,7 @@ def rotate(
         _watch(gpw, timedelta(minutes=quiet_minutes))
 
 
-@command(example="gpw secret status", needs=[*_READ, _USED])
+@command(example="gpw secret status", needs=[*_READ, _USED], level=Level.ADMINISTER)
 def status(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
     """Show whether the secret is set and usable, and whether the previous one is still in use."""
     found = state(gpw.target, which)
