@@ -105,7 +105,8 @@ def test_a_clock_that_is_set_back_does_not_stop_the_budget() -> None:
 
 
 def test_threads_together_hold_no_more_than_the_budget() -> None:
-    budget, taken = Budget(50, FakeClock()), []
+    budget = Budget(50, FakeClock())
+    taken: list[bool | None] = []
 
     def take() -> None:
         taken.extend(budget.take() for _ in range(100))
