@@ -29,38 +29,11 @@ OUT_OF_REACH = [
     "tables and queues that are no longer in the stack, such as after HydrateProfiles=false",
     "GetProfile itself: delete the profile there first, or its next webhook brings it back",
 ]
-
-
 _MESSAGES = {
     "HeldQueueUrl": "held delivery",
     "HydrationQueueUrl": "hydration message",
     "DeadLetterQueueUrl": "dead letter",
 }
-
-
-def register(app: typer.Typer) -> None:
-    receive = (
-        *("sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"),
-        "sqs:DeleteMessage",
-    )
-    command(
-        app,
-        "erase",
-        example="gpw erase abc-tenant 12345 --dry-run",
-        needs=[
-            *on("HydrationQueueUrl", *receive),
-            *on("DeadLetterQueueUrl", *receive),
-            *on("HeldQueueUrl", *receive),
-            *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
-            *on("EventsTableName", "dynamodb:Query", "dynamodb:Scan", "dynamodb:DeleteItem"),
-            *(
-                need
-                for table in ("ProfilesTableName", "FullProfilesTableName")
-                for need in on(table, "dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DeleteItem")
-            ),
-        ],
-        changes=True,
-    )(erase)
 
 
 @dataclass(frozen=True)
@@ -114,6 +87,28 @@ class Found:
         }
 
 
+_RECEIVE = (
+    *("sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"),
+    "sqs:DeleteMessage",
+)
+
+
+@command(
+    example="gpw erase abc-tenant 12345 --dry-run",
+    needs=[
+        *on("HydrationQueueUrl", *_RECEIVE),
+        *on("DeadLetterQueueUrl", *_RECEIVE),
+        *on("HeldQueueUrl", *_RECEIVE),
+        *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
+        *on("EventsTableName", "dynamodb:Query", "dynamodb:Scan", "dynamodb:DeleteItem"),
+        *(
+            need
+            for table in ("ProfilesTableName", "FullProfilesTableName")
+            for need in on(table, "dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DeleteItem")
+        ),
+    ],
+    changes=True,
+)
 def erase(
     gpw: Gpw,
     tenant: Annotated[str, typer.Argument(help="The tenant's id.")],

@@ -42,26 +42,7 @@ LimitOption = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    group = typer.Typer(name="gpw held", no_args_is_help=True)
-    command(group, "ls", example="gpw held ls", needs=[*LOOK, *READ_SECRET])(ls)
-    command(
-        group,
-        "release",
-        example="gpw held release --dry-run",
-        needs=[*RELEASE, *READ_SECRET],
-        changes=True,
-    )(release)
-    command(
-        group,
-        "purge",
-        example="gpw held purge --source-ip 203.0.113.9 --dry-run",
-        needs=[*LOOK, *DELETE, *READ_SECRET],
-        changes=True,
-    )(purge)
-    app.add_typer(group, name="held", help="Look at, release or delete the held deliveries.")
-
-
+@command(example="gpw held ls", needs=[*LOOK, *READ_SECRET])
 def ls(gpw: Gpw) -> None:
     """List the held deliveries by the secret that they carry.
 
@@ -89,6 +70,7 @@ def ls(gpw: Gpw) -> None:
         )
 
 
+@command(example="gpw held release --dry-run", needs=[*RELEASE, *READ_SECRET], changes=True)
 def release(
     gpw: Gpw,
     *,
@@ -125,6 +107,11 @@ def release(
         raise typer.Exit(FAILED)
 
 
+@command(
+    example="gpw held purge --source-ip 203.0.113.9 --dry-run",
+    needs=[*LOOK, *DELETE, *READ_SECRET],
+    changes=True,
+)
 def purge(
     gpw: Gpw,
     digests: Annotated[
