@@ -122,6 +122,9 @@ def purge(
     source_ip: Annotated[
         str | None, typer.Option(help="Only those that came from this address.")
     ] = None,
+    message_id: Annotated[
+        str | None, typer.Option(help="Only the one with this whole message id.")
+    ] = None,
     unknown: Annotated[
         bool, typer.Option("--unknown", help="Only those whose secret is not accepted now.")
     ] = False,
@@ -134,7 +137,8 @@ def purge(
     The command shows what it found and asks; then it deletes exactly those, and none that arrived
     in the meantime. Several conditions must all match.
     """
-    chosen = _chosen(gpw, digests, source_ip, unknown=unknown, everything=everything)
+    named = (digests, source_ip, message_id)
+    chosen = _chosen(gpw, *named, unknown=unknown, everything=everything)
     meant: dict[str, HeldDelivery] = {}
 
     def see(delivery: HeldDelivery) -> None:
@@ -164,17 +168,19 @@ def purge(
 class Chosen:
     """Which held deliveries are meant. digests: or the beginnings of them; empty for any.
 
-    accepted: digests of which none is meant; source_ip: None for any.
+    source_ip, message_id: None for any. accepted: digests of which none is meant.
     """
 
     digests: tuple[str, ...]
     source_ip: str | None
+    message_id: str | None
     accepted: frozenset[str]
 
     def matches(self, delivery: HeldDelivery) -> bool:
         return (
             (not self.digests or delivery.token_digest.startswith(self.digests))
             and self.source_ip in {None, delivery.source_ip}
+            and self.message_id in {None, delivery.message_id}
             and delivery.token_digest not in self.accepted
         )
 
@@ -196,22 +202,31 @@ class Chosen:
 
 
 def _chosen(
-    gpw: Gpw, digests: list[str] | None, source_ip: str | None, *, unknown: bool, everything: bool
+    gpw: Gpw,
+    digests: list[str] | None,
+    source_ip: str | None,
+    message_id: str | None,
+    *,
+    unknown: bool,
+    everything: bool,
 ) -> Chosen:
     """What arguments and options say. Raises: OperatorError, also when they say nothing."""
-    named = bool(digests or source_ip or unknown)
+    named = bool(digests or source_ip or message_id or unknown)
     if everything and named:
         raise OperatorError("--all means every held delivery", "leave the rest out", code=USAGE)
     if not everything and not named:
         raise OperatorError(
-            "Which held deliveries?", "name digests, --source-ip, --unknown or --all", code=USAGE
+            "Which held deliveries?",
+            "name digests, --source-ip, --message-id, --unknown or --all",
+            code=USAGE,
         )
     if any(not digest.strip() for digest in digests or []):
         raise OperatorError(
             "A digest is empty, so nothing was done", "is a shell variable unset?", code=USAGE
         )
     accepted = frozenset(accepted_digests(gpw.target)) if unknown else frozenset[str]()
-    return Chosen(tuple(digest.lower() for digest in digests or []), source_ip, accepted)
+    whole = tuple(digest.lower() for digest in digests or [])
+    return Chosen(whole, source_ip, message_id, accepted)
 
 
 def _accepted_if_allowed(gpw: Gpw) -> dict[str, str] | None:

@@ -416,7 +416,8 @@ def test_purge_deletes_what_was_named_and_nothing_else(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--all", "--unknown"], [""], ["--source-ip", ""], ["--all", "0a"]]
+    "arguments",
+    [[], ["--all", "--unknown"], [""], ["--source-ip", ""], ["--message-id", ""], ["--all", "0a"]],
 )
 def test_purge_without_a_name_or_with_an_empty_or_doubtful_one_deletes_nothing(
     stack: OperatedStack, cloud: Cloud, arguments: list[str]
@@ -426,6 +427,15 @@ def test_purge_without_a_name_or_with_an_empty_or_doubtful_one_deletes_nothing(
     stack.run("held", "purge", *arguments, "--yes", code=2)
 
     assert len(cloud.messages("HeldQueue")) == 1
+
+
+def test_purge_deletes_the_one_message_that_was_named(stack: OperatedStack, cloud: Cloud) -> None:
+    hold(stack, "first")
+    second = hold(stack, "second")
+
+    stack.run("held", "purge", "--message-id", second, "--yes")
+
+    assert [message.body for message in cloud.messages("HeldQueue")] == ["first"]
 
 
 def test_purge_of_a_beginning_that_two_secrets_share_deletes_nothing(
