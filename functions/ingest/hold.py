@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,8 +25,10 @@ from runtime import record
 # the first one, with its client and TLS, within some 200 ms. What takes longer goes on when the
 # worker runs again, which is better than nothing.
 WAIT_SECONDS = 0.5
-# Deliveries that are still under way. Each takes QUEUE_BUDGET's 3.5 s at the longest and 90 KiB.
+# Deliveries that are still under way, each in a thread, so that one that is stuck delays no other.
+# They take 90 KiB each.
 MAX_PENDING = 10
+HELD_QUEUE_BUDGET = replace(QUEUE_BUDGET, connections=MAX_PENDING)
 MINUTE = 60.0
 
 
@@ -55,7 +58,7 @@ class Budget:
 
 
 class Holding:
-    """HeldQueue, the budget, and a thread that sends.
+    """HeldQueue, the budget, and threads that send.
 
     The client is one of its own, so that nothing here gets in the way of an event that is accepted.
     """
@@ -66,9 +69,11 @@ class Holding:
         self._queue_url = queue_url
         self._make = make
         self._budget = Budget(per_minute)
-        self._queue: Queue | None = None  # made by the thread: it takes longer than a send
+        self._queue: Queue | None = None  # made by a thread: it takes longer than a send
+        self._making = threading.Lock()
         self._pending = threading.Semaphore(MAX_PENDING)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hold")
+        # It makes another thread only while all others are busy, so as a rule there is one.
+        self._threads = ThreadPoolExecutor(max_workers=MAX_PENDING, thread_name_prefix="hold")
 
     def hold(
         self, request: Request, token_digest: str, keys: dict[str, Any], seconds: float
@@ -86,23 +91,27 @@ class Holding:
         if len(request.body) > MAX_HELD_BYTES:
             _not_held(f"the body is larger than {MAX_HELD_BYTES} bytes", keys)
             return
-        if not self._pending.acquire(blocking=False):
-            _not_held("HeldQueue is too slow", keys)
-            return
         message = sqs.held(
             request.body,
             token_digest=token_digest,
             source_ip=request.source_ip,
             received_at=received_at,
         )
-        sent = self._thread.submit(self._send, message, keys)
+        if not self._pending.acquire(blocking=False):
+            _not_held("HeldQueue is too slow", keys)
+            return
+        try:
+            sent = self._threads.submit(self._send, message, keys)
+        except Exception:
+            self._pending.release()
+            raise
         wait([sent], timeout=max(0.0, min(seconds, WAIT_SECONDS)))
 
     def _send(self, message: sqs.QueueMessage, keys: dict[str, Any]) -> None:
         try:
-            if self._queue is None:
-                self._queue = Queue(self._queue_url, self._make("sqs", QUEUE_BUDGET))
-            self._queue.send(message)
+            with self._making:
+                queue = self._queue = self._queue or self._make_queue()
+            queue.send(message)
             record("info", "delivery held", {"DeliveriesHeld": 1}, **keys)
         except AwsCallError as error:
             _not_held(error.code, keys)
@@ -110,6 +119,9 @@ class Holding:
             _not_held(type(error).__name__, keys)
         finally:
             self._pending.release()
+
+    def _make_queue(self) -> Queue:
+        return Queue(self._queue_url, self._make("sqs", HELD_QUEUE_BUDGET))
 
 
 def _not_held(detail: str, keys: dict[str, Any]) -> None:

@@ -190,11 +190,13 @@ def offer_release(gpw: Gpw, digest: str, told: dict[str, Any]) -> None:
         )
         told["held"] = None
         return
-    told["held"] = found.count
+    told |= {"held": found.count, "other_secrets": found.others}
     out.say(
         out.marks[None if found.count else True],
         f" {deliveries(found.count)} carried this secret before it was set here.",
     )
+    if found.others:
+        out.say(f"  {found.others:>6}  carry another: is this what GetProfile sends? gpw held ls")
     if not found.count:
         return
     if not gpw.yes and not out.ask("Release them now?"):

@@ -293,6 +293,18 @@ def test_set_says_so_when_nothing_was_held(stack: OperatedStack) -> None:
     assert (told["changed"], told["held"]) == (True, 0)
 
 
+def test_set_of_another_secret_than_the_one_that_is_held_says_so(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    hold(stack, make_body(), NEW_SECRET)
+
+    told = stack.run("secret", "set", "--yes", stdin="a-mistyped-secret-0123456789").out
+
+    assert "0 held deliveries carried this secret" in told
+    assert "1  carry another" in told
+    assert len(cloud.messages("HeldQueue")) == 1
+
+
 def test_an_operator_who_may_not_look_has_set_the_secret_all_the_same(
     stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,8 +5,7 @@ import pytest
 
 from aws.sqs import MAX_HELD_BYTES, original_body
 from ingest.deadline import DEADLINE_SECONDS
-from ingest.hold import MAX_PENDING, WAIT_SECONDS, Budget, Holding
-from ingest.receive import QUEUE_BUDGET
+from ingest.hold import HELD_QUEUE_BUDGET, MAX_PENDING, WAIT_SECONDS, Budget, Holding
 from ingest.request import Request
 from tests.unit.fakes import FakeClock, FakeSqs, client_error
 
@@ -24,9 +23,10 @@ class BlockedSqs(FakeSqs):
 
     def __init__(self) -> None:
         super().__init__()
-        self.go_on = threading.Event()
+        self.begun, self.go_on = threading.Event(), threading.Event()
 
     def send_message(self, **request: Any) -> dict[str, str]:
+        self.begun.set()
         self.go_on.wait(10)
         return super().send_message(**request)
 
@@ -138,10 +138,40 @@ def test_what_was_begun_goes_on_after_the_answer() -> None:
     to = holding(sqs)
     for _ in range(3):
         hold(to, seconds=0.0)
+    before = len(sqs.messages)
     sqs.go_on.set()
-    hold(to, seconds=10.0)  # a later invocation, which waits for its own
+    to._threads.shutdown(wait=True)
 
-    assert len(sqs.messages) == 4
+    assert (before, len(sqs.messages)) == (0, 3)
+
+
+def test_a_send_that_is_stuck_delays_no_other() -> None:
+    stuck, well = BlockedSqs(), FakeSqs()
+    to = holding(stuck)
+    hold(to, seconds=0.0)
+    assert stuck.begun.wait(10)
+    to._queue = well.as_queue()
+    hold(to, seconds=10.0)
+
+    assert len(well.messages) == 1
+    stuck.go_on.set()
+
+
+def test_failures_before_the_send_use_up_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    sqs = FakeSqs()
+    to = holding(sqs)
+
+    def no_thread(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(to._threads, "submit", no_thread)
+        for _ in range(MAX_PENDING + 1):
+            with pytest.raises(RuntimeError):
+                hold(to)
+    hold(to)
+
+    assert len(sqs.messages) == 1
 
 
 def test_a_queue_that_is_stuck_keeps_no_more_than_a_few_deliveries_in_memory() -> None:
@@ -150,7 +180,7 @@ def test_a_queue_that_is_stuck_keeps_no_more_than_a_few_deliveries_in_memory() -
     for _ in range(MAX_PENDING + 20):
         hold(to, seconds=0.0)
     sqs.go_on.set()
-    to._thread.shutdown(wait=True)
+    to._threads.shutdown(wait=True)
 
     assert len(sqs.messages) == MAX_PENDING
 
@@ -189,4 +219,5 @@ def test_the_wait_and_the_memory_are_within_what_their_numbers_say() -> None:
 
     assert WAIT_SECONDS < DEADLINE_SECONDS / 2
     assert largest < 1_000_000
-    assert QUEUE_BUDGET.longest_seconds <= DEADLINE_SECONDS
+    assert HELD_QUEUE_BUDGET.longest_seconds <= DEADLINE_SECONDS
+    assert HELD_QUEUE_BUDGET.connections == MAX_PENDING
