@@ -28,7 +28,7 @@ from infra.gpw.held_queue import (
 from infra.gpw.output import plain
 from infra.gpw.permissions import on
 from infra.gpw.queues import Pace
-from infra.gpw.secret import accepted_digests
+from infra.gpw.secret import accepted_digests, state
 from infra.gpw.when import ago
 
 SHORT_DIGEST = 12  # characters of a digest in a table
@@ -109,7 +109,12 @@ def release(
 
 @command(
     example="gpw held purge --source-ip 203.0.113.9 --dry-run",
-    needs=[*LOOK, *DELETE, *READ_SECRET],
+    needs=[
+        *LOOK,
+        *DELETE,
+        *READ_SECRET,
+        *on("WebhookSecretArn", "secretsmanager:DescribeSecret"),
+    ],
     changes=True,
 )
 def purge(
@@ -224,9 +229,21 @@ def _chosen(
         raise OperatorError(
             "A digest is empty, so nothing was done", "is a shell variable unset?", code=USAGE
         )
-    accepted = frozenset(accepted_digests(gpw.target)) if unknown else frozenset[str]()
+    accepted = frozenset(_known(gpw)) if unknown else frozenset[str]()
     whole = tuple(digest.lower() for digest in digests or [])
     return Chosen(whole, source_ip, message_id, accepted)
+
+
+def _known(gpw: Gpw) -> dict[str, str]:
+    """The accepted digests. Raises: OperatorError, while GetProfile's can not be among them."""
+    found = state(gpw.target)
+    if found.generated or found.problem:
+        raise OperatorError(
+            "No usable secret is set, so GetProfile's deliveries would be among the unknown ones; "
+            "nothing was done",
+            "set it first: gpw secret set",
+        )
+    return accepted_digests(gpw.target)
 
 
 def _accepted_if_allowed(gpw: Gpw) -> dict[str, str] | None:

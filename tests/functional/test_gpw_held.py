@@ -441,6 +441,21 @@ def test_purge_without_a_name_or_with_an_empty_or_doubtful_one_deletes_nothing(
     assert len(cloud.messages("HeldQueue")) == 1
 
 
+@pytest.mark.parametrize("value", [None, "short"])
+def test_while_no_usable_secret_is_set_the_unknown_ones_are_not_purged(
+    cloud: Cloud, value: str | None
+) -> None:
+    if value:
+        cloud.set_secret(value)
+    stack = OperatedStack(cloud)
+    hold(stack, make_body())
+
+    ran = stack.run("held", "purge", "--unknown", "--yes", code=1)
+
+    assert "gpw secret set" in ran.err
+    assert len(cloud.messages("HeldQueue")) == 1
+
+
 def test_purge_deletes_the_one_message_that_was_named(stack: OperatedStack, cloud: Cloud) -> None:
     hold(stack, "first")
     second = hold(stack, "second")
