@@ -93,6 +93,17 @@ COMMANDS: list[Lazy | LazyGroup] = [
         Lazy("purge", "infra.gpw.dlq:purge", "Delete dead letters permanently."),
     ),
     group(
+        "held",
+        "Look at, release or delete the held deliveries.",
+        Lazy("ls", "infra.gpw.held:ls", "List the held deliveries by the secret that they carry."),
+        Lazy(
+            "release",
+            "infra.gpw.held:release",
+            "Send on the held deliveries that carry a secret which is accepted now.",
+        ),
+        Lazy("purge", "infra.gpw.held:purge", "Delete held deliveries permanently."),
+    ),
+    group(
         "secret",
         "Set, rotate or check the secret; it is never shown.",
         Lazy(

@@ -55,7 +55,7 @@ class Check:
     fix: str = ""
 
 
-_QUEUES = ("EventsQueueUrl", "DeadLetterQueueUrl", "HydrationQueueUrl")
+_QUEUES = ("EventsQueueUrl", "DeadLetterQueueUrl", "HeldQueueUrl", "HydrationQueueUrl")
 _SECRETS = ("WebhookSecretArn", "ProfileApiSecretArn")
 
 
@@ -135,6 +135,7 @@ def _checks(target: Target) -> Iterator[Check]:
         ("endpoint", _endpoint),
         ("events queue", _events_queue),
         ("dead letters", _dead_letters),
+        ("held", _held),
         ("functions", _sources),
         ("concurrency", _concurrency),
         ("bus", _bus),
@@ -303,6 +304,24 @@ def _dead_letters(target: Target) -> Iterator[Check]:
         f"{count} are there" if count else "none",
         "gpw dlq ls shows why; gpw dlq redrive" if count else "",
     )
+
+
+def _held(target: Target) -> Iterator[Check]:
+    """Deliveries with an unknown secret: anybody can send some, so they are no problem yet."""
+    if "HeldQueueUrl" not in target.outputs:
+        return  # a stack of an older version
+    count = depth(target.client("sqs"), target.outputs["HeldQueueUrl"]).total
+    if count:
+        yield Check(
+            "held",
+            None,
+            f"{count} held, because their secret was unknown; each is kept for 4 days",
+            "gpw held ls shows whose; if GetProfile's: gpw secret set, gpw held release",
+        )
+    elif target.parameters.get("HeldDeliveriesPerMinute") == "0":
+        yield Check("held", True, "none, and none will be (HeldDeliveriesPerMinute is 0)")
+    else:
+        yield Check("held", True, "none: no delivery came with an unknown secret")
 
 
 def _sources(target: Target) -> Iterator[Check]:

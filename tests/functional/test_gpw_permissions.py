@@ -10,6 +10,7 @@ import boto3
 import pytest
 import urllib3
 
+from getprofile.credential import digest
 from infra.gpw import doctor, queues, reconcile
 from infra.gpw.commands import needs
 from infra.gpw.permissions import KEY_NEEDS, STACK, Need, arn, denied, physical_name
@@ -75,6 +76,14 @@ def letters(stack: OperatedStack) -> str:
     return stack.put("DeadLetterQueueUrl", json.dumps(event), RULE_ARN="r", TARGET_ARN="t")
 
 
+def held(stack: OperatedStack) -> str:
+    """Deliveries that come with the secret of these tests, one to accept and one to refuse."""
+    for token in (NEW_SECRET, "a-third-webhook-secret-0123456789"):
+        for body in (make_body(), "not json"):
+            stack.put("HeldQueueUrl", body, token_sha256=digest(token).hex())
+    return ""
+
+
 def history(stack: OperatedStack) -> str:
     stack.happened(make_event("evt-1"))
     return ""
@@ -115,9 +124,12 @@ RUNS: dict[str, tuple[Callable[[OperatedStack], str] | None, list[list[str]]]] =
     ),
     "gpw pause": (None, [["pause", "--yes"]]),
     "gpw resume": (lambda s: s.run("pause", "--yes").out, [["resume", "--yes"]]),
-    "gpw secret set": (None, [["secret", "set", "--yes"], ["secret", "set", "--for", "api", "-y"]]),
+    "gpw held ls": (held, [["held", "ls"]]),
+    "gpw held release": (held, [["held", "release", "--yes"]]),
+    "gpw held purge": (held, [["held", "purge", "--unknown", "--yes"]]),
+    "gpw secret set": (held, [["secret", "set", "--yes"], ["secret", "set", "--for", "api", "-y"]]),
     "gpw secret rotate": (
-        None,
+        held,
         [
             ["secret", "rotate", "--yes", "--watch", "--quiet-minutes", "0"],
             ["secret", "rotate", "--yes", "--for", "api"],
@@ -125,7 +137,7 @@ RUNS: dict[str, tuple[Callable[[OperatedStack], str] | None, list[list[str]]]] =
     ),
     "gpw secret status": (None, [["secret", "status"], ["secret", "status", "--for", "api"]]),
     "gpw erase": (
-        lambda s: letters(s) + history(s),
+        lambda s: letters(s) + held(s) + history(s),
         [["erase", "abc-tenant", "12345", "--yes"]],
     ),
     "gpw reconcile": (None, [["reconcile", "--yes"]]),
@@ -197,9 +209,9 @@ def test_doctor_names_what_is_denied_on_what_and_which_commands_need_it(
     ran = stack.run("doctor")
 
     lines = [line for line in ran.out.splitlines() if " permissions " in line]
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert "may not sqs:SendMessage on EventsQueueUrl" in ran.out
-    assert "needed by gpw dlq redrive, gpw replay" in ran.out
+    assert "needed by gpw dlq redrive, gpw held release, gpw replay" in ran.out
     assert "needed by gpw pause, gpw resume" in ran.out
 
 
