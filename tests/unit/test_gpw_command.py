@@ -30,6 +30,8 @@ CHANGING = {
         "load",
         "dlq redrive",
         "dlq purge",
+        "held release",
+        "held purge",
         "replay",
         "republish",
         "pause",
@@ -48,7 +50,7 @@ def help_of(*words: str) -> str:
 
 def test_there_is_every_command() -> None:
     assert set(COMMANDS) == CHANGING | {
-        *("tail", "status", "events", "dlq ls", "dlq show", "secret status"),
+        *("tail", "status", "events", "dlq ls", "dlq show", "held ls", "secret status"),
         *("local up", "local demo", "cost"),
     }
 
