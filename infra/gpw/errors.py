@@ -57,6 +57,11 @@ def is_forbidden(error: ClientError) -> bool:
     return error.response["Error"]["Code"] in _FORBIDDEN
 
 
+def is_gone(error: ClientError) -> bool:
+    """Whether AWS says that the resource does not exist."""
+    return error.response["Error"]["Code"] in _GONE
+
+
 def explained(error: ClientError | BotoCoreError) -> OperatorError:
     """What the SDK raised, in the operator's terms. Never quotes what a request held."""
     if isinstance(error, ClientError):
@@ -88,7 +93,7 @@ def _refused(error: ClientError) -> OperatorError:
             f"AWS does not allow {operation}: {message}",
             "`gpw doctor` lists what is missing; name other credentials with --profile",
         )
-    if code in _GONE:
+    if is_gone(error):
         return OperatorError(
             f"{operation}: the resource does not exist ({code})",
             "`gpw doctor` checks the whole stack",
