@@ -2,12 +2,12 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 from getprofile import exact_json, strict_json
 from getprofile.errors import NotJsonError
 from getprofile.event import MAX_ID_LENGTH
-from getprofile.version import timestamp
 from infra.gpw.history import subject
 from infra.gpw.tables import Table
 from publisher.entry import ENVELOPE, SOURCE, entry
@@ -99,26 +99,30 @@ def from_message(message: dict[str, Any]) -> BusEvent | None:
         return None
 
 
-def from_history(item: dict[str, Any], bus: str) -> BusEvent:
+def from_history(item: dict[str, Any], bus: str, place: tuple[str, str, str]) -> BusEvent:
     """The event of a history's item, as the bus would deliver it.
 
+    place: partition, region and account.
     Raises: KeyError, TypeError or ValueError, when the item is not an event.
     """
     made = entry(item, bus)
+    _partition, region, account = place
     return BusEvent(
         {
             "version": "0",
             "id": str(uuid.uuid5(_HISTORY_IDS, f"{item['subject']}{item['version']}")),
             "detail-type": made["DetailType"],
             "source": made["Source"],
-            "time": timestamp(made["Time"]),
+            "account": account,
+            "time": f"{made['Time'].astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "region": region,
             "resources": [],
             "detail": strict_json.loads(made["Detail"]),
         }
     )
 
 
-def completed(event: BusEvent, history: Table, bus: str) -> BusEvent:
+def completed(event: BusEvent, history: Table, bus: str, place: tuple[str, str, str]) -> BusEvent:
     """The whole event, from the history, where the bus did not take it whole."""
     if not event.incomplete:
         return event
@@ -129,7 +133,7 @@ def completed(event: BusEvent, history: Table, bus: str) -> BusEvent:
     item = history.get(key)
     if item is None:
         return event  # removed meanwhile
-    whole = from_history(item, bus).detail
+    whole = from_history(item, bus, place).detail
     again = {"replayed": True} if event.replayed else {}
     return BusEvent(event.envelope | {"detail": whole | again}, event.receipt)
 

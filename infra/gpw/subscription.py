@@ -131,7 +131,9 @@ class Subscription:
         for page in read(self._history, chosen, consistent=True):
             for item in page.items:
                 with suppress(KeyError, TypeError, ValueError):  # an item that somebody edited
-                    found.append((item["received_at"], from_history(item, self._bus)))
+                    found.append(
+                        (item["received_at"], from_history(item, self._bus, self._target.place))
+                    )
         return [event for _, event in sorted(found, key=lambda pair: pair[0])]
 
     # ---------------------------------------------------------------- the rule and its queue
@@ -274,7 +276,7 @@ class Subscription:
             if event is None:
                 self._delete(message["ReceiptHandle"])
             else:
-                kept.append(completed(event, self._history, self._bus))
+                kept.append(completed(event, self._history, self._bus, self._target.place))
         return kept
 
     def _delete(self, receipt: str) -> None:
