@@ -39,6 +39,8 @@ _GONE = {
     "AWS.SimpleQueueService.NonExistentQueue",
     "QueueDoesNotExist",
 }
+# The network is down, or on its way up after a laptop slept.
+UNREACHABLE = (ConnectionError, HTTPClientError)
 # AWS quotes values that it finds invalid.
 _SECRET_OPERATIONS = {"PutSecretValue", "GetSecretValue"}
 
@@ -73,7 +75,7 @@ def explained(error: ClientError | BotoCoreError) -> OperatorError:
             return OperatorError("No AWS region", "name one with --region, or set AWS_REGION")
         case ProfileNotFound():
             return OperatorError(str(error), "name another one with --profile")
-        case ConnectionError() | HTTPClientError():
+        case _ if isinstance(error, UNREACHABLE):
             return OperatorError(
                 f"AWS could not be reached ({type(error).__name__})",
                 "check the network and --region; for the local cloud use --local",

@@ -100,14 +100,19 @@ def development_secret(variable: str | None) -> str:
 def by_http(to: Destination, *, form: Form, secret: str, remote: bool) -> Forward:
     """Posts events. Redirects are not followed; the addresses are checked for each event.
 
-    remote: whether others than this machine are allowed.
+    remote: whether others than this machine are allowed. Raises: OperatorError, when they are not.
     """
+    addresses(to.host, to.port, remote=remote)
 
     def forward(event: BusEvent, attempt: int) -> Result:
         body = content(event, form).encode()
         sent = headers(event, attempt, secret) | {"host": to.authority}
         began, error = time.monotonic(), ""
-        for address in addresses(to.host, to.port, remote=remote):
+        try:
+            found = addresses(to.host, to.port, remote=remote)
+        except OperatorError as moved:  # the name has another address now, or none
+            return Result(False, time.monotonic() - began, error=str(moved))
+        for address in found:
             try:
                 status, response = _post(to, address, body, sent)
             except urllib3.exceptions.NewConnectionError:
