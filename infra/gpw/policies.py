@@ -9,7 +9,7 @@ from infra.gpw import commands
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import OperatorError
 from infra.gpw.output import Output
-from infra.gpw.permissions import KEY_NEEDS, STACK, Level, Need, arn, physical_name
+from infra.gpw.permissions import KEY_NEEDS, STACK, SWEEPING, Level, Need, arn, physical_name
 from infra.gpw.target import Target
 
 type Json = dict[str, Any]
@@ -73,17 +73,17 @@ def template(target: Target) -> Json:
 def by_level() -> dict[Level, frozenset[Need]]:
     """What the commands of each level need, beyond what the level `look` has.
 
-    Only `administer` reads secrets. `gpw doctor` belongs to `look`, and says that it can't tell
-    about them without.
+    `gpw doctor` belongs to `look`, but does more with more: it reads secrets only with
+    `administer`, and removes what listeners left behind only with `operate`.
     """
     declared: dict[Level, set[Need]] = {level: set() for level in Level}
     for one in commands.loaded().values():
         declared[one.level] |= one.needs
-    look = {need for need in declared[Level.LOOK] if need.action != READS_A_SECRET} | {*KEY_NEEDS}
-    secrets = declared[Level.LOOK] - look
+    secrets = {need for need in declared[Level.LOOK] if need.action == READS_A_SECRET}
+    look = (declared[Level.LOOK] - secrets - {*SWEEPING}) | {*KEY_NEEDS}
     return {
         Level.LOOK: frozenset(look),
-        Level.OPERATE: frozenset(declared[Level.OPERATE] - look),
+        Level.OPERATE: frozenset((declared[Level.OPERATE] | {*SWEEPING}) - look),
         Level.ADMINISTER: frozenset((declared[Level.ADMINISTER] | secrets) - look),
     }
 
