@@ -101,6 +101,8 @@ class Cloud:
             "EVENTS_QUEUE_URL": f"{sqs}/123456789012/{EVENTS}",
             "DEAD_LETTER_QUEUE_URL": f"{sqs}/123456789012/{DEAD_LETTERS}",
             "HELD_QUEUE_URL": f"{sqs}/123456789012/{HELD}",
+            "ALLOWED_SOURCE_CIDRS": "",
+            "ONLY_DOMAIN_NAME": "",
             "HELD_DELIVERIES_PER_MINUTE": "60",
             "PROFILES_TABLE_NAME": "profiles",
             "EVENTS_TABLE_NAME": "events",

@@ -31,6 +31,10 @@ class Message:
     system_attributes: dict[str, str]
 
 
+# What is off by default, by its condition in the template.
+OFF = {"OwnKey", "OwnDomain", "RefuseGeneratedUrl"}
+
+
 class Cloud:
     """The stack's resources, made from the template's own properties."""
 
@@ -226,7 +230,7 @@ class Cloud:
                 return (pseudo | defaults | self.parameters | self._ids)[name]
             case {"Fn::GetAtt": [name, "Arn" | "Id"]}:
                 return self._arns[name]
-            case {"Fn::If": ["OwnKey", _, otherwise]}:  # no KMS key, as by default
+            case {"Fn::If": [str(condition), _, otherwise]} if condition in OFF:
                 return self._resolve(otherwise)
             case dict():
                 return {key: self._resolve(member) for key, member in value.items()}

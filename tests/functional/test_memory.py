@@ -21,6 +21,8 @@ ENVIRONMENT = {
     "EVENTS_QUEUE_URL": "https://sqs.example/events",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.example/dead",
     "HELD_QUEUE_URL": "https://sqs.example/held",
+    "ALLOWED_SOURCE_CIDRS": "",
+    "ONLY_DOMAIN_NAME": "",
     "HELD_DELIVERIES_PER_MINUTE": "0",
     "WEBHOOK_SECRET_ID": "secret",
     "MAX_BODY_BYTES": str(BODY_BYTES),
