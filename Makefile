@@ -1,4 +1,6 @@
-# Every target sets itself up; a second run of `make setup` takes a second.
+# Every target sets itself up; a second run of `make setup` takes a second. Packages are compiled as
+# they are installed: tests start a hundred processes, and where Python may write no bytecode
+# (PYTHONDONTWRITEBYTECODE), each of them would compile what it imports.
 
 PYTHON ?= $(shell command -v python3.13 || command -v python3)
 VENV := .venv
@@ -81,7 +83,7 @@ $(VENV)/.ready: requirements.txt functions/requirements.in infra/pins/constraint
 	@echo "Setting up $(VENV) (about half a minute the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . # the command gpw
 	@touch $@
 
@@ -96,5 +98,5 @@ $(VENV)/.ready: requirements.txt functions/requirements.in infra/pins/constraint
 .venv-%/.ready: infra/pins/%.txt $(VENV)/.ready
 	@echo "Setting up .venv-$*"
 	@test -x .venv-$*/bin/python || $(PYTHON) -m venv --without-pip .venv-$*
-	@$(BIN)/uv pip install --quiet --python .venv-$*/bin/python -r $<
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-$*/bin/python -r $<
 	@touch $@
