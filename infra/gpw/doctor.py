@@ -2,6 +2,7 @@
 
 import json
 import math
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,18 +14,20 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
-from infra.gpw import permissions, secret
+from infra.gpw import commands, domain, permissions, policies, secret
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, OperatorError, explained, is_forbidden
 from infra.gpw.history import subject
+from infra.gpw.leases import sweep
 from infra.gpw.pause import MAPPINGS, mapping
-from infra.gpw.permissions import STACK, Need, on
+from infra.gpw.permissions import STACK, SWEEPING, Level, Need, on
 from infra.gpw.queues import depth
 from infra.gpw.republish import bus_exists
 from infra.gpw.target import Target
 from infra.gpw.webhook import Webhook, current_secret
 from infra.gpw.when import ago, duration
 
+RENEWED_BEFORE = timedelta(days=30)  # ACM renews 60 days before the end
 OLD_SECONDS = 300  # an event that waits for longer is no burst any more
 PING_TENANT, PING_TYPE = "gpw-doctor", "gpw.ping"
 PING_SECONDS = 30.0
@@ -53,30 +56,29 @@ class Check:
     fix: str = ""
 
 
-def register(app: typer.Typer) -> None:
-    queues = ("EventsQueueUrl", "DeadLetterQueueUrl", "HydrationQueueUrl")
-    secrets = ("WebhookSecretArn", "ProfileApiSecretArn")
-    command(
-        app,
-        "doctor",
-        example="gpw doctor --ping --yes",
-        needs=[
-            # The stack's resources, and those of the stack within it that has the alarms.
-            *(Need("cloudformation:ListStackResources", one) for one in (STACK, "Monitoring")),
-            *on("*", "iam:SimulatePrincipalPolicy", "iam:GetRole"),
-            *on("*", "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricStatistics"),
-            *on("*", "lambda:GetAccountSettings"),
-            *(Need("lambda:GetEventSourceMapping", one) for one in MAPPINGS.values()),
-            *(Need("sqs:GetQueueAttributes", queue) for queue in queues),
-            *(Need("secretsmanager:DescribeSecret", one) for one in secrets),
-            *(Need("secretsmanager:GetSecretValue", one) for one in secrets),
-            *on("EventBusName", "events:DescribeEventBus"),
-            *on("EventsTableName", "dynamodb:Query"),
-        ],
-        changes=True,
-    )(doctor)
+_QUEUES = ("EventsQueueUrl", "DeadLetterQueueUrl", "HeldQueueUrl", "HydrationQueueUrl")
+_SECRETS = ("WebhookSecretArn", "ProfileApiSecretArn")
 
 
+@command(
+    example="gpw doctor --ping --yes",
+    needs=[
+        # The stack's resources, and those of the stack within it that has the alarms.
+        *(Need("cloudformation:ListStackResources", one) for one in (STACK, "Monitoring")),
+        *on("*", "iam:SimulatePrincipalPolicy", "iam:GetRole"),
+        *on("*", "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricStatistics"),
+        *on("*", "lambda:GetAccountSettings"),
+        *(Need("lambda:GetEventSourceMapping", one) for one in MAPPINGS.values()),
+        *(Need("sqs:GetQueueAttributes", queue) for queue in _QUEUES),
+        *(Need("secretsmanager:DescribeSecret", one) for one in _SECRETS),
+        *(Need("secretsmanager:GetSecretValue", one) for one in _SECRETS),
+        *on("EventBusName", "events:DescribeEventBus"),
+        *on("EventsTableName", "dynamodb:Query"),
+        *SWEEPING,
+    ],
+    level=Level.LOOK,  # but for --ping, which needs the secret
+    changes=True,
+)
 def doctor(
     gpw: Gpw,
     *,
@@ -90,7 +92,8 @@ def doctor(
 ) -> None:
     """Check stack, permissions, secret, endpoint, queues, functions, concurrency, bus and alarms.
 
-    It changes nothing, unless a ping is sent. Exits with 1 if it finds a problem.
+    It changes nothing, unless a ping is sent; it only removes the temporary rules and queues of
+    killed listeners. Exits with 1 if it finds a problem.
     """
     target, out = gpw.target, gpw.out
     found: list[Check] = []
@@ -131,12 +134,15 @@ def _checks(target: Target) -> Iterator[Check]:
     for what, look in (
         ("permissions", _permissions),
         ("secret", _secret),
+        ("domain", _domain),
         ("endpoint", _endpoint),
         ("events queue", _events_queue),
         ("dead letters", _dead_letters),
+        ("held", _held),
         ("functions", _sources),
         ("concurrency", _concurrency),
         ("bus", _bus),
+        ("listeners", _listeners),
         ("hydration", _hydration),
         ("alarms", _alarms),
     ):
@@ -151,7 +157,8 @@ def _guarded(what: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
         yield Check(what, False, str(error), error.fix)
     except (ClientError, BotoCoreError) as error:
         told = explained(error)
-        yield Check(what, False, str(told), told.fix)
+        unknown = isinstance(error, ClientError) and is_forbidden(error)
+        yield Check(what, None if unknown else False, str(told), told.fix)
 
 
 def _stack(target: Target) -> Iterator[Check]:
@@ -167,7 +174,7 @@ def _permissions(target: Target) -> Iterator[Check]:
         yield Check("permissions", True, f"{who}: everything is allowed")
         return
     try:
-        denied = list(permissions.denied(target, who))
+        denied = list(permissions.denied(target, who, commands.needs()))
     except ClientError as error:
         if not is_forbidden(error):
             raise
@@ -177,12 +184,14 @@ def _permissions(target: Target) -> Iterator[Check]:
             f"{who}: unknown, because iam:SimulatePrincipalPolicy or iam:GetRole is not allowed",
         )
         return
-    for need, commands in denied:
+    to_look = policies.by_level()[Level.LOOK]
+    for need, lines in denied:
         yield Check(
             "permissions",
-            False,
+            False if need in to_look else None,  # not everybody operates or administers
             f"{who} may not {need.action} on {need.on}",
-            f"needed by {', '.join(commands) or 'whoever uses the stack'}: use another --profile",
+            f"needed by {', '.join(lines) or 'whoever uses the stack'}: use another --profile, or "
+            "the policies that `gpw policies` makes",
         )
     if not denied:
         yield Check("permissions", True, f"{who}: everything that the commands need is allowed")
@@ -226,6 +235,40 @@ def _endpoint(target: Target) -> Iterator[Check]:
     )
 
 
+def _domain(target: Target) -> Iterator[Check]:
+    """Whether the webhook's own name leads here, with a certificate that stays valid."""
+    leads_to = target.outputs.get("DomainTarget")
+    if target.local or not leads_to:
+        return
+    name = target.parameters["DomainName"]
+    try:
+        found, expected = domain.addresses(name), domain.addresses(leads_to)
+    except OSError as error:
+        yield Check("domain", None, f"no name server answered ({error.strerror})")
+        return
+    record = f"a CNAME record of {name}, or an alias, must lead to {leads_to}"
+    if not found:
+        yield Check("domain", False, f"{name} does not resolve", record)
+        return
+    here = bool(found & expected)
+    elsewhere = "leads to other addresses: is it behind a proxy, or not changed yet?"
+    yield Check("domain", here or None, f"{name} {'leads here' if here else elsewhere}", record)
+    try:
+        left = domain.certificate_expires_at(name) - datetime.now(UTC)
+    except ssl.SSLCertVerificationError as error:
+        text = f"is not valid for {name} ({error.verify_message})"
+        yield Check("certificate", False, text, "see CertificateArn in docs/deploy.md")
+        return
+    except OSError as error:
+        text = f"can't be read: {name} does not answer ({type(error).__name__})"
+        yield Check("certificate", False, text, record)
+        return
+    fix = "ACM could not renew it: is the record that validates the name still in DNS?"
+    lasts = left > RENEWED_BEFORE
+    text = f"is valid for {duration(left.total_seconds())} more"
+    yield Check("certificate", lasts, text, "" if lasts else fix)
+
+
 def _events_queue(target: Target) -> Iterator[Check]:
     found = depth(target.client("sqs"), target.output("EventsQueueUrl"))
     age = _oldest(target, target.output("EventsQueueUrl"))
@@ -265,6 +308,24 @@ def _dead_letters(target: Target) -> Iterator[Check]:
         f"{count} are there" if count else "none",
         "gpw dlq ls shows why; gpw dlq redrive" if count else "",
     )
+
+
+def _held(target: Target) -> Iterator[Check]:
+    """Deliveries with an unknown secret: anybody can send some, so they are no problem yet."""
+    if "HeldQueueUrl" not in target.outputs:
+        return  # a stack of an older version
+    count = depth(target.client("sqs"), target.outputs["HeldQueueUrl"]).total
+    if count:
+        yield Check(
+            "held",
+            None,
+            f"{count} held, because their secret was unknown; each is kept for 4 days",
+            "gpw held ls shows whose; if GetProfile's: gpw secret set, gpw held release",
+        )
+    elif target.parameters.get("HeldDeliveriesPerMinute") == "0":
+        yield Check("held", True, "none, and none will be (HeldDeliveriesPerMinute is 0)")
+    else:
+        yield Check("held", True, "none: no delivery came with an unknown secret")
 
 
 def _sources(target: Target) -> Iterator[Check]:
@@ -327,6 +388,14 @@ def _bus(target: Target) -> Iterator[Check]:
             f"{name} is missing: EventBridge accepts what is published and drops it",
             f"aws events create-event-bus --name {name}; then see docs/operations.md",
         )
+
+
+def _listeners(target: Target) -> Iterator[Check]:
+    """Whether anybody listens, and what those left that were killed."""
+    found = sweep(target)
+    running = f"{len(found.alive)} listening now, or killed within 4 h" if found.alive else "none"
+    swept = f"; removed what {len(found.removed)} left behind" if found.removed else ""
+    yield Check("listeners", True, running + swept)
 
 
 def _hydration(target: Target) -> Iterator[Check]:

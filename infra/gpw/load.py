@@ -18,7 +18,7 @@ from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.history import Selection, read
 from infra.gpw.latency import Latencies, histogram
 from infra.gpw.output import Output
-from infra.gpw.permissions import on
+from infra.gpw.permissions import Level, on
 from infra.gpw.proof import Ledger, Proof, wait_and_check
 from infra.gpw.send import NO_ANSWER
 from infra.gpw.target import Target
@@ -33,22 +33,17 @@ LATE_SECONDS = 1.0  # a request that begins later than this shows that we can't 
 POLL_SECONDS = {True: 0.5, False: 5.0}  # by whether the stack is local
 
 
-def register(app: typer.Typer) -> None:
-    example = "gpw load --local --rate 20 --duration 30 --duplicates 0.1 --disorder 0.1"
-    command(
-        app,
-        "load",
-        example=example,
-        needs=[
-            *on("WebhookSecretArn", "secretsmanager:GetSecretValue"),
-            *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
-            *on("EventsTableName", "dynamodb:Query", "dynamodb:DeleteItem"),
-            *on("ProfilesTableName", "dynamodb:GetItem", "dynamodb:DeleteItem"),
-        ],
-        changes=True,
-    )(load)
-
-
+@command(
+    example="gpw load --local --rate 20 --duration 30 --duplicates 0.1 --disorder 0.1",
+    needs=[
+        *on("WebhookSecretArn", "secretsmanager:GetSecretValue"),
+        *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
+        *on("EventsTableName", "dynamodb:Query", "dynamodb:DeleteItem"),
+        *on("ProfilesTableName", "dynamodb:GetItem", "dynamodb:DeleteItem"),
+    ],
+    changes=True,
+    level=Level.ADMINISTER,
+)
 def load(
     gpw: Gpw,
     *,

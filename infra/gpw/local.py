@@ -9,22 +9,12 @@ import typer
 
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, OperatorError
-from infra.gpw.target import cloud_file, running_cloud
-from infra.local import demo as story
-from infra.local import start
-from infra.local.cloud import CLOUD_ERRORS, LocalCloudError
+from infra.gpw.target import cloud_file, repository, running_cloud
 
 DOWN_SECONDS = 30.0
 
 
-def register(app: typer.Typer) -> None:
-    group = typer.Typer(name="gpw local", no_args_is_help=True)
-    command(group, "up", example="gpw local up --port 5000", on_stack=False)(up)
-    command(group, "down", example="gpw local down --yes", on_stack=False, changes=True)(down)
-    command(group, "demo", example="gpw local demo", on_stack=False)(demo)
-    app.add_typer(group, name="local", help="Run the real template on this machine.")
-
-
+@command(example="gpw local up --port 5000", on_stack=False)
 def up(
     gpw: Gpw,
     *,
@@ -37,11 +27,14 @@ def up(
         raise OperatorError(f"One is running already, at {cloud['endpoint']}", "gpw local down")
     if gpw.out.as_json:
         raise OperatorError("It prints a log, which is no JSON", "gpw tail --local --json")
+    from infra.local import start
+
     code = start.main(["--port", str(port)] if port else [])
     if code:
         raise typer.Exit(code)
 
 
+@command(example="gpw local down --yes", on_stack=False, changes=True)
 def down(gpw: Gpw) -> None:
     """Stop the local cloud. Everything in it is lost."""
     path = cloud_file()
@@ -67,10 +60,15 @@ def down(gpw: Gpw) -> None:
     gpw.out.say(gpw.out.marks[True], " The local cloud has ended.")
 
 
+@command(example="gpw local demo", on_stack=False)
 def demo(gpw: Gpw) -> None:
     """Show an event's journey through the real template (`make demo`)."""
+    repository()
     if gpw.out.as_json:
         raise OperatorError("It tells a story, which is no JSON", "leave --json out")
+    from infra.local import demo as story
+    from infra.local.cloud import CLOUD_ERRORS, LocalCloudError
+
     try:
         story.tell()
     except (LocalCloudError, story.DemoError, TimeoutError, *CLOUD_ERRORS) as error:

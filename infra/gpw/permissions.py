@@ -1,18 +1,33 @@
 """The AWS actions that the commands call, on what, and whether an operator may call them."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
 
-from infra.gpw.target import Target
+if TYPE_CHECKING:
+    from infra.gpw.target import Target
 
 STACK = "AWS::StackId"  # as an intrinsic function names the stack itself
+
+
+class Level(StrEnum):
+    """Who runs a command; `gpw policies` makes a managed policy for each."""
+
+    LOOK = "look"
+    """Sees events, profiles, queues and alarms; changes nothing."""
+
+    OPERATE = "operate"
+    """Redrives, replays, republishes, pauses: nothing that is lost if it was a mistake."""
+
+    ADMINISTER = "administer"
+    """Reads and sets secrets, erases people, deletes messages."""
 
 
 class Need(NamedTuple):
     """An action of AWS that a command calls.
 
-    on: the output of the stack or the logical id that names the resource, STACK, or "*" for an
-    action that IAM allows for all resources or none.
+    on: the output of the stack or the logical id that names the resource, STACK, what listeners
+    make, or "*" for an action that IAM allows for all resources or none.
     """
 
     action: str
@@ -24,25 +39,41 @@ def on(resource: str, *actions: str) -> tuple[Need, ...]:
     return tuple(Need(action, resource) for action in actions)
 
 
-# By command (`gpw dlq ls`); each declares its own where it is registered. Those on an optional
-# resource count only in a stack that has it.
-NEEDS: dict[str, frozenset[Need]] = {}
+# What `gpw listen` makes, under names of its own.
+LISTENER_RULES, LISTENER_QUEUES = "listener rules", "listener queues"
+SWEEPING = (
+    # IAM allows listing for all or none.
+    *on("*", "events:ListRules", "sqs:ListQueues"),
+    *on(LISTENER_RULES, "events:ListTagsForResource", "events:RemoveTargets", "events:DeleteRule"),
+    *on(LISTENER_QUEUES, "sqs:ListQueueTags", "sqs:DeleteQueue"),
+)
+LISTENING = (
+    *SWEEPING,
+    *on(LISTENER_RULES, "events:PutRule", "events:PutTargets", "events:TagResource"),
+    *on(LISTENER_QUEUES, "sqs:CreateQueue", "sqs:TagQueue"),
+    *on(LISTENER_QUEUES, "sqs:ReceiveMessage", "sqs:DeleteMessage"),
+    *on("EventBusName", "events:PutEvents"),
+    *on("EventsTableName", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"),
+)
 
 # With a key of your own, whoever reads and writes what it encrypts needs these.
 KEY_NEEDS = on("KmsKeyArn", "kms:Decrypt", "kms:GenerateDataKey")
 
 
-def denied(target: Target, who: str) -> Iterator[tuple[Need, list[str]]]:
+def denied(
+    target: "Target", who: str, by_command: Mapping[str, frozenset[Need]]
+) -> Iterator[tuple[Need, list[str]]]:
     """The needs that this operator's policies do not allow, with the commands that have them.
 
-    who: the operator's ARN, as STS tells it. Raises: ClientError.
+    who: the operator's ARN, as STS tells it. by_command: needs by command line; those on an
+    optional resource count only in a stack that has it. Raises: ClientError.
     """
     iam = target.client("iam")
     if ":assumed-role/" in who:
         # The session's ARN leaves out the role's path.
         who = iam.get_role(RoleName=who.split("/")[1])["Role"]["Arn"]
     # Whoever gets here may call those of IAM.
-    declared = {need for needs in NEEDS.values() for need in needs}
+    declared = {need for needs in by_command.values() for need in needs}
     everything = {n for n in declared if not n.action.startswith("iam:")} | {*KEY_NEEDS}
     for resource in sorted({need.on for need in everything}):
         actions = sorted(need.action for need in everything if need.on == resource)
@@ -57,20 +88,28 @@ def denied(target: Target, who: str) -> Iterator[tuple[Need, list[str]]]:
         for result in (result for page in pages for result in page["EvaluationResults"]):
             if result["EvalDecision"] != "allowed":
                 need = Need(result["EvalActionName"], resource)
-                yield need, sorted(command for command, needs in NEEDS.items() if need in needs)
+                yield (
+                    need,
+                    sorted(command for command, needs in by_command.items() if need in needs),
+                )
 
 
-def physical_name(target: Target, resource: str) -> str | None:
+def physical_name(target: "Target", resource: str) -> str | None:
     """What the stack calls a resource, as a `Need` names it; None when there is none."""
     if resource == "*":
         return resource
     if resource == STACK:
         return target.stack_id
+    if resource in {LISTENER_RULES, LISTENER_QUEUES}:
+        from infra.gpw.leases import prefix  # not needed to declare needs
+
+        bus = target.output("EventBusName")
+        return f"rule/{bus}/{prefix(bus)}*" if resource == LISTENER_RULES else f"{prefix(bus)}*"
     named = target.outputs.get(resource) or target.parameters.get(resource)
     return named or target.resources.get(resource)
 
 
-def arn(target: Target, service: str, name: str) -> str:
+def arn(target: "Target", service: str, name: str) -> str:
     """The ARN of a resource. name: its physical name, or already its ARN."""
     if name == "*" or name.startswith("arn:"):
         return name
@@ -82,7 +121,7 @@ def arn(target: Target, service: str, name: str) -> str:
         case "dynamodb":
             resource = f"table/{name}"
         case "events":
-            resource = f"event-bus/{last}"
+            resource = name if name.startswith("rule/") else f"event-bus/{last}"
         case "lambda":
             resource = f"event-source-mapping:{name}"
         case "logs":

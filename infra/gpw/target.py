@@ -7,29 +7,20 @@ import tomllib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 
-from infra.gpw import ROOT
+from infra.gpw import INSTALLED, ROOT
 from infra.gpw.errors import USAGE, OperatorError
 from infra.gpw.tables import Table
-from infra.local.cloud import CREDENTIALS
+
+if TYPE_CHECKING:
+    import boto3
 
 DEFAULT_STACK = "getprofile-webhooks"
 CLOUD_FILE_VARIABLE = "GPW_CLOUD_FILE"  # for a cloud file somewhere else
-CLOUD_FILE = ROOT / ".local" / "cloud.json"  # `make start` writes it
 
-_CONFIG = Config(
-    connect_timeout=5,
-    read_timeout=30,
-    retries={"mode": "standard", "total_max_attempts": 5},
-    max_pool_connections=32,
-    user_agent_extra="gpw",
-)
 _SETTLED = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"}
 
 
@@ -41,16 +32,25 @@ class Target:
     """
 
     stack: str
-    session: boto3.Session
+    session: "boto3.Session"
     local: dict[str, Any] | None = None
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
         """A boto3 client; the same one each time."""
         if service not in self._clients:
+            from botocore.config import Config  # slow to import, as boto3 is: no help needs it
+
+            config = Config(
+                connect_timeout=5,
+                read_timeout=30,
+                retries={"mode": "standard", "total_max_attempts": 5},
+                max_pool_connections=32,
+                user_agent_extra="gpw",
+            )
             endpoint = self.local["endpoint"] if self.local else None
             self._clients[service] = self.session.client(  # type: ignore[call-overload]
-                service, endpoint_url=endpoint, config=_CONFIG
+                service, endpoint_url=endpoint, config=config
             )
         return self._clients[service]
 
@@ -148,6 +148,8 @@ class Target:
 
 def on_aws(stack: str | None, region: str | None, profile: str | None) -> Target:
     """What the options say, else samconfig.toml, else the SDK's own configuration."""
+    import boto3
+
     saved = samconfig()
     by_environment = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     session = boto3.Session(
@@ -157,8 +159,12 @@ def on_aws(stack: str | None, region: str | None, profile: str | None) -> Target
     return Target(stack or saved.get("stack_name", DEFAULT_STACK), session)
 
 
-def samconfig(path: Path = ROOT / "samconfig.toml") -> dict[str, str]:
-    """The parameters with which `sam deploy` deploys by default."""
+def samconfig(path: Path | None = None) -> dict[str, str]:
+    """The parameters with which `sam deploy` deploys by default.
+
+    path: by default that of the repository; of the current directory, where gpw is installed alone.
+    """
+    path = path or (Path() if INSTALLED else ROOT) / "samconfig.toml"
     try:
         default = tomllib.loads(path.read_text(encoding="utf-8")).get("default", {})
     except (OSError, ValueError):
@@ -177,6 +183,11 @@ def on_local_cloud() -> Target:
         raise OperatorError(
             "The local cloud is not running", "start it in another terminal: `make start`"
         )
+    import boto3
+    import botocore.session
+
+    from infra.local.cloud import CREDENTIALS
+
     # The developer's own profile and configuration must not mix in.
     nothing = dict.fromkeys(("profile", "credentials_file"), (None, None, None, None))
     core = botocore.session.Session(
@@ -191,9 +202,21 @@ def on_local_cloud() -> Target:
     return Target(cloud["stack"], session, cloud)
 
 
+def repository() -> Path:
+    """The project's own files. Raises: OperatorError, where gpw is installed without them."""
+    if INSTALLED:
+        raise OperatorError(
+            "The local cloud needs the project's repository, and this gpw is installed without it",
+            "clone the repository and run `make start` there; .venv/bin/gpw then works on it",
+            code=USAGE,
+        )
+    return ROOT
+
+
 def cloud_file() -> Path:
-    """Where the running local cloud is described."""
-    return Path(os.environ.get(CLOUD_FILE_VARIABLE) or CLOUD_FILE)
+    """Where the running local cloud is described; `make start` writes it. Raises: OperatorError."""
+    written = repository() / ".local" / "cloud.json"
+    return Path(os.environ.get(CLOUD_FILE_VARIABLE) or written)
 
 
 def running_cloud(path: Path) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 import batch
 import consumer.store
+import deadline
 import hydrator.hydrate
 import hydrator.messages
 import ingest.receive
@@ -35,6 +36,7 @@ from publisher.entry import entry
 from publisher.stream import from_stream
 from runtime import Settings
 from tests.factories import make_item, make_sqs_record, make_stream_record
+from tests.template.conftest import decided
 
 type Json = dict[str, Any]
 
@@ -190,7 +192,7 @@ def test_the_consumer_can_begin_writes_for_longer_than_one_write_takes(stack: Js
     timeout = properties(stack, FUNCTION)["ConsumerFunction"]["Timeout"]
     longest = consumer.store.BUDGET.longest_seconds
 
-    assert timeout - batch.REPORT_SECONDS - longest > longest
+    assert timeout - deadline.REPORT_SECONDS - longest > longest
 
 
 def test_every_concurrent_call_has_a_connection_of_its_own() -> None:
@@ -224,6 +226,7 @@ def longest_error(kind: type[EventError]) -> EventError:
 
 def test_the_code_knows_the_largest_message_that_every_queue_takes(stack: Json) -> None:
     limits = {name: q.get("MaximumMessageSize") for name, q in properties(stack, QUEUE).items()}
+    limits.pop("HeldQueue")  # which takes less: see below
 
     assert unlike(sqs.MAX_MESSAGE_BYTES, limits) == {}
 
@@ -271,6 +274,28 @@ def test_an_outage_of_five_hours_dead_letters_no_event_that_the_queue_still_keep
 
     assert 5 * 3600 <= survived < queue["MessageRetentionPeriod"]
     assert target(redrive["deadLetterTargetArn"]) == "DeadLetterQueue.Arn"
+
+
+@pytest.mark.parametrize("filler", [b"x", b"\x00", b"\xff"], ids=["text", "control", "binary"])
+def test_the_largest_held_delivery_fits_its_queue_however_it_travels(
+    stack: Json, filler: bytes
+) -> None:
+    queue = properties(stack, QUEUE)["HeldQueue"]
+    body = filler * sqs.MAX_HELD_BYTES
+
+    message = sqs.held(body, token_digest="f" * 64, source_ip="f" * 45, received_at=NOW)
+
+    assert sqs.original_body(message) == body
+    assert size(message) <= queue["MaximumMessageSize"]
+
+
+def test_a_held_delivery_waits_for_a_long_weekend_and_nothing_receives_it(stack: Json) -> None:
+    assert properties(stack, QUEUE)["HeldQueue"]["MessageRetentionPeriod"] == 4 * 24 * 3600
+    assert [
+        name
+        for name, found in properties(stack, "AWS::Lambda::EventSourceMapping").items()
+        if target(found["EventSourceArn"]) == "HeldQueue.Arn"
+    ] == []
 
 
 def test_the_dead_letter_queue_is_the_end_of_the_way(stack: Json) -> None:
@@ -375,7 +400,7 @@ def test_the_longest_hydration_of_one_profile_fits_into_the_time_of_the_hydrator
     )
 
     delay = hydrator.hydrate.BUDGET.longest_seconds
-    assert longest <= timeout - batch.REPORT_SECONDS - delay
+    assert longest <= timeout - deadline.REPORT_SECONDS - delay
 
 
 def test_a_batch_of_the_hydrator_is_no_more_than_the_slowest_rate_fetches_in_half_its_time(
@@ -448,23 +473,25 @@ def test_the_rule_for_ready_profiles_matches_what_the_publisher_publishes(stack:
     }
 
 
-def test_what_is_off_by_default_is_a_condition_of_every_resource_that_it_needs(
-    template: Json,
-) -> None:
+def test_nothing_optional_is_deployed_by_default(template: Json) -> None:
+    defaults = {n: str(p["Default"]) for n, p in template["Parameters"].items()}
+
+    def holds(condition: Json) -> bool:
+        match condition:
+            case {"Fn::Equals": [{"Ref": str(parameter)}, value]}:
+                return bool(defaults[parameter] == str(value))
+            case {"Fn::Not": [inner]}:
+                return not holds(inner)
+            case {"Fn::And": inner}:
+                return all(map(holds, inner))
+            case {"Condition": str(name)}:
+                return holds(template["Conditions"][name])
+        raise ValueError(condition)
+
     conditions = {n: r["Condition"] for n, r in template["Resources"].items() if "Condition" in r}
 
-    assert conditions == {
-        "EventArchive": "Archive",
-        "ReadyProfileRule": "Hydrate",
-        "ReconcileRule": "Reconcile",
-        "HydrationQueue": "Hydrate",
-        "HydrationQueuePolicy": "Hydrate",
-        "ProfileApiSecret": "Hydrate",
-        "FullProfilesTable": "Hydrate",
-        "HydratorFunction": "Hydrate",
-        "HydratorRole": "Hydrate",
-        "HydratorLogGroup": "Hydrate",
-    }
+    assert {"WebhookDomain", "EventArchive", "HydratorFunction"} < conditions.keys()
+    assert [n for n, name in conditions.items() if holds({"Condition": name})] == []
 
 
 # ---------------------------------------------------------------- functions
@@ -777,6 +804,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {  # role: resource: actions
     "IngestRole": {
         "EventsQueue.Arn": {"sqs:SendMessage"},
         "DeadLetterQueue.Arn": {"sqs:SendMessage"},
+        "HeldQueue.Arn": {"sqs:SendMessage"},
         "WebhookSecret.Id": {"secretsmanager:GetSecretValue"},
         "IngestLogGroup.Arn": LOGS,
         "*": XRAY,
@@ -898,14 +926,19 @@ def test_only_the_function_that_needs_a_secret_is_told_which_it_is(stack: Json) 
 
 def test_the_outputs_are_what_a_user_and_the_tools_need(stack: Json) -> None:
     outputs = {name: target(output["Value"]) for name, output in stack["Outputs"].items()}
-    url = outputs.pop("WebhookUrl")
     [path] = only(stack, "AWS::ApiGatewayV2::Api")["Body"]["paths"]
+    generated = f"https://HttpApi.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}{path}"
+    url = stack["Outputs"]["WebhookUrl"]["Value"]
+    del outputs["WebhookUrl"]
 
-    assert f"https://HttpApi.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}{path}" in url
+    assert outputs.pop("GeneratedWebhookUrl") == generated
+    assert target(decided(url, OwnDomain=False)) == generated
+    assert target(decided(url, OwnDomain=True)) == f"https://DomainName{path}"
     assert outputs == {
         "WebhookSecretArn": "WebhookSecret.Id",  # its ARN, never its value
         "EventsQueueUrl": "EventsQueue",
         "DeadLetterQueueUrl": "DeadLetterQueue",
+        "HeldQueueUrl": "HeldQueue",
         "ProfilesTableName": "ProfilesTable",
         "EventsTableName": "EventsTable",
         "EventBusName": "EventBus",
@@ -913,6 +946,8 @@ def test_the_outputs_are_what_a_user_and_the_tools_need(stack: Json) -> None:
         "HydrationQueueUrl": "HydrationQueue",
         "ProfileApiSecretArn": "ProfileApiSecret.Id",
         "DashboardUrl": "Monitoring.Outputs.DashboardUrl",
+        "DomainTarget": "WebhookDomain.RegionalDomainName",
+        "DomainTargetZoneId": "WebhookDomain.RegionalHostedZoneId",
     }
     assert [
         name for name, output in stack["Outputs"].items() if not output.get("Description")
