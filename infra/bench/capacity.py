@@ -32,7 +32,7 @@ type Quotas = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Limit:
+class CapacityLimit:
     """What a rate uses up, and how much there is. remedy: what to raise."""
 
     name: str
@@ -65,7 +65,7 @@ def quotas_on_file() -> Quotas:
     return {name: quota["value"] for name, quota in content.items()}
 
 
-def limits(s: Settings, f: Figures, q: Quotas) -> list[Limit]:
+def limits(s: Settings, f: Figures, q: Quotas) -> list[CapacityLimit]:
     """All limits, the first one to be met first."""
 
     def at_once(rate: float) -> float:
@@ -84,77 +84,77 @@ def limits(s: Settings, f: Figures, q: Quotas) -> list[Limit]:
     raise_concurrency = "Lambda quota *Concurrent executions*"
     warm_up = "warm throughput of both tables, before the traffic comes"
     found = [
-        Limit(
+        CapacityLimit(
             "`RequestsPerSecond`",
             itself,
             s.requests_per_second,
             "requests a second",
             "`RequestsPerSecond`, `RequestBurst`",
         ),
-        Limit(
+        CapacityLimit(
             "API Gateway, account and region",
             itself,
             q["api_gateway_rate"],
             "requests a second",
             "API Gateway quota *Throttle rate*",
         ),
-        Limit(
+        CapacityLimit(
             "Lambda concurrency",
             at_once,
             q["lambda_concurrency"],
             "functions at once",
             raise_concurrency,
         ),
-        Limit(
+        CapacityLimit(
             "Lambda concurrency, new account",
             at_once,
             q["lambda_concurrency_new"],
             "functions at once",
             raise_concurrency,
         ),
-        Limit(
+        CapacityLimit(
             "Lambda requests, all functions",
             invocations,
             q["lambda_concurrency"] * REQUESTS_PER_ENVIRONMENT,
             "requests a second",
             raise_concurrency,
         ),
-        Limit(
+        CapacityLimit(
             "Lambda requests, new account",
             invocations,
             q["lambda_concurrency_new"] * REQUESTS_PER_ENVIRONMENT,
             "requests a second",
             raise_concurrency,
         ),
-        Limit(
+        CapacityLimit(
             "`ConsumerMaximumConcurrency`",
             itself,
             consumed,
             "events a second",
             "`ConsumerMaximumConcurrency`; until then events wait in the queue",
         ),
-        Limit(
+        CapacityLimit(
             "SQS, messages in flight",
             lambda rate: min(rate, consumed) * _consumer_ms(rate, s, f) / 1000,
             q["sqs_in_flight"],
             "messages",
             "nothing: the consumers hold few",
         ),
-        Limit(
+        CapacityLimit(
             "DynamoDB, a new table",
             state_units,
             q["dynamodb_new_table"],
             "write units a second",
             warm_up,
         ),
-        Limit(
+        CapacityLimit(
             "DynamoDB, table quota",
             state_units,
             q["dynamodb_table"],
             "write units a second",
             "DynamoDB quota *Table-level write throughput*",
         ),
-        Limit(
+        CapacityLimit(
             "Stream and publisher, a new table",
             itself,
             f["stream_shards"] * _per_shard(s, f) * q["stream_parallelization"],
@@ -163,7 +163,7 @@ def limits(s: Settings, f: Figures, q: Quotas) -> list[Limit]:
             + warm_up
             + "; until then events are published late",
         ),
-        Limit(
+        CapacityLimit(
             "EventBridge PutEvents, us-east-1",
             itself,  # the page says requests; should it mean entries, this is right, else tenfold
             q["eventbridge_put"],

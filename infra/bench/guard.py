@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from infra.bench.limits import Limit
+from infra.bench.limits import RegressionLimit
 
 WHAT_TO_DO = """\
 A ratio is worse than when its limit was set (infra/bench/limits.py). Find the change that did it;
@@ -17,7 +17,7 @@ class Verdict:
 
     what: str
     value: float
-    limit: Limit
+    limit: RegressionLimit
     slack: float
 
     @property

@@ -9,7 +9,7 @@ TIME_SLACK = 0.5
 
 
 @dataclass(frozen=True)
-class Limit:
+class RegressionLimit:
     """A ratio to a floor. measured: when the guard was last set, 2026-11-24; target: the aim.
 
     at_most: whether less is better. A change that makes `measured` better lowers it here, in the
@@ -32,11 +32,11 @@ class Limit:
         return value <= guard if self.at_most else value >= guard
 
 
-WARM_INGEST = Limit(measured=1.25, target=1.18)
-COLD_INGEST = Limit(measured=1.55, target=1.45)
-CONSUMER_WORK = Limit(measured=0.70, target=1.0)
-CONSUMER_SPEED = Limit(measured=5.0, target=3.5, at_most=False)
+WARM_INGEST = RegressionLimit(measured=1.25, target=1.18)
+COLD_INGEST = RegressionLimit(measured=1.55, target=1.45)
+CONSUMER_WORK = RegressionLimit(measured=0.70, target=1.0)
+CONSUMER_SPEED = RegressionLimit(measured=5.0, target=3.5, at_most=False)
 # At 20 ms a call the machine's own speed hardly matters: 10 events are 20 calls one after the
 # other, or 2 rounds of 8 transactions at a time.
-CONSUMER_ROUNDS = Limit(measured=8.5, target=7.0, at_most=False)
-LOG_BYTES = Limit(measured=1721, target=1000)
+CONSUMER_ROUNDS = RegressionLimit(measured=8.5, target=7.0, at_most=False)
+LOG_BYTES = RegressionLimit(measured=1721, target=1000)

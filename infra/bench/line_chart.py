@@ -15,7 +15,7 @@ text { font-family: system-ui, sans-serif; font-size: 12px; fill: #16191f }
 .grid { stroke: #e3e7e9 }
 .band { fill: #d13212; opacity: 0.12 }"""
 
-type Line = Sequence[tuple[float, float]]
+type Curve = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Panel:
     """One quantity over time. lines: by label, each of time and value."""
 
     title: str
-    lines: dict[str, Line]
+    lines: dict[str, Curve]
 
 
 def line_chart(title: str, panels: Sequence[Panel], band: tuple[float, float] = (0, 0)) -> str:
@@ -85,7 +85,7 @@ def _legend(labels: Sequence[str]) -> list[str]:
     return drawn
 
 
-def _thinned(line: Line) -> Line:
+def _thinned(line: Curve) -> Curve:
     size = max(1, -(-len(line) // POINTS))
     buckets = [line[at : at + size] for at in range(0, len(line), size)]
     return [max(bucket, key=lambda point: point[1]) for bucket in buckets]

@@ -20,7 +20,7 @@ metrics = Metrics()
 table = boto3.resource("dynamodb").Table(os.environ["PROFILES_TABLE_NAME"])
 
 
-class Event(BaseModel):
+class WebhookBody(BaseModel):
     id: str
     event: str
     tenant_id: str
@@ -30,7 +30,7 @@ class Event(BaseModel):
 
 
 @app.post("/webhooks/getprofile")
-def receive(event: Event) -> Response[str]:
+def receive(event: WebhookBody) -> Response[str]:
     secret = parameters.get_secret(os.environ["WEBHOOK_SECRET_ID"], max_age=300)
     if app.current_event.headers.get("authorization") != f"Bearer {secret}":
         return Response(401, "text/plain", "Unauthorized: Invalid webhook secret")

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table as RichTable
+from rich.table import Table
 
 from infra.bench.environment import ROOT
-from infra.bench.results import Table
+from infra.bench.results import ResultTable
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 CHARTS = ROOT / "docs" / "benchmarks"
@@ -43,7 +43,7 @@ machine does shows in the last column: its figures have differed sevenfold betwe
 
 
 def write(
-    tables: Sequence[Table],
+    tables: Sequence[ResultTable],
     machine: Mapping[str, str],
     instrument: str,
     date: str,
@@ -60,7 +60,11 @@ def write(
 
 
 def markdown(
-    tables: Sequence[Table], machine: Mapping[str, str], instrument: str, date: str, charts: str
+    tables: Sequence[ResultTable],
+    machine: Mapping[str, str],
+    instrument: str,
+    date: str,
+    charts: str,
 ) -> str:
     """The whole document. charts: the directory beside it."""
     parts = [
@@ -85,10 +89,10 @@ def markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def show(tables: Sequence[Table], console: Console) -> None:
+def show(tables: Sequence[ResultTable], console: Console) -> None:
     """The tables on a terminal."""
     for table in tables:
-        drawn = RichTable(title=table.title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+        drawn = Table(title=table.title, title_justify="left", box=None, padding=(0, 2, 0, 0))
         for number, heading in enumerate(table.headings):
             drawn.add_column(_bare(heading), justify="right" if number else "left")
         for row in table.rows:
@@ -99,7 +103,7 @@ def show(tables: Sequence[Table], console: Console) -> None:
         console.print()
 
 
-def _rows(table: Table) -> list[str]:
+def _rows(table: ResultTable) -> list[str]:
     ruler = ["---", *("---:" for _ in table.headings[1:])]
     return [f"| {' | '.join(cells)} |" for cells in (table.headings, ruler, *table.rows)]
 

@@ -8,13 +8,13 @@ from infra.bench import limits
 from infra.bench.charts import Bar, bars
 from infra.bench.instruments import Cost
 from infra.bench.journey import EndToEnd, percentile
-from infra.bench.limits import Limit
+from infra.bench.limits import RegressionLimit
 from infra.bench.logs import LogBytes, total
 from infra.bench.throughput import Throughput
 
 
 @dataclass(frozen=True)
-class Table:
+class ResultTable:
     """note: a sentence or two below it, in Markdown."""
 
     title: str
@@ -33,7 +33,7 @@ class Ratio:
     ours: float
     floor: float
     unit: str
-    limit: Limit
+    limit: RegressionLimit
 
     @property
     def value(self) -> float:
@@ -55,11 +55,11 @@ def consumer_work(costs: Mapping[str, Cost]) -> Ratio:
     return Ratio("consumer, a batch", ours.warm, floor.warm, ours.unit, limits.CONSUMER_WORK)
 
 
-def consumer_speed(found: Throughput, limit: Limit = limits.CONSUMER_SPEED) -> Ratio:
+def consumer_speed(found: Throughput, limit: RegressionLimit = limits.CONSUMER_SPEED) -> Ratio:
     return Ratio("consumer", found.consumer, found.floor, "events/s", limit)
 
 
-def work_table(costs: Mapping[str, Cost]) -> Table:
+def work_table(costs: Mapping[str, Cost]) -> ResultTable:
     naive = costs["naive"]
     rows, drawn = [], []
     for ratio, theirs in zip(ingest_ratios(costs), (naive.warm, naive.cold), strict=True):
@@ -94,10 +94,10 @@ def work_table(costs: Mapping[str, Cost]) -> Table:
     headings = ["", f"floor ({unit})", "this project", "ratio", "naive receiver", "target"]
     note = f"Repetitions differed by {spread:.2%} at most."
     svg = bars("Work per call", "multiples of the floor", drawn)
-    return Table("Work", headings, rows, note, "work.svg", {"work.svg": svg})
+    return ResultTable("Work", headings, rows, note, "work.svg", {"work.svg": svg})
 
 
-def time_table(timed: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
+def time_table(timed: Mapping[str, Mapping[str, Sequence[float]]]) -> ResultTable:
     """timed: seconds by workload, `cold` and `warm`."""
     rows = [
         [name, *(f"{1000 * statistics.median(values[kind]):.1f}" for kind in ("cold", "warm"))]
@@ -107,7 +107,7 @@ def time_table(timed: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
         _middle_half(values[kind]) for values in timed.values() for kind in ("cold", "warm")
     )
     note = f"The middle half of the times of a cell spans {noise:.0%} of it at most."
-    return Table("Time", ["", "cold start, ms", "warm call, ms"], rows, note)
+    return ResultTable("Time", ["", "cold start, ms", "warm call, ms"], rows, note)
 
 
 def _middle_half(seconds: Sequence[float]) -> float:
@@ -116,7 +116,7 @@ def _middle_half(seconds: Sequence[float]) -> float:
     return (third - first) / middle
 
 
-def speed_table(found: Throughput) -> Table:
+def speed_table(found: Throughput) -> ResultTable:
     ratio = consumer_speed(found)
     rows = [
         ["two `put_item` an event, one after the other (floor)", f"{ratio.floor:.0f}", "1.0", ""],
@@ -129,10 +129,10 @@ def speed_table(found: Throughput) -> Table:
     ]
     svg = bars("One consumer worker at 4 ms a call", "events a second", drawn)
     headings = ["", "events a second", "ratio", "target"]
-    return Table("Consumer", headings, rows, note, "consumer.svg", {"consumer.svg": svg})
+    return ResultTable("Consumer", headings, rows, note, "consumer.svg", {"consumer.svg": svg})
 
 
-def log_table(rows: Sequence[LogBytes]) -> Table:
+def log_table(rows: Sequence[LogBytes]) -> ResultTable:
     alone, batched = total(list(rows))
     cells = [[f"{r.source}: {r.lines}", f"{r.alone:.0f}", f"{r.batched:.0f}"] for r in rows]
     cells.append(["**all**", f"**{alone:.0f}**", f"**{batched:.0f}**"])
@@ -140,10 +140,10 @@ def log_table(rows: Sequence[LogBytes]) -> Table:
     svg = bars("Logged per event that comes alone", "bytes", drawn)
     headings = ["", "bytes, an event alone", "bytes, in batches of 10"]
     note = f"Target: at most {limits.LOG_BYTES.target:.0f} bytes in all."
-    return Table("Logs", headings, cells, note, "logs.svg", {"logs.svg": svg})
+    return ResultTable("Logs", headings, cells, note, "logs.svg", {"logs.svg": svg})
 
 
-def size_table(found: EndToEnd) -> Table:
+def size_table(found: EndToEnd) -> ResultTable:
     sizes = found.sizes
     rows = [
         ["unzipped", f"{sizes.unzipped / 1e6:.1f} MB"],
@@ -151,10 +151,10 @@ def size_table(found: EndToEnd) -> Table:
         ["of it bytecode, unzipped", f"{sizes.bytecode / 1e6:.1f} MB"],
         ["modules with bytecode", f"{sizes.compiled} of {sizes.modules}"],
     ]
-    return Table("Artifact", ["one function", "size"], rows)
+    return ResultTable("Artifact", ["one function", "size"], rows)
 
 
-def journey_table(found: EndToEnd) -> Table:
+def journey_table(found: EndToEnd) -> ResultTable:
     ours, naive = found.ours, found.naive
     measured = {
         "POST to answer": ours.answered,
@@ -175,7 +175,7 @@ def journey_table(found: EndToEnd) -> Table:
     )
     svg = bars("On the local cloud", "milliseconds", drawn)
     headings = ["", "half within, ms", "99 of 100 within, ms"]
-    return Table("End to end", headings, rows, note, "journey.svg", {"journey.svg": svg})
+    return ResultTable("End to end", headings, rows, note, "journey.svg", {"journey.svg": svg})
 
 
 def target(ratio: Ratio) -> str:

@@ -16,7 +16,7 @@ from infra.bench.capacity import (
     quotas_table,
     rates_table,
 )
-from infra.bench.line_chart import Line, Panel, line_chart
+from infra.bench.line_chart import Curve, Panel, line_chart
 from infra.bench.queue_model import Run, Sample, Scenario, simulated
 from infra.blocks import with_block
 from infra.gpw import ROOT
@@ -27,8 +27,7 @@ from infra.gpw.cost import (
     settings_on_file,
     template_on_file,
 )
-from infra.gpw.pricing import Line as BillLine
-from infra.gpw.pricing import Price, Settings, total
+from infra.gpw.pricing import Line, Price, Settings, total
 
 FEW_RECEIVES = 5  # as many queues have it
 
@@ -120,10 +119,10 @@ def dollars(run: Run, scenario: Scenario, prices: Mapping[str, Price]) -> float:
     settings = scenario.settings
     memory = settings.memory_mb["consumer"] / 1024
     lines = [
-        BillLine("", "lambda_request", run.batches),
-        BillLine("", f"lambda_gb_second_{settings.architecture}", run.busy_seconds * memory),
-        BillLine("", "sqs_request", 2 * run.batches),
-        BillLine("", "dynamodb_write_unit", run.write_units),
+        Line("", "lambda_request", run.batches),
+        Line("", f"lambda_gb_second_{settings.architecture}", run.busy_seconds * memory),
+        Line("", "sqs_request", 2 * run.batches),
+        Line("", "dynamodb_write_unit", run.write_units),
     ]
     return total(lines, prices)[0]
 
@@ -160,7 +159,7 @@ def picture(case: Case, runs: Mapping[str, Run]) -> str:
     """Depth and age of the first two variants."""
     shown = dict(list(runs.items())[:2])
 
-    def lines(value: Callable[[Sample], float]) -> dict[str, Line]:
+    def lines(value: Callable[[Sample], float]) -> dict[str, Curve]:
         return {
             label: [(sample.time / 60, value(sample)) for sample in run.samples]
             for label, run in shown.items()

@@ -67,7 +67,7 @@ def answer(operation: str, request: dict[str, Any]) -> dict[str, Any]:
     raise KeyError(operation)
 
 
-class _Server(ThreadingTCPServer):
+class _StubServer(ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 64
@@ -78,7 +78,7 @@ class _Connection(StreamRequestHandler):
     """HTTP/1.1 with kept connections, as far as the SDK speaks it with these services."""
 
     disable_nagle_algorithm = True
-    server: _Server
+    server: _StubServer
 
     def handle(self) -> None:
         while self.rfile.readline():
@@ -99,7 +99,7 @@ class _Connection(StreamRequestHandler):
 
 
 def main() -> None:
-    with _Server(("127.0.0.1", 0), _Connection) as server:
+    with _StubServer(("127.0.0.1", 0), _Connection) as server:
         server.latency = float(sys.argv[1])
         print(server.server_address[1], flush=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()

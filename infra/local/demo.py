@@ -9,7 +9,7 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer
 
 from infra.local.cloud import CLOUD_ERRORS, LocalCloud, LocalCloudError
-from infra.local.profile_api import ProfileApi
+from infra.local.fake_profile_api import FakeProfileApi
 from infra.local.stack import (
     DEVELOPMENT_API_KEY,
     DEVELOPMENT_SECRET,
@@ -53,7 +53,7 @@ class DemoError(Exception):
 
 
 @dataclass(frozen=True)
-class Delivery:
+class DemoRequest:
     """One request of the story, and the answer it must get."""
 
     title: str
@@ -63,18 +63,18 @@ class Delivery:
     secret: str = DEVELOPMENT_SECRET
 
 
-DELIVERIES = [
-    Delivery("GetProfile delivers an event", EVENT, 200, "OK"),
-    Delivery("... and delivers it again, as senders do", EVENT, 200, "OK"),
-    Delivery("... and an older one arrives late", STALE_EVENT, 200, "OK"),
-    Delivery(
+DEMO_REQUESTS = [
+    DemoRequest("GetProfile delivers an event", EVENT, 200, "OK"),
+    DemoRequest("... and delivers it again, as senders do", EVENT, 200, "OK"),
+    DemoRequest("... and an older one arrives late", STALE_EVENT, 200, "OK"),
+    DemoRequest(
         "Someone tries a secret of their own",
         EVENT,
         401,
         "Unauthorized: Invalid webhook secret",
         secret=WRONG_SECRET,
     ),
-    Delivery("A body arrives that is not an event", MALFORMED_EVENT, 400, '"field": "id"'),
+    DemoRequest("A body arrives that is not an event", MALFORMED_EVENT, 400, '"field": "id"'),
 ]
 
 
@@ -100,7 +100,7 @@ def main() -> int:
 def tell() -> None:
     """The story, from an empty cloud to a clean desk."""
     say("A cloud on this machine")
-    with LocalCloud() as cloud, ProfileApi(key=DEVELOPMENT_API_KEY) as api:
+    with LocalCloud() as cloud, FakeProfileApi(key=DEVELOPMENT_API_KEY) as api:
         api.profiles["12345"] = PROFILE
         try:
             with step("sam build: the functions, for this machine's processor"):
@@ -115,7 +115,7 @@ def tell() -> None:
                 )
             with step("an example workflow: infra/examples/profile-ready.yaml"):
                 workflow = deploy_example(stack, "profile-ready")["WorkflowArn"]
-            deliver(stack)
+            send_requests(stack)
             show(stack)
             show_workflow(stack, workflow)
         except (DemoError, TimeoutError) as error:
@@ -123,20 +123,20 @@ def tell() -> None:
     say("\nThe local cloud is gone again. `make start` keeps one running to play with.")
 
 
-def deliver(stack: Stack) -> None:
+def send_requests(stack: Stack) -> None:
     say(f"\nWebhooks arrive: POST {ROUTE}")
     last = ""
-    for delivery in DELIVERIES:
-        body = json.dumps(delivery.body)
+    for request in DEMO_REQUESTS:
+        body = json.dumps(request.body)
         shown, last = body if body != last else "(the same body)", body
-        answer = stack.post(body, headers_for(delivery.secret))
+        answer = stack.post(body, headers_for(request.secret))
         text = answer.data.decode()
-        say(f"  {delivery.title}")
+        say(f"  {request.title}")
         say(f"      {shown}")
         say(f"      -> {answer.status} {text}")
-        if answer.status != delivery.status or delivery.answer not in text:
-            raise DemoError(f"expected {delivery.status} {delivery.answer}")
-        if delivery is DELIVERIES[0]:
+        if answer.status != request.status or request.answer not in text:
+            raise DemoError(f"expected {request.status} {request.answer}")
+        if request is DEMO_REQUESTS[0]:
             # The queue has no order: the older event might be consumed first, and rightly applied.
             with step("    the consumer takes it from the queue"):
                 wait_until(lambda: history(stack, 1), seconds=PATIENCE_SECONDS, what="the history")

@@ -15,7 +15,7 @@ from typing import Any
 
 from infra.gpw.output import plain
 from infra.local.cloud import CLOUD_ERRORS, PREFERRED_PORT, LocalCloud, LocalCloudError
-from infra.local.profile_api import ProfileApi
+from infra.local.fake_profile_api import FakeProfileApi
 from infra.local.stack import DEVELOPMENT_API_KEY, ROOT, STACK_NAME, Stack, build, deploy
 from infra.local.story import complain, say, step
 
@@ -70,7 +70,7 @@ def run(port: int | None, env_file: Path, *, for_containers: bool) -> None:
     say("A cloud on this machine")
     with (
         LocalCloud(port=port, for_containers=for_containers) as cloud,
-        ProfileApi(key=DEVELOPMENT_API_KEY, make_up=made_up) as api,
+        FakeProfileApi(key=DEVELOPMENT_API_KEY, make_up=made_up) as api,
     ):
         with step("sam build: the functions, for this machine's processor"):
             template = build(cloud.directory)
@@ -142,7 +142,7 @@ def made_up(profile_id: str) -> dict[str, Any]:
     }
 
 
-def greet(stack: Stack, api: ProfileApi, env_file: Path | None) -> None:
+def greet(stack: Stack, api: FakeProfileApi, env_file: Path | None) -> None:
     """env_file: for `sam local`, if that is to use the cloud."""
     bold, regular = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
     say(f"\n{bold}Ready{regular}  AWS endpoint {stack.cloud.endpoint}")

@@ -14,14 +14,17 @@ from infra.bench.environment import Bench
 from infra.bench.guard import Verdict, judge
 from infra.bench.instruments import Cost, spread_of
 from infra.bench.journey import EndToEnd, Journey, percentile, sizes
-from infra.bench.limits import Limit
+from infra.bench.limits import RegressionLimit
 from infra.bench.logs import LogBytes
 from infra.bench.report import write
 from infra.bench.stub import answer
 from infra.bench.throughput import Throughput
 from infra.bench.workloads import BATCH, WORKLOADS, batch_of
 
-LESS, MORE = Limit(measured=1.2, target=1.1), Limit(measured=4.0, target=5.0, at_most=False)
+LESS, MORE = (
+    RegressionLimit(measured=1.2, target=1.1),
+    RegressionLimit(measured=4.0, target=5.0, at_most=False),
+)
 
 
 # ---------------------------------------------------------------- limits and guard
@@ -40,7 +43,7 @@ LESS, MORE = Limit(measured=1.2, target=1.1), Limit(measured=4.0, target=5.0, at
     ],
 )
 def test_a_limit_gives_way_by_its_slack_and_no_further(
-    limit: Limit, value: float, holds: bool, meets: bool
+    limit: RegressionLimit, value: float, holds: bool, meets: bool
 ) -> None:
     assert limit.holds(value, slack=0.1) is holds
     assert limit.meets_target(value) is meets
@@ -173,7 +176,7 @@ FOUND = EndToEnd(
 )
 
 
-def tables() -> list[results.Table]:
+def tables() -> list[results.ResultTable]:
     return [
         results.work_table(COSTS),
         results.time_table({"ingest": {"cold": [0.3, 0.4], "warm": [0.001, 0.002]}}),

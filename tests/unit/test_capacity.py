@@ -10,7 +10,7 @@ from infra.bench.capacity import (
     HIGHEST,
     QUOTAS,
     RATES,
-    Limit,
+    CapacityLimit,
     concurrency_for,
     hot_keys,
     limits,
@@ -27,7 +27,7 @@ DEFAULTS = settings_on_file()
 AWS = quotas_on_file()
 
 
-def limit(name: str, settings: Settings = DEFAULTS) -> Limit:
+def limit(name: str, settings: Settings = DEFAULTS) -> CapacityLimit:
     [found] = [one for one in limits(settings, FIGURES, AWS) if one.name == name]
     return found
 

@@ -16,14 +16,14 @@ _PREFIX = "/v1/profile/"
 
 
 @dataclass(frozen=True)
-class Request:
+class RecordedRequest:
     """A request that came. path: as it came. authorized: it brought the key."""
 
     path: str
     authorized: bool
 
 
-class ProfileApi:
+class FakeProfileApi:
     """Serves `profiles` over HTTP on 127.0.0.1 for as long as a `with` block lasts.
 
     key: what a request has to bring, at any moment. profiles: by id, what is answered under
@@ -43,13 +43,13 @@ class ProfileApi:
         self.make_up = make_up
         self.tls = tls
         self.profiles: dict[str, dict[str, Any]] = {}
-        self.requests: list[Request] = []
+        self.requests: list[RecordedRequest] = []
         self.gone = threading.Event()
-        self._faults: list[_Rule] = []
+        self._faults: list[_FaultRule] = []
         self._lock = threading.Lock()
         self._socket = _bound(0)
         self._port: int = self._socket.getsockname()[1]
-        self._server: _Server | None = None
+        self._server: _FakeApiServer | None = None
 
     def __enter__(self) -> Self:
         self.up()
@@ -83,14 +83,14 @@ class ProfileApi:
 
     def up(self) -> None:
         if not self._server:
-            self._server = _Server(self, self._socket)
+            self._server = _FakeApiServer(self, self._socket)
 
     def fail(
         self, fault: "Fault", *, times: int | None = None, profile_id: str | None = None
     ) -> None:
         """Let requests go wrong: so many (all when absent), about one profile or any."""
         with self._lock:
-            self._faults.append(_Rule(fault, times, profile_id))
+            self._faults.append(_FaultRule(fault, times, profile_id))
 
     def heal(self) -> None:
         """From here on, new requests succeed."""
@@ -118,12 +118,12 @@ class Exchange(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     @property
-    def api(self) -> ProfileApi:
-        return cast("_Server", self.server).api
+    def api(self) -> FakeProfileApi:
+        return cast("_FakeApiServer", self.server).api
 
     def do_GET(self) -> None:
         authorized = self.headers.get("Authorization") == f"Bearer {self.api.key}"
-        self.api.requests.append(Request(self.path, authorized))
+        self.api.requests.append(RecordedRequest(self.path, authorized))
         if not authorized:
             self.answer(401, b'{"error": "Unauthorized"}')
             return
@@ -160,7 +160,7 @@ class Exchange(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-        """`ProfileApi.requests` is the log."""
+        """`FakeProfileApi.requests` is the log."""
 
 
 # ---------------------------------------------------------------- how it fails
@@ -309,18 +309,18 @@ def _as_it_should(exchange: Exchange, profile_id: str) -> None:
 
 
 @dataclass
-class _Rule:
+class _FaultRule:
     fault: Fault
     times: int | None
     profile_id: str | None
 
 
-class _Server(ThreadingHTTPServer):
+class _FakeApiServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, api: ProfileApi, bound: socket.socket) -> None:
+    def __init__(self, api: FakeProfileApi, bound: socket.socket) -> None:
         super().__init__(("127.0.0.1", 0), Exchange, bind_and_activate=False)
         self.api = api
         self.socket.close()
