@@ -43,8 +43,8 @@ def test_a_limit_holds_just_below_its_rate_and_not_above(name: str) -> None:
     one = limit(name)
     rate = one.highest_rate
 
-    assert one.used(rate * 0.999) <= one.there
-    assert rate > HIGHEST - 1 or one.used(rate * 1.01) > one.there
+    assert one.used(rate * 0.999) <= one.available
+    assert rate > HIGHEST - 1 or one.used(rate * 1.01) > one.available
 
 
 def test_the_consumers_keep_up_with_what_the_api_lets_through_by_default() -> None:
