@@ -1,7 +1,8 @@
-"""A webhook receiver as tutorials write it, for comparison: what it costs not to do more.
+"""A webhook receiver as tutorials write it, to compare with.
 
-It checks the secret and the envelope, writes the profile's state and answers. There is no queue, no
-order, no history, no dead letter and no bus; a slow table makes GetProfile wait.
+It checks the secret and the envelope, writes the profile's state, and answers. It has no queue,
+history, dead-letter queue or bus, and an older event overwrites a newer one. If the table is slow,
+GetProfile waits.
 """
 
 import os
