@@ -11,6 +11,8 @@ from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from aws.sqs import QueueMessage
+
 BATCH = 10  # messages in one request, SQS's maximum
 MAX_BATCH_BYTES = 1_048_576  # of all messages in one request
 HOLD_SECONDS = 300  # how long a message stays hidden from others if this process is killed
@@ -44,12 +46,27 @@ class Depth:
 
 def server_time(sqs: Any, url: str) -> datetime:
     """The time by SQS's clock, in whole seconds."""
-    return _server_time(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"]))
+    return answered_at(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"]))
 
 
 def depth(sqs: Any, url: str) -> Depth:
     """How full a queue is."""
     return _depth(_attributes(sqs, url))
+
+
+def received_message(raw: Mapping[str, Any]) -> QueueMessage:
+    """Body and attributes of what SQS `ReceiveMessage` returns."""
+    attributes = {
+        name: attribute["StringValue"]
+        for name, attribute in raw.get("MessageAttributes", {}).items()
+        if "StringValue" in attribute
+    }
+    return QueueMessage(raw["Body"], attributes)
+
+
+def sent_at(raw: Mapping[str, Any]) -> datetime:
+    """When SQS got a message, out of what `ReceiveMessage` returns."""
+    return datetime.fromtimestamp(int(raw["Attributes"]["SentTimestamp"]) / 1000, UTC)
 
 
 class QueueScan:
@@ -70,7 +87,7 @@ class QueueScan:
         self._held: dict[str, tuple[str, float]] = {}  # by message id: receipt, held until
         self._seen: set[str] = set()
         response = _attributes(sqs, url)
-        self._began = _server_time(response)
+        self._began = answered_at(response)
         self.expected = _depth(response).waiting
         self.missed = 0
         self.at_limit = False
@@ -283,7 +300,8 @@ def _depth(response: Mapping[str, Any]) -> Depth:
     return Depth(*(int(response["Attributes"].get(name, 0)) for name in _COUNTS))
 
 
-def _server_time(response: Mapping[str, Any]) -> datetime:
+def answered_at(response: Mapping[str, Any]) -> datetime:
+    """When AWS answered, by its own clock, in whole seconds."""
     # The operator's own clock may be wrong.
     date = response["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "")
     try:

@@ -1,6 +1,7 @@
 """Each command declares exactly the AWS actions that it calls, and `gpw doctor` checks them."""
 
 import json
+import re
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -9,11 +10,15 @@ import boto3
 import pytest
 import urllib3
 
-from infra.gpw import doctor, queues, reconcile
+from aws.dynamodb import item_from_dynamodb
+from getprofile.credential import digest
+from infra.gpw import doctor, leases, queues, reconcile
 from infra.gpw.commands import needs
 from infra.gpw.permissions import KEY_NEEDS, STACK, Need, arn, denied, physical_name
+from infra.gpw.subscription import Subscription
 from infra.gpw.target import Target
-from tests.factories import SECRET, make_body, make_event
+from publisher.entry import trimmed_entry
+from tests.factories import SECRET, make_body, make_event, make_item
 from tests.functional.cloud import STACK as STACK_NAME
 from tests.functional.cloud import Cloud
 from tests.functional.gpw_calls import Calls
@@ -74,6 +79,14 @@ def letters(stack: OperatedStack) -> str:
     return stack.put("DeadLetterQueueUrl", json.dumps(event), RULE_ARN="r", TARGET_ARN="t")
 
 
+def held(stack: OperatedStack) -> str:
+    """Deliveries that come with the secret of these tests, one to accept and one to refuse."""
+    for token in (NEW_SECRET, "a-third-webhook-secret-0123456789"):
+        for body in (make_body(), "not json"):
+            stack.put("HeldQueueUrl", body, token_sha256=digest(token).hex())
+    return ""
+
+
 def history(stack: OperatedStack) -> str:
     stack.happened(make_event("evt-1"))
     return ""
@@ -87,11 +100,40 @@ def run_of_a_load(stack: OperatedStack) -> str:
     return ""
 
 
+def killed_listener(stack: OperatedStack) -> str:
+    """A rule and a queue whose lease is over."""
+    bus = stack.outputs["EventBusName"]
+    name, long_ago = leases.new_name(bus), "2020-01-01T00:00:00Z"
+    boto3.client("events").put_rule(
+        Name=name,
+        EventBusName=bus,
+        EventPattern='{"source":["x"]}',
+        Tags=[{"Key": leases.UNTIL, "Value": long_ago}],
+    )
+    stack.sqs.create_queue(QueueName=name, tags={leases.UNTIL: long_ago})
+    return ""
+
+
+def incomplete_event_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As soon as somebody listens, an event that has to be completed from the history."""
+    probe = Subscription._probe
+
+    def after_event(subscription: Subscription) -> None:
+        item = item_from_dynamodb(make_item(make_event("evt-1")))
+        events, bus = subscription._events, subscription._bus
+        events.put_events(Entries=[trimmed_entry(item, bus)])
+        probe(subscription)
+
+    monkeypatch.setattr(Subscription, "_probe", after_event)
+    monkeypatch.setattr("infra.gpw.subscription.RENEW_SECONDS", -1)
+
+
+LISTEN = ["listen", "--print", "--since", "10m", "--timeout", "0.5"]
 PROFILE = ["--tenant", "abc-tenant", "--profile-id", "12345"]
 
 # By command: what it needs to find, and the command lines that make it call all that it may.
 RUNS: dict[str, tuple[Callable[[OperatedStack], str] | None, list[list[str]]]] = {
-    "gpw doctor": (None, [["doctor", "--ping", "--yes"]]),
+    "gpw doctor": (killed_listener, [["doctor", "--ping", "--yes"]]),
     "gpw send": (None, [["send", "--yes"]]),
     "gpw load": (
         run_of_a_load,
@@ -101,6 +143,7 @@ RUNS: dict[str, tuple[Callable[[OperatedStack], str] | None, list[list[str]]]] =
         ],
     ),
     "gpw tail": (None, [["tail", "--for", "0"]]),
+    "gpw listen": (killed_listener, [LISTEN, [*LISTEN, *PROFILE]]),
     "gpw status": (history, [["status", "abc-tenant", "12345"]]),
     "gpw events": (history, [["events"], ["events", *PROFILE]]),
     "gpw dlq ls": (letters, [["dlq", "ls"]]),
@@ -114,9 +157,12 @@ RUNS: dict[str, tuple[Callable[[OperatedStack], str] | None, list[list[str]]]] =
     ),
     "gpw pause": (None, [["pause", "--yes"]]),
     "gpw resume": (lambda s: s.run("pause", "--yes").out, [["resume", "--yes"]]),
-    "gpw secret set": (None, [["secret", "set", "--yes"], ["secret", "set", "--for", "api", "-y"]]),
+    "gpw held ls": (held, [["held", "ls"]]),
+    "gpw held release": (held, [["held", "release", "--yes"]]),
+    "gpw held purge": (held, [["held", "purge", "--unknown", "--yes"]]),
+    "gpw secret set": (held, [["secret", "set", "--yes"], ["secret", "set", "--for", "api", "-y"]]),
     "gpw secret rotate": (
-        None,
+        held,
         [
             ["secret", "rotate", "--yes", "--watch", "--quiet-minutes", "0"],
             ["secret", "rotate", "--yes", "--for", "api"],
@@ -124,10 +170,11 @@ RUNS: dict[str, tuple[Callable[[OperatedStack], str] | None, list[list[str]]]] =
     ),
     "gpw secret status": (None, [["secret", "status"], ["secret", "status", "--for", "api"]]),
     "gpw erase": (
-        lambda s: letters(s) + history(s),
+        lambda s: letters(s) + held(s) + history(s),
         [["erase", "abc-tenant", "12345", "--yes"]],
     ),
     "gpw reconcile": (None, [["reconcile", "--yes"]]),
+    "gpw policies": (None, [["policies"]]),
 }
 
 
@@ -141,6 +188,14 @@ def names_of(need: Need) -> set[str]:
     return {name, STACK_NAME} if name and need.on == STACK else {name} if name else set()
 
 
+def is_named(names: set[str], resource: str) -> bool:
+    """Whether a call's resource is one of those; names that listeners make up begin alike."""
+    return any(
+        resource.startswith(name[:-1]) if name.endswith("-*") else resource == name
+        for name in names
+    )
+
+
 def test_every_command_on_a_stack_is_run_below() -> None:
     assert set(RUNS) == {name for name in NEEDS if not name.startswith(("gpw local ", "gpw cost"))}
 
@@ -151,6 +206,8 @@ def test_a_command_calls_exactly_the_actions_that_it_declares(
 ) -> None:
     prepare, lines = RUNS[name]
     message_id = prepare(stack) if prepare else ""
+    if name == "gpw listen":
+        incomplete_event_comes(monkeypatch)
     if name == "gpw tail":
         monkeypatch.setenv("FORCE_COLOR", "1")  # on a terminal it shows queue depths as well
     calls.made.clear()
@@ -167,12 +224,14 @@ def test_a_command_calls_exactly_the_actions_that_it_declares(
     undeclared = {
         (action, resource)
         for action, resource in called
-        if not any(n.action == action and resource in names for n, names in declared.items())
+        if not any(
+            n.action == action and is_named(names, resource) for n, names in declared.items()
+        )
     }
     superfluous = {
         need
         for need, names in declared.items()
-        if names and not any((need.action, resource) in called for resource in names)
+        if names and not any(a == need.action and is_named(names, on) for a, on in called)
     }
     assert undeclared == set()
     assert superfluous == set()
@@ -192,13 +251,27 @@ def test_doctor_names_what_is_denied_on_what_and_which_commands_need_it(
 ) -> None:
     calls.denied = {"sqs:SendMessage", "lambda:UpdateEventSourceMapping"}
 
-    ran = stack.run("doctor", code=1)
+    ran = stack.run("doctor")
 
     lines = [line for line in ran.out.splitlines() if " permissions " in line]
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert "may not sqs:SendMessage on EventsQueueUrl" in ran.out
-    assert "needed by gpw dlq redrive, gpw replay" in ran.out
+    assert "needed by gpw dlq redrive, gpw held release, gpw replay" in ran.out
     assert "needed by gpw pause, gpw resume" in ran.out
+
+
+def test_doctor_takes_only_what_looking_needs_for_a_problem(
+    stack: OperatedStack, calls: Calls
+) -> None:
+    calls.denied = {"sqs:SendMessage", "secretsmanager:GetSecretValue", "sqs:ReceiveMessage"}
+
+    found = stack.run("doctor", "--json", code=1).document["checks"]
+
+    permissions = [check for check in found if check["what"] == "permissions"]
+    well = {(" ".join(check["found"].split()[2:])): check["well"] for check in permissions}
+    assert well["not sqs:SendMessage on EventsQueueUrl"] is None
+    assert well["not secretsmanager:GetSecretValue on WebhookSecretArn"] is None
+    assert well["not sqs:ReceiveMessage on DeadLetterQueueUrl"] is False
 
 
 @pytest.mark.usefixtures("stack")
@@ -266,3 +339,54 @@ def test_an_arn_is_of_the_stacks_partition(partition: str) -> None:
         "cloudformation": stack_id,
         "cloudwatch": "*",
     }
+
+
+# ---------------------------------------------------------------- gpw policies
+
+
+def test_a_policy_allows_what_the_commands_of_its_level_need_and_only_administer_reads_secrets(
+    stack: OperatedStack,
+) -> None:
+    resources = stack.run("policies").document["Resources"]
+    allowed = {
+        name: {
+            action
+            for statement in resource["Properties"]["PolicyDocument"]["Statement"]
+            for action in statement["Action"]
+        }
+        for name, resource in resources.items()
+    }
+
+    assert "secretsmanager:GetSecretValue" in allowed["AdministerPolicy"]
+    assert "dynamodb:DeleteItem" in allowed["AdministerPolicy"]
+    assert "sqs:SendMessage" in allowed["OperatePolicy"]
+    changes = re.compile("Send|Put|Delete|Update|GetSecretValue")
+    assert [action for action in allowed["LookPolicy"] if changes.search(action)] == []
+    assert set.union(*allowed.values()) == {
+        need.action for needs in NEEDS.values() for need in needs
+    }
+
+
+def test_no_statement_is_for_every_resource_where_iam_knows_a_finer_one(
+    stack: OperatedStack,
+) -> None:
+    resources = stack.run("policies").document["Resources"]
+    unbounded = {
+        action
+        for resource in resources.values()
+        for statement in resource["Properties"]["PolicyDocument"]["Statement"]
+        if "*" in statement["Resource"]
+        for action in statement["Action"]
+    }
+
+    assert unbounded == {
+        need.action for needs in NEEDS.values() for need in needs if need.on == "*"
+    }
+
+
+def test_a_policy_that_iam_would_not_take_is_refused_at_once(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.gpw.policies.MAX_POLICY_CHARACTERS", 100)
+
+    assert "IAM takes 100" in stack.run("policies", code=1).err
