@@ -27,7 +27,7 @@ from infra.gpw.pricing import (
 
 QUOTAS = Path(__file__).with_name("quotas.toml")
 RATES = (10, 1_000, 10_000)
-HEADROOM = 1.5  # leaves half of the rate of arrivals to drain a backlog with
+HEADROOM = 1.5  # consumers for 1.5 times the rate, so that a backlog drains at half the rate
 HIGHEST = 1_000_000.0  # events a second; a limit not reached by then counts as never reached
 REQUESTS_PER_ENVIRONMENT = 10  # a second; source: the page of quota lambda_scaling
 

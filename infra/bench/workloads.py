@@ -22,7 +22,7 @@ type Call = Callable[[int], object]
 type Json = dict[str, Any]
 
 
-class Context:
+class FakeLambdaContext:
     """A Lambda context with what the handlers read of it."""
 
     aws_request_id = "c6af9ac6-7b61-11e6-9a41-93e812345678"
@@ -137,7 +137,7 @@ def checked(handler: Any, event: Json, name: str, expected: object) -> Call:
     """A call of a handler that checks its answer, so that a failing handler does not look fast."""
 
     def call(_number: int) -> None:
-        answer = handler(event, Context())
+        answer = handler(event, FakeLambdaContext())
         if answer[name] != expected:
             sys.exit(f"the handler answered {answer}")
 

@@ -9,7 +9,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class Template(BuildHookInterface[Any]):
+class TemplateBuildHook(BuildHookInterface[Any]):
     """Adds template.yaml to a standard build."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
