@@ -17,7 +17,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from aws import dynamodb
 from infra.local.cloud import LocalCloud
 from infra.local.demo import drained
-from infra.local.profile_api import ProfileApi
+from infra.local.fake_profile_api import FakeProfileApi
 from infra.local.stack import Stack, build, deploy
 from infra.local.story import wait_until
 
@@ -57,20 +57,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def api() -> Iterator[ProfileApi]:
+def api() -> Iterator[FakeProfileApi]:
     """GetProfile's API, as far as the hydrator can tell. It has every profile but those gone.
 
     One that it does not have yet is asked for again and again, for 15 minutes.
     """
     made_up = {"name": "Nobody", "last_updated": "2023-01-01T00:00:00Z"}
-    with ProfileApi(
+    with FakeProfileApi(
         key=API_KEY, make_up=lambda one: None if one.endswith("-gone") else made_up
     ) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def stack(api: ProfileApi) -> Iterator[Stack]:
+def stack(api: FakeProfileApi) -> Iterator[Stack]:
     """The template, built by SAM and deployed to a local cloud that enforces IAM, all of it on."""
     with LocalCloud(port=0, for_containers=True) as cloud:
         yield deploy(

@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 from pytest_socket import disable_socket, enable_socket, socket_allow_hosts
 
-from infra.local.profile_api import ProfileApi
+from infra.local.fake_profile_api import FakeProfileApi
 from tests.cold_start import cold_start, restored_modules
 from tests.factories import SECRET
 from tests.functional.cloud import REGION, STACK, Cloud
@@ -27,11 +27,11 @@ def no_network() -> Iterator[None]:
 
 
 @pytest.fixture
-def profile_api(no_network: None) -> Iterator[ProfileApi]:
+def profile_api(no_network: None) -> Iterator[FakeProfileApi]:
     """GetProfile's API on this machine, which alone can be reached."""
     enable_socket()
     socket_allow_hosts(["127.0.0.1"])
-    with ProfileApi(key=API_KEY) as api:
+    with FakeProfileApi(key=API_KEY) as api:
         yield api
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from hydrator.profile_api import MAX_BODY_BYTES
 from hydrator.profile_api import MAX_VALUES as MAX_ANSWER_VALUES
-from infra.local import profile_api as faults
-from infra.local.profile_api import ProfileApi
+from infra.local import fake_profile_api as faults
+from infra.local.fake_profile_api import FakeProfileApi
 from tests.factories import SECRET
 from tests.functional.memory import BATCH_SIZE, PROFILES, value
 from tests.functional.test_memory import properties, run_on_the_largest
@@ -28,7 +28,7 @@ def largest_answer(filler: str) -> faults.Fault:
 
 @pytest.mark.parametrize("filler", ["members", "objects", "nulls", "text"])
 def test_the_largest_answers_take_less_than_70_percent_of_the_memory(
-    profile_api: ProfileApi, tmp_path: Path, filler: str
+    profile_api: FakeProfileApi, tmp_path: Path, filler: str
 ) -> None:
     profile_api.key = SECRET
     profile_api.fail(largest_answer(filler))

@@ -98,7 +98,7 @@ def test_every_status_of_the_code_is_documented_and_every_other_is_api_gateways(
     ours = {str(one.status) for one in ANSWERS}
 
     assert set(OPERATION["responses"]) - ours == {"429"}
-    assert OPERATION["responses"]["429"]["description"].startswith("API Gateway's own answer")
+    assert OPERATION["responses"]["429"]["description"].startswith("API Gateway's own response")
     assert ours <= set(OPERATION["responses"])
 
 

@@ -231,9 +231,9 @@ def test_the_compile_step_replaces_bytecode_of_another_kind(tmp_path: Path) -> N
     ("runtime", "source", "complaint"),
     [
         (None, None, "is not a SAM build: run `sam build` first"),
-        ("python3.12", "", "The functions run on python3.12, this is python3.13"),
+        ("python3.12", "", "The functions run on python3.12, but this is python3.13"),
         ("python3.13", None, "has no function: run `sam build` again"),
-        ("python3.13", "def (", "has a module that does not compile"),
+        ("python3.13", "def (", "does not compile: see above"),
     ],
 )
 def test_the_compile_step_fails_and_says_what_is_wrong(
