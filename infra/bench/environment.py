@@ -30,6 +30,8 @@ FUNCTION_ENVIRONMENT = {
     "HELD_QUEUE_URL": "http://127.0.0.1/123456789012/getprofile-webhooks-HeldQueue-1A",
     "HELD_DELIVERIES_PER_MINUTE": "60",
     "WEBHOOK_SECRET_ID": "WebhookSecret-1A2B3C",  # nosec B105
+    "ONLY_DOMAIN_NAME": "",
+    "ALLOWED_SOURCE_CIDRS": "",
     "MAX_BODY_BYTES": "262144",
     "SECRET_CACHE_SECONDS": "300",  # nosec B105
     "PREVIOUS_SECRET_GRACE_HOURS": "24",  # nosec B105

@@ -57,12 +57,15 @@ def client(cloud: LocalCloud, service: str) -> Any:
     return cloud.session.client(service, endpoint_url=cloud.endpoint)  # type: ignore[call-overload]
 
 
-def build(directory: Path, *, architecture: str | None = None) -> Path:
-    """`sam build` for this machine, bytecode included. Returns: the built template."""
+def build(directory: Path, *, architecture: str | None = None, source: Path = ROOT) -> Path:
+    """`sam build` for this machine, bytecode included. Returns: the built template.
+
+    source: the directory with template.yaml, to build another release.
+    """
     output = directory / "build"
     _sam(
         os.environ | {"TMPDIR": str(directory)},  # SAM does not remove its scratch directories
-        *("build", "--template", str(ROOT / "template.yaml"), "--build-dir", str(output)),
+        *("build", "--template", str(source / "template.yaml"), "--build-dir", str(output)),
         *("--no-cached", "--parameter-overrides"),
         f"Architecture={architecture or host_architecture()}",
     )
@@ -83,13 +86,28 @@ def deploy(
 
     api_key: the key of GetProfile's API, for a stack with HydrateProfiles.
     """
-    bucket = "getprofile-artifacts"
-    client(cloud, "s3").create_bucket(Bucket=bucket)
+    client(cloud, "s3").create_bucket(Bucket=_BUCKET)
+    stack = _deploy(cloud, template, secret, parameters)
+    set_secret(stack, secret)
+    if api_key:
+        set_secret(stack, api_key, output="ProfileApiSecretArn")
+    return stack
+
+
+def upgrade(stack: Stack, template: Path, **parameters: str) -> Stack:
+    """Deploy another built template over a stack, with `sam deploy`. Its secrets stay the same."""
+    return _deploy(stack.cloud, template, stack.secret, parameters)
+
+
+_BUCKET = "getprofile-artifacts"
+
+
+def _deploy(cloud: LocalCloud, template: Path, secret: str, parameters: dict[str, str]) -> Stack:
     overrides = {"Architecture": host_architecture(), **parameters}
     _sam(
         cloud.environment | {"TMPDIR": str(cloud.directory)},
         *("deploy", "--config-env", "local", "--template-file", str(template)),
-        *("--stack-name", STACK_NAME, "--s3-bucket", bucket, "--parameter-overrides"),
+        *("--stack-name", STACK_NAME, "--s3-bucket", _BUCKET, "--parameter-overrides"),
         *(f"{name}={value}" for name, value in overrides.items()),
     )
     cloudformation = client(cloud, "cloudformation")
@@ -107,9 +125,6 @@ def deploy(
     _add_routes(stack)
     _allow_batches(stack)
     _bound_consumer(stack)
-    set_secret(stack, secret)
-    if api_key:
-        set_secret(stack, api_key, output="ProfileApiSecretArn")
     return stack
 
 
@@ -146,8 +161,13 @@ def _add_routes(stack: Stack) -> None:
     template = json.loads(processed) if isinstance(processed, str) else processed
     gateway = stack.client("apigatewayv2")
     api = stack.resources["HttpApi"]
+    # Those of an earlier deployment stay, and lead to the same functions.
+    existing = {route["RouteKey"] for route in gateway.get_routes(ApiId=api)["Items"]}
     for path, methods in template["Resources"]["HttpApi"]["Properties"]["Body"]["paths"].items():
         for method, operation in methods.items():
+            route = f"{method.upper()} {path}"
+            if route in existing:
+                continue
             uri = json.dumps(operation["x-amazon-apigateway-integration"]["uri"])
             function = next(
                 name
@@ -163,7 +183,7 @@ def _add_routes(stack: Stack) -> None:
             )["IntegrationId"]
             gateway.create_route(
                 ApiId=api,
-                RouteKey=f"{method.upper()} {path}",
+                RouteKey=route,
                 Target=f"integrations/{integration}",
             )
 
@@ -194,6 +214,8 @@ def _bound_consumer(stack: Stack) -> None:
     [mapping] = functions.list_event_source_mappings(
         FunctionName=stack.resources["ConsumerFunction"]
     )["EventSourceMappings"]
+    if "MaximumConcurrency" not in mapping.get("ScalingConfig", {}):
+        return
     limit = int(mapping["ScalingConfig"]["MaximumConcurrency"])
     functions.update_event_source_mapping(
         UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": limit}

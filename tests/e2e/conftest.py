@@ -1,4 +1,8 @@
-"""One deployment of the real template for all end-to-end tests; each has a profile of its own."""
+"""The real template, deployed once per group of end-to-end tests; each has a profile of its own.
+
+A group is a set of files that share a deployment. Groups run side by side, one per worker of
+pytest-xdist; in one process, all of them share one deployment.
+"""
 
 import itertools
 import json
@@ -27,13 +31,27 @@ API_KEY = "Wd5Gk1Ny8Ue3Sz6Ao9Pt2Mi7Bx4Fv0Lc"
 # These look at what the others left behind, or change the secret: they run last, in this order.
 LAST = ["test_storm.py", "test_rotation.py", "test_runbook.py", "test_canary.py"]
 
+# The longer half: they wait for redeliveries, kill workers, or run every command. The rest is the
+# other group.
+LONG = {"test_storm.py", "test_rotation.py", "test_runbook.py", "test_gpw.py"}
+GROUPS = ("long", "short")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What looks at all that a deployment's tests left behind does so in each group."""
+    if "group" in metafunc.fixturenames:
+        params = [pytest.param(one, marks=pytest.mark.xdist_group(one)) for one in GROUPS]
+        metafunc.parametrize("group", params)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = [item for item in items if item.path.parent.name == "e2e"]
     for item in here:
         item.add_marker("e2e")
-        if "stack" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("e2e"))  # one deployment, one worker
+        names = getattr(item, "fixturenames", ())
+        if "stack" in names and "group" not in names:
+            group = "long" if item.path.name in LONG else "short"
+            item.add_marker(pytest.mark.xdist_group(group))
     here.sort(key=lambda item: LAST.index(item.path.name) if item.path.name in LAST else -1)
     items[:] = here + [item for item in items if item not in set(here)]
 

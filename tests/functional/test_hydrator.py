@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import boto3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from infra.local import fake_profile_api as faults
 from infra.local.fake_profile_api import FakeProfileApi
 from tests.factories import SECRET, make_context, make_event, make_sqs_record, to_json
-from tests.functional.cloud import Cloud
+from tests.functional.cloud import Cloud, aws_client
 from tests.functional.conftest import API_KEY, Handler, Output
 
 DONE: dict[str, Any] = {"batchItemFailures": []}
@@ -372,7 +371,7 @@ def test_a_pause_that_the_api_asks_for_is_kept_and_delays_the_rest_of_the_batch(
     start: Start, cloud: Cloud, api: FakeProfileApi, output: Output
 ) -> None:
     delays = cloud.calls("sqs.ChangeMessageVisibilityBatch")
-    sqs = boto3.client("sqs")
+    sqs = aws_client("sqs")
     queue_url = cloud.environment("HydratorFunction")["HYDRATION_QUEUE_URL"]
     bodies = [wanted("good"), wanted(), wanted("2"), wanted("3")]
     for body in bodies:

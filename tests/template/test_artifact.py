@@ -287,9 +287,11 @@ def test_every_handler_can_be_imported_from_the_package_and_the_lambda_runtime_a
     package = artifact_of(build(HOST))
     properties = stack["Resources"][function]["Properties"]
     variables = {
-        name: str(stack["Parameters"].get(value.get("Ref"), {}).get("Default", "any"))
+        name: value
+        if isinstance(value, str)
+        else str(stack["Parameters"].get(value.get("Ref"), {}).get("Default", "any"))
         for name, value in properties["Environment"]["Variables"].items()
-        if isinstance(value, dict) and value != {"Ref": "AWS::NoValue"}
+        if value != {"Ref": "AWS::NoValue"}
     }
 
     done = subprocess.run(
