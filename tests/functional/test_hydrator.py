@@ -440,7 +440,7 @@ def test_a_key_that_the_api_refuses_fails_the_whole_batch_after_one_request(
     assert {(line["error"], line["detail"]) for line in output.logs} == {
         (
             "ApiKeyError",
-            "The API refused the key (401): if it is wrong, set it with"
+            "The API refused the key (401). If it is wrong, set it with"
             " `gpw secret set --for api` (docs/full-profiles.md)",
         )
     }
