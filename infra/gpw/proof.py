@@ -107,23 +107,26 @@ def wait_and_check(
     advance: Callable[..., None],
     *,
     poll_seconds: float,
+    patience_seconds: float | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Proof:
     """Wait until every accepted event is in the history, or nothing moves any more; then check.
 
-    advance: told how many events were found (`to`) of all (`total`).
+    advance: told how many events were found (`to`) of all (`total`). patience_seconds: how long to
+    wait without any progress; PATIENCE_SECONDS by default.
     """
+    patience = PATIENCE_SECONDS if patience_seconds is None else patience_seconds
     waiting = ledger.by_profile()
     histories: dict[str, list[Item]] = {}
     found, left = 0, -1
     moved_at, read_at = clock(), float("-inf")
-    while waiting and clock() - moved_at < PATIENCE_SECONDS:
+    while waiting and clock() - moved_at < patience:
         now_left = depth(target.client("sqs"), target.output("EventsQueueUrl")).total
         if now_left == 0 or clock() - read_at >= READ_SECONDS:
             read_at = clock()
             for profile in list(waiting):
-                histories[profile] = _history(target, tenant, profile)
+                histories[profile] = profile_history(target, tenant, profile)
                 here = {item["event_id"] for item in histories[profile]}
                 if all(delivery.event_id in here for delivery in waiting[profile]):
                     del waiting[profile]
@@ -139,7 +142,7 @@ def wait_and_check(
         for attempt in range(LOOKS):
             if attempt:
                 sleep(poll_seconds)
-            history = _history(target, tenant, profile)
+            history = profile_history(target, tenant, profile)
             key = {"profile_id": profile, "tenant_id": tenant}
             row = target.table("ProfilesTableName").get(key)
             problems = check_profile(profile, accepted, ledger.sent, history, row)
@@ -150,7 +153,8 @@ def wait_and_check(
     return proof
 
 
-def _history(target: Target, tenant: str, profile: str) -> list[Item]:
+def profile_history(target: Target, tenant: str, profile: str) -> list[Item]:
+    """All events of a profile, newest first."""
     pages = read(
         target.table("EventsTableName"), Selection(tenant=tenant, profile=profile), consistent=True
     )

@@ -12,11 +12,12 @@ import urllib3
 
 from aws.dynamodb import item_from_dynamodb
 from getprofile.credential import digest
-from infra.gpw import doctor, leases, queues, reconcile
+from infra.gpw import alarms, doctor, leases, queues, reconcile
 from infra.gpw.commands import needs
 from infra.gpw.permissions import KEY_NEEDS, STACK, Need, arn, denied, physical_name
 from infra.gpw.subscription import Subscription
 from infra.gpw.target import Target
+from infra.gpw.webhook import NO_TOKEN
 from publisher.entry import trimmed_entry
 from tests.factories import SECRET, make_body, make_event, make_item
 from tests.functional.cloud import STACK as STACK_NAME
@@ -59,11 +60,11 @@ def stack(cloud: Cloud, calls: Calls) -> OperatedStack:
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     def request(*_: Any, headers: dict[str, str], **__: Any) -> Any:
         known = "authorization" in headers
-        body = b"OK" if known else doctor.NO_TOKEN.encode()
+        body = b"OK" if known else NO_TOKEN.encode()
         return urllib3.HTTPResponse(body, status=200 if known else 401)
 
     monkeypatch.setattr(urllib3, "PoolManager", lambda **_: SimpleNamespace(request=request))
-    monkeypatch.setattr(doctor, "alarm_names", lambda target, name: target.listed(name) and ["a"])
+    monkeypatch.setattr(alarms, "alarm_names", lambda target, name: target.listed(name) and ["a"])
 
 
 def letters(stack: OperatedStack) -> str:
