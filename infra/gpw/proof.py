@@ -107,14 +107,44 @@ def wait_and_check(
     advance: Callable[..., None],
     *,
     poll_seconds: float,
-    patience_seconds: float | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Proof:
-    """Wait until every accepted event is in the history, or nothing moves any more; then check.
+    """Wait as `wait_until_recorded` does, then check."""
+    wait_until_recorded(
+        target, tenant, ledger, advance, poll_seconds=poll_seconds, clock=clock, sleep=sleep
+    )
+    proof = Proof()
+    for profile, accepted in ledger.by_profile().items():
+        for attempt in range(LOOKS):
+            if attempt:
+                sleep(poll_seconds)
+            history = profile_history(target, tenant, profile)
+            key = {"profile_id": profile, "tenant_id": tenant}
+            row = target.table("ProfilesTableName").get(key)
+            problems = check_profile(profile, accepted, ledger.sent, history, row)
+            if not problems:
+                break
+        proof.outcomes.update(str(item.get("outcome")) for item in history)
+        proof.problems += problems
+    return proof
+
+
+def wait_until_recorded(
+    target: Target,
+    tenant: str,
+    ledger: Ledger,
+    advance: Callable[..., None],
+    *,
+    poll_seconds: float,
+    patience_seconds: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bool:
+    """Wait until every accepted event is in the history, or nothing moves any more.
 
     advance: told how many events were found (`to`) of all (`total`). patience_seconds: how long to
-    wait without any progress; PATIENCE_SECONDS by default.
+    wait without any progress, PATIENCE_SECONDS by default. Returns: whether all of them are there.
     """
     patience = PATIENCE_SECONDS if patience_seconds is None else patience_seconds
     waiting = ledger.by_profile()
@@ -137,20 +167,7 @@ def wait_and_check(
         advance(to=min(found, len(ledger.accepted)), total=len(ledger.accepted))
         if waiting:
             sleep(poll_seconds)
-    proof = Proof()
-    for profile, accepted in ledger.by_profile().items():
-        for attempt in range(LOOKS):
-            if attempt:
-                sleep(poll_seconds)
-            history = profile_history(target, tenant, profile)
-            key = {"profile_id": profile, "tenant_id": tenant}
-            row = target.table("ProfilesTableName").get(key)
-            problems = check_profile(profile, accepted, ledger.sent, history, row)
-            if not problems:
-                break
-        proof.outcomes.update(str(item.get("outcome")) for item in history)
-        proof.problems += problems
-    return proof
+    return not waiting
 
 
 def profile_history(target: Target, tenant: str, profile: str) -> list[Item]:
