@@ -28,12 +28,14 @@ class Ledger:
 
     answers: the number of requests by status. accepted: the event of each request that got 200.
     sent: the ids of all events; one without an answer may have arrived.
-    late: the number of requests that began too late for the rate.
+    statuses: the newest answer to each event. late: the number of requests that began too late for
+    the rate.
     """
 
     answers: Counter[int] = field(default_factory=Counter)
     accepted: dict[str, Delivery] = field(default_factory=dict)
     sent: set[str] = field(default_factory=set)
+    statuses: dict[str, int] = field(default_factory=dict)
     late: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -42,6 +44,7 @@ class Ledger:
             self.late += late
             self.answers[status] += 1
             self.sent.add(delivery.event_id)
+            self.statuses[delivery.event_id] = status
             if status == 200:
                 self.accepted[delivery.event_id] = delivery
 

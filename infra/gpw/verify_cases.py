@@ -14,7 +14,7 @@ from getprofile.parse import parse_event
 from infra.gpw import history
 from infra.gpw.bus_event import BusEvent
 from infra.gpw.checks import Check
-from infra.gpw.proof import Item, check_profile
+from infra.gpw.proof import Item, Ledger, check_profile
 from infra.gpw.sample import fresh
 from infra.gpw.traffic import Delivery
 from publisher.entry import MAX_ENTRY_BYTES, entry, entry_bytes
@@ -194,14 +194,14 @@ def refusals(tenant: str, now: datetime, max_body_bytes: int) -> list[Refusal]:
     tomorrow = f"{now + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
     return [
         Refusal(
-            "invalid event",
+            "not an event",
             body(event="", created_at=MARK),
             400,
             "invalid_event",
             frozenset({"event", "created_at"}),
         ),
         Refusal(
-            "in the future",
+            "future",
             body(created_at=tomorrow),
             400,
             "created_at_in_future",
@@ -252,17 +252,12 @@ def _large(tenant: str, now: datetime, size: int) -> Delivery:
 # ---------------------------------------------------------------- state and history
 
 
-def problems(
-    case: Case, accepted: Mapping[str, Delivery], found: Sequence[Item], row: Item | None
-) -> list[str]:
-    """What is wrong with a case, in words. accepted: what was answered with 200, by event id.
-
-    found: the profile's history.
-    """
+def problems(case: Case, ledger: Ledger, found: Sequence[Item], row: Item | None) -> list[str]:
+    """What is wrong with a case, in words. found: the profile's history."""
     sent = {delivery.event_id: delivery for delivery in case.deliveries}
-    wrong = [f"{name} was not accepted" for name in sent if name not in accepted]
+    wrong = [_refused(name, ledger) for name in sent if name not in ledger.accepted]
     if case.state:
-        here = [delivery for name, delivery in sent.items() if name in accepted]
+        here = [delivery for name, delivery in sent.items() if name in ledger.accepted]
         wrong += check_profile(case.profile, here, set(sent), found, row)
     elif row is not None:
         wrong.append(f"{case.profile} has a row")
@@ -293,11 +288,19 @@ def _same(item: Item, delivery: Delivery) -> bool:
     return kept.same_content(parse_event(delivery.body))
 
 
-def check_case(
-    case: Case, accepted: Mapping[str, Delivery], found: Sequence[Item], row: Item | None
-) -> Check:
+def _refused(event_id: str, ledger: Ledger) -> str:
+    match ledger.statuses.get(event_id):
+        case None:
+            return f"{event_id} was not sent, because those before it did not arrive"
+        case 0:
+            return f"{event_id} was not answered"
+        case status:
+            return f"{event_id} was answered with {status}, not 200"
+
+
+def check_case(case: Case, ledger: Ledger, found: Sequence[Item], row: Item | None) -> Check:
     """A case as one line."""
-    wrong = problems(case, accepted, found, row)
+    wrong = problems(case, ledger, found, row)
     if wrong:
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         return Check(case.name, False, f"{wrong[0]}{more}", "gpw doctor; gpw tail --errors")
