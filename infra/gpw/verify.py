@@ -26,7 +26,7 @@ from infra.gpw.verify_cases import (
     refusals,
     tenant_name,
 )
-from infra.gpw.verify_cleanup import Removed, remove
+from infra.gpw.verify_cleanup import remove
 from infra.gpw.verify_report import Report
 from infra.gpw.verify_run import VerifyRun
 from infra.gpw.webhook import current_secret
@@ -107,10 +107,10 @@ def verify(
             run = VerifyRun(gpw, tenant, secret, patience, told)
             try:
                 run.everything()
-            finally:
-                if not keep:
-                    run.settle()
-                    _tell_removed(gpw, told, remove(gpw, tenant))
+                _clean(gpw, tenant, run, told, keep=keep)
+            except BaseException:  # also within the removal; a second Ctrl-C gives it up
+                _clean(gpw, tenant, run, told, keep=keep)
+                raise
     except Ended as ended:
         raise typer.Exit(ended.code) from None
     _tell(gpw, told, report)
@@ -165,7 +165,11 @@ def _tell(gpw: Gpw, told: Report, path: Path | None) -> None:
         out.note(f"The report is in {path}.")
 
 
-def _tell_removed(gpw: Gpw, told: Report, removed: Removed) -> None:
+def _clean(gpw: Gpw, tenant: str, run: VerifyRun, told: Report, *, keep: bool) -> None:
+    if keep:
+        return
+    told.left = run.settle()
+    removed = remove(gpw, tenant)
     told.cleaned = removed.describe()
     told.left += removed.left
     gpw.out.note(f"Removed: {removed.describe()}.")

@@ -96,18 +96,22 @@ class VerifyRun:
                     self._report.checks.append(check)
                     show(self._gpw.out, check)
 
-    def settle(self) -> None:
-        """Wait for what is under way, so that it is not made again once it is removed."""
+    def settle(self) -> list[str]:
+        """Wait for what is under way, so that it is not made again once it is removed.
+
+        Returns: what can't be removed, in words.
+        """
         try:
-            if self._recorded and not self._wait(min(self._patience, SETTLE_SECONDS)):
-                self._recorded = False
+            if self._recorded:
+                self._wait(min(self._patience, SETTLE_SECONDS))
         except (ClientError, BotoCoreError):
             self._recorded = False
-        if not self._recorded:
-            self._report.left.append(
-                "accepted events that are not in the history yet: once they are, "
-                f"gpw verify --remove {self._tenant}"
-            )
+        if self._recorded:
+            return []
+        return [
+            "accepted events that are not in the history yet: once they are, "
+            f"gpw verify --remove {self._tenant}"
+        ]
 
     # ------------------------------------------------------------ the contract
 

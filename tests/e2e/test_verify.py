@@ -14,7 +14,6 @@ from infra.gpw.leases import prefix
 from infra.gpw.verify_cases import is_tenant
 from infra.local.stack import ROOT, Stack
 from infra.local.start import announced
-from infra.local.story import wait_until
 
 type Gpw = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -102,7 +101,7 @@ def test_on_a_sound_stack_all_is_well_or_honestly_unknown_and_nothing_is_left(
 
 
 def test_with_a_paused_consumer_it_names_what_fails_and_what_is_left_is_removed_later(
-    stack: Stack, gpw: Gpw
+    stack: Stack, gpw: Gpw, settle: Callable[[], None]
 ) -> None:
     assert gpw("pause", "--yes").returncode == 0
     try:
@@ -119,8 +118,6 @@ def test_with_a_paused_consumer_it_names_what_fails_and_what_is_left_is_removed_
     [told] = json.loads(done.stdout)["left"]
     assert f"gpw verify --remove {tenant}" in told
 
-    wait_until(
-        lambda: left(stack, tenant).get("DeadLetterQueueUrl"), seconds=60, what="the consumer"
-    )
+    settle()
     assert gpw("verify", "--remove", tenant, "--yes").returncode == 0
     assert left(stack, tenant) == {}

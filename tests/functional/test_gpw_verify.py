@@ -83,7 +83,8 @@ class Endpoint:
             item = item_from_dynamodb(raw)
             if (key := (item["subject"], item["version"])) not in self._published and self.bus:
                 self._published.add(key)
-                boto3.client("events").put_events(Entries=[entry(item, self.bus)])
+                made: Any = entry(item, self.bus)
+                boto3.client("events").put_events(Entries=[made])
 
 
 @pytest.fixture
@@ -242,6 +243,29 @@ def test_an_interrupted_run_removes_what_it_made(
     ran = stack.run(*VERIFY, code=code)
 
     assert "Removed: 3 dead letters, 1 held deliveries, 1 events, 1 states" in ran.err
+    assert everything(stack) == NOTHING
+
+
+@pytest.mark.parametrize(("end", "code"), [(interrupt, 130), (terminate, 143)])
+def test_what_interrupts_the_removal_does_not_end_it(
+    stack: OperatedStack,
+    endpoint: Endpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[], None],
+    code: int,
+) -> None:
+    removals: list[str] = []
+
+    def interrupted(gpw: Any, tenant: str) -> verify_cleanup.Removed:
+        removals.append(tenant)
+        if len(removals) == 1:
+            end()
+        return verify_cleanup.remove(gpw, tenant)
+
+    monkeypatch.setattr("infra.gpw.verify.remove", interrupted)
+
+    stack.run(*VERIFY, code=code)
+
     assert everything(stack) == NOTHING
 
 
