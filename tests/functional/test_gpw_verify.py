@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from aws.dynamodb import item_from_dynamodb
 from getprofile.credential import digest
-from infra.gpw import alarms, queues, verify_cases, verify_cleanup, verify_run
+from infra.gpw import alarms, queues, verify, verify_cases, verify_cleanup, verify_run
 from infra.gpw.leases import prefix
 from infra.gpw.verify_cases import tenant_name, wrong_secret
 from infra.gpw.webhook import Answer
@@ -262,7 +262,7 @@ def test_what_interrupts_the_removal_does_not_end_it(
             end()
         return verify_cleanup.remove(gpw, tenant)
 
-    monkeypatch.setattr("infra.gpw.verify.remove", interrupted)
+    monkeypatch.setattr(verify, "remove", interrupted)
 
     stack.run(*VERIFY, code=code)
 
