@@ -17,6 +17,7 @@ SHOWN = {
     "RequestsPerSecond",
     "RequestBurst",
     "MaxBodyBytes",
+    "OnlyOwnDomain",
     "ConsumerMaximumConcurrency",
     "SecretCacheSeconds",
     "PreviousSecretGraceHours",
