@@ -29,6 +29,11 @@ COMMANDS: list[Lazy | LazyGroup] = [
         "Send made-up traffic to the webhook URL, and prove that nothing was lost.",
     ),
     Lazy(
+        "verify",
+        "infra.gpw.verify:verify",
+        "Prove that the deployed stack does what it promises: run it once after a deployment.",
+    ),
+    Lazy(
         "tail",
         "infra.gpw.tail:tail",
         "Follow what happens to events, one line each, until Ctrl-C.",

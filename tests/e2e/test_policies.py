@@ -147,5 +147,8 @@ def test_whoever_administers_erases_and_reads_the_state_of_the_secret(
 
     assert who("secret", "status").exit_code == 0
     assert who("send", "-y").exit_code == 0
+    verified = who("verify", "-y", "--patience", "60")
+    assert "does not allow" not in verified.output
+    assert "not removed" not in verified.output.lower()
     erased = who("erase", "abc-tenant", profile_id, "-y")
     assert "evt_policies" not in who("status", "abc-tenant", profile_id).output, erased.output

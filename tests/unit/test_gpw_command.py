@@ -38,7 +38,7 @@ CHANGING = {
         "resume",
         "secret set",
     ),
-    *("secret rotate", "erase", "reconcile", "local down", "load"),
+    *("secret rotate", "erase", "reconcile", "local down", "load", "verify"),
 }
 
 
