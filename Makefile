@@ -52,7 +52,7 @@ check: setup .venv-checkov/.ready .venv-bench/packages/.ready ## lint, format, t
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	PYTHONPATH=functions $(BIN)/lint-imports --no-cache --no-logo
-	$(BIN)/cfn-lint -a cfn_lint_serverless.rules -- template.yaml infra/monitoring.yaml infra/examples/*.yaml
+	$(BIN)/cfn-lint -a cfn_lint_serverless.rules -- template.yaml infra/monitoring.yaml infra/examples/*.yaml infra/examples/*/template.yaml
 	$(SAM) validate --lint --region us-east-1
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions infra
 	.venv-checkov/bin/checkov --config-file infra/build/checkov.yaml

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from infra.local.demo import executions
-from infra.local.stack import Stack, deploy_example
+from infra.local.stack import EXAMPLES, Stack, build_example, deploy_built_example, deploy_example
 from infra.local.story import wait_until
+from tests import postgres
 from tests.e2e.bus import Subscriber, everything, subscriber
 from tests.e2e.workers import workers
 from tests.factories import make_body, make_event, to_json
@@ -177,6 +178,56 @@ def test_the_example_that_logs_everything_has_a_rule_for_everything(
     wait_until(both, seconds=30, what="both events")
 
     assert target["Arn"].endswith(f":log-group:{group}")
+
+
+def test_the_example_keeps_a_table_in_postgresql_at_the_newest_state(
+    stack: Stack,
+    profile_id: str,
+    settle: Settle,
+    state: Callable[..., dict[str, Any] | None],
+) -> None:
+    """Deployed by SAM, over TLS, with the password from Secrets Manager, IAM enforced."""
+    events = [
+        make_event(
+            f"evt-{n}", profile_id=profile_id, created_at=f"2024-01-01T00:00:0{n}Z", number=n
+        )
+        for n in (1, 3, 2, 3)
+    ]
+    login = {"username": postgres.USER, "password": postgres.PASSWORD}
+    secret = stack.client("secretsmanager").create_secret(
+        Name="database", SecretString=json.dumps(login)
+    )["ARN"]
+    template = build_example(stack.cloud, "postgres")
+    with postgres.postgres(EXAMPLES / "postgres" / "schema.sql") as server:
+        code = template.parent / "SyncFunction"
+        (code / "database-ca.pem").write_bytes(server.authorities.read_bytes())
+        deploy_built_example(
+            stack,
+            "postgres",
+            template,
+            DatabaseSecretArn=secret,
+            DatabaseHost=postgres.HOST,
+            DatabasePort=str(server.port),
+            DatabaseName=postgres.DATABASE,
+        )
+        for event in events:
+            assert stack.post(make_body(event)).status == 200
+        settle()
+        connection = server.connect()
+
+        def newest() -> list[Any] | None:
+            found = connection.run(
+                "SELECT version, status, data FROM profiles WHERE profile_id = :id", id=profile_id
+            )
+            return found if found and found[0][2]["number"] == 3 else None
+
+        [row] = wait_until(newest, seconds=60, what="the row in PostgreSQL")
+        connection.close()
+        stack.client("cloudformation").delete_stack(StackName="postgres")
+    item = state(profile_id)
+
+    assert item is not None
+    assert row == [item["version"], item["status"], item["data"]]
 
 
 def test_a_publisher_that_is_killed_leaves_no_event_out(

@@ -9,7 +9,8 @@ from samtranslator.yaml_helper import yaml_parse
 type Json = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = sorted((ROOT / "infra" / "examples").glob("*.yaml"))
+FOLDER = ROOT / "infra" / "examples"
+EXAMPLES = sorted([*FOLDER.glob("*.yaml"), *FOLDER.glob("*/template.yaml")])
 DOCUMENTS = "".join(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md"))
 HOLDS_DATA = {"AWS::SQS::Queue", "AWS::DynamoDB::Table", "AWS::KMS::Key"}
 
@@ -19,12 +20,17 @@ def resources(path: Path) -> dict[str, Json]:
     return found
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+NAMES = [path.stem if path.parent == FOLDER else path.parent.name for path in EXAMPLES]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=NAMES)
 def test_the_documents_name_every_example(path: Path) -> None:
-    assert f"](../infra/examples/{path.name})" in DOCUMENTS
+    named = path if path.parent == FOLDER else path.parent
+
+    assert f"](../infra/examples/{named.name})" in DOCUMENTS
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXAMPLES, ids=NAMES)
 def test_what_holds_data_survives_all_but_the_rollback_of_its_own_creation(path: Path) -> None:
     policies = {
         name: (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy"))
