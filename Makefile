@@ -40,8 +40,9 @@ soak: setup ## send a long storm through the local cloud: make soak EVENTS=5000 
 bench: setup .venv-bench/packages/.ready ## measure speed, size and logs into docs/benchmarks.md (only against the limits: make bench SHORT=1)
 	@$(BIN)/python -m infra.bench $(if $(SHORT),--short)
 
-docs: setup ## renew what is generated in docs/: tables of the reference, the dashboard's picture
+docs: setup ## renew what is generated: tables of the reference, the dashboard's picture, schemas of the bus
 	@$(BIN)/python -m infra.build.reference
+	@PYTHONPATH=functions $(BIN)/python -m infra.build.schema
 	@$(BIN)/python -m infra.dashboard
 
 simulate: setup ## simulate bursts, outages and backlogs into docs/simulation.md, and renew the tables of costs and limits
