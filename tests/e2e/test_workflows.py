@@ -230,6 +230,45 @@ def test_the_example_keeps_a_table_in_postgresql_at_the_newest_state(
     assert row == [item["version"], item["status"], item["data"]]
 
 
+def test_the_example_function_runs_once_for_a_ready_profile(
+    stack: Stack, profile_id: str, settle: Settle
+) -> None:
+    """Deployed by SAM, IAM enforced; the bus brings the event three times."""
+    template = build_example(stack.cloud, "python-function")
+    outputs = deploy_built_example(stack, "python-function", template)
+    ready = make_event("evt-1", profile_id=profile_id)
+    late = make_event("evt-0", profile_id=profile_id, created_at="2022-01-01T00:00:00Z")
+    for event in (ready, late):
+        assert stack.post(make_body(event)).status == 200
+        settle()
+    logs, group = stack.client("logs"), outputs["LogGroupName"]
+
+    def said(number: int) -> Callable[[], list[str] | None]:
+        def lines() -> list[str] | None:
+            events = logs.filter_log_events(logGroupName=group)["events"]
+            found = [
+                str(json.loads(event["message"])["message"])
+                for event in events
+                if "event_id" in event["message"]
+            ]
+            return found if len(found) >= number else None
+
+        return lines
+
+    wait_until(said(1), seconds=30, what="the greeting")
+    again = {
+        "EventBusName": stack.outputs["EventBusName"],
+        "Source": "getprofile.webhooks",
+        "DetailType": "profile.updated",
+        "Detail": json.dumps(ready | {"outcome": "applied"}),
+    }
+    stack.client("events").put_events(Entries=[again, again])
+    lines = wait_until(said(3), seconds=30, what="three calls")
+    stack.client("cloudformation").delete_stack(StackName="python-function")
+
+    assert sorted(lines) == ["Done before", "Done before", f"Hello {profile_id} of abc-tenant"]
+
+
 def test_a_publisher_that_is_killed_leaves_no_event_out(
     stack: Stack, profile_id: str, settle: Settle, bus: Subscriber
 ) -> None:

@@ -1,7 +1,6 @@
 """infra/examples/postgres against a real PostgreSQL: its rows are those of ProfilesTable."""
 
 import json
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,11 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_socket import enable_socket, socket_allow_hosts
 
+import over_sql
 from aws.dynamodb import item_from_dynamodb
 from aws.sqs import Record
 from consumer.consume import Consumer
 from getprofile import exact_json
 from infra.gpw.bus_event import from_history
+from over_data_api import DataApiProfiles
+from over_sql import SqlProfiles
+from profiles import UPSERT, Profiles
+from sync import apply
 from tests import postgres
 from tests.factories import make_event, make_item, make_record, to_json
 from tests.postgres import Server
@@ -26,13 +30,6 @@ from tests.tables import Tables
 from tests.unit.fakes import ENDLESS, FakeDynamoDB, InMemoryDeadLetters, client_error
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "infra" / "examples" / "postgres"
-sys.path.append(str(EXAMPLE / "function"))
-
-import over_sql  # noqa: E402
-from over_data_api import DataApiProfiles  # noqa: E402
-from over_sql import SqlProfiles  # noqa: E402
-from profiles import UPSERT, Profiles  # noqa: E402
-from sync import apply  # noqa: E402
 
 # Of the state's item, by column of the table.
 COLUMNS = {

@@ -3,6 +3,7 @@
 from typing import Any
 
 from botocore.exceptions import ClientError
+
 from profiles import UPSERT, RefusedError
 
 # The database answered, or the request itself is wrong. Everything else may pass.

@@ -7,6 +7,7 @@ from typing import Any
 
 import pg8000.native
 from pg8000.exceptions import DatabaseError
+
 from profiles import UPSERT, RefusedError
 
 # Certificates of RDS are signed by authorities of RDS: put its bundle here under this name. Without

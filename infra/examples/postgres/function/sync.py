@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+
 from over_data_api import DataApiProfiles
 from over_sql import SqlProfiles
 from profiles import Profiles, RefusedError
