@@ -109,10 +109,13 @@ def test_a_ready_profile_starts_the_example_workflow_once(
     stack: Stack, profile_id: str, settle: Settle
 ) -> None:
     workflow = deploy_example(stack, "profile-ready")["WorkflowArn"]
-    ready = make_event("evt-2", profile_id=profile_id, created_at="2024-01-01T00:00:02Z")
-    late = make_event("evt-1", profile_id=profile_id, created_at="2024-01-01T00:00:01Z")
+    hostile = f'{profile_id} "}}'
+    ready = make_event(
+        "evt-2", profile_id=hostile, created_at="2024-01-01T00:00:02Z", text="x" * 200_000
+    )
+    late = make_event("evt-1", profile_id=hostile, created_at="2024-01-01T00:00:01Z")
     processing = make_event(
-        "evt-3", profile_id=profile_id, status="processing", created_at="2024-01-01T00:00:03Z"
+        "evt-3", profile_id=hostile, status="processing", created_at="2024-01-01T00:00:03Z"
     )
     for event in (ready, ready, late, processing, ready):
         assert stack.post(make_body(event)).status == 200
@@ -120,8 +123,14 @@ def test_a_ready_profile_starts_the_example_workflow_once(
     started = wait_until(lambda: executions(stack, workflow), seconds=30, what="the workflow")
 
     assert [(one["status"], json.loads(one["output"])["profile"]) for one in started] == [
-        ("SUCCEEDED", profile_id)
+        ("SUCCEEDED", hostile)
     ]
+    assert json.loads(started[0]["input"]) == {
+        "event_id": "evt-2",
+        "tenant_id": "abc-tenant",
+        "profile_id": hostile,
+        "version": "2024-01-01T00:00:02.000000Z#3#evt-2",
+    }
 
 
 def test_a_billing_event_is_mailed_by_the_example(
