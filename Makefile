@@ -6,13 +6,14 @@ SAM := $(shell command -v sam || echo .venv-sam/bin/sam)
 UV_VERSION := 0.13.9
 SAM_VERSION := 1.170.0
 CHECKOV_VERSION := 3.3.30
+PG := infra/examples/postgres/function
 FAILED := sh infra/build/download_failed.sh
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --python-version 3.13 --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start unit fast test soak bench docs simulate check build deploy lock clean
+.PHONY: help setup demo start unit fast test postgres soak bench docs simulate check build deploy lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,11 +29,14 @@ start: setup ## keep the stack running on this machine until Ctrl-C (for sam loc
 unit: setup ## run the unit tests: no network, in seconds
 	$(BIN)/pytest tests/unit --numprocesses auto --quiet
 
-fast: setup ## run every test but the end-to-end ones
+fast: setup postgres ## run every test but the end-to-end ones
 	$(BIN)/pytest --ignore tests/e2e --numprocesses auto --dist loadgroup --quiet
 
-test: setup ## run all tests, with the coverage of functions/
+test: setup postgres ## run all tests, with the coverage of functions/
 	$(BIN)/pytest --numprocesses auto --dist loadgroup --cov
+
+postgres:
+	@sh infra/build/postgres.sh
 
 soak: setup ## send a long storm through the local cloud: make soak EVENTS=5000 SEED=1
 	SOAK_EVENTS=$(or $(EVENTS),2000) SOAK_SEED=$(or $(SEED),1) $(BIN)/pytest tests/e2e/test_storm.py -q
@@ -72,6 +76,8 @@ lock: setup ## renew the pins of all that the named packages bring along, with t
 	sed '/^-c/d' requirements.txt | $(LOCK) - -o infra/pins/constraints.txt
 	{ echo --require-hashes; $(LOCK) --generate-hashes --constraint infra/pins/constraints.txt functions/requirements.in; } > functions/requirements.new
 	mv functions/requirements.new functions/requirements.txt
+	{ sed -n '1,/--require-hashes/p' $(PG)/requirements.txt; grep -o '^pg8000==[^ ]*' requirements.txt | $(LOCK) --generate-hashes --constraint infra/pins/constraints.txt -; } > $(PG)/requirements.new
+	mv $(PG)/requirements.new $(PG)/requirements.txt
 	echo aws-sam-cli==$(SAM_VERSION) | $(LOCK) - -o infra/pins/sam.txt
 	echo checkov==$(CHECKOV_VERSION) | $(LOCK) - -o infra/pins/checkov.txt
 

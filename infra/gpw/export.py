@@ -153,9 +153,14 @@ def _file(path: Path | None, written: Format) -> Iterator[tuple[BinaryIO, bool]]
         terminal = sys.stdout.isatty()
         if terminal and written is Format.PARQUET:
             raise OperatorError("A terminal can't show Parquet", "add --output", code=USAGE)
-        sys.stdout.flush()
-        yield sys.stdout.buffer, terminal
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.flush()
+            yield sys.stdout.buffer, terminal
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise  # as of `head`, which has had enough
+        except OSError as error:
+            raise OperatorError(f"Standard output can't be written: {error.strerror}") from None
         return
     part: Path | None = None
     try:
