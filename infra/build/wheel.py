@@ -1,7 +1,7 @@
-"""Puts the template into the wheel, beside the code that reads it (`gpw cost`).
+"""Adds the template to the wheel, because `gpw cost` reads it.
 
-Hatchling calls this. Its `force-include` would copy the template into editable installs too, where
-the copy grows old.
+Hatchling runs this build hook. Its option `force-include` would also copy the template into
+editable installs, where the copy would become outdated.
 """
 
 from typing import Any
@@ -9,8 +9,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class Template(BuildHookInterface[Any]):
-    """A build hook."""
+class TemplateBuildHook(BuildHookInterface[Any]):
+    """Adds template.yaml to a standard build."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Add files before the build. version: `standard`, or `editable`."""
