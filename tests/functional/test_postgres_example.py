@@ -269,6 +269,7 @@ def test_texts_that_look_like_sql_are_stored_as_texts(
 def test_only_the_message_that_the_database_refuses_is_delivered_again(
     server: Server,
     profiles: SqlProfiles,
+    secrets: Secrets,
     body: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -282,6 +283,7 @@ def test_only_the_message_that_the_database_refuses_is_delivered_again(
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "refused"}]}
     assert sorted(row["profile_id"] for row in rows(server)) == ["1", "2"]
+    assert secrets.reads == 1  # the connection was kept
     log = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert log[0]["error"].startswith("SQLSTATE 2")
     assert log[1] == {"message": "Batch", "applied": 2, "older": 0, "failed": 1}
@@ -319,6 +321,21 @@ def test_a_connection_that_was_closed_meanwhile_costs_no_message_its_attempt(
     assert answer == {"batchItemFailures": []}
     assert [row["event_id"] for row in rows(server)] == ["evt-2"]
     assert secrets.reads == 2  # the password may be another one by now
+
+
+def test_a_connection_to_a_server_that_became_read_only_is_made_anew(
+    server: Server, profiles: SqlProfiles, secrets: Secrets
+) -> None:
+    """As after a failover, when the old primary is a replica."""
+    apply([message_of(make_event("evt-1"))], profiles)
+    assert profiles._connection is not None
+    profiles._connection.run("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+
+    newer = message_of(make_event("evt-2", created_at="2023-10-01T12:00:01Z"))
+
+    assert apply([newer], profiles) == {"batchItemFailures": []}
+    assert [row["event_id"] for row in rows(server)] == ["evt-2"]
+    assert secrets.reads == 2
 
 
 def test_a_wrong_password_is_an_outage_and_never_in_the_log(

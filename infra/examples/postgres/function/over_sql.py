@@ -14,6 +14,9 @@ from profiles import UPSERT, RefusedError
 # the file, public authorities count, which is right for RDS Proxy.
 AUTHORITIES = Path(__file__).with_name("database-ca.pem")
 TIMEOUT_SECONDS = 5  # for each answer of the server
+# Classes of SQLSTATE that say nothing about the event: the connection, a server that became
+# read-only in a failover, resources, a shutdown, the system.
+_OF_THE_SERVER = {"08", "25", "53", "57", "58", "XX"}
 
 
 class SqlProfiles:
@@ -34,26 +37,31 @@ class SqlProfiles:
         kept = self._connection is not None
         try:
             return self._run(event)
+        except RefusedError:
+            raise
         except Exception:
-            self._forget()
             if not kept:
                 raise
         # The kept connection may have been closed while the function was frozen. The statement can
         # be repeated, whatever became of the first attempt.
-        try:
-            return self._run(event)
-        except Exception:
-            self._forget()
-            raise
+        return self._run(event)
 
     def _run(self, event: str) -> bool:
         if self._connection is None:
             self._connection = self._connect()
         try:
             self._connection.run(UPSERT, event=event)
+            return bool(self._connection.row_count > 0)
         except DatabaseError as error:
-            raise RefusedError(_code(error)) from None  # its text quotes the event
-        return bool(self._connection.row_count > 0)
+            code = _sqlstate(error)
+            if code[:2] not in _OF_THE_SERVER:
+                # The connection is as good as before. The error's own text quotes the event.
+                raise RefusedError(f"SQLSTATE {code}") from None
+            self._forget()
+            raise
+        except Exception:
+            self._forget()
+            raise
 
     def _connect(self) -> pg8000.native.Connection:
         found = self._secrets.get_secret_value(SecretId=self._secret_id)
@@ -79,6 +87,6 @@ class SqlProfiles:
             pass
 
 
-def _code(error: DatabaseError) -> str:
+def _sqlstate(error: DatabaseError) -> str:
     told = error.args[0] if error.args else None
-    return f"SQLSTATE {told.get('C', '?') if isinstance(told, dict) else '?'}"
+    return str(told.get("C", "?")) if isinstance(told, dict) else "?"
