@@ -63,7 +63,7 @@ def export(
     what: Annotated[What, typer.Argument(help="What to export.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A new file. By default standard output."),
+        typer.Option("--output", "-o", help="A new file. By default, or as -, standard output."),
     ] = None,
     form: Annotated[
         Format | None,
@@ -101,6 +101,8 @@ def export(
             "the other options are about events: export the history",
             code=USAGE,
         )
+    if output == Path("-"):
+        output = None
     ending = output.suffix.lower() if output else ""
     written = form or ENDINGS.get(ending, Format.NDJSON)
     check(written)

@@ -167,6 +167,11 @@ def test_a_place_that_can_not_be_written_to_is_named(
 
 
 @pytest.mark.usefixtures("three")
+def test_a_dash_is_standard_output(stack: OperatedStack) -> None:
+    assert len(lines(stack.run("export", "history", "--output", "-").out)) == 3
+
+
+@pytest.mark.usefixtures("three")
 def test_json_on_standard_output_is_nothing_else(stack: OperatedStack) -> None:
     ran = stack.run("export", "history", "--format", "csv", "--json", code=2)
 
