@@ -1,6 +1,7 @@
 """infra/examples/postgres against a real PostgreSQL: its rows are those of ProfilesTable."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,6 +18,7 @@ from aws.dynamodb import item_from_dynamodb
 from aws.sqs import Record
 from consumer.consume import Consumer
 from getprofile import exact_json
+from getprofile.errors import EventError, NotStorableError
 from infra.gpw.bus_event import from_history
 from over_data_api import DataApiProfiles
 from over_sql import SqlProfiles
@@ -25,7 +27,7 @@ from sync import apply
 from tests import postgres
 from tests.factories import make_event, make_item, make_record, to_json
 from tests.postgres import Server
-from tests.strategies import batches, events
+from tests.strategies import batches, events, ids, json_values
 from tests.tables import Tables
 from tests.unit.fakes import ENDLESS, FakeDynamoDB, InMemoryDeadLetters, client_error
 
@@ -287,6 +289,23 @@ def test_only_the_message_that_the_database_refuses_is_delivered_again(
     log = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert log[0]["error"].startswith("SQLSTATE 2")
     assert log[1] == {"message": "Batch", "applied": 2, "older": 0, "failed": 1}
+
+
+@settings(max_examples=100)
+@given(json_values, ids, ids, st.one_of(ids, json_values))
+def test_nothing_else_that_the_receiver_stores_is_refused(
+    server: Server, kept: SqlProfiles, value: Any, event_id: str, profile_id: str, status: Any
+) -> None:
+    event = make_event(event_id, profile_id=profile_id, status=status, more=value)
+    try:
+        sent = message_of(event)
+    except (NotStorableError, EventError):
+        return  # a dead letter of the receiver's
+    unfit = re.search(r"\\u0000|\\ud[89a-f]", sent["body"].replace("\\\\", ""))
+
+    assert apply([sent], kept) == {
+        "batchItemFailures": [{"itemIdentifier": "message-1"}] if unfit else []
+    }
 
 
 def test_while_the_database_is_down_everything_is_delivered_again_and_then_applied(

@@ -7,7 +7,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 
 class ProfileData(TypedDict):
-    """`data` of `profile.updated`. A new `status`, or a field that is not named here, is kept."""
+    """`data` of `profile.updated`. Unknown `status` values and other fields are kept."""
 
     profile_id: str
     status: NotRequired[Any]
