@@ -46,6 +46,11 @@ COMMANDS: list[Lazy | LazyGroup] = [
     Lazy("status", "infra.gpw.look:status", "Show a profile's state and its newest events."),
     Lazy("events", "infra.gpw.look:events", "List events of the history, newest first."),
     Lazy(
+        "export",
+        "infra.gpw.export:export",
+        "Export the history or the states as lines of JSON, CSV or Parquet.",
+    ),
+    Lazy(
         "replay",
         "infra.gpw.replay:replay",
         "Send events of the history through the events queue again.",
