@@ -301,7 +301,7 @@ def test_set_of_another_secret_than_the_one_that_is_held_says_so(
     told = stack.run("secret", "set", "--yes", stdin="a-mistyped-secret-0123456789").out
 
     assert "0 held deliveries carried this secret" in told
-    assert "1  carry another" in told
+    assert "1  carry other secrets" in told
     assert len(cloud.messages("HeldQueue")) == 1
 
 
