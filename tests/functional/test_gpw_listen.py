@@ -270,7 +270,7 @@ def test_an_app_that_says_nothing_is_a_failed_attempt(
     monkeypatch.setattr("infra.gpw.forward.TIMEOUT_SECONDS", 0.2)
     app.respond = lambda _: time.sleep(1)
 
-    assert "no answer" in attempt(app).error
+    assert "no response" in attempt(app).error
 
 
 def test_an_app_that_breaks_off_is_a_failed_attempt(app: App) -> None:

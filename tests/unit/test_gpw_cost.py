@@ -83,7 +83,7 @@ def test_a_rate_that_the_api_would_refuse_is_told() -> None:
         (["--set", "LogLevel=LOUD"], "LogLevel must be one of DEBUG, INFO"),
         (["--set", "EventRetentionDays=0"], "EventRetentionDays must be a number from 1 to 3650"),
         (["--set", "EventRetentionDays=ten"], "EventRetentionDays must be a number"),
-        (["--stale", "0.6", "--duplicates", "0.6"], "more than all events"),
+        (["--stale", "0.6", "--duplicates", "0.6"], "add up to more than 1"),
     ],
 )
 def test_what_can_not_be_priced_is_wrong_usage(arguments: list[str], problem: str) -> None:
