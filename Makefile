@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start unit fast test soak bench docs simulate check build deploy lock clean
+.PHONY: help setup demo start unit fast test soak bench docs simulate check build deploy release lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ deploy: build ## deploy to the AWS account of your credentials (the first time: 
 	$(if $(GRADUAL),$(BIN)/python infra/build/gradual.py $(GRADUAL) .aws-sam/build)
 	$(SAM) deploy $(if $(CONFIG_ENV),--config-env $(CONFIG_ENV)) $(if $(GUIDED),--guided)
 
+release: setup ## make the files of a release in dist/ (of a tag: make release TAG=v0.2.0; on GitHub too: PUBLISH=1)
+	@$(BIN)/python -m infra.build.release $(if $(TAG),--tag $(TAG)) $(if $(PUBLISH),--publish)
+
 lock: setup ## renew the pins of all that the named packages bring along, with the hashes of what is deployed
 	sed '/^-c/d' requirements.txt | $(LOCK) - -o infra/pins/constraints.txt
 	{ echo --require-hashes; $(LOCK) --generate-hashes --constraint infra/pins/constraints.txt functions/requirements.in; } > functions/requirements.new
@@ -77,7 +80,7 @@ lock: setup ## renew the pins of all that the named packages bring along, with t
 	echo checkov==$(CHECKOV_VERSION) | $(LOCK) - -o infra/pins/checkov.txt
 
 clean: ## remove everything that the other targets made
-	rm -rf $(VENV) .venv-sam .venv-checkov .venv-bench .aws-sam .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-sam .venv-checkov .venv-bench .aws-sam dist .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.ready: requirements.txt functions/requirements.in infra/pins/constraints.txt pyproject.toml .python-version
 	@echo "Setting up $(VENV) (about half a minute the first time)"

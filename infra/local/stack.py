@@ -60,7 +60,7 @@ def client(cloud: LocalCloud, service: str) -> Any:
 def build(directory: Path, *, architecture: str | None = None, source: Path = ROOT) -> Path:
     """`sam build` for this machine, bytecode included. Returns: the built template.
 
-    source: the directory of template.yaml, for another release than this one.
+    source: the directory with template.yaml, to build another release.
     """
     output = directory / "build"
     _sam(
@@ -95,7 +95,7 @@ def deploy(
 
 
 def upgrade(stack: Stack, template: Path, **parameters: str) -> Stack:
-    """`sam deploy` of another built template over a stack. Its secrets stay as they are."""
+    """Deploy another built template over a stack, with `sam deploy`. Its secrets stay the same."""
     return _deploy(stack.cloud, template, stack.secret, parameters)
 
 

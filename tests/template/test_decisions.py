@@ -12,7 +12,9 @@ def text(repository: Path) -> str:
 
 
 def test_entries_are_numbered_without_a_gap_and_each_is_in_the_index_once(text: str) -> None:
-    numbers = [int(n) for n in re.findall(r"^## (\d+)\. .+\? \(\d{4}-\d\d-\d\d\)$", text, re.M)]
+    numbers = [
+        int(n) for n in re.findall(r"^## (\d+)\. .+\? \(\d{4}-\d\d-\d\d\)$", text, re.MULTILINE)
+    ]
     index = text.partition("\n## Index\n")[2].partition("\n## 1. ")[0]
 
     assert text.count("\n## ") == len(numbers) + 1  # all but the index are entries
@@ -21,7 +23,7 @@ def test_entries_are_numbered_without_a_gap_and_each_is_in_the_index_once(text: 
 
 
 def test_every_entry_has_options_and_a_decision(text: str) -> None:
-    entries = re.split(r"^## \d+\. ", text, flags=re.M)[1:]
+    entries = re.split(r"^## \d+\. ", text, flags=re.MULTILINE)[1:]
 
     assert [
         entry.splitlines()[0]
