@@ -425,4 +425,4 @@ def test_a_policy_that_iam_would_not_take_is_refused_at_once(
 ) -> None:
     monkeypatch.setattr("infra.gpw.policies.MAX_POLICY_CHARACTERS", 100)
 
-    assert "IAM takes 100" in stack.run("policies", code=1).err
+    assert "IAM allows 100" in stack.run("policies", code=1).err
