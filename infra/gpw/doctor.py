@@ -94,7 +94,7 @@ def doctor(
     """
     target, out = gpw.target, gpw.out
     found: list[Check] = []
-    for check in _checks(target):
+    for check in checks(target):
         found.append(check)
         _show(gpw, check)
     send = target.local is not None if ping is None else ping
@@ -126,7 +126,7 @@ def _show(gpw: Gpw, check: Check) -> None:
     )
 
 
-def _checks(target: Target) -> Iterator[Check]:
+def checks(target: Target) -> Iterator[Check]:
     yield from _stack(target)
     for what, look in (
         ("permissions", _permissions),
@@ -228,7 +228,7 @@ def _endpoint(target: Target) -> Iterator[Check]:
 
 def _events_queue(target: Target) -> Iterator[Check]:
     found = depth(target.client("sqs"), target.output("EventsQueueUrl"))
-    age = _oldest(target, target.output("EventsQueueUrl"))
+    age = oldest_age(target, target.output("EventsQueueUrl"))
     old = age is not None and age > OLD_SECONDS and found.total > 0
     yield Check(
         "events queue",
@@ -239,7 +239,7 @@ def _events_queue(target: Target) -> Iterator[Check]:
     )
 
 
-def _oldest(target: Target, url: str) -> float | None:
+def oldest_age(target: Target, url: str) -> float | None:
     """Seconds that the oldest message of a queue has waited; None where no metric tells."""
     if target.local:
         return None

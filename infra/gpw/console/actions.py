@@ -1,0 +1,176 @@
+"""What changes something: a dry run first, then the same for real when the operator says so."""
+
+import shlex
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from infra.gpw import dlq, erase, replay, republish
+from infra.gpw.command import Gpw
+from infra.gpw.console.app import Console, check_write, console_of, form, post, render, route
+from infra.gpw.console.filters import Filters, read
+from infra.gpw.console.jobs import Job, Then
+from infra.gpw.console.overview import job_fragment
+from infra.gpw.errors import OperatorError
+from infra.gpw.history import subject
+from infra.gpw.queues import BATCH
+
+VERBS: dict[str, tuple[str, Callable[..., None]]] = {
+    "replay": ("Replay", replay.replay_items),
+    "republish": ("Republish", republish.republish_items),
+}
+EXPLAINED = {
+    "replay": "The events go through the events queue once more. States converge, so this is safe "
+    "at any time; nothing is published on the bus.",
+    "republish": "The events go on the bus once more, with `replayed: true`. Every rule that "
+    "matches gets them.",
+}
+
+
+# ---------------------------------------------------------------- on all events that match
+
+
+def ask(request: Request) -> Response:
+    """What an action would do to all events that match; nothing is done yet."""
+    console, filters = console_of(request), read(request.query_params)
+    name = _verb(request)
+    upto = console.store.last_id()
+    return render(
+        request,
+        "action.html",
+        name=name,
+        verb=VERBS[name][0],
+        explained=EXPLAINED[name],
+        filters=filters,
+        count=console.store.count(filters, upto=upto),
+        command=console.command(f"{name} {filters.options()}"),
+        fields={**filters.asked, "upto": str(upto)},
+    )
+
+
+def act(request: Request) -> Response:
+    """The dry run, or the action itself, on the events that the page counted."""
+    console, name, fields = console_of(request), _verb(request), form(request)
+    given = {key: values[0] for key, values in fields.items()}
+    dry_run = given.pop("dry_run", "") == "yes"
+    if not dry_run:
+        check_write(console)
+    if not given.get("upto", "").isdecimal():
+        raise OperatorError("Which events?", "open the page of the action again")
+    upto, filters = int(given["upto"]), read(given)
+    verb, work = VERBS[name]
+    count = console.store.count(filters, upto=upto)
+
+    def run(gpw: Gpw) -> None:
+        work(gpw, batches(console, filters, upto), dry_run=dry_run, total=count)
+
+    command = console.command(f"{name} {filters.options()}{' --dry-run' if dry_run else ' --yes'}")
+    job = console.jobs.start(f"{verb} {_events(count)}", command, run)
+    if dry_run and count:
+        job.then = Then(f"{verb} {_events(count)}", f"/actions/{name}", {**given})
+    return job_fragment(request, job)
+
+
+def batches(
+    console: Console, filters: Filters, upto: int
+) -> Iterator[tuple[list[dict[str, Any]], int]]:
+    """The items, as many as go into one request, and the number of them until then."""
+    batch: list[dict[str, Any]] = []
+    number = 0
+    for number, item in enumerate(console.store.matching(filters, upto=upto), start=1):
+        batch.append(item)
+        if len(batch) == BATCH:
+            yield batch, number
+            batch = []
+    yield batch, number
+
+
+def _verb(request: Request) -> str:
+    name = str(request.path_params["name"])
+    if name not in VERBS:
+        raise OperatorError("There is no such action")
+    return name
+
+
+def _events(count: int) -> str:
+    return "1 event" if count == 1 else f"{count:,} events"
+
+
+# ---------------------------------------------------------------- on dead letters
+
+
+def on_letters(request: Request) -> Response:
+    """Redrive or purge the dead letters that were chosen; the dry run first."""
+    console, fields = console_of(request), form(request)
+    name, ids = str(request.path_params["name"]), fields.get("id", [])
+    dry_run = fields.get("dry_run") == ["yes"]
+    if not dry_run:
+        check_write(console)
+    if not ids:
+        raise OperatorError("No dead letter is chosen", "mark some, or all of a group")
+    works = {"redrive": dlq.redrive_dead_letters, "purge": dlq.purge}
+    if name not in works:
+        raise OperatorError("There is no such action")
+    work = works[name]
+
+    def run(gpw: Gpw) -> None:
+        try:
+            work(gpw, list(ids), dry_run=dry_run)
+        finally:
+            if not dry_run:
+                console.letters = None
+
+    words = shlex.join(["dlq", name, *ids])
+    command = console.command(f"{words}{' --dry-run' if dry_run else ' --yes'}")
+    what = "1 dead letter" if len(ids) == 1 else f"{len(ids)} dead letters"
+    job = console.jobs.start(f"{name.capitalize()} {what}", command, run)
+    if dry_run:
+        label = f"Delete {what} permanently" if name == "purge" else f"Redrive {what}"
+        job.then = Then(label, f"/dead-letters/{name}", {"id": ids}, grave=name == "purge")
+    else:
+        job.follow = ("/dead-letters", "Look at the dead letters again")
+    return job_fragment(request, job)
+
+
+# ---------------------------------------------------------------- on a profile
+
+
+def erase_profile(request: Request) -> Response:
+    """Remove what is kept of a person; the dry run first."""
+    console, fields = console_of(request), form(request)
+    tenant, profile = (fields.get(name, [""])[0] for name in ("tenant", "profile"))
+    if not tenant or not profile:
+        raise OperatorError("Which profile?")
+    dry_run = fields.get("dry_run") == ["yes"]
+    if not dry_run:
+        check_write(console)
+
+    def run(gpw: Gpw) -> None:
+        try:
+            erase.erase(gpw, tenant, profile, dry_run=dry_run)
+        finally:
+            if not dry_run:
+                console.store.forget(subject(tenant, profile))
+                console.letters = None
+
+    words = shlex.join(["erase", tenant, profile])
+    command = console.command(f"{words}{' --dry-run' if dry_run else ' --yes'}")
+    job: Job = console.jobs.start(f"Erase {tenant} {profile}", command, run)
+    if dry_run:
+        job.then = Then(
+            "Erase all of this permanently",
+            "/profile/erase",
+            {"tenant": tenant, "profile": profile},
+            grave=True,
+        )
+    return job_fragment(request, job)
+
+
+ROUTES = [
+    route("/actions/{name}", ask),
+    post("/actions/{name}", act),
+    post("/dead-letters/{name}", on_letters),
+    post("/profile/erase", erase_profile),
+]

@@ -1,0 +1,70 @@
+"""What happened in each of the last minutes, counted from the functions' logs."""
+
+import threading
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.gpw.errors import OperatorError, explained
+from infra.gpw.tail import POLL_SECONDS, polls
+from infra.gpw.target import Target
+
+MINUTES = 30
+SERIES = ("accepted", "applied", "stale", "recorded", "refused", "dead")
+_NAMES = {"dead-lettered": "dead", "failed": "failed"}
+
+
+class Counts:
+    """Follows the logs in a thread, as `gpw tail` does."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._minutes: dict[datetime, Counter[str]] = {}
+        self.problem = ""
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def stop(self) -> None:
+        self._ended.set()
+
+    def add(self, at: datetime, outcome: str) -> None:
+        minute = at.replace(second=0, microsecond=0)
+        with self._lock:
+            self._minutes.setdefault(minute, Counter())[_NAMES.get(outcome, outcome)] += 1
+            horizon = datetime.now(UTC) - timedelta(minutes=MINUTES + 1)
+            for old in [one for one in self._minutes if one < horizon]:
+                del self._minutes[old]
+
+    def series(self, now: datetime) -> list[tuple[datetime, Counter[str]]]:
+        """The last minutes, oldest first."""
+        last = now.replace(second=0, microsecond=0)
+        with self._lock:
+            return [
+                (minute, Counter(self._minutes.get(minute, {})))
+                for minute in (last - timedelta(minutes=n) for n in range(MINUTES - 1, -1, -1))
+            ]
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            try:
+                self._follow(datetime.now(UTC) - timedelta(minutes=MINUTES))
+            except OperatorError as error:
+                self.problem = str(error)
+            except (ClientError, BotoCoreError) as error:
+                self.problem = str(explained(error))
+            self._ended.wait(15)
+
+    def _follow(self, begin: datetime) -> None:
+        with self._lock:
+            self._minutes.clear()
+        for lines in polls(self._target, begin):
+            self.problem = ""
+            for line in lines:
+                if line.outcome:
+                    self.add(line.at, line.outcome)
+            if self._ended.wait(POLL_SECONDS):
+                return
