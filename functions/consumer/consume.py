@@ -6,9 +6,10 @@ from functools import partial
 from typing import Protocol
 
 from aws.sqs import Record
-from batch import DeadLetters, Deadline, Failures, OutOfTimeError, quarantine, run
+from batch import DeadLetters, Failures, quarantine
 from consumer.delivery import Delivery, by_event, by_profile, parse
 from consumer.store import BUDGET, CONCURRENT_WRITES, Written
+from deadline import Deadline, OutOfTimeError, run
 from getprofile.errors import EventError
 from getprofile.outcome import Outcome
 

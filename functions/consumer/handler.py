@@ -10,6 +10,7 @@ from aws.sqs import from_lambda
 from consumer.consume import Consumed, Consumer
 from consumer.settings import ConsumerSettings
 from consumer.store import Store, dynamodb_client
+from deadline import Deadline
 from getprofile.outcome import Outcome
 from runtime import record
 
@@ -33,7 +34,7 @@ _consumer = make_consumer(ConsumerSettings.from_environment())
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Consume a batch; SQS deletes the messages that are not in the response."""
     records = [from_lambda(record) for record in event["Records"]]
-    consumed = _consumer.consume(records, batch.Deadline.of(context))
+    consumed = _consumer.consume(records, Deadline.of(context))
     report(consumed, datetime.now(UTC))
     return batch.response(consumed)
 

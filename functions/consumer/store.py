@@ -12,9 +12,9 @@ from botocore.exceptions import ClientError
 
 from aws.clients import Budget, make_client
 from aws.dynamodb import CONDITION_FAILED, INVALID, PASSING, call, refusal_reasons
-from batch import Deadline
 from consumer.delivery import Delivery
 from consumer.items import contradicts, history_put, state_put
+from deadline import Deadline
 from getprofile.errors import NotStorableError
 from getprofile.outcome import Outcome
 

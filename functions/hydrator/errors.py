@@ -1,6 +1,6 @@
 """Why a profile is not fetched now, so that its messages are redelivered, as one tree."""
 
-from batch import LoggableError
+from deadline import LoggableError
 
 
 class HydrationError(LoggableError):

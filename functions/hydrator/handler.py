@@ -7,6 +7,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 import batch
 from aws.clients import make_client
 from aws.sqs import Queue, from_lambda
+from deadline import Deadline
 from hydrator.api_key import ApiKey
 from hydrator.hydrate import BUDGET, Hydrator
 from hydrator.profile_api import MAX_BODY_BYTES, ProfileApi
@@ -38,6 +39,6 @@ _hydrator = make_hydrator(HydratorSettings.from_environment())
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Hydrate a batch; SQS deletes the messages that are not in the response."""
     records = [from_lambda(record) for record in event["Records"]]
-    failures = _hydrator.hydrate(records, batch.Deadline.of(context))
+    failures = _hydrator.hydrate(records, Deadline.of(context))
     batch.report(failures, {"HydrationsFailed": 1})
     return batch.response(failures)

@@ -12,7 +12,8 @@ from itertools import batched
 import runtime
 from aws.clients import Budget
 from aws.sqs import BATCH_MESSAGES, Queue, Record
-from batch import DeadLetters, Deadline, Failures, quarantine, run
+from batch import DeadLetters, Failures, quarantine
+from deadline import Deadline, run
 from getprofile.errors import EventError, NotStorableError
 from getprofile.version import timestamp
 from hydrator.errors import HydrationError, UnexpectedAnswerError

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
-from batch import Deadline
+from deadline import Deadline
 from getprofile import strict_json
 from getprofile.errors import NotJsonError, TooManyValuesError
 from getprofile.version import timestamp

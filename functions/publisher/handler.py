@@ -5,9 +5,10 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from aws.errors import error_name
-from batch import Deadline, dead_letter_queue
+from batch import dead_letter_queue
+from deadline import Deadline
 from publisher.bus import Bus
-from publisher.publish import Publisher, Result
+from publisher.publish import PublishedBatch, Publisher
 from publisher.settings import PublisherSettings
 from publisher.stream import from_stream
 from runtime import record
@@ -28,19 +29,19 @@ _publisher = make_publisher(PublisherSettings.from_environment())
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Publish a batch; Lambda redelivers it from the record in the response on, if there is one."""
     records = [one for one in event["Records"] if one["eventName"] == "INSERT"]
-    result = _publisher.publish([from_stream(one) for one in records], Deadline.of(context))
-    report(result)
+    batch = _publisher.publish([from_stream(one) for one in records], Deadline.of(context))
+    report(batch)
     return {
         "batchItemFailures": [
-            {"itemIdentifier": insertion.sequence_number} for insertion in result.unfinished[:1]
+            {"itemIdentifier": insertion.sequence_number} for insertion in batch.unfinished[:1]
         ]
     }
 
 
-def report(result: Result) -> None:
+def report(batch: PublishedBatch) -> None:
     """Log and count every event."""
-    for one in result.published:
-        item = one.insertion.item
+    for one in batch.published:
+        item = one.source.item
         record(
             "info",
             "event published",
@@ -52,7 +53,7 @@ def report(result: Result) -> None:
             profile_id=item.get("profile_id"),
             data_omitted=one.trimmed or None,
         )
-    for insertion, error in result.dead_lettered:
+    for insertion, error in batch.dead_lettered:
         record(
             "error",
             "event dead-lettered",
@@ -63,8 +64,8 @@ def report(result: Result) -> None:
             detail=str(error),
             sequence_number=insertion.sequence_number,
         )
-    tried = {insertion.sequence_number: failure for insertion, failure in result.failed}
-    for insertion in result.unfinished:
+    tried = {insertion.sequence_number: failure for insertion, failure in batch.failed}
+    for insertion in batch.unfinished:
         failure = tried.get(insertion.sequence_number)
         record(
             "warning",

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
-from typer.main import get_command
 
 from infra.blocks import with_block
-from infra.gpw.cli import app
+from infra.gpw.commands import loaded
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference.md"
@@ -21,7 +20,7 @@ def reference(text: str) -> str:
     """The document with its tables renewed."""
     template = yaml_parse((ROOT / "template.yaml").read_text("utf-8"))
     for name, table in {
-        "commands": commands(get_command(app)),
+        "commands": commands(),
         "parameters": parameters(template),
         "outputs": outputs(template),
     }.items():
@@ -49,25 +48,18 @@ def _condition(output: dict[str, Any]) -> str:
     return " Only with `HydrateProfiles`." if output.get("Condition") == "Hydrate" else ""
 
 
-def commands(group: Any, prefix: str = "gpw") -> str:
-    rows = [f"| `{name}` | {text} |" for name, text in _commands(group, prefix)]
+def commands() -> str:
+    rows = []
+    for words, command in loaded().items():
+        arguments = [
+            str(one.name).upper()
+            for one in command.params
+            if one.param_type_name == "argument" and one.required
+        ]
+        line = " ".join(["gpw", words, *arguments])
+        summary = str(command.help).split("\n\n", 1)[0].replace("|", "\\|")
+        rows.append(f"| `{line}` | {summary} |")
     return "\n".join(["| command | does |", "|---|---|", *rows, ""])
-
-
-def _commands(group: Any, prefix: str) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            found += _commands(command, f"{prefix} {name}")
-        else:
-            arguments = [
-                one.name.upper()
-                for one in command.params
-                if one.param_type_name == "argument" and one.required
-            ]
-            first = str(command.help).split("\n\n", 1)[0]
-            found.append((" ".join([prefix, name, *arguments]), first.replace("|", "\\|")))
-    return found
 
 
 def main() -> int:

@@ -1,29 +1,12 @@
-"""The command `gpw`: which commands there are."""
+"""The command `gpw`. Nothing here imports a command, nor what only commands need."""
 
 import sys
-from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from infra.gpw import (
-    cost,
-    dlq,
-    doctor,
-    erase,
-    load,
-    local,
-    look,
-    pause,
-    reconcile,
-    replay,
-    republish,
-    secret,
-    send,
-    tail,
-)
-from infra.gpw.command import flowing
-from infra.gpw.output import Output
+from infra.gpw.commands import COMMANDS
+from infra.gpw.lazy import LazyGroup, flowing
 
 HELP = """Operate the GetProfile webhook receiver.
 
@@ -31,8 +14,17 @@ All commands but `cost` work on the stack on AWS (--stack, --region, --profile) 
 cloud that `make start` runs (--local). Exit codes: 0 success, 1 a problem was found, 2 wrong usage.
 """
 
+
+class _Gpw(LazyGroup):
+    """All commands. Typer makes it, and knows of none."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings | {"commands": COMMANDS})
+
+
 app = typer.Typer(
     name="gpw",
+    cls=_Gpw,
     help=flowing(HELP),
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -41,28 +33,12 @@ app = typer.Typer(
     add_completion=True,
 )
 
-for _group in (
-    doctor,
-    send,
-    load,
-    tail,
-    look,
-    dlq,
-    replay,
-    republish,
-    pause,
-    secret,
-    erase,
-    reconcile,
-    cost,
-    local,
-):
-    _group.register(app)
-
 
 def _show_version(asked: bool) -> None:
     if asked:
-        Output().say(f"gpw {version('getprofile-webhooks')}")
+        from importlib.metadata import version  # slow to import
+
+        typer.echo(f"gpw {version('getprofile-webhooks')}")
         raise typer.Exit
 
 

@@ -1,35 +1,51 @@
 """What all commands share: options for the stack and the output, needs, and how they fail."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property, wraps
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
+from typer.core import TyperArgument, TyperCommand
+from typer.main import get_command_from_info
+from typer.models import CommandInfo
 
 from infra.gpw.errors import INTERRUPTED, USAGE, OperatorError, explained
+from infra.gpw.lazy import flowing
 from infra.gpw.output import Output
-from infra.gpw.permissions import NEEDS, STACK, Need
-from infra.gpw.target import Target, resolve
+from infra.gpw.permissions import STACK, Need
+
+if TYPE_CHECKING:
+    from infra.gpw.target import Target
 
 _STACK = "Where"
+_ON_STACK = ("stack", "region", "aws_profile", "local")
 
 
-@dataclass
-class Gpw:
-    """What a command works with. where: the options that name the stack."""
+class Gpw(typer.Context):
+    """What a command works with: Typer's context, which holds the options that commands share.
 
-    out: Output
-    yes: bool
-    where: dict[str, Any]
+    Typer hands it to the parameter that has it as its type.
+    """
 
     @cached_property
-    def target(self) -> Target:
+    def out(self) -> Output:
+        """Where the command's results go."""
+        return Output(as_json=self.params["as_json"])
+
+    @property
+    def yes(self) -> bool:
+        """Whether the operator confirmed beforehand."""
+        return bool(self.params.get("yes"))
+
+    @cached_property
+    def target(self) -> "Target":
         """The stack; looked for when the command first asks."""
-        return resolve(**self.where)
+        from infra.gpw.target import resolve  # as some commands have none
+
+        return resolve(**{name: self.params[name] for name in _ON_STACK})
 
     def confirm(self, question: str) -> None:
         """Go on only if the operator says so, now or with --yes."""
@@ -37,128 +53,134 @@ class Gpw:
             self.out.confirm(question)
 
 
-_ON_STACK: dict[str, tuple[Any, Any]] = {
-    "stack": (
-        Annotated[
-            str | None,
-            typer.Option(
-                help="Stack name. By default the one in samconfig.toml.", rich_help_panel=_STACK
-            ),
-        ],
-        None,
-    ),
-    "region": (
-        Annotated[str | None, typer.Option(help="AWS region.", rich_help_panel=_STACK)],
-        None,
-    ),
-    "aws_profile": (
-        # `--profile`, as in all AWS tools; GetProfile's profiles are --profile-id or an argument.
-        Annotated[
-            str | None,
-            typer.Option(
-                "--profile", help="AWS profile, as in ~/.aws/config.", rich_help_panel=_STACK
-            ),
-        ],
-        None,
-    ),
-    "local": (
-        Annotated[
-            bool,
-            typer.Option(
-                "--local",
-                help="Use the local cloud that `make start` runs.",
-                rich_help_panel=_STACK,
-            ),
-        ],
-        False,
-    ),
-}
-_JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_YES = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation prompt.")]
+def _shared(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation prompt.")] = False,
+    stack: Annotated[
+        str | None,
+        typer.Option(
+            help="Stack name. By default the one in samconfig.toml.", rich_help_panel=_STACK
+        ),
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="AWS region.", rich_help_panel=_STACK)] = None,
+    # `--profile`, as in all AWS tools; GetProfile's profiles are --profile-id or an argument.
+    aws_profile: Annotated[
+        str | None,
+        typer.Option("--profile", help="AWS profile, as in ~/.aws/config.", rich_help_panel=_STACK),
+    ] = None,
+    local: Annotated[
+        bool,
+        typer.Option(
+            "--local",
+            help="Use the local cloud that `make start` runs.",
+            rich_help_panel=_STACK,
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """The options that commands share; `Gpw` gives what they say."""
 
 
-def command(
-    app: typer.Typer,
-    name: str,
+_SHARED = frozenset(inspect.signature(_shared).parameters)
+
+
+class _Declared(NamedTuple):
+    """What is declared of a command beside its function."""
+
+    example: str
+    needs: frozenset[Need]
+    shared: frozenset[str]  # the names of shared options that it takes
+
+
+_DECLARED: dict[Callable[..., None], _Declared] = {}
+
+
+def command[Function: Callable[..., None]](
     *,
     example: str,
     needs: Iterable[Need] = (),
     changes: bool = False,
     on_stack: bool = True,
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a function `(gpw: Gpw, …)` as a command, with the options that all have.
+) -> Callable[[Function], Function]:
+    """Declare a function `(gpw: Gpw, …)` as a command; `commands.py` gives it a name.
 
     example: for --help. needs: the AWS actions that it calls, on what; that it looks for its stack
     goes without saying. changes: whether it takes --yes. on_stack: whether it works on a stack.
     """
     looks = {Need("cloudformation:DescribeStacks", STACK)} if on_stack else set()
-    NEEDS[f"{app.info.name} {name}"] = frozenset({*needs, *looks})
+    shared = {"as_json", *(_ON_STACK if on_stack else ()), *(["yes"] if changes else [])}
+    declared = _Declared(example, frozenset({*needs, *looks}), frozenset(shared))
 
-    def register(function: Callable[..., None]) -> Callable[..., None]:
-        _, *own = inspect.signature(function, eval_str=True).parameters.values()
-        common: dict[str, tuple[Any, Any]] = {"as_json": (_JSON, False)}
-        if on_stack:
-            common = _ON_STACK | common
-        if changes:
-            common = {"yes": (_YES, False)} | common
-        added = [
-            inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, annotation=a, default=d)
-            for n, (a, d) in common.items()
-        ]
+    def declare(function: Function) -> Function:
+        _DECLARED[function] = declared
+        return function
 
-        @wraps(function)
-        def run(**arguments: Any) -> None:
-            given = {n: arguments.pop(n) for n in common}
-            out = Output(as_json=given["as_json"])
-            where = {n: given.get(n) for n in _ON_STACK}
-            gpw = Gpw(out, given.get("yes", False), where)
+    return declare
 
-            def work() -> None:
-                _refuse_empty(signature, given | arguments)
-                function(gpw, **arguments)
 
-            run_guarded(out, work)
+class Command(TyperCommand):
+    """A command with the options that commands share, and with the way in which they fail."""
 
-        signature = inspect.Signature(
-            [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + added
+    context_class = Gpw
+    needs: frozenset[Need] = frozenset()
+
+    def invoke(self, ctx: Any) -> None:
+        """Run the function with its own arguments; `Gpw` has the shared ones."""
+        gpw: Gpw = ctx
+        own = {name: value for name, value in gpw.params.items() if name not in _SHARED}
+
+        def work() -> None:
+            _refuse_empty(gpw)
+            if self.callback:
+                gpw.invoke(self.callback, **own)
+
+        run_guarded(gpw.out, work)
+
+
+def built(name: str, function: Callable[..., None]) -> Command:
+    """The command that a function was declared as."""
+    declared = _DECLARED[function]
+    made = _of_function(
+        CommandInfo(
+            name,
+            cls=Command,
+            callback=function,
+            help=flowing(inspect.getdoc(function) or ""),
+            epilog=f"Example: {declared.example}",
         )
-        run.__signature__ = signature  # type: ignore[attr-defined]
-        run.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
-        text = flowing(inspect.getdoc(function) or "")
-        app.command(name, help=text, epilog=f"Example: {example}")(run)
-        return run
-
-    return register
+    )
+    made.needs = declared.needs
+    options = _of_function(CommandInfo(cls=Command, callback=_shared)).params
+    made.params += [option for option in options if option.name in declared.shared]
+    return made
 
 
-def _refuse_empty(signature: inspect.Signature, arguments: Mapping[str, Any]) -> None:
+def _of_function(info: CommandInfo) -> Command:
+    made = get_command_from_info(info, pretty_exceptions_short=False, rich_markup_mode="rich")
+    return cast(Command, made)
+
+
+def _refuse_empty(gpw: Gpw) -> None:
     """Refuse empty arguments: that of an unset shell variable is not what was meant.
 
     To a command it would be another stack, no limit in time, or every message.
     Raises: OperatorError.
     """
-    for name, value in arguments.items():
-        if "" in (value if isinstance(value, list) else [value]):
+    for parameter in gpw.command.params:
+        value = gpw.params[str(parameter.name)]
+        if "" in (value if isinstance(value, list | tuple) else [value]):
             raise OperatorError(
-                f"{_name_on_command_line(signature.parameters[name])} is empty, so nothing was "
-                "done",
+                f"{_name_on_command_line(parameter)} is empty, so nothing was done",
                 "is a shell variable unset?",
                 code=USAGE,
             )
 
 
-def _name_on_command_line(parameter: inspect.Parameter) -> str:
-    [info] = parameter.annotation.__metadata__
-    if isinstance(info, typer.models.ArgumentInfo):
-        return str(info.metavar or parameter.name).upper()
-    declared = [info.default, *(info.param_decls or ())]  # Typer takes the first for a default
-    names = [name for name in declared if isinstance(name, str) and name.startswith("--")]
-    return names[0] if names else f"--{parameter.name.replace('_', '-')}"
-
-
-def flowing(text: str) -> str:
-    """Paragraphs of one line each, so that they break where the terminal ends."""
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+def _name_on_command_line(parameter: Any) -> str:
+    if isinstance(parameter, TyperArgument):
+        return str(parameter.metavar or parameter.name).upper()
+    names: list[str] = [name for name in parameter.opts if name.startswith("--")]
+    return names[0]
 
 
 def run_guarded(out: Output, work: Callable[[], None]) -> None:

@@ -69,12 +69,7 @@ class Estimate:
         return f"{dollars / self.traffic.events * 1e6:{sign},.2f}"
 
 
-def register(app: typer.Typer) -> None:
-    command(app, "cost", example="gpw cost --events 10M --set LogLevel=WARNING", on_stack=False)(
-        cost
-    )
-
-
+@command(example="gpw cost --events 10M --set LogLevel=WARNING", on_stack=False)
 def cost(
     gpw: Gpw,
     *,

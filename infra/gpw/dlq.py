@@ -63,32 +63,7 @@ LOOK = on(
 DELETE = on("DeadLetterQueueUrl", "sqs:DeleteMessage")
 
 
-def register(app: typer.Typer) -> None:
-    group = typer.Typer(name="gpw dlq", no_args_is_help=True)
-    command(group, "ls", example="gpw dlq ls --where reason=invalid_event", needs=LOOK)(ls)
-    command(group, "show", example="gpw dlq show 0a1b2c3d", needs=LOOK)(show)
-    command(
-        group,
-        "redrive",
-        example="gpw dlq redrive --where reason=received_too_often --rate 50",
-        needs=[
-            *LOOK,
-            *DELETE,
-            *on("EventsQueueUrl", "sqs:SendMessage"),
-            *on("HydrationQueueUrl", "sqs:SendMessage"),
-        ],
-        changes=True,
-    )(redrive_dead_letters)
-    command(
-        group,
-        "purge",
-        example="gpw dlq purge --where reason=not_json --dry-run",
-        needs=[*LOOK, *DELETE],
-        changes=True,
-    )(purge)
-    app.add_typer(group, name="dlq", help="Look at, redrive or delete the dead letters.")
-
-
+@command(example="gpw dlq ls --where reason=invalid_event", needs=LOOK)
 def ls(
     gpw: Gpw,
     *,
@@ -113,6 +88,7 @@ def ls(
         gpw.out.note(f"These are the first {limit}; --limit shows more.")
 
 
+@command(example="gpw dlq show 0a1b2c3d", needs=LOOK)
 def show(
     gpw: Gpw,
     message_id: Annotated[str, typer.Argument(help="The message id, or a unique beginning.")],
@@ -138,6 +114,16 @@ def show(
     gpw.out.say(plain(dead_letter.message.body))
 
 
+@command(
+    example="gpw dlq redrive --where reason=received_too_often --rate 50",
+    needs=[
+        *LOOK,
+        *DELETE,
+        *on("EventsQueueUrl", "sqs:SendMessage"),
+        *on("HydrationQueueUrl", "sqs:SendMessage"),
+    ],
+    changes=True,
+)
 def redrive_dead_letters(
     gpw: Gpw,
     ids: IdsArgument = None,
@@ -182,6 +168,9 @@ def redrive_dead_letters(
         raise typer.Exit(FAILED)
 
 
+@command(
+    example="gpw dlq purge --where reason=not_json --dry-run", needs=[*LOOK, *DELETE], changes=True
+)
 def purge(
     gpw: Gpw,
     ids: IdsArgument = None,

@@ -13,7 +13,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
-from infra.gpw import permissions, secret
+from infra.gpw import commands, permissions, secret
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, OperatorError, explained, is_forbidden
 from infra.gpw.history import subject
@@ -53,30 +53,27 @@ class Check:
     fix: str = ""
 
 
-def register(app: typer.Typer) -> None:
-    queues = ("EventsQueueUrl", "DeadLetterQueueUrl", "HydrationQueueUrl")
-    secrets = ("WebhookSecretArn", "ProfileApiSecretArn")
-    command(
-        app,
-        "doctor",
-        example="gpw doctor --ping --yes",
-        needs=[
-            # The stack's resources, and those of the stack within it that has the alarms.
-            *(Need("cloudformation:ListStackResources", one) for one in (STACK, "Monitoring")),
-            *on("*", "iam:SimulatePrincipalPolicy", "iam:GetRole"),
-            *on("*", "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricStatistics"),
-            *on("*", "lambda:GetAccountSettings"),
-            *(Need("lambda:GetEventSourceMapping", one) for one in MAPPINGS.values()),
-            *(Need("sqs:GetQueueAttributes", queue) for queue in queues),
-            *(Need("secretsmanager:DescribeSecret", one) for one in secrets),
-            *(Need("secretsmanager:GetSecretValue", one) for one in secrets),
-            *on("EventBusName", "events:DescribeEventBus"),
-            *on("EventsTableName", "dynamodb:Query"),
-        ],
-        changes=True,
-    )(doctor)
+_QUEUES = ("EventsQueueUrl", "DeadLetterQueueUrl", "HydrationQueueUrl")
+_SECRETS = ("WebhookSecretArn", "ProfileApiSecretArn")
 
 
+@command(
+    example="gpw doctor --ping --yes",
+    needs=[
+        # The stack's resources, and those of the stack within it that has the alarms.
+        *(Need("cloudformation:ListStackResources", one) for one in (STACK, "Monitoring")),
+        *on("*", "iam:SimulatePrincipalPolicy", "iam:GetRole"),
+        *on("*", "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricStatistics"),
+        *on("*", "lambda:GetAccountSettings"),
+        *(Need("lambda:GetEventSourceMapping", one) for one in MAPPINGS.values()),
+        *(Need("sqs:GetQueueAttributes", queue) for queue in _QUEUES),
+        *(Need("secretsmanager:DescribeSecret", one) for one in _SECRETS),
+        *(Need("secretsmanager:GetSecretValue", one) for one in _SECRETS),
+        *on("EventBusName", "events:DescribeEventBus"),
+        *on("EventsTableName", "dynamodb:Query"),
+    ],
+    changes=True,
+)
 def doctor(
     gpw: Gpw,
     *,
@@ -167,7 +164,7 @@ def _permissions(target: Target) -> Iterator[Check]:
         yield Check("permissions", True, f"{who}: everything is allowed")
         return
     try:
-        denied = list(permissions.denied(target, who))
+        denied = list(permissions.denied(target, who, commands.needs()))
     except ClientError as error:
         if not is_forbidden(error):
             raise
@@ -177,12 +174,12 @@ def _permissions(target: Target) -> Iterator[Check]:
             f"{who}: unknown, because iam:SimulatePrincipalPolicy or iam:GetRole is not allowed",
         )
         return
-    for need, commands in denied:
+    for need, lines in denied:
         yield Check(
             "permissions",
             False,
             f"{who} may not {need.action} on {need.on}",
-            f"needed by {', '.join(commands) or 'whoever uses the stack'}: use another --profile",
+            f"needed by {', '.join(lines) or 'whoever uses the stack'}: use another --profile",
         )
     if not denied:
         yield Check("permissions", True, f"{who}: everything that the commands need is allowed")

@@ -31,30 +31,6 @@ OUT_OF_REACH = [
 ]
 
 
-def register(app: typer.Typer) -> None:
-    receive = (
-        *("sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"),
-        "sqs:DeleteMessage",
-    )
-    command(
-        app,
-        "erase",
-        example="gpw erase abc-tenant 12345 --dry-run",
-        needs=[
-            *on("HydrationQueueUrl", *receive),
-            *on("DeadLetterQueueUrl", *receive),
-            *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
-            *on("EventsTableName", "dynamodb:Query", "dynamodb:Scan", "dynamodb:DeleteItem"),
-            *(
-                need
-                for table in ("ProfilesTableName", "FullProfilesTableName")
-                for need in on(table, "dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DeleteItem")
-            ),
-        ],
-        changes=True,
-    )(erase)
-
-
 @dataclass(frozen=True)
 class Unsure:
     """A thing that mentions the id, and may be another person's. name: how it is found again."""
@@ -104,6 +80,27 @@ class Found:
         }
 
 
+_RECEIVE = (
+    *("sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"),
+    "sqs:DeleteMessage",
+)
+
+
+@command(
+    example="gpw erase abc-tenant 12345 --dry-run",
+    needs=[
+        *on("HydrationQueueUrl", *_RECEIVE),
+        *on("DeadLetterQueueUrl", *_RECEIVE),
+        *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
+        *on("EventsTableName", "dynamodb:Query", "dynamodb:Scan", "dynamodb:DeleteItem"),
+        *(
+            need
+            for table in ("ProfilesTableName", "FullProfilesTableName")
+            for need in on(table, "dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DeleteItem")
+        ),
+    ],
+    changes=True,
+)
 def erase(
     gpw: Gpw,
     tenant: Annotated[str, typer.Argument(help="The tenant's id.")],

@@ -33,22 +33,16 @@ LATE_SECONDS = 1.0  # a request that begins later than this shows that we can't 
 POLL_SECONDS = {True: 0.5, False: 5.0}  # by whether the stack is local
 
 
-def register(app: typer.Typer) -> None:
-    example = "gpw load --local --rate 20 --duration 30 --duplicates 0.1 --disorder 0.1"
-    command(
-        app,
-        "load",
-        example=example,
-        needs=[
-            *on("WebhookSecretArn", "secretsmanager:GetSecretValue"),
-            *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
-            *on("EventsTableName", "dynamodb:Query", "dynamodb:DeleteItem"),
-            *on("ProfilesTableName", "dynamodb:GetItem", "dynamodb:DeleteItem"),
-        ],
-        changes=True,
-    )(load)
-
-
+@command(
+    example="gpw load --local --rate 20 --duration 30 --duplicates 0.1 --disorder 0.1",
+    needs=[
+        *on("WebhookSecretArn", "secretsmanager:GetSecretValue"),
+        *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
+        *on("EventsTableName", "dynamodb:Query", "dynamodb:DeleteItem"),
+        *on("ProfilesTableName", "dynamodb:GetItem", "dynamodb:DeleteItem"),
+    ],
+    changes=True,
+)
 def load(
     gpw: Gpw,
     *,

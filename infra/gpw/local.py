@@ -17,14 +17,7 @@ from infra.local.cloud import CLOUD_ERRORS, LocalCloudError
 DOWN_SECONDS = 30.0
 
 
-def register(app: typer.Typer) -> None:
-    group = typer.Typer(name="gpw local", no_args_is_help=True)
-    command(group, "up", example="gpw local up --port 5000", on_stack=False)(up)
-    command(group, "down", example="gpw local down --yes", on_stack=False, changes=True)(down)
-    command(group, "demo", example="gpw local demo", on_stack=False)(demo)
-    app.add_typer(group, name="local", help="Run the real template on this machine.")
-
-
+@command(example="gpw local up --port 5000", on_stack=False)
 def up(
     gpw: Gpw,
     *,
@@ -42,6 +35,7 @@ def up(
         raise typer.Exit(code)
 
 
+@command(example="gpw local down --yes", on_stack=False, changes=True)
 def down(gpw: Gpw) -> None:
     """Stop the local cloud. Everything in it is lost."""
     path = cloud_file()
@@ -67,6 +61,7 @@ def down(gpw: Gpw) -> None:
     gpw.out.say(gpw.out.marks[True], " The local cloud has ended.")
 
 
+@command(example="gpw local demo", on_stack=False)
 def demo(gpw: Gpw) -> None:
     """Show an event's journey through the real template (`make demo`)."""
     if gpw.out.as_json:

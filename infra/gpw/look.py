@@ -51,25 +51,6 @@ RateOption = Annotated[
 READ_HISTORY = on("EventsTableName", "dynamodb:Query", "dynamodb:Scan")
 
 
-def register(app: typer.Typer) -> None:
-    command(
-        app,
-        "status",
-        example="gpw status abc-tenant 12345",
-        needs=[
-            *on("ProfilesTableName", "dynamodb:GetItem"),
-            *on("FullProfilesTableName", "dynamodb:GetItem"),
-            *on("EventsTableName", "dynamodb:Query"),
-        ],
-    )(status)
-    command(
-        app,
-        "events",
-        example="gpw events --since 2h --outcome stale --limit 20",
-        needs=READ_HISTORY,
-    )(events)
-
-
 def selection(
     *,
     tenant: str | None,
@@ -108,6 +89,14 @@ def check_all(chosen: Selection, *, everything: bool) -> None:
         raise OperatorError("--all means every event", "leave the other options out", code=USAGE)
 
 
+@command(
+    example="gpw status abc-tenant 12345",
+    needs=[
+        *on("ProfilesTableName", "dynamodb:GetItem"),
+        *on("FullProfilesTableName", "dynamodb:GetItem"),
+        *on("EventsTableName", "dynamodb:Query"),
+    ],
+)
 def status(
     gpw: Gpw,
     *,
@@ -143,6 +132,7 @@ def status(
         raise typer.Exit(FAILED)
 
 
+@command(example="gpw events --since 2h --outcome stale --limit 20", needs=READ_HISTORY)
 def events(
     gpw: Gpw,
     *,

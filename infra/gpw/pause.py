@@ -25,20 +25,6 @@ MAPPINGS = {
 WaitOption = Annotated[bool, typer.Option(help="Wait until the change has taken effect.")]
 
 
-def register(app: typer.Typer) -> None:
-    needs = [
-        Need("cloudformation:ListStackResources", STACK),
-        *on(
-            MAPPINGS["ConsumerFunction"],
-            "lambda:GetEventSourceMapping",
-            "lambda:UpdateEventSourceMapping",
-        ),
-        *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
-    ]
-    command(app, "pause", example="gpw pause --yes", needs=needs, changes=True)(pause)
-    command(app, "resume", example="gpw resume --yes", needs=needs, changes=True)(resume)
-
-
 def mapping(target: Target, function: str = "ConsumerFunction") -> dict[str, Any]:
     """What makes Lambda read a function's queue or stream. Raises: OperatorError.
 
@@ -64,6 +50,18 @@ def mapping(target: Target, function: str = "ConsumerFunction") -> dict[str, Any
     return found
 
 
+_NEEDS = [
+    Need("cloudformation:ListStackResources", STACK),
+    *on(
+        MAPPINGS["ConsumerFunction"],
+        "lambda:GetEventSourceMapping",
+        "lambda:UpdateEventSourceMapping",
+    ),
+    *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
+]
+
+
+@command(example="gpw pause --yes", needs=_NEEDS, changes=True)
 def pause(gpw: Gpw, *, wait: WaitOption = True) -> None:
     """Stop the consumer. Webhooks are still accepted, and wait in the events queue.
 
@@ -72,6 +70,7 @@ def pause(gpw: Gpw, *, wait: WaitOption = True) -> None:
     _switch(gpw, start=False, wait=wait)
 
 
+@command(example="gpw resume --yes", needs=_NEEDS, changes=True)
 def resume(gpw: Gpw, *, wait: WaitOption = True) -> None:
     """Start the consumer again. It processes the events that wait in the queue."""
     _switch(gpw, start=True, wait=wait)

@@ -1,9 +1,10 @@
 """The AWS actions that the commands call, on what, and whether an operator may call them."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
-from infra.gpw.target import Target
+if TYPE_CHECKING:
+    from infra.gpw.target import Target
 
 STACK = "AWS::StackId"  # as an intrinsic function names the stack itself
 
@@ -24,25 +25,24 @@ def on(resource: str, *actions: str) -> tuple[Need, ...]:
     return tuple(Need(action, resource) for action in actions)
 
 
-# By command (`gpw dlq ls`); each declares its own where it is registered. Those on an optional
-# resource count only in a stack that has it.
-NEEDS: dict[str, frozenset[Need]] = {}
-
 # With a key of your own, whoever reads and writes what it encrypts needs these.
 KEY_NEEDS = on("KmsKeyArn", "kms:Decrypt", "kms:GenerateDataKey")
 
 
-def denied(target: Target, who: str) -> Iterator[tuple[Need, list[str]]]:
+def denied(
+    target: "Target", who: str, by_command: Mapping[str, frozenset[Need]]
+) -> Iterator[tuple[Need, list[str]]]:
     """The needs that this operator's policies do not allow, with the commands that have them.
 
-    who: the operator's ARN, as STS tells it. Raises: ClientError.
+    who: the operator's ARN, as STS tells it. by_command: needs by command line; those on an
+    optional resource count only in a stack that has it. Raises: ClientError.
     """
     iam = target.client("iam")
     if ":assumed-role/" in who:
         # The session's ARN leaves out the role's path.
         who = iam.get_role(RoleName=who.split("/")[1])["Role"]["Arn"]
     # Whoever gets here may call those of IAM.
-    declared = {need for needs in NEEDS.values() for need in needs}
+    declared = {need for needs in by_command.values() for need in needs}
     everything = {n for n in declared if not n.action.startswith("iam:")} | {*KEY_NEEDS}
     for resource in sorted({need.on for need in everything}):
         actions = sorted(need.action for need in everything if need.on == resource)
@@ -57,10 +57,13 @@ def denied(target: Target, who: str) -> Iterator[tuple[Need, list[str]]]:
         for result in (result for page in pages for result in page["EvaluationResults"]):
             if result["EvalDecision"] != "allowed":
                 need = Need(result["EvalActionName"], resource)
-                yield need, sorted(command for command, needs in NEEDS.items() if need in needs)
+                yield (
+                    need,
+                    sorted(command for command, needs in by_command.items() if need in needs),
+                )
 
 
-def physical_name(target: Target, resource: str) -> str | None:
+def physical_name(target: "Target", resource: str) -> str | None:
     """What the stack calls a resource, as a `Need` names it; None when there is none."""
     if resource == "*":
         return resource
@@ -70,7 +73,7 @@ def physical_name(target: Target, resource: str) -> str | None:
     return named or target.resources.get(resource)
 
 
-def arn(target: Target, service: str, name: str) -> str:
+def arn(target: "Target", service: str, name: str) -> str:
     """The ARN of a resource. name: its physical name, or already its ARN."""
     if name == "*" or name.startswith("arn:"):
         return name

@@ -43,20 +43,15 @@ class Progress:
             self.by_status[str(item.get("profile_status", "unknown"))] += 1
 
 
-def register(app: typer.Typer) -> None:
-    command(
-        app,
-        "reconcile",
-        example="gpw reconcile --yes",
-        needs=[
-            *on("HydrationQueueUrl", "sqs:SendMessage", "sqs:GetQueueAttributes"),
-            *on("ProfilesTableName", "dynamodb:Scan"),
-            *on("FullProfilesTableName", "dynamodb:Scan"),
-        ],
-        changes=True,
-    )(reconcile)
-
-
+@command(
+    example="gpw reconcile --yes",
+    needs=[
+        *on("HydrationQueueUrl", "sqs:SendMessage", "sqs:GetQueueAttributes"),
+        *on("ProfilesTableName", "dynamodb:Scan"),
+        *on("FullProfilesTableName", "dynamodb:Scan"),
+    ],
+    changes=True,
+)
 def reconcile(
     gpw: Gpw,
     *,

@@ -35,16 +35,11 @@ from infra.gpw.queues import BATCH, Outgoing, Pace, send
 from infra.gpw.tables import Table
 
 
-def register(app: typer.Typer) -> None:
-    command(
-        app,
-        "replay",
-        example="gpw replay --received --since 2h --dry-run",
-        needs=[*READ_HISTORY, *on("EventsQueueUrl", "sqs:SendMessage")],
-        changes=True,
-    )(replay)
-
-
+@command(
+    example="gpw replay --received --since 2h --dry-run",
+    needs=[*READ_HISTORY, *on("EventsQueueUrl", "sqs:SendMessage")],
+    changes=True,
+)
 def replay(
     gpw: Gpw,
     *,

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from aws.errors import NotConfirmedError
+from deadline import Deadline
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, OperatorError
 from infra.gpw.look import (
@@ -34,30 +35,12 @@ from infra.gpw.permissions import on
 from infra.gpw.queues import Pace
 from infra.gpw.replay import batches
 from infra.gpw.target import Target
-from publisher.bus import Answer, Bus, CallRefusedError, calls
-from publisher.entry import MAX_ENTRY_BYTES, entry, entry_bytes, trimmed_entry
+from publisher.bus import Bus
+from publisher.send import Outgoing, RefusedForNowError, Sender, calls
 
-ATTEMPTS = 6  # of an entry that the bus refuses for now, on top of the SDK's own for a call
-PAUSE_SECONDS = 1.0  # before the second attempt; twice as long before each further one
+PATIENCE_SECONDS = 45.0  # with the entries of one call that the bus refuses for now
 
-
-def register(app: typer.Typer) -> None:
-    command(
-        app,
-        "republish",
-        example="gpw republish --received --since 2h --dry-run",
-        needs=[*READ_HISTORY, *on("EventBusName", "events:DescribeEventBus", "events:PutEvents")],
-        changes=True,
-    )(republish)
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """An event of the history on its way to the bus."""
-
-    item: dict[str, Any]
-    entry: dict[str, Any]
-    trimmed: bool
+type Item = dict[str, Any]
 
 
 @dataclass
@@ -68,14 +51,19 @@ class Tally:
     trimmed: int = 0
     failed: Counter[str] = field(default_factory=Counter)  # by reason
 
-    def publish(self, one: Outgoing) -> None:
+    def publish(self, one: Outgoing[Item]) -> None:
         self.published += 1
         self.trimmed += one.trimmed
 
-    def fail(self, why: str, item: dict[str, Any]) -> None:
+    def fail(self, why: str, item: Item) -> None:
         self.failed[f"{why}: {item.get('subject')} {item.get('version')}"] += 1
 
 
+@command(
+    example="gpw republish --received --since 2h --dry-run",
+    needs=[*READ_HISTORY, *on("EventBusName", "events:DescribeEventBus", "events:PutEvents")],
+    changes=True,
+)
 def republish(
     gpw: Gpw,
     *,
@@ -135,17 +123,19 @@ def republish_items(
     target, tally = gpw.target, Tally()
     name = target.output("EventBusName")
     _check_bus(target)
-    bus, pace = Bus(target.client("events")), Pace(rate)
+    bus = Bus(target.client("events"))
+    sender = Sender[Item](bus, name, lambda item: item, replayed=True, sleep=time.sleep)
+    pace = Pace(rate)
     try:
         with gpw.out.progress("publishing: of the history's events", total) as advance:
             for items, looked_at in of_history:
-                for call in calls(_prepared(items, name, tally)):
+                for call in calls(_prepared(sender, items, tally)):
                     if dry_run:
                         for one in call:
                             tally.publish(one)
                     else:
                         pace.wait(len(call))
-                        _send(bus, name, call, tally)
+                        _send(sender, call, tally)
                 advance(to=looked_at, total=total)
     finally:  # also when it is interrupted
         _tell(gpw, tally, dry_run=dry_run)
@@ -177,60 +167,29 @@ def bus_exists(target: Target) -> bool:
     return True
 
 
-def _prepared(items: list[dict[str, Any]], bus: str, tally: Tally) -> Iterator[Outgoing]:
+def _prepared(sender: Sender[Item], items: list[Item], tally: Tally) -> Iterator[Outgoing[Item]]:
     for item in items:
         try:
-            whole = entry(item, bus, replayed=True)
+            yield sender.prepare(item)
         except (KeyError, TypeError, ValueError) as error:
             # One that is not an event, such as an item that somebody edited.
             tally.fail(type(error).__name__, item)
-            continue
-        one = Outgoing(item, whole, trimmed=False)
-        yield one if entry_bytes(whole) <= MAX_ENTRY_BYTES else _trimmed(one, bus)
 
 
-def _trimmed(one: Outgoing, bus: str) -> Outgoing:
-    return Outgoing(one.item, trimmed_entry(one.item, bus, replayed=True), trimmed=True)
-
-
-def _send(bus: Bus, name: str, waiting: list[Outgoing], tally: Tally) -> None:
-    """Publish the entries of a call: what the bus refuses, without its data, and later."""
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
-        again: list[Outgoing] = []
-        for one, answer in zip(waiting, _ask(bus, waiting), strict=True):
-            match answer:
-                case Answer.TAKEN:
-                    tally.publish(one)
-                case Answer.NEVER if one.trimmed:
-                    tally.fail("refused by the bus, even without its data", one.item)
-                case Answer.NEVER:
-                    again.append(_trimmed(one, name))
-                case Answer.LATER:
-                    again.append(one)
-        waiting = again
-        if not waiting:
-            return
-    for one in waiting:
-        tally.fail("refused by the bus for now", one.item)
-
-
-def _ask(bus: Bus, waiting: list[Outgoing]) -> list[Answer]:
-    try:
-        return bus.put([one.entry for one in waiting])
-    except CallRefusedError:
-        # One of them is at fault. Alone, it does not take the others along.
-        return [_ask_alone(bus, one) for one in waiting]
-    except NotConfirmedError:
-        raise OperatorError("EventBridge did not answer as itself", "try again") from None
-
-
-def _ask_alone(bus: Bus, one: Outgoing) -> Answer:
-    try:
-        return bus.put([one.entry])[0]
-    except (ClientError, BotoCoreError, NotConfirmedError):
-        return Answer.LATER  # those before it are published, and have to be counted
+def _send(sender: Sender[Item], call: list[Outgoing[Item]], tally: Tally) -> None:
+    """Raises: what a call as a whole fails with, once its entries are counted."""
+    ends_at = time.monotonic() + PATIENCE_SECONDS
+    sent = sender.send(call, Deadline(lambda: ends_at - time.monotonic()))
+    for one in sent.taken:
+        tally.publish(one)
+    for one in sent.refused:
+        tally.fail("refused by the bus, even without its data", one.source)
+    for one, error in sent.failed:
+        if isinstance(error, NotConfirmedError):
+            raise OperatorError("EventBridge did not answer as itself", "try again")
+        if not isinstance(error, RefusedForNowError):
+            raise error
+        tally.fail("refused by the bus for now", one.source)
 
 
 def _tell(gpw: Gpw, tally: Tally, *, dry_run: bool) -> None:

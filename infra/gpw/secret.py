@@ -51,29 +51,6 @@ WhichOption = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    group = typer.Typer(name="gpw secret", no_args_is_help=True)
-    read = [
-        need
-        for secret in _OUTPUTS.values()
-        for need in on(secret, "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue")
-    ]
-    write = [*read, *(Need("secretsmanager:PutSecretValue", one) for one in _OUTPUTS.values())]
-    used = Need("cloudwatch:GetMetricStatistics", "*")
-    command(
-        group,
-        "set",
-        example="pass show getprofile | gpw secret set --yes",
-        needs=write,
-        changes=True,
-    )(put)
-    command(
-        group, "rotate", example="gpw secret rotate --watch", needs=[*write, used], changes=True
-    )(rotate)
-    command(group, "status", example="gpw secret status", needs=[*read, used])(status)
-    app.add_typer(group, name="secret", help="Set, rotate or check the secret; it is never shown.")
-
-
 @dataclass(frozen=True)
 class SecretState:
     """What can be told about a secret without telling it.
@@ -127,6 +104,16 @@ def _problem(version: dict[str, Any]) -> str | None:
     return None
 
 
+_READ = [
+    need
+    for secret in _OUTPUTS.values()
+    for need in on(secret, "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue")
+]
+_WRITE = [*_READ, *(Need("secretsmanager:PutSecretValue", one) for one in _OUTPUTS.values())]
+_USED = Need("cloudwatch:GetMetricStatistics", "*")
+
+
+@command(example="pass show getprofile | gpw secret set --yes", needs=_WRITE, changes=True)
 def put(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
     """Set the secret that GetProfile sends, from a hidden prompt or from standard input.
 
@@ -137,6 +124,7 @@ def put(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
     _put(gpw, which, rotating=False)
 
 
+@command(example="gpw secret rotate --watch", needs=[*_WRITE, _USED], changes=True)
 def rotate(
     gpw: Gpw,
     *,
@@ -162,6 +150,7 @@ def rotate(
         _watch(gpw, timedelta(minutes=quiet_minutes))
 
 
+@command(example="gpw secret status", needs=[*_READ, _USED])
 def status(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
     """Show whether the secret is set and usable, and whether the previous one is still in use."""
     found = state(gpw.target, which)

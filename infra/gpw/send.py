@@ -24,16 +24,11 @@ CONNECTIONS = 16
 NO_ANSWER = 0  # in the place of a status
 
 
-def register(app: typer.Typer) -> None:
-    command(
-        app,
-        "send",
-        example="gpw send --local --duplicate --stale",
-        needs=on("WebhookSecretArn", "secretsmanager:GetSecretValue"),
-        changes=True,
-    )(send)
-
-
+@command(
+    example="gpw send --local --duplicate --stale",
+    needs=on("WebhookSecretArn", "secretsmanager:GetSecretValue"),
+    changes=True,
+)
 def send(
     gpw: Gpw,
     *,

@@ -63,19 +63,14 @@ class Filter:
         return all(wanted is None or wanted == found for wanted, found in pairs)
 
 
-def register(app: typer.Typer) -> None:
-    command(
-        app,
-        "tail",
-        example="gpw tail --tenant abc-tenant --since 10m",
-        needs=[
-            Need("cloudformation:ListStackResources", STACK),
-            *(Need("logs:FilterLogEvents", group) for group in LOG_GROUPS),
-            *(Need("sqs:GetQueueAttributes", queue) for queue in QUEUES.values()),
-        ],
-    )(tail)
-
-
+@command(
+    example="gpw tail --tenant abc-tenant --since 10m",
+    needs=[
+        Need("cloudformation:ListStackResources", STACK),
+        *(Need("logs:FilterLogEvents", group) for group in LOG_GROUPS),
+        *(Need("sqs:GetQueueAttributes", queue) for queue in QUEUES.values()),
+    ],
+)
 def tail(
     gpw: Gpw,
     *,

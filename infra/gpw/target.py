@@ -7,29 +7,21 @@ import tomllib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 
 from infra.gpw import ROOT
 from infra.gpw.errors import USAGE, OperatorError
 from infra.gpw.tables import Table
-from infra.local.cloud import CREDENTIALS
+
+if TYPE_CHECKING:
+    import boto3
 
 DEFAULT_STACK = "getprofile-webhooks"
 CLOUD_FILE_VARIABLE = "GPW_CLOUD_FILE"  # for a cloud file somewhere else
 CLOUD_FILE = ROOT / ".local" / "cloud.json"  # `make start` writes it
 
-_CONFIG = Config(
-    connect_timeout=5,
-    read_timeout=30,
-    retries={"mode": "standard", "total_max_attempts": 5},
-    max_pool_connections=32,
-    user_agent_extra="gpw",
-)
 _SETTLED = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"}
 
 
@@ -41,16 +33,25 @@ class Target:
     """
 
     stack: str
-    session: boto3.Session
+    session: "boto3.Session"
     local: dict[str, Any] | None = None
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
         """A boto3 client; the same one each time."""
         if service not in self._clients:
+            from botocore.config import Config  # slow to import, as boto3 is: no help needs it
+
+            config = Config(
+                connect_timeout=5,
+                read_timeout=30,
+                retries={"mode": "standard", "total_max_attempts": 5},
+                max_pool_connections=32,
+                user_agent_extra="gpw",
+            )
             endpoint = self.local["endpoint"] if self.local else None
             self._clients[service] = self.session.client(  # type: ignore[call-overload]
-                service, endpoint_url=endpoint, config=_CONFIG
+                service, endpoint_url=endpoint, config=config
             )
         return self._clients[service]
 
@@ -148,6 +149,8 @@ class Target:
 
 def on_aws(stack: str | None, region: str | None, profile: str | None) -> Target:
     """What the options say, else samconfig.toml, else the SDK's own configuration."""
+    import boto3
+
     saved = samconfig()
     by_environment = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     session = boto3.Session(
@@ -171,6 +174,11 @@ def samconfig(path: Path = ROOT / "samconfig.toml") -> dict[str, str]:
 
 def on_local_cloud() -> Target:
     """The cloud that `make start` keeps running. Raises: OperatorError."""
+    import boto3
+    import botocore.session
+
+    from infra.local.cloud import CREDENTIALS
+
     path = cloud_file()
     cloud = running_cloud(path)
     if cloud is None:

@@ -9,14 +9,26 @@ import typer
 
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import USAGE, OperatorError
+from infra.gpw.look import READ_HISTORY
+from infra.gpw.permissions import STACK, Need, on
+from infra.gpw.tail import LOG_GROUPS, QUEUES
 
 MISSING = {"jinja2", "starlette", "uvicorn"}  # what the extra [ui] brings
 
 
-def register(app: typer.Typer) -> None:
-    command(app, "ui", example="gpw ui --local --write")(ui)
-
-
+@command(
+    example="gpw ui --local --write",
+    needs=[
+        *READ_HISTORY,
+        *on("EventsTableName", "dynamodb:DescribeTable", "dynamodb:GetItem"),
+        *on("ProfilesTableName", "dynamodb:GetItem"),
+        *on("FullProfilesTableName", "dynamodb:GetItem"),
+        *(Need("logs:FilterLogEvents", group) for group in LOG_GROUPS),
+        *(Need("sqs:GetQueueAttributes", queue) for queue in QUEUES.values()),
+        Need("cloudformation:ListStackResources", STACK),
+        *on("*", "cloudwatch:GetMetricStatistics"),
+    ],
+)
 def ui(
     gpw: Gpw,
     *,

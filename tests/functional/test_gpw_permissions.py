@@ -8,11 +8,10 @@ from typing import Any
 import boto3
 import pytest
 import urllib3
-from typer.main import get_command
 
 from infra.gpw import doctor, queues, reconcile
-from infra.gpw.cli import app
-from infra.gpw.permissions import KEY_NEEDS, NEEDS, STACK, Need, arn, denied, physical_name
+from infra.gpw.commands import needs
+from infra.gpw.permissions import KEY_NEEDS, STACK, Need, arn, denied, physical_name
 from infra.gpw.target import Target
 from tests.factories import SECRET, make_body, make_event
 from tests.functional.cloud import STACK as STACK_NAME
@@ -20,6 +19,7 @@ from tests.functional.cloud import Cloud
 from tests.functional.gpw_calls import Calls
 from tests.functional.gpw_stack import OperatedStack
 
+NEEDS = needs()
 NEW_SECRET = "another-webhook-secret-0123456789"
 FREE = {"sts:GetCallerIdentity"}  # AWS: "No permissions are required to perform this operation"
 
@@ -205,7 +205,7 @@ def test_doctor_names_what_is_denied_on_what_and_which_commands_need_it(
 def test_every_declared_action_is_checked_on_its_resource(calls: Calls) -> None:
     caller = str(calls.caller)
 
-    assert list(denied(target(), caller)) == []
+    assert list(denied(target(), caller, NEEDS)) == []
     checked = {action for actions in calls.simulated.values() for action in actions}
     declared = {need.action for needs in NEEDS.values() for need in needs}
     assert checked == {action for action in declared if not action.startswith("iam:")}
@@ -221,7 +221,7 @@ def test_every_declared_action_is_checked_on_its_resource(calls: Calls) -> None:
 def test_a_stack_without_hydration_needs_nothing_for_it(cloud: Cloud, calls: Calls) -> None:
     OperatedStack(cloud, hydrating=False)
 
-    assert list(denied(target(), "arn:aws:iam::123456789012:user/me")) == []
+    assert list(denied(target(), "arn:aws:iam::123456789012:user/me", NEEDS)) == []
     assert [one for one in calls.simulated if "Hydration" in one or "FullProfiles" in one] == []
 
 
@@ -233,7 +233,7 @@ def test_with_a_key_of_ones_own_its_use_is_checked(
     monkeypatch.setitem(found.parameters, "KmsKeyArn", key)
     calls.denied = {"kms:Decrypt"}
 
-    assert [need for need, _ in denied(found, str(calls.caller))] == [KEY_NEEDS[0]]
+    assert [need for need, _ in denied(found, str(calls.caller), NEEDS)] == [KEY_NEEDS[0]]
     assert calls.simulated[key] == ["kms:Decrypt", "kms:GenerateDataKey"]
 
 
@@ -266,13 +266,3 @@ def test_an_arn_is_of_the_stacks_partition(partition: str) -> None:
         "cloudformation": stack_id,
         "cloudwatch": "*",
     }
-
-
-def test_every_command_is_in_the_table_of_needs() -> None:
-    def walk(command: Any, words: str) -> list[str]:
-        inner = getattr(command, "commands", None)
-        if inner is None:
-            return [words]
-        return [name for word in inner for name in walk(inner[word], f"{words} {word}")]
-
-    assert set(NEEDS) == set(walk(get_command(app), "gpw"))

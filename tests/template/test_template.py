@@ -18,6 +18,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 import batch
 import consumer.store
+import deadline
 import hydrator.hydrate
 import hydrator.messages
 import ingest.receive
@@ -190,7 +191,7 @@ def test_the_consumer_can_begin_writes_for_longer_than_one_write_takes(stack: Js
     timeout = properties(stack, FUNCTION)["ConsumerFunction"]["Timeout"]
     longest = consumer.store.BUDGET.longest_seconds
 
-    assert timeout - batch.REPORT_SECONDS - longest > longest
+    assert timeout - deadline.REPORT_SECONDS - longest > longest
 
 
 def test_every_concurrent_call_has_a_connection_of_its_own() -> None:
@@ -375,7 +376,7 @@ def test_the_longest_hydration_of_one_profile_fits_into_the_time_of_the_hydrator
     )
 
     delay = hydrator.hydrate.BUDGET.longest_seconds
-    assert longest <= timeout - batch.REPORT_SECONDS - delay
+    assert longest <= timeout - deadline.REPORT_SECONDS - delay
 
 
 def test_a_batch_of_the_hydrator_is_no_more_than_the_slowest_rate_fetches_in_half_its_time(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 
 from aws.sqs import MAX_MESSAGE_BYTES, Queue, QueueMessage
-from batch import Deadline
 from consumer.store import Store
+from deadline import Deadline
 from tests.tables import Tables
 
 if TYPE_CHECKING:

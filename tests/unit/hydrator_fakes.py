@@ -8,7 +8,7 @@ from email.message import Message
 from typing import Any
 
 from aws.sqs import QueueMessage, Record
-from batch import Deadline
+from deadline import Deadline
 from getprofile.errors import NotStorableError
 from hydrator.errors import ApiUnavailableError
 from hydrator.messages import Key

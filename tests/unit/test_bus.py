@@ -4,7 +4,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from aws.errors import NotConfirmedError
-from publisher.bus import Answer, Bus, CallRefusedError
+from publisher.bus import Bus, CallRefusedError, EntryStatus
 from tests.unit.fakes import client_error
 
 if TYPE_CHECKING:
@@ -26,30 +26,30 @@ class FakeEventBridge:
         return Bus(cast("EventBridgeClient", self))
 
 
-def put(answer: Any, entries: int = 1) -> list[Answer]:
+def put(answer: Any, entries: int = 1) -> list[EntryStatus]:
     return FakeEventBridge(answer).as_bus().put([{}] * entries)
 
 
 @pytest.mark.parametrize(
     ("result", "expected"),
     [
-        ({"EventId": "1"}, Answer.TAKEN),
-        ({"ErrorCode": "ThrottlingException", "ErrorMessage": "Slow down"}, Answer.LATER),
-        ({"ErrorCode": "InternalFailure"}, Answer.LATER),
-        ({"ErrorCode": "AccessDeniedException"}, Answer.LATER),
-        ({"ErrorCode": "NotAuthorizedForDetailTypeException"}, Answer.LATER),
-        ({"ErrorCode": "AnythingNew"}, Answer.LATER),
-        ({}, Answer.LATER),
-        ({"ErrorCode": "MalformedDetail"}, Answer.NEVER),
-        ({"ErrorCode": "InvalidArgument"}, Answer.NEVER),
+        ({"EventId": "1"}, EntryStatus.TAKEN),
+        ({"ErrorCode": "ThrottlingException", "ErrorMessage": "Slow down"}, EntryStatus.LATER),
+        ({"ErrorCode": "InternalFailure"}, EntryStatus.LATER),
+        ({"ErrorCode": "AccessDeniedException"}, EntryStatus.LATER),
+        ({"ErrorCode": "NotAuthorizedForDetailTypeException"}, EntryStatus.LATER),
+        ({"ErrorCode": "AnythingNew"}, EntryStatus.LATER),
+        ({}, EntryStatus.LATER),
+        ({"ErrorCode": "MalformedDetail"}, EntryStatus.NEVER),
+        ({"ErrorCode": "InvalidArgument"}, EntryStatus.NEVER),
     ],
 )
-def test_each_entry_has_an_answer(result: dict[str, str], expected: Answer) -> None:
+def test_each_entry_has_an_answer(result: dict[str, str], expected: EntryStatus) -> None:
     taken = {"EventId": "0"}
 
     answers = put({"FailedEntryCount": 1, "Entries": [taken, result]}, entries=2)
 
-    assert answers == [Answer.TAKEN, expected]
+    assert answers == [EntryStatus.TAKEN, expected]
 
 
 @pytest.mark.parametrize("answer", [{}, {"Entries": []}, {"Entries": [{"EventId": "1"}]}])
@@ -61,7 +61,7 @@ def test_an_answer_that_is_not_eventbridges_is_no_success(answer: dict[str, Any]
 def test_a_call_that_is_refused_for_one_entry_tells_so() -> None:
     with pytest.raises(CallRefusedError):
         put(client_error("ValidationException"), entries=2)
-    assert put(client_error("ValidationException"), entries=1) == [Answer.NEVER]
+    assert put(client_error("ValidationException"), entries=1) == [EntryStatus.NEVER]
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from batch import Deadline, OutOfTimeError
 from consumer.consume import Consumed, Consumer
+from deadline import Deadline, OutOfTimeError
 from getprofile.outcome import Outcome
 from tests.factories import make_body, make_event, make_record, to_json
 from tests.unit.fakes import (

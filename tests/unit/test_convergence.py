@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aws.sqs import Record
-from batch import Deadline
 from consumer.consume import Consumer
+from deadline import Deadline
 from tests.factories import make_event, make_record, to_json
 from tests.strategies import batches, events
 from tests.tables import Tables

@@ -2,35 +2,23 @@
 
 import json
 import os
+import subprocess
+import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 from botocore.exceptions import ClientError, EndpointConnectionError, NoRegionError
 from typer.testing import CliRunner
 
 from infra.gpw import ROOT, target
 from infra.gpw.cli import app
-from infra.gpw.command import flowing
+from infra.gpw.commands import listed, loaded
 from infra.gpw.errors import OperatorError, explained
+from infra.gpw.lazy import flowing
 
-
-def commands() -> Iterator[list[str]]:
-    """The words of every command."""
-
-    def walk(command: Any, words: list[str]) -> Iterator[list[str]]:
-        if not hasattr(command, "commands"):
-            yield words
-        for name, inner in getattr(command, "commands", {}).items():
-            yield from walk(inner, [*words, name])
-
-    yield from walk(typer.main.get_command(app), [])
-
-
-COMMANDS = {" ".join(words): words for words in commands()}
+COMMANDS = {words: words.split() for words in listed()}
 WITHOUT_A_STACK = {"local up", "local down", "local demo", "cost"}
 # Those that change something; all others only look.
 CHANGING = {
@@ -92,6 +80,81 @@ def test_the_examples_use_options_that_exist() -> None:
         ]
 
     assert broken == []
+
+
+def test_the_line_in_the_list_of_commands_is_the_first_paragraph_of_the_commands_help() -> None:
+    summaries = {words: one.help for words, one in listed().items()}
+
+    assert summaries == {
+        words: str(command.help).partition("\n\n")[0] for words, command in loaded().items()
+    }
+
+
+# What the help and the version must not wait for: AWS's SDK, the domain, the commands. Typer itself
+# imports pydantic as soon as it reads a word that is no option.
+SLOW = {"boto3", "botocore", "s3transfer", "urllib3", "httpx", "simplejson", "samtranslator"}
+DOMAIN = {"aws", "getprofile", "ingest", "consumer", "publisher", "hydrator"}
+OWN = {"infra", "infra.gpw", *(f"infra.gpw.{name}" for name in ("cli", "commands", "lazy"))}
+
+
+@pytest.mark.parametrize(
+    ("words", "slow"),
+    [
+        ("--help", {*SLOW, "pydantic"}),
+        ("--version", {*SLOW, "pydantic"}),
+        ("dlq --help", SLOW),
+        ("no-such-command", SLOW),
+    ],
+)
+def test_help_and_version_import_no_command_and_nothing_that_only_commands_need(
+    words: str, slow: set[str]
+) -> None:
+    imported = modules_after("from infra.gpw.cli import app; app(sys.argv[1:])", *words.split())
+
+    assert {name for name in imported if name.split(".")[0] == "infra"} == OWN
+    assert imported & (slow | DOMAIN) == set()
+
+
+def test_the_estimate_of_costs_imports_no_sdk_because_it_calls_nothing() -> None:
+    imported = modules_after("from infra.gpw.cli import app; app(['cost', '--json'])")
+
+    assert imported & {"boto3", "botocore.session", "urllib3"} == set()
+
+
+def modules_after(program: str, *words: str) -> set[str]:
+    """What a program has imported by its end."""
+    program = f"import sys\ntry:\n    {program}\nfinally:\n    print(*sys.modules, file=sys.stderr)"
+    ran = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return set(ran.stderr.splitlines()[-1].split())
+
+
+def test_a_command_and_a_group_can_be_completed() -> None:
+    def completed(words: str) -> list[str]:
+        ran = CliRunner().invoke(
+            app,
+            [],
+            env={
+                "_GPW_COMPLETE": "complete_bash",
+                "COMP_WORDS": words,
+                "COMP_CWORD": str(words.count(" ")),
+            },
+            prog_name="gpw",
+        )
+        return ran.stdout.split()
+
+    assert completed("gpw re") == ["replay", "republish", "resume", "reconcile"]
+    assert completed("gpw dlq ") == ["ls", "show", "redrive", "purge"]
+    assert completed("gpw dlq ls --lim") == ["--limit"]
+
+
+def test_a_command_line_that_is_nearly_right_gets_a_suggestion() -> None:
+    assert "Did you mean 'doctor'?" in CliRunner().invoke(app, ["docter"]).stderr
 
 
 def test_an_unknown_option_is_wrong_usage() -> None:

@@ -31,9 +31,8 @@ def understood(line: str) -> None:
     context: Any = None
     while words and hasattr(command, "commands"):
         context = command.make_context(command.name, [], parent=context, resilient_parsing=True)
-        found = command.get_command(context, words[0])
-        assert found is not None, f"there is no {words[0]}"
-        command, words = found, words[1:]
+        assert words[0] in command.commands, f"there is no {words[0]}"
+        _name, command, words = command.resolve_command(context, words)
     given = {word.split("=")[0] for word in words if word.startswith("-")}
     known = {name for parameter in command.params for name in parameter.opts}
     assert given <= known, f"there is no {given - known}"

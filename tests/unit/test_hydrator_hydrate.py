@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from aws.errors import AwsCallError
 from aws.sqs import Queue, Record
-from batch import Deadline, Failures, OutOfTimeError
+from batch import Failures
+from deadline import Deadline, OutOfTimeError
 from hydrator.errors import ApiUnavailableError, HydrationError, UnexpectedAnswerError
 from hydrator.hydrate import BUDGET, Hydrator, delay_seconds
 from hydrator.messages import Key
@@ -305,7 +306,7 @@ def test_a_call_that_hangs_fails_its_own_messages_and_those_that_wait_for_it(
 
     world.api.answers["2"] = hang
     world.tables.states[key("3")] = VERSION
-    monkeypatch.setattr("batch.wait", until_it_hangs)
+    monkeypatch.setattr("deadline.wait", until_it_hangs)
     failed = world.failed(make_hydrate(), make_hydrate("2"), make_hydrate("3"))
     over.set()
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch import Deadline, OutOfTimeError
+from deadline import Deadline, OutOfTimeError
 from hydrator.api_key import REREAD_SECONDS, ApiKey
 from hydrator.errors import (
     ApiKeyError,

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aws.sqs import MAX_CONTENT_BYTES
-from batch import Deadline
+from deadline import Deadline
 from getprofile.outcome import Outcome
-from publisher.bus import MAX_ENTRIES, Answer, CallRefusedError
+from publisher.bus import MAX_ENTRIES, CallRefusedError, EntryStatus
 from publisher.entry import MAX_ENTRY_BYTES, entry_bytes
-from publisher.publish import Publisher, Result
+from publisher.publish import PublishedBatch, Publisher
 from publisher.stream import Insertion, from_stream
 from tests.factories import make_event, make_item, make_stream_record
 from tests.unit.fakes import ENDLESS, OVER, InMemoryDeadLetters, client_error, running_out
@@ -31,7 +31,7 @@ class FakeBus:
         self.failures: dict[int, Exception] = {}
         self.calls = 0
 
-    def put(self, entries: list[dict[str, Any]]) -> list[Answer]:
+    def put(self, entries: list[dict[str, Any]]) -> list[EntryStatus]:
         self.calls += 1
         assert 1 <= len(entries) <= MAX_ENTRIES
         assert sum(map(entry_bytes, entries)) <= MAX_ENTRY_BYTES
@@ -42,16 +42,16 @@ class FakeBus:
         if ids & self.refusing_calls:
             if len(entries) > 1:
                 raise CallRefusedError
-            return [Answer.NEVER]
+            return [EntryStatus.NEVER]
         return [self._answer(detail) for detail in details]
 
-    def _answer(self, detail: dict[str, Any]) -> Answer:
-        for answer, left in ((Answer.LATER, self.later), (Answer.NEVER, self.never)):
+    def _answer(self, detail: dict[str, Any]) -> EntryStatus:
+        for answer, left in ((EntryStatus.LATER, self.later), (EntryStatus.NEVER, self.never)):
             if left.get(detail["id"]):
                 left[detail["id"]] -= 1
                 return answer
         self.events.append(detail)
-        return Answer.TAKEN
+        return EntryStatus.TAKEN
 
     @property
     def ids(self) -> list[str]:
@@ -70,7 +70,7 @@ class Publishing:
     def worker(self) -> Publisher:
         return Publisher(self.bus, "bus", self.dead_letters, self.pauses.append)
 
-    def __call__(self, insertions: list[Insertion], deadline: Deadline = ENDLESS) -> Result:
+    def __call__(self, insertions: list[Insertion], deadline: Deadline = ENDLESS) -> PublishedBatch:
         return self.publisher.publish(insertions, deadline)
 
     def drain(self, insertions: list[Insertion]) -> int:
@@ -119,7 +119,7 @@ def test_events_are_published_in_the_order_of_the_stream_ten_to_a_call(publish: 
 
 
 def test_an_empty_batch_is_done(publish: Publishing) -> None:
-    assert publish([]) == Result()
+    assert publish([]) == PublishedBatch()
     assert publish.bus.calls == 0
 
 

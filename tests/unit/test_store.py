@@ -5,8 +5,8 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from aws.errors import NotConfirmedError
-from batch import Deadline, OutOfTimeError
 from consumer.store import BUDGET, MAX_PAUSE_SECONDS, Store
+from deadline import Deadline, OutOfTimeError
 from getprofile.errors import NotStorableError
 from getprofile.outcome import Outcome
 from tests.factories import make_delivery, make_event

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
+from typer.core import TyperCommand
 
 from infra.gpw.command import Gpw
 from infra.gpw.errors import OperatorError, explained
@@ -107,6 +108,16 @@ class JobOutput(Output):
         """The page has asked already."""
 
 
+class _JobGpw(Gpw):
+    """What a command works with when no command line was given."""
+
+    def __init__(self, job: Job, target: Target) -> None:
+        super().__init__(TyperCommand("ui"))
+        self.params = {"yes": True}  # the page has asked
+        self.out = JobOutput(job)
+        self.target = target
+
+
 class Jobs:
     """All jobs of a console, each in a thread of its own."""
 
@@ -128,10 +139,8 @@ class Jobs:
 
     def run(self, job: Job, work: Callable[[Gpw], None]) -> None:
         """Do a job's work, here and now; whatever goes wrong is told by the job."""
-        gpw = Gpw(JobOutput(job), yes=True, where={})
-        gpw.target = self._target
         try:
-            work(gpw)
+            work(_JobGpw(job, self._target))
         except typer.Exit as ended:
             job.well = not ended.exit_code
         except _CancelledError:

@@ -1,0 +1,150 @@
+"""Which commands there are."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from infra.gpw.lazy import Lazy, LazyGroup, group
+
+if TYPE_CHECKING:
+    from infra.gpw.command import Command
+    from infra.gpw.permissions import Need
+
+# In the order of `gpw --help`. The line of help is the first paragraph of the function's docstring
+# (a test compares them), so that `gpw --help` need not import the function.
+COMMANDS: list[Lazy | LazyGroup] = [
+    Lazy(
+        "doctor",
+        "infra.gpw.doctor:doctor",
+        "Check stack, permissions, secret, endpoint, queues, functions, concurrency, bus and "
+        "alarms.",
+    ),
+    Lazy(
+        "send",
+        "infra.gpw.send:send",
+        "Send a sample event, or a file, to the webhook URL, and show the responses.",
+    ),
+    Lazy(
+        "load",
+        "infra.gpw.load:load",
+        "Send made-up traffic to the webhook URL, and prove that nothing was lost.",
+    ),
+    Lazy(
+        "tail",
+        "infra.gpw.tail:tail",
+        "Follow what happens to events, one line each, until Ctrl-C.",
+    ),
+    Lazy("status", "infra.gpw.look:status", "Show a profile's state and its newest events."),
+    Lazy("events", "infra.gpw.look:events", "List events of the history, newest first."),
+    Lazy(
+        "ui",
+        "infra.gpw.ui:ui",
+        "Open a web console on this machine: live events, search, profiles, dead letters.",
+    ),
+    Lazy(
+        "replay",
+        "infra.gpw.replay:replay",
+        "Send events of the history through the events queue again.",
+    ),
+    Lazy(
+        "republish",
+        "infra.gpw.republish:republish",
+        "Publish events of the history on the bus again, such as after the bus was missing.",
+    ),
+    Lazy(
+        "pause",
+        "infra.gpw.pause:pause",
+        "Stop the consumer. Webhooks are still accepted, and wait in the events queue.",
+    ),
+    Lazy(
+        "resume",
+        "infra.gpw.pause:resume",
+        "Start the consumer again. It processes the events that wait in the queue.",
+    ),
+    Lazy(
+        "erase",
+        "infra.gpw.erase:erase",
+        "Remove one person's data: state, full profile, history, and messages in the queues.",
+    ),
+    Lazy(
+        "reconcile",
+        "infra.gpw.reconcile:reconcile",
+        "Refetch every known profile from GetProfile's API, such as after webhooks were missed.",
+    ),
+    Lazy(
+        "cost",
+        "infra.gpw.cost:cost",
+        "Estimate the AWS bill from the template's settings, list prices and measured durations.",
+    ),
+    group(
+        "dlq",
+        "Look at, redrive or delete the dead letters.",
+        Lazy("ls", "infra.gpw.dlq:ls", "List the dead letters with their reasons."),
+        Lazy(
+            "show",
+            "infra.gpw.dlq:show",
+            "Show one dead letter: attributes, body, and what redriving it would do.",
+        ),
+        Lazy(
+            "redrive",
+            "infra.gpw.dlq:redrive_dead_letters",
+            "Send dead letters back to the queue they came from.",
+        ),
+        Lazy("purge", "infra.gpw.dlq:purge", "Delete dead letters permanently."),
+    ),
+    group(
+        "secret",
+        "Set, rotate or check the secret; it is never shown.",
+        Lazy(
+            "set",
+            "infra.gpw.secret:put",
+            "Set the secret that GetProfile sends, from a hidden prompt or from standard input.",
+        ),
+        Lazy("rotate", "infra.gpw.secret:rotate", "Replace a secret that is in use."),
+        Lazy(
+            "status",
+            "infra.gpw.secret:status",
+            "Show whether the secret is set and usable, and whether the previous one is still in "
+            "use.",
+        ),
+    ),
+    group(
+        "local",
+        "Run the real template on this machine.",
+        Lazy(
+            "up",
+            "infra.gpw.local:up",
+            "Keep the stack running on this machine until Ctrl-C, and show its logs "
+            "(`make start`).",
+        ),
+        Lazy("down", "infra.gpw.local:down", "Stop the local cloud. Everything in it is lost."),
+        Lazy(
+            "demo",
+            "infra.gpw.local:demo",
+            "Show an event's journey through the real template (`make demo`).",
+        ),
+    ),
+]
+
+
+def listed() -> dict[str, Lazy]:
+    """Every command by its words, such as `dlq ls`."""
+    return {" ".join(words): one for one in COMMANDS for words, one in _leaves(one)}
+
+
+def loaded() -> "dict[str, Command]":
+    """Every command by its words, imported."""
+    return {words: one.load() for words, one in listed().items()}
+
+
+def needs() -> "dict[str, frozenset[Need]]":
+    """What each command needs of AWS, by its command line, such as `gpw dlq ls`."""
+    return {f"gpw {words}": command.needs for words, command in loaded().items()}
+
+
+def _leaves(one: Lazy | LazyGroup) -> Iterator[tuple[list[str], Lazy]]:
+    if isinstance(one, Lazy):
+        yield [str(one.name)], one
+        return
+    for inner in one.commands.values():
+        if isinstance(inner, Lazy):
+            yield [str(one.name), str(inner.name)], inner
