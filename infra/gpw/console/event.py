@@ -122,7 +122,7 @@ def _overtaking(table: Table, item: dict[str, Any]) -> dict[str, Any] | None:
     newer = [one for one in next(found).items if one.get("outcome") == "applied"]
     received = str(item.get("received_at", ""))
     earlier = [one for one in newer if str(one.get("received_at", "")) <= received]
-    return (earlier or newer or [None])[0]
+    return next(iter(earlier or newer), None)
 
 
 # ---------------------------------------------------------------- its way

@@ -34,13 +34,13 @@ CREATE VIRTUAL TABLE words USING fts5 (
 );
 """
 _COLUMNS = (
-    "id, at, subject, version, event_id, tenant, profile, type, status, outcome, created_at, live"
+    "id, at, subject, version, event_id, tenant, profile, type, status, outcome, created_at"
 )
 
 
 @dataclass(frozen=True)
 class Row:
-    """An event as a list shows it. at: when it was received; live: whether it came just now."""
+    """An event as a list shows it. at: when it was received."""
 
     id: int
     at: str
@@ -53,7 +53,6 @@ class Row:
     status: str
     outcome: str
     created_at: str
-    live: bool
 
 
 class Store:
@@ -151,7 +150,7 @@ class Store:
 
     def newest_time(self) -> str | None:
         [(newest,)] = self._read("SELECT max(at) FROM events", ())
-        return newest
+        return None if newest is None else str(newest)
 
     def values(self, column: str, limit: int = 100) -> list[str]:
         """The values of a column, for a list to choose from. column: not from a request."""
@@ -165,7 +164,7 @@ class Store:
 
     def _rows(self, where: str, values: tuple[Any, ...]) -> list[Row]:
         found = self._read(f"SELECT {_COLUMNS} FROM events WHERE {where}", values)  # noqa: S608  # nosec B608
-        return [Row(*one[:-1], live=bool(one[-1])) for one in found]
+        return [Row(*one) for one in found]
 
     def _read(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         with self._lock:
