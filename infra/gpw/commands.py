@@ -33,6 +33,11 @@ COMMANDS: list[Lazy | LazyGroup] = [
         "infra.gpw.tail:tail",
         "Follow what happens to events, one line each, until Ctrl-C.",
     ),
+    Lazy(
+        "listen",
+        "infra.gpw.listen:listen",
+        "Forward live events to an application on your machine, until Ctrl-C.",
+    ),
     Lazy("status", "infra.gpw.look:status", "Show a profile's state and its newest events."),
     Lazy("events", "infra.gpw.look:events", "List events of the history, newest first."),
     Lazy(

@@ -39,6 +39,8 @@ _GONE = {
     "AWS.SimpleQueueService.NonExistentQueue",
     "QueueDoesNotExist",
 }
+# The network is down, or on its way up after a laptop slept.
+UNREACHABLE = (ConnectionError, HTTPClientError)
 # AWS quotes values that it finds invalid.
 _SECRET_OPERATIONS = {"PutSecretValue", "GetSecretValue"}
 
@@ -57,6 +59,11 @@ def is_forbidden(error: ClientError) -> bool:
     return error.response["Error"]["Code"] in _FORBIDDEN
 
 
+def is_gone(error: ClientError) -> bool:
+    """Whether AWS says that the resource does not exist."""
+    return error.response["Error"]["Code"] in _GONE
+
+
 def explained(error: ClientError | BotoCoreError) -> OperatorError:
     """What the SDK raised, in the operator's terms. Never quotes what a request held."""
     if isinstance(error, ClientError):
@@ -68,7 +75,7 @@ def explained(error: ClientError | BotoCoreError) -> OperatorError:
             return OperatorError("No AWS region", "name one with --region, or set AWS_REGION")
         case ProfileNotFound():
             return OperatorError(str(error), "name another one with --profile")
-        case ConnectionError() | HTTPClientError():
+        case _ if isinstance(error, UNREACHABLE):
             return OperatorError(
                 f"AWS could not be reached ({type(error).__name__})",
                 "check the network and --region; for the local cloud use --local",
@@ -88,7 +95,7 @@ def _refused(error: ClientError) -> OperatorError:
             f"AWS does not allow {operation}: {message}",
             "`gpw doctor` lists what is missing; name other credentials with --profile",
         )
-    if code in _GONE:
+    if is_gone(error):
         return OperatorError(
             f"{operation}: the resource does not exist ({code})",
             "`gpw doctor` checks the whole stack",

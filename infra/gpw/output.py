@@ -33,20 +33,20 @@ class Output:
     def say(self, *parts: str | Text) -> None:
         """A line of the result, for people only."""
         if not self.as_json:
-            self.console.print(_safe(*parts), soft_wrap=True)
+            self.console.print(safe(*parts), soft_wrap=True)
 
     def note(self, *parts: str | Text) -> None:
         """A line beside the result."""
-        self.errors.print(_safe(*parts), soft_wrap=True)
+        self.errors.print(safe(*parts), soft_wrap=True)
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
         """A table, for people only."""
         if not self.as_json:
             table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
             for heading in headings:
-                table.add_column(_safe(heading), overflow="fold")
+                table.add_column(safe(heading), overflow="fold")
             for row in rows:
-                table.add_row(*map(_safe, row))
+                table.add_row(*map(safe, row))
             self.console.print(table)
 
     def document(self, value: Any) -> None:
@@ -92,7 +92,7 @@ class Output:
             yield
             return
         with Live(
-            get_renderable=lambda: Group(*map(_safe, lines())),
+            get_renderable=lambda: Group(*map(safe, lines())),
             console=self.errors,
             refresh_per_second=5,
             transient=True,
@@ -101,7 +101,7 @@ class Output:
 
     def confirm(self, question: str) -> None:
         """Go on only if the operator says so. Raises: OperatorError."""
-        self.errors.print(_safe(Text(f"{question} [y/N] ", style="bold")), end="")
+        self.errors.print(safe(Text(f"{question} [y/N] ", style="bold")), end="")
         answer = sys.stdin.readline()
         if not answer:
             self.errors.print()
@@ -139,7 +139,8 @@ def _escape(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # as in Python's source
 
 
-def _safe(*parts: str | Text) -> Text:
+def safe(*parts: str | Text) -> Text:
+    """Texts as one, safe to show: `plain`, with styles kept."""
     return Text.assemble(*(_safe_text(p) if isinstance(p, Text) else plain(p) for p in parts))
 
 

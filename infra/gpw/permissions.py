@@ -12,8 +12,8 @@ STACK = "AWS::StackId"  # as an intrinsic function names the stack itself
 class Need(NamedTuple):
     """An action of AWS that a command calls.
 
-    on: the output of the stack or the logical id that names the resource, STACK, or "*" for an
-    action that IAM allows for all resources or none.
+    on: the output of the stack or the logical id that names the resource, STACK, what listeners
+    make, or "*" for an action that IAM allows for all resources or none.
     """
 
     action: str
@@ -24,6 +24,23 @@ def on(resource: str, *actions: str) -> tuple[Need, ...]:
     """Several actions on one resource."""
     return tuple(Need(action, resource) for action in actions)
 
+
+# What `gpw listen` makes, under names of its own.
+LISTENER_RULES, LISTENER_QUEUES = "listener rules", "listener queues"
+SWEEPING = (
+    # IAM allows listing for all or none.
+    *on("*", "events:ListRules", "sqs:ListQueues"),
+    *on(LISTENER_RULES, "events:ListTagsForResource", "events:RemoveTargets", "events:DeleteRule"),
+    *on(LISTENER_QUEUES, "sqs:ListQueueTags", "sqs:DeleteQueue"),
+)
+LISTENING = (
+    *SWEEPING,
+    *on(LISTENER_RULES, "events:PutRule", "events:PutTargets", "events:TagResource"),
+    *on(LISTENER_QUEUES, "sqs:CreateQueue", "sqs:TagQueue"),
+    *on(LISTENER_QUEUES, "sqs:ReceiveMessage", "sqs:DeleteMessage"),
+    *on("EventBusName", "events:PutEvents"),
+    *on("EventsTableName", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"),
+)
 
 # With a key of your own, whoever reads and writes what it encrypts needs these.
 KEY_NEEDS = on("KmsKeyArn", "kms:Decrypt", "kms:GenerateDataKey")
@@ -69,6 +86,11 @@ def physical_name(target: "Target", resource: str) -> str | None:
         return resource
     if resource == STACK:
         return target.stack_id
+    if resource in {LISTENER_RULES, LISTENER_QUEUES}:
+        from infra.gpw.leases import prefix  # not needed to declare needs
+
+        bus = target.output("EventBusName")
+        return f"rule/{bus}/{prefix(bus)}*" if resource == LISTENER_RULES else f"{prefix(bus)}*"
     named = target.outputs.get(resource) or target.parameters.get(resource)
     return named or target.resources.get(resource)
 
@@ -85,7 +107,7 @@ def arn(target: "Target", service: str, name: str) -> str:
         case "dynamodb":
             resource = f"table/{name}"
         case "events":
-            resource = f"event-bus/{last}"
+            resource = name if name.startswith("rule/") else f"event-bus/{last}"
         case "lambda":
             resource = f"event-source-mapping:{name}"
         case "logs":

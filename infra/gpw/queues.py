@@ -44,7 +44,7 @@ class Depth:
 
 def server_time(sqs: Any, url: str) -> datetime:
     """The time by SQS's clock, in whole seconds."""
-    return _server_time(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"]))
+    return answered_at(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"]))
 
 
 def depth(sqs: Any, url: str) -> Depth:
@@ -70,7 +70,7 @@ class QueueScan:
         self._held: dict[str, tuple[str, float]] = {}  # by message id: receipt, held until
         self._seen: set[str] = set()
         response = _attributes(sqs, url)
-        self._began = _server_time(response)
+        self._began = answered_at(response)
         self.expected = _depth(response).waiting
         self.missed = 0
         self.at_limit = False
@@ -283,7 +283,8 @@ def _depth(response: Mapping[str, Any]) -> Depth:
     return Depth(*(int(response["Attributes"].get(name, 0)) for name in _COUNTS))
 
 
-def _server_time(response: Mapping[str, Any]) -> datetime:
+def answered_at(response: Mapping[str, Any]) -> datetime:
+    """When AWS answered, by its own clock, in whole seconds."""
     # The operator's own clock may be wrong.
     date = response["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "")
     try:

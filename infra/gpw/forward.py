@@ -1,0 +1,282 @@
+"""One attempt to hand an event to an application: by HTTP, in process, or only by printing."""
+
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import urllib3
+
+from getprofile import exact_json
+from getprofile.credential import UnusableCredentialError, usable
+from infra.gpw.bus_event import BusEvent
+from infra.gpw.errors import USAGE, OperatorError
+from infra.gpw.loopback import Destination, addresses
+
+# Worth nothing anywhere: what the application on the laptop expects in the real one's place.
+DEVELOPMENT_SECRET = "development-secret-of-gpw-listen"  # noqa: S105  # nosec B105
+TIMEOUT_SECONDS = 30.0
+RESPONSE_BYTES = 2_000  # of an answer, the start
+FUNCTION_SECONDS = 900  # the longest that Lambda runs a function
+
+
+class Form(StrEnum):
+    """What an event looks like when it is forwarded."""
+
+    WEBHOOK = "webhook"  # as GetProfile sends it
+    EVENTBRIDGE = "eventbridge"  # as a rule's target gets it
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of an attempt.
+
+    status: of HTTP; None where there is none. response: the start of the answer. error: why there
+    is no answer.
+    """
+
+    well: bool
+    seconds: float
+    status: int | None = None
+    response: str = ""
+    error: str = ""
+
+
+# An event and the attempt's number, from 1.
+type Forward = Callable[[BusEvent, int], Result]
+
+
+def content(event: BusEvent, form: Form) -> str:
+    """The event as JSON text, every number exact."""
+    return exact_json.dumps(event.envelope) if form is Form.EVENTBRIDGE else event.body()
+
+
+def headers(event: BusEvent, attempt: int, secret: str) -> dict[str, str]:
+    """What goes with an event: GetProfile's own headers, and what only gpw knows."""
+    found = {
+        "content-type": "application/json",
+        "authorization": f"Bearer {secret}",
+        "user-agent": "gpw-listen",
+        "gpw-event-id": header_value(event.id),
+        "gpw-outcome": header_value(event.outcome),
+        "gpw-attempt": str(attempt),
+    }
+    if event.replayed:
+        found["gpw-replayed"] = "true"
+    if event.incomplete:
+        found["gpw-data-omitted"] = "true"
+    return found
+
+
+def header_value(text: str) -> str:
+    """A text that others chose, safe in a header: what is not plain ASCII is %-escaped."""
+    plain = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
+    return quote(text, safe=plain, errors="surrogatepass")
+
+
+def development_secret(variable: str | None) -> str:
+    """The bearer token to send: of an environment variable, or the documented one.
+
+    Raises: OperatorError.
+    """
+    if variable is None:
+        return DEVELOPMENT_SECRET
+    try:
+        return usable(os.environ.get(variable))
+    except UnusableCredentialError as error:
+        raise OperatorError(f"The secret in {variable} {error.problem}", code=USAGE) from None
+
+
+def by_http(to: Destination, *, form: Form, secret: str, remote: bool) -> Forward:
+    """Posts events. Redirects are not followed; the addresses are checked for each event.
+
+    remote: whether others than this machine are allowed. Raises: OperatorError, when they are not.
+    """
+    addresses(to.host, to.port, remote=remote)
+
+    def forward(event: BusEvent, attempt: int) -> Result:
+        body = content(event, form).encode()
+        sent = headers(event, attempt, secret) | {"host": to.authority}
+        began, error = time.monotonic(), ""
+        try:
+            found = addresses(to.host, to.port, remote=remote)
+        except OperatorError as moved:  # the name has another address now, or none
+            return Result(False, time.monotonic() - began, error=str(moved))
+        for address in found:
+            try:
+                status, response = _post(to, address, body, sent)
+            except urllib3.exceptions.NewConnectionError:
+                error = "connection refused"  # localhost has two addresses; apps listen on one
+            except (urllib3.exceptions.HTTPError, OSError) as failed:
+                error = _kind(failed)
+                break
+            else:
+                seconds = time.monotonic() - began
+                return Result(200 <= status < 300, seconds, status, response)
+        return Result(False, time.monotonic() - began, error=error)
+
+    return forward
+
+
+def _post(to: Destination, address: str, body: bytes, sent: dict[str, str]) -> tuple[int, str]:
+    with _pool(to, address) as pool:
+        response = pool.request(
+            "POST",
+            to.path,
+            body=body,
+            headers=sent,
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            timeout=urllib3.Timeout(total=TIMEOUT_SECONDS),
+        )
+        try:
+            return response.status, _start(response)
+        finally:
+            response.close()
+
+
+def _pool(to: Destination, address: str) -> urllib3.HTTPConnectionPool:
+    if to.scheme == "http":
+        return urllib3.HTTPConnectionPool(address, to.port)
+    return urllib3.HTTPSConnectionPool(
+        address, to.port, server_hostname=to.host, assert_hostname=to.host
+    )
+
+
+def _start(response: urllib3.BaseHTTPResponse) -> str:
+    """The start of an answer's body, as text; an endless one is not waited for."""
+    found, deadline = b"", time.monotonic() + TIMEOUT_SECONDS
+    while len(found) < RESPONSE_BYTES and time.monotonic() < deadline:
+        part = response.read1(RESPONSE_BYTES)
+        if not part:
+            break
+        found += part
+    return found[:RESPONSE_BYTES].decode("utf-8", errors="replace")
+
+
+def _kind(error: Exception) -> str:
+    match error:
+        case urllib3.exceptions.TimeoutError():
+            return f"no answer within {TIMEOUT_SECONDS:.0f} s"
+        case urllib3.exceptions.SSLError():
+            return "the certificate or the TLS handshake failed"
+        case urllib3.exceptions.ProtocolError():
+            return "the connection broke off"
+        case _:
+            return type(error).__name__
+
+
+# ---------------------------------------------------------------- in process
+
+
+@dataclass(frozen=True)
+class Context:
+    """What Lambda passes as the context, as far as it makes sense here."""
+
+    function_name: str
+    aws_request_id: str
+    began: float
+    function_version: str = "$LATEST"
+    memory_limit_in_mb: str = "128"
+    log_group_name: str = "gpw-listen"
+    log_stream_name: str = "gpw-listen"
+
+    @property
+    def invoked_function_arn(self) -> str:
+        return f"arn:aws:lambda:us-east-1:000000000000:function:{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((FUNCTION_SECONDS - (time.monotonic() - self.began)) * 1000))
+
+
+def by_call(name: str, *, form: Form, secret: str) -> Forward:
+    """Calls a Python function as Lambda does. name: `module:function`.
+
+    As eventbridge it gets what the Lambda target of a rule gets, as webhook what API Gateway's HTTP
+    API passes on. Raises: OperatorError, when there is no such function.
+    """
+    function = _loaded(name)
+
+    def forward(event: BusEvent, attempt: int) -> Result:
+        passed = json.loads(
+            content(event, form)
+            if form is Form.EVENTBRIDGE
+            else json.dumps(http_event(event.body(), headers(event, attempt, secret)))
+        )
+        began = time.monotonic()
+        context = Context(name.rpartition(":")[2], str(uuid.uuid4()), began)
+        try:
+            with redirect_stdout(sys.stderr):  # what it prints is not gpw's result
+                returned = function(passed, context)
+        except Exception:  # whatever it raises is shown, and the next event comes
+            return Result(False, time.monotonic() - began, error=_where_it_failed())
+        return _returned(returned, time.monotonic() - began)
+
+    return forward
+
+
+def http_event(body: str, sent: Mapping[str, str]) -> dict[str, Any]:
+    """API Gateway's event, payload format 2.0, as far as handlers read it."""
+    http = {"method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"}
+    return {
+        "version": "2.0",
+        "routeKey": "POST /",
+        "rawPath": "/",
+        "rawQueryString": "",
+        "headers": dict(sent),
+        "requestContext": {"http": http, "requestId": str(uuid.uuid4()), "stage": "$default"},
+        "body": body,
+        "isBase64Encoded": False,
+    }
+
+
+def _loaded(name: str) -> Callable[[Any, Any], Any]:
+    module, colon, attribute = name.partition(":")
+    if not (module and colon and attribute):
+        raise OperatorError(
+            f"--invoke is not a function: {name!r}", "write module:function", code=USAGE
+        )
+    sys.path.insert(0, str(Path.cwd()))  # as `python -m` has it
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:
+        raise OperatorError(
+            f"{name} can't be imported: {type(error).__name__}: {error}", code=USAGE
+        ) from None
+    if not callable(found):
+        raise OperatorError(f"{name} is not a function", code=USAGE)
+    function: Callable[[Any, Any], Any] = found
+    return function
+
+
+def _returned(value: Any, seconds: float) -> Result:
+    status = value.get("statusCode") if isinstance(value, dict) else None
+    text = json.dumps(value, ensure_ascii=False, default=repr)[:RESPONSE_BYTES]
+    if isinstance(status, int):
+        return Result(200 <= status < 300, seconds, status, text)
+    return Result(True, seconds, response=text)
+
+
+def _where_it_failed() -> str:
+    kind, error, trace = sys.exc_info()
+    last = traceback.extract_tb(trace)[-1]
+    name = kind.__name__ if kind else ""
+    return f"{name}: {error} ({Path(last.filename).name}:{last.lineno})"[:RESPONSE_BYTES]
+
+
+def by_printing(_event: BusEvent, _attempt: int) -> Result:
+    """Shows the event, and nothing else."""
+    return Result(True, 0.0)
