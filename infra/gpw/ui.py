@@ -10,7 +10,7 @@ import typer
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import USAGE, OperatorError
 from infra.gpw.look import READ_HISTORY
-from infra.gpw.permissions import STACK, Need, on
+from infra.gpw.permissions import LISTENING, STACK, Need, on
 from infra.gpw.tail import LOG_GROUPS, QUEUES
 
 MISSING = {"jinja2", "starlette", "uvicorn"}  # what the extra [ui] brings
@@ -19,6 +19,7 @@ MISSING = {"jinja2", "starlette", "uvicorn"}  # what the extra [ui] brings
 @command(
     example="gpw ui --local --write",
     needs=[
+        *LISTENING,
         *READ_HISTORY,
         *on("EventsTableName", "dynamodb:DescribeTable", "dynamodb:GetItem"),
         *on("ProfilesTableName", "dynamodb:GetItem"),
@@ -62,6 +63,8 @@ def ui(
     listening = _listen(ADDRESS, port)
     access = Access(listening.getsockname()[1])
     console = Console(gpw.target, access, write, since)
+    from infra.gpw.subscription import Ended, ended_by_signals
+
     try:
         console.start()
     except ValueError as error:
@@ -86,9 +89,15 @@ def ui(
     if browser and not gpw.out.as_json:
         threading.Timer(0.2, webbrowser.open, [access.link]).start()
     try:
-        server.run(sockets=[listening])
-    finally:
-        console.stop()
+        with ended_by_signals():
+            try:
+                server.run(sockets=[listening])
+            finally:
+                console.stop()
+    except KeyboardInterrupt:
+        return  # the way to end it
+    except Ended as ended:
+        raise typer.Exit(ended.code) from None
 
 
 def _listen(address: str, port: int) -> socket.socket:

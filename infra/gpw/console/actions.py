@@ -1,31 +1,79 @@
 """What changes something: a dry run first, then the same for real when the operator says so."""
 
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import typer
 from starlette.requests import Request
 from starlette.responses import Response
 
 from infra.gpw import dlq, erase, replay, republish
+from infra.gpw.bus_event import from_history
 from infra.gpw.command import Gpw
 from infra.gpw.console.app import Console, check_write, console_of, form, post, render, route
 from infra.gpw.console.filters import Filters, read
 from infra.gpw.console.jobs import Job, Then
 from infra.gpw.console.overview import job_fragment
-from infra.gpw.errors import OperatorError
+from infra.gpw.errors import FAILED, OperatorError
+from infra.gpw.forward import Form, by_http, development_secret
 from infra.gpw.history import subject
+from infra.gpw.loopback import destination
 from infra.gpw.queues import BATCH
+
+SHOWN_FAILURES = 20
+
+
+def forward_items(
+    gpw: Gpw,
+    of_history: Iterator[tuple[list[dict[str, Any]], int]],
+    *,
+    dry_run: bool,
+    url: str,
+    total: int | None = None,
+) -> None:
+    """POST events to an application on this machine, as `gpw listen` does, one after the other."""
+    to = destination(url)
+    forward = by_http(to, form=Form.WEBHOOK, secret=development_secret(None), remote=False)
+    bus, place = gpw.target.output("EventBusName"), gpw.target.place
+    answers, failures = Counter[str](), list[str]()
+    with gpw.out.progress("forwarding", total) as advance:
+        for items, looked_at in of_history:
+            for item in items:
+                try:
+                    event = from_history(item, bus, place)
+                except (KeyError, TypeError, ValueError) as error:
+                    failures.append(f"{item.get('event_id')}: {type(error).__name__}")
+                    continue
+                if dry_run:
+                    answers["would be sent"] += 1
+                    continue
+                result = forward(event, 1)
+                answers[str(result.status) if result.status else result.error] += 1
+                if not result.well and len(failures) < SHOWN_FAILURES:
+                    failures.append(f"{event.id}: {result.error or result.response[:200]}")
+            advance(to=looked_at, total=total)
+    for answer, count in answers.most_common():
+        gpw.out.say(f"{count:>6}  {answer}")
+    for failure in failures:
+        gpw.out.say(f"        {failure}")
+    if failures:
+        raise typer.Exit(FAILED)
+
 
 VERBS: dict[str, tuple[str, Callable[..., None]]] = {
     "replay": ("Replay", replay.replay_items),
     "republish": ("Republish", republish.republish_items),
+    "forward": ("Forward", forward_items),
 }
 EXPLAINED = {
     "replay": "The events go through the events queue once more. States converge, so this is safe "
     "at any time; nothing is published on the bus.",
     "republish": "The events go on the bus once more, with `replayed: true`. Every rule that "
     "matches gets them.",
+    "forward": "Each event is POSTed to a URL on this machine as GetProfile sends it, with the "
+    "development secret of `gpw listen` in the place of the real one.",
 }
 
 
@@ -45,7 +93,7 @@ def ask(request: Request) -> Response:
         explained=EXPLAINED[name],
         filters=filters,
         count=console.store.count(filters, upto=upto),
-        command=console.command(f"{name} {filters.options()}"),
+        command=_command(console, name, filters),
         fields={**filters.asked, "upto": str(upto)},
     )
 
@@ -63,14 +111,29 @@ def act(request: Request) -> Response:
     verb, work = VERBS[name]
     count = console.store.count(filters, upto=upto)
 
-    def run(gpw: Gpw) -> None:
-        work(gpw, batches(console, filters, upto), dry_run=dry_run, total=count)
+    more = {"url": given["url"]} if name == "forward" and given.get("url") else {}
+    if name == "forward" and not more:
+        raise OperatorError("Where to?", "write a URL such as http://localhost:3000/hooks")
 
-    command = console.command(f"{name} {filters.options()}{' --dry-run' if dry_run else ' --yes'}")
+    def run(gpw: Gpw) -> None:
+        work(gpw, batches(console, filters, upto), dry_run=dry_run, total=count, **more)
+
+    command = _command(console, name, filters, dry_run=dry_run, **more)
     job = console.jobs.start(f"{verb} {_events(count)}", command, run)
     if dry_run and count:
         job.then = Then(f"{verb} {_events(count)}", f"/actions/{name}", {**given})
     return job_fragment(request, job)
+
+
+def _command(
+    console: Console, name: str, filters: Filters, *, dry_run: bool | None = None, url: str = ""
+) -> str:
+    """What does the same in a terminal. dry_run: None where that is not decided yet."""
+    if name == "forward":
+        since = f" --since {filters.first}" if filters.first else f" --since {console.fill.since}"
+        return console.command(f"listen --forward-to {shlex.quote(url or 'URL')}{since}")
+    how = {None: "", True: " --dry-run", False: " --yes"}[dry_run]
+    return console.command(f"{name} {filters.options()}{how}")
 
 
 def batches(

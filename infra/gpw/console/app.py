@@ -27,7 +27,7 @@ from infra.gpw.console.store import Store
 from infra.gpw.errors import OperatorError, explained
 from infra.gpw.output import plain
 from infra.gpw.target import Target
-from infra.gpw.when import ago
+from infra.gpw.when import ago, moment
 
 HERE = Path(__file__).parent
 LONG = 60  # characters of a value in a list
@@ -51,12 +51,14 @@ class Console:
     def __post_init__(self) -> None:
         self.jobs = Jobs(self.target)
         self.fill = Fill(self.target.table("EventsTableName"), self.store, self.since)
-        self.live = Live(self.target, self.store)
+        # Subscribed first, so that nothing falls between the history and what is new.
+        self.live = Live(self.target, self.store, lambda: self.fill.start(self.since))
         self.counts = Counts(self.target)
 
     def start(self) -> None:
-        """Begin to read what pages show."""
-        self.fill.start(self.since)
+        """Begin to read what pages show. Raises: ValueError, when `since` is no time."""
+        moment(self.since, datetime.now(UTC))
+        self.fill.running = True
         self.live.start()
         self.counts.start()
 

@@ -1,4 +1,4 @@
-"""Pictures as SVG, made here; their colours are the style sheet's."""
+"""Pictures as SVG; their colours are the style sheet's."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,31 +9,34 @@ from markupsafe import Markup, escape
 
 from infra.gpw.output import plain
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 180, 36, 22, 10
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 1000, 200, 36, 22, 10
 TIMELINE_HEIGHT = 96
 MAX_MARKS = 200  # events on a timeline
 
 
-def bars(minutes: Sequence[tuple[datetime, Counter[str]]], series: Sequence[str]) -> Markup:
-    """Stacked bars, one for each minute."""
-    highest = max((sum(c[name] for name in series) for _, c in minutes), default=0) or 1
+def bars(minutes: Sequence[tuple[datetime, Counter[str]]], *stacks: Sequence[str]) -> Markup:
+    """For each minute bars beside each other. stacks: of each bar the names of what is in it."""
+    highest = max((sum(c[name] for name in stack) for _, c in minutes for stack in stacks)) or 1
     scale = (HEIGHT - TOP - BOTTOM) / highest
-    step = (WIDTH - LEFT) / max(1, len(minutes))
+    step = (WIDTH - LEFT) / len(minutes)
+    wide = (step - 4) / len(stacks)
+    series = [name for stack in stacks for name in stack]
     totals = ", ".join(f"{sum(c[name] for _, c in minutes)} {name}" for name in series)
     parts = [
         _open(WIDTH, HEIGHT, f"Events in each of the last {len(minutes)} minutes: {totals}"),
         *_grid(highest),
     ]
     for number, (minute, counts) in enumerate(minutes):
-        x, y = LEFT + number * step, float(HEIGHT - BOTTOM)
+        x = LEFT + number * step
         told = ", ".join(f"{counts[name]} {name}" for name in series if counts[name])
         parts.append(Markup("<g><title>{} {}</title>").format(f"{minute:%H:%M}", told or "nothing"))
         parts.append(_rect("hover", x, TOP, step, HEIGHT - TOP - BOTTOM))
-        for name in series:
-            if counts[name]:
+        for place, stack in enumerate(stacks):
+            y = float(HEIGHT - BOTTOM)
+            for name in filter(counts.get, stack):
                 height = counts[name] * scale
                 y -= height
-                parts.append(_rect(f"bar {name}", x + 1.5, y, step - 3, height))
+                parts.append(_rect(name, x + 2 + place * wide, y, wide - 1, height))
         parts.append(Markup("</g>"))
         if number % 5 == 0:
             parts.append(_text("tick", x, HEIGHT - 6, f"{minute:%H:%M}"))

@@ -7,12 +7,17 @@ from datetime import UTC, datetime, timedelta
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.gpw.errors import OperatorError, explained
+from infra.gpw.log_lines import Seen
 from infra.gpw.tail import POLL_SECONDS, polls
 from infra.gpw.target import Target
 
 MINUTES = 30
-SERIES = ("accepted", "applied", "stale", "recorded", "refused", "dead")
-_NAMES = {"dead-lettered": "dead", "failed": "failed"}
+SERIES = ("accepted", "refused", "applied", "stale", "recorded", "dead")
+# What each function tells that no other does: the publisher repeats the consumer's outcome.
+_TOLD_BY = {
+    "ingest": {"accepted": "accepted", "refused": "refused", "failed": "refused"},
+    "consumer": {one: one for one in ("applied", "stale", "recorded")},
+}
 
 
 class Counts:
@@ -31,10 +36,15 @@ class Counts:
     def stop(self) -> None:
         self._ended.set()
 
-    def add(self, at: datetime, outcome: str) -> None:
-        minute = at.replace(second=0, microsecond=0)
+    def add(self, seen: Seen) -> None:
+        """Count a line of a log, if it tells what became of an event."""
+        name = _TOLD_BY.get(seen.function, {}).get(seen.outcome or "")
+        name = "dead" if seen.outcome == "dead-lettered" else name
+        if name is None:
+            return
+        minute = seen.at.replace(second=0, microsecond=0)
         with self._lock:
-            self._minutes.setdefault(minute, Counter())[_NAMES.get(outcome, outcome)] += 1
+            self._minutes.setdefault(minute, Counter())[name] += 1
             horizon = datetime.now(UTC) - timedelta(minutes=MINUTES + 1)
             for old in [one for one in self._minutes if one < horizon]:
                 del self._minutes[old]
@@ -64,7 +74,6 @@ class Counts:
         for lines in polls(self._target, begin):
             self.problem = ""
             for line in lines:
-                if line.outcome:
-                    self.add(line.at, line.outcome)
+                self.add(line)
             if self._ended.wait(POLL_SECONDS):
                 return

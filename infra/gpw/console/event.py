@@ -178,7 +178,7 @@ def _steps(item: dict[str, Any], target: Target) -> list[Step]:
         for one in sorted(seen, key=lambda one: one.at)
     ]
     known = _known_steps(item, target)
-    return known[:2] + (logged or known[2:])
+    return known[:1] + logged if logged else known
 
 
 def _known_steps(item: dict[str, Any], target: Target) -> list[Step]:

@@ -13,6 +13,7 @@ from infra.gpw.console.app import Console, Letters, console_of, post, render, ro
 from infra.gpw.console.overview import job_fragment
 from infra.gpw.dead_letters import Where
 
+FRESH_SECONDS = 30.0  # how long what was found is shown as it is
 MOST = 1_000  # dead letters that a page lists
 
 
@@ -26,8 +27,19 @@ def show(request: Request) -> Response:
             for reason, _count in reasons.most_common()
         }
     return render(
-        request, "dead_letters.html", letters=console.letters, groups=groups, about=runbook.about
+        request,
+        "dead_letters.html",
+        letters=console.letters,
+        old=_old(console),
+        groups=groups,
+        about=runbook.about,
     )
+
+
+def _old(console: Console) -> bool:
+    """Whether to look (again) on the occasion."""
+    letters = console.letters
+    return letters is None or (datetime.now(UTC) - letters.at).total_seconds() > FRESH_SECONDS
 
 
 def look(request: Request) -> Response:

@@ -55,7 +55,7 @@ def minutes(request: Request) -> Response:
     return render(
         request,
         "_minutes.html",
-        chart=charts.bars(series, SERIES),
+        chart=charts.bars(series, SERIES[:2], SERIES[2:]),
         totals=totals,
         problem=counts.problem,
     )

@@ -33,9 +33,7 @@ CREATE VIRTUAL TABLE words USING fts5 (
   searched, content='events', content_rowid='id', tokenize='trigram case_sensitive 1', detail='none'
 );
 """
-_COLUMNS = (
-    "id, at, subject, version, event_id, tenant, profile, type, status, outcome, created_at"
-)
+_COLUMNS = "id, at, subject, version, event_id, tenant, profile, type, status, outcome, created_at"
 
 
 @dataclass(frozen=True)
