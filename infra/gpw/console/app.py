@@ -66,6 +66,7 @@ class Console:
         self.ended = True
         self.live.stop()
         self.counts.stop()
+        self.store.close()
 
     @property
     def options(self) -> str:

@@ -16,7 +16,7 @@ from infra.gpw.queues import depth
 from infra.gpw.tail import QUEUES
 from infra.gpw.when import duration
 
-CHECKS_SECONDS = 60.0  # how old doctor's findings may be
+CHECKS_SECONDS = 300.0  # how old findings may be: each check sends a request, which is refused
 
 
 def show(request: Request) -> Response:
