@@ -34,8 +34,9 @@ class Fill:
         self.problem = ""
 
     def start(self, since: str) -> None:
-        """Begin to read what was received since then. Raises: ValueError."""
+        """Begin anew with what was received since then. Raises: ValueError."""
         first = moment(since, datetime.now(UTC))
+        self._store.clear()
         with self._lock:
             self._number += 1
             self.since, self.problem, self.running = since, "", True

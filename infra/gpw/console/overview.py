@@ -67,7 +67,6 @@ def fill(request: Request) -> Response:
         since = form(request).get("since", [""])[0]
         console = console_of(request)
         try:
-            console.store.clear()
             console.fill.start(since)
         except ValueError as error:
             raise OperatorError(str(error)) from None
