@@ -1,12 +1,12 @@
 # Every target sets itself up; a second run of `make setup` takes a second.
 
-PYTHON ?= $(shell command -v python3.13 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 SAM := $(shell command -v sam || echo .venv-sam/bin/sam)
 UV_VERSION := 0.13.9
 SAM_VERSION := 1.170.0
 CHECKOV_VERSION := 3.3.30
+FAILED := sh infra/build/download_failed.sh
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --python-version 3.13 --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
@@ -51,6 +51,7 @@ check: setup .venv-checkov/.ready .venv-bench/packages/.ready ## lint, format, t
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	PYTHONPATH=functions $(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/cfn-lint -a cfn_lint_serverless.rules -- template.yaml infra/monitoring.yaml infra/examples/*.yaml
 	$(SAM) validate --lint --region us-east-1
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions infra
@@ -77,24 +78,23 @@ clean: ## remove everything that the other targets made
 	rm -rf $(VENV) .venv-sam .venv-checkov .venv-bench .aws-sam .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.ready: requirements.txt functions/requirements.in infra/pins/constraints.txt pyproject.toml .python-version
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 13) and f"make: Python 3.13 is needed, found {sys.version.split()[0]} at {sys.executable}; name one with: make PYTHON=/path/to/python3.13")'
 	@echo "Setting up $(VENV) (about half a minute the first time)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . # the command gpw
+	@test -x $(BIN)/python || { python=$$(sh infra/build/python.sh $(PYTHON)) && "$$python" -m venv $(VENV); }
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) || $(FAILED)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt || $(FAILED)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . # the command gpw
 	@touch $@
 
 # What a deployed function has and no more: other packages would distort a cold start. The runtime's
 # boto3 is in the virtual environment, with bytecode; the artifact's packages have a directory.
 .venv-bench/packages/.ready: functions/requirements.txt .venv-bench/.ready
-	@$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --target .venv-bench/packages -r $<
+	@$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --target .venv-bench/packages -r $< || $(FAILED)
 	@.venv-bench/bin/python -m compileall -q --invalidation-mode unchecked-hash .venv-bench/lib
 	@touch $@
 
 # Tools whose boto3 is another one than MiniStack's have a virtual environment each.
 .venv-%/.ready: infra/pins/%.txt $(VENV)/.ready
 	@echo "Setting up .venv-$*"
-	@test -x .venv-$*/bin/python || $(PYTHON) -m venv --without-pip .venv-$*
-	@$(BIN)/uv pip install --quiet --python .venv-$*/bin/python -r $<
+	@test -x .venv-$*/bin/python || $(BIN)/python -m venv --without-pip .venv-$*
+	@$(BIN)/uv pip install --quiet --python .venv-$*/bin/python -r $< || $(FAILED)
 	@touch $@

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from samtranslator.yaml_helper import yaml_parse
-
 from infra.dashboard_picture import draw
+from infra.template import parse
 
 MONITORING = Path(__file__).with_name("monitoring.yaml")
 PICTURE = Path(__file__).parents[1] / "docs" / "dashboard.svg"
@@ -466,7 +465,7 @@ def body_in_yaml(always: list[Json], hydration: list[Json], alarms: Json) -> str
 
 def written(monitoring: str) -> str:
     """monitoring.yaml with the body that follows from the definition and from the rest of it."""
-    template = yaml_parse(monitoring)
+    template = parse(monitoring)
     body = body_in_yaml(*always_and_hydration(template), alarm_conditions(template))
     return re.sub(
         r"^      DashboardBody: .*?(?=^\S|^$)",
@@ -478,7 +477,7 @@ def written(monitoring: str) -> str:
 
 def picture(monitoring: str) -> str:
     """The layout, drawn from the widgets."""
-    always, hydration = always_and_hydration(yaml_parse(monitoring))
+    always, hydration = always_and_hydration(parse(monitoring))
     return draw(always + hydration, COLUMNS)
 
 

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from samtranslator.yaml_helper import yaml_parse
-
 from infra.bench.environment import ROOT, Bench
 from infra.bench.workloads import BATCH
+from infra.template import parse
 
 # Each with the workload of one event at a time and the one of a full batch.
 FUNCTIONS = {
@@ -67,7 +66,7 @@ def measure(bench: Bench, endpoint: str) -> list[LogBytes]:
 
     Without what CloudWatch may count on top of a line's own bytes.
     """
-    template = yaml_parse((ROOT / "template.yaml").read_text("utf-8"))
+    template = parse((ROOT / "template.yaml").read_text("utf-8"))
     access = len(access_line(template).encode())
     found = [LogBytes("HttpApi", "access log", access, access)]
     for function, (alone, batched) in FUNCTIONS.items():

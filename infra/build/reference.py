@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from samtranslator.yaml_helper import yaml_parse
-
 from infra.blocks import with_block
 from infra.gpw.commands import loaded
+from infra.template import parse
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference.md"
@@ -18,7 +17,7 @@ REFERENCE = ROOT / "docs" / "reference.md"
 
 def reference(text: str) -> str:
     """The document with its tables renewed."""
-    template = yaml_parse((ROOT / "template.yaml").read_text("utf-8"))
+    template = parse((ROOT / "template.yaml").read_text("utf-8"))
     for name, table in {
         "commands": commands(),
         "parameters": parameters(template),

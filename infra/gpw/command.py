@@ -81,9 +81,6 @@ def _shared(
     """The options that commands share; `Gpw` gives what they say."""
 
 
-_SHARED = frozenset(inspect.signature(_shared).parameters)
-
-
 class _Declared(NamedTuple):
     """What is declared of a command beside its function."""
 
@@ -123,11 +120,12 @@ class Command(TyperCommand):
 
     context_class = Gpw
     needs: frozenset[Need] = frozenset()
+    own: frozenset[str] = frozenset()  # the names of the function's parameters
 
     def invoke(self, ctx: Any) -> None:
         """Run the function with its own arguments; `Gpw` has the shared ones."""
         gpw: Gpw = ctx
-        own = {name: value for name, value in gpw.params.items() if name not in _SHARED}
+        own = {name: gpw.params[name] for name in self.own}
 
         def work() -> None:
             _refuse_empty(gpw)
@@ -150,6 +148,7 @@ def built(name: str, function: Callable[..., None]) -> Command:
         )
     )
     made.needs = declared.needs
+    made.own = frozenset(str(parameter.name) for parameter in made.params)
     options = _of_function(CommandInfo(cls=Command, callback=_shared)).params
     made.params += [option for option in options if option.name in declared.shared]
     return made

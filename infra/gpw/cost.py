@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from infra.gpw import ROOT
+from infra.gpw import ROOT, SOURCES
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import USAGE, OperatorError
 from infra.gpw.pricing import (
@@ -29,9 +29,11 @@ from infra.gpw.pricing import (
     variations,
 )
 from infra.gpw.stack_settings import Template, settings
+from infra.template import parse
 
 PRICES = Path(__file__).with_name("prices.toml")
 FIGURES = Path(__file__).with_name("measured.json")
+MONITORING = ROOT / "infra" / "monitoring.yaml"
 NAIVE_APIS = {"HTTP API": "http_api_request", "REST API": "rest_api_request"}
 
 README_EVENTS = {"none": 0, "1,000": 1_000, "1 million": 1_000_000, "100 million": 100_000_000}
@@ -144,17 +146,15 @@ def figures_on_file() -> Figures:
 
 def settings_on_file(parameters: Mapping[str, str] | None = None) -> Settings:
     """What template.yaml sets. parameters: values in the place of its defaults."""
-    return settings(template_on_file(parameters), _yaml("infra/monitoring.yaml"))
+    return settings(template_on_file(parameters), _yaml(MONITORING))
 
 
 def template_on_file(parameters: Mapping[str, str] | None = None) -> Template:
-    return Template(_yaml("template.yaml"), parameters)
+    return Template(_yaml(SOURCES / "template.yaml"), parameters)
 
 
-def _yaml(name: str) -> Any:
-    from samtranslator.yaml_helper import yaml_parse  # slow to import, and only this command's
-
-    return yaml_parse((ROOT / name).read_text(encoding="utf-8"))
+def _yaml(path: Path) -> Any:
+    return parse(path.read_text(encoding="utf-8"))
 
 
 # ---------------------------------------------------------------- the arguments

@@ -2,6 +2,7 @@
 
 import json
 import math
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
-from infra.gpw import commands, permissions, secret
+from infra.gpw import commands, domain, permissions, secret
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, OperatorError, explained, is_forbidden
 from infra.gpw.history import subject
@@ -25,6 +26,7 @@ from infra.gpw.target import Target
 from infra.gpw.webhook import Webhook, current_secret
 from infra.gpw.when import ago, duration
 
+RENEWED_BEFORE = timedelta(days=30)  # ACM renews 60 days before the end
 OLD_SECONDS = 300  # an event that waits for longer is no burst any more
 PING_TENANT, PING_TYPE = "gpw-doctor", "gpw.ping"
 PING_SECONDS = 30.0
@@ -128,6 +130,7 @@ def checks(target: Target) -> Iterator[Check]:
     for what, look in (
         ("permissions", _permissions),
         ("secret", _secret),
+        ("domain", _domain),
         ("endpoint", _endpoint),
         ("events queue", _events_queue),
         ("dead letters", _dead_letters),
@@ -221,6 +224,40 @@ def _endpoint(target: Target) -> Iterator[Check]:
         f"in {duration(answer.seconds)}" + ("" if right else f", not 401: {answer.body[:80]}"),
         "" if right else "is it this stack's? look at the log of IngestFunction: gpw tail --errors",
     )
+
+
+def _domain(target: Target) -> Iterator[Check]:
+    """Whether the webhook's own name leads here, with a certificate that stays valid."""
+    leads_to = target.outputs.get("DomainTarget")
+    if target.local or not leads_to:
+        return
+    name = target.parameters["DomainName"]
+    try:
+        found, expected = domain.addresses(name), domain.addresses(leads_to)
+    except OSError as error:
+        yield Check("domain", None, f"no name server answered ({error.strerror})")
+        return
+    record = f"a CNAME record of {name}, or an alias, must lead to {leads_to}"
+    if not found:
+        yield Check("domain", False, f"{name} does not resolve", record)
+        return
+    here = bool(found & expected)
+    elsewhere = "leads to other addresses: is it behind a proxy, or not changed yet?"
+    yield Check("domain", here or None, f"{name} {'leads here' if here else elsewhere}", record)
+    try:
+        left = domain.certificate_expires_at(name) - datetime.now(UTC)
+    except ssl.SSLCertVerificationError as error:
+        text = f"is not valid for {name} ({error.verify_message})"
+        yield Check("certificate", False, text, "see CertificateArn in docs/deploy.md")
+        return
+    except OSError as error:
+        text = f"can't be read: {name} does not answer ({type(error).__name__})"
+        yield Check("certificate", False, text, record)
+        return
+    fix = "ACM could not renew it: is the record that validates the name still in DNS?"
+    lasts = left > RENEWED_BEFORE
+    text = f"is valid for {duration(left.total_seconds())} more"
+    yield Check("certificate", lasts, text, "" if lasts else fix)
 
 
 def _events_queue(target: Target) -> Iterator[Check]:

@@ -9,10 +9,7 @@ import typer
 
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, OperatorError
-from infra.gpw.target import cloud_file, running_cloud
-from infra.local import demo as story
-from infra.local import start
-from infra.local.cloud import CLOUD_ERRORS, LocalCloudError
+from infra.gpw.target import cloud_file, repository, running_cloud
 
 DOWN_SECONDS = 30.0
 
@@ -30,6 +27,8 @@ def up(
         raise OperatorError(f"One is running already, at {cloud['endpoint']}", "gpw local down")
     if gpw.out.as_json:
         raise OperatorError("It prints a log, which is no JSON", "gpw tail --local --json")
+    from infra.local import start
+
     code = start.main(["--port", str(port)] if port else [])
     if code:
         raise typer.Exit(code)
@@ -64,8 +63,12 @@ def down(gpw: Gpw) -> None:
 @command(example="gpw local demo", on_stack=False)
 def demo(gpw: Gpw) -> None:
     """Show an event's journey through the real template (`make demo`)."""
+    repository()
     if gpw.out.as_json:
         raise OperatorError("It tells a story, which is no JSON", "leave --json out")
+    from infra.local import demo as story
+    from infra.local.cloud import CLOUD_ERRORS, LocalCloudError
+
     try:
         story.tell()
     except (LocalCloudError, story.DemoError, TimeoutError, *CLOUD_ERRORS) as error:

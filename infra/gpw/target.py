@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, HTTPClientError
 
-from infra.gpw import ROOT
+from infra.gpw import INSTALLED, ROOT
 from infra.gpw.errors import USAGE, OperatorError
 from infra.gpw.tables import Table
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 DEFAULT_STACK = "getprofile-webhooks"
 CLOUD_FILE_VARIABLE = "GPW_CLOUD_FILE"  # for a cloud file somewhere else
-CLOUD_FILE = ROOT / ".local" / "cloud.json"  # `make start` writes it
 
 _SETTLED = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"}
 
@@ -160,8 +159,12 @@ def on_aws(stack: str | None, region: str | None, profile: str | None) -> Target
     return Target(stack or saved.get("stack_name", DEFAULT_STACK), session)
 
 
-def samconfig(path: Path = ROOT / "samconfig.toml") -> dict[str, str]:
-    """The parameters with which `sam deploy` deploys by default."""
+def samconfig(path: Path | None = None) -> dict[str, str]:
+    """The parameters with which `sam deploy` deploys by default.
+
+    path: by default that of the repository; of the current directory, where gpw is installed alone.
+    """
+    path = path or (Path() if INSTALLED else ROOT) / "samconfig.toml"
     try:
         default = tomllib.loads(path.read_text(encoding="utf-8")).get("default", {})
     except (OSError, ValueError):
@@ -174,17 +177,17 @@ def samconfig(path: Path = ROOT / "samconfig.toml") -> dict[str, str]:
 
 def on_local_cloud() -> Target:
     """The cloud that `make start` keeps running. Raises: OperatorError."""
-    import boto3
-    import botocore.session
-
-    from infra.local.cloud import CREDENTIALS
-
     path = cloud_file()
     cloud = running_cloud(path)
     if cloud is None:
         raise OperatorError(
             "The local cloud is not running", "start it in another terminal: `make start`"
         )
+    import boto3
+    import botocore.session
+
+    from infra.local.cloud import CREDENTIALS
+
     # The developer's own profile and configuration must not mix in.
     nothing = dict.fromkeys(("profile", "credentials_file"), (None, None, None, None))
     core = botocore.session.Session(
@@ -199,9 +202,21 @@ def on_local_cloud() -> Target:
     return Target(cloud["stack"], session, cloud)
 
 
+def repository() -> Path:
+    """The project's own files. Raises: OperatorError, where gpw is installed without them."""
+    if INSTALLED:
+        raise OperatorError(
+            "The local cloud needs the project's repository, and this gpw is installed without it",
+            "clone the repository and run `make start` there; .venv/bin/gpw then works on it",
+            code=USAGE,
+        )
+    return ROOT
+
+
 def cloud_file() -> Path:
-    """Where the running local cloud is described."""
-    return Path(os.environ.get(CLOUD_FILE_VARIABLE) or CLOUD_FILE)
+    """Where the running local cloud is described; `make start` writes it. Raises: OperatorError."""
+    written = repository() / ".local" / "cloud.json"
+    return Path(os.environ.get(CLOUD_FILE_VARIABLE) or written)
 
 
 def running_cloud(path: Path) -> dict[str, Any] | None:

@@ -36,6 +36,7 @@ from publisher.entry import entry
 from publisher.stream import from_stream
 from runtime import Settings
 from tests.factories import make_item, make_sqs_record, make_stream_record
+from tests.template.conftest import decided
 
 type Json = dict[str, Any]
 
@@ -449,23 +450,25 @@ def test_the_rule_for_ready_profiles_matches_what_the_publisher_publishes(stack:
     }
 
 
-def test_what_is_off_by_default_is_a_condition_of_every_resource_that_it_needs(
-    template: Json,
-) -> None:
+def test_nothing_optional_is_deployed_by_default(template: Json) -> None:
+    defaults = {n: str(p["Default"]) for n, p in template["Parameters"].items()}
+
+    def holds(condition: Json) -> bool:
+        match condition:
+            case {"Fn::Equals": [{"Ref": str(parameter)}, value]}:
+                return bool(defaults[parameter] == str(value))
+            case {"Fn::Not": [inner]}:
+                return not holds(inner)
+            case {"Fn::And": inner}:
+                return all(map(holds, inner))
+            case {"Condition": str(name)}:
+                return holds(template["Conditions"][name])
+        raise ValueError(condition)
+
     conditions = {n: r["Condition"] for n, r in template["Resources"].items() if "Condition" in r}
 
-    assert conditions == {
-        "EventArchive": "Archive",
-        "ReadyProfileRule": "Hydrate",
-        "ReconcileRule": "Reconcile",
-        "HydrationQueue": "Hydrate",
-        "HydrationQueuePolicy": "Hydrate",
-        "ProfileApiSecret": "Hydrate",
-        "FullProfilesTable": "Hydrate",
-        "HydratorFunction": "Hydrate",
-        "HydratorRole": "Hydrate",
-        "HydratorLogGroup": "Hydrate",
-    }
+    assert {"WebhookDomain", "EventArchive", "HydratorFunction"} < conditions.keys()
+    assert [n for n, name in conditions.items() if holds({"Condition": name})] == []
 
 
 # ---------------------------------------------------------------- functions
@@ -899,10 +902,14 @@ def test_only_the_function_that_needs_a_secret_is_told_which_it_is(stack: Json) 
 
 def test_the_outputs_are_what_a_user_and_the_tools_need(stack: Json) -> None:
     outputs = {name: target(output["Value"]) for name, output in stack["Outputs"].items()}
-    url = outputs.pop("WebhookUrl")
     [path] = only(stack, "AWS::ApiGatewayV2::Api")["Body"]["paths"]
+    generated = f"https://HttpApi.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}{path}"
+    url = stack["Outputs"]["WebhookUrl"]["Value"]
+    del outputs["WebhookUrl"]
 
-    assert f"https://HttpApi.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}{path}" in url
+    assert outputs.pop("GeneratedWebhookUrl") == generated
+    assert target(decided(url, OwnDomain=False)) == generated
+    assert target(decided(url, OwnDomain=True)) == f"https://DomainName{path}"
     assert outputs == {
         "WebhookSecretArn": "WebhookSecret.Id",  # its ARN, never its value
         "EventsQueueUrl": "EventsQueue",
@@ -914,6 +921,8 @@ def test_the_outputs_are_what_a_user_and_the_tools_need(stack: Json) -> None:
         "HydrationQueueUrl": "HydrationQueue",
         "ProfileApiSecretArn": "ProfileApiSecret.Id",
         "DashboardUrl": "Monitoring.Outputs.DashboardUrl",
+        "DomainTarget": "WebhookDomain.RegionalDomainName",
+        "DomainTargetZoneId": "WebhookDomain.RegionalHostedZoneId",
     }
     assert [
         name for name, output in stack["Outputs"].items() if not output.get("Description")

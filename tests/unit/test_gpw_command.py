@@ -6,14 +6,16 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+import typer
 from botocore.exceptions import ClientError, EndpointConnectionError, NoRegionError
 from typer.testing import CliRunner
 
 from infra.gpw import ROOT, target
 from infra.gpw.cli import app
+from infra.gpw.command import Gpw, built, command
 from infra.gpw.commands import listed, loaded
 from infra.gpw.errors import OperatorError, explained
 from infra.gpw.lazy import flowing
@@ -132,6 +134,25 @@ def modules_after(program: str, *words: str) -> set[str]:
         check=False,
     )
     return set(ran.stderr.splitlines()[-1].split())
+
+
+def test_a_command_gets_its_own_arguments_and_the_shared_ones_by_its_context() -> None:
+    got: list[Any] = []
+
+    @command(example="gpw greet", on_stack=False, changes=True)
+    def greet(
+        gpw: Gpw,
+        names: Annotated[list[str], typer.Argument()],
+        *,
+        region: Annotated[str, typer.Option()] = "nowhere",  # shared only by commands on a stack
+    ) -> None:
+        """Greet."""
+        got.append((names, region, gpw.yes, gpw.out.as_json))
+
+    with pytest.raises(SystemExit, check=lambda ended: ended.code == 0):
+        built("greet", greet).main(["a", "b", "--region", "here", "--yes"], "gpw greet")
+
+    assert got == [(["a", "b"], "here", True, False)]
 
 
 def test_a_command_and_a_group_can_be_completed() -> None:
@@ -260,14 +281,6 @@ def test_what_aws_says_of_a_secret_is_not_repeated() -> None:
 
 def test_a_failure_tells_its_exit_code() -> None:
     assert OperatorError("x").code == 1
-
-
-def test_the_version_of_uv_that_builds_is_the_one_that_make_installs() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    version = makefile.partition("UV_VERSION := ")[2].split()[0]
-
-    assert f'requires = ["uv_build=={version}"]' in pyproject
 
 
 def test_the_version_is_the_one_of_the_package() -> None:

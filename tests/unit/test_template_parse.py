@@ -1,0 +1,35 @@
+"""infra/template.py reads a template as SAM does."""
+
+from pathlib import Path
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from infra.template import parse
+
+ROOT = Path(__file__).parents[2]
+TEMPLATES = ["template.yaml", "infra/monitoring.yaml"]
+EXAMPLES = [f"infra/examples/{path.name}" for path in sorted(ROOT.glob("infra/examples/*.yaml"))]
+
+
+@pytest.mark.parametrize("name", [*TEMPLATES, *EXAMPLES])
+def test_a_template_is_read_as_sam_reads_it(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
+
+    assert parse(text) == yaml_parse(text)
+
+
+def test_every_short_form_is_written_out() -> None:
+    text = """
+        a: !GetAtt A.B.C
+        b: !If [X, !Ref Y, {Fn::Sub: z}]
+        c: !Transform {Name: n}
+        d: !Condition E
+    """
+
+    assert parse(text) == {
+        "a": {"Fn::GetAtt": ["A", "B.C"]},
+        "b": {"Fn::If": ["X", {"Ref": "Y"}, {"Fn::Sub": "z"}]},
+        "c": {"Fn::Transform": {"Name": "n"}},
+        "d": {"Condition": "E"},
+    }
