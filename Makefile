@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start unit fast test soak bench docs simulate check build deploy lock clean
+.PHONY: help setup demo start unit fast test soak bench docs pictures simulate check build deploy lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,8 @@ unit: setup ## run the unit tests: no network, in seconds
 fast: setup ## run every test but the end-to-end ones
 	$(BIN)/pytest --ignore tests/e2e --numprocesses auto --dist loadgroup --quiet
 
-test: setup ## run all tests, with the coverage of functions/
+test: setup ## run all tests, with the coverage of functions/ (installs Chromium if it is missing and can be)
+	@sh infra/build/chromium.sh
 	$(BIN)/pytest --numprocesses auto --dist loadgroup --cov
 
 soak: setup ## send a long storm through the local cloud: make soak EVENTS=5000 SEED=1
@@ -43,6 +44,10 @@ bench: setup .venv-bench/packages/.ready ## measure speed, size and logs into do
 docs: setup ## renew what is generated in docs/: tables of the reference, the dashboard's picture
 	@$(BIN)/python -m infra.build.reference
 	@$(BIN)/python -m infra.dashboard
+
+pictures: setup ## photograph the console for docs/console.md, with the demo's data
+	@sh infra/build/chromium.sh
+	@$(BIN)/python -m infra.console_pictures
 
 simulate: setup ## simulate bursts, outages and backlogs into docs/simulation.md, and renew the tables of costs and limits
 	@$(BIN)/python -m infra.bench.simulate

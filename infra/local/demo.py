@@ -120,7 +120,8 @@ def tell() -> None:
             show_workflow(stack, workflow)
         except (DemoError, TimeoutError) as error:
             raise DemoError(f"{error}\n\nThe local cloud's log ends:\n{cloud.log_tail()}") from None
-    say("\nThe local cloud is gone again. `make start` keeps one running to play with.")
+    say("\nThe local cloud is gone again. `make start` keeps one running to play with;")
+    say("`.venv/bin/gpw ui --local` then shows it in a browser.")
 
 
 def deliver(stack: Stack) -> None:

@@ -153,7 +153,7 @@ def test_what_is_not_a_get_has_to_come_from_a_page_of_the_console(
 def test_a_form_that_is_too_large_or_of_unknown_length_is_refused_before_it_is_read(
     served: Served, length: str | list[str] | None
 ) -> None:
-    headers = {} if length is None else {"content_length": length}
+    headers: dict[str, Any] = {} if length is None else {"content_length": length}
     status, _, _ = served.ask(
         "POST", host=HOST, cookie=served.cookie, sec_fetch_site="same-origin", **headers
     )

@@ -3,18 +3,15 @@
 import re
 from functools import cache
 
-from infra.gpw import ROOT
+from infra.gpw import INSTALLED, ROOT, SOURCES
 
-RUNBOOK = ROOT / "docs" / "operations.md"
+RUNBOOK = (SOURCES if INSTALLED else ROOT / "docs") / "operations.md"
 
 
 @cache
 def sections() -> dict[str, str]:
-    """The runbook's sections about dead letters, by reason; none where gpw came without it."""
-    try:
-        text = RUNBOOK.read_text(encoding="utf-8")
-    except OSError:
-        return {}
+    """The runbook's sections about dead letters, by reason."""
+    text = RUNBOOK.read_text(encoding="utf-8")
     part = text.partition("\n## Dead letters\n")[2].partition("\n## ")[0]
     found = re.split(r"^### (.+)$", part, flags=re.MULTILINE)
     return dict(zip(found[1::2], (one.strip() for one in found[2::2]), strict=True))
