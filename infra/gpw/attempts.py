@@ -56,7 +56,6 @@ class Attempt:
         event, result = self.event, self.result
         status = str(result.status or ("ok" if result.well else "failed"))
         notes = [
-            f"attempt {self.number}" if self.number > 1 else "",
             "" if event.receipt else "from the history",
             "replayed" if event.replayed else "",
             "data omitted" if event.incomplete else "",
@@ -65,7 +64,7 @@ class Attempt:
         return Text.assemble(
             (f"{self.at:%H:%M:%S} ", "dim"),
             (f"{status:<6} ", "green" if result.well else "bold red"),
-            (f"{duration(result.seconds):>7}  ", "dim"),
+            (f"{duration(result.seconds):>7} #{self.number}  ", "dim"),
             (f"{event.outcome:<8} ", OUTCOME_STYLES.get(event.outcome, "")),
             "  ".join(part for part in parts if part),
             (f"  {result.error or result.response[:200]}", "" if result.error else "dim"),

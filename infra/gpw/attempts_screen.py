@@ -54,6 +54,8 @@ class Screen:
         self._ended = threading.Event()
 
     def __enter__(self) -> Self:
+        # Notes have to go above the attempts, too.
+        self._errors, self._out.errors = self._out.errors, self._out.console
         self._live.start()
         self._draw()
         self._keyboard = keyboard(sys.stdin.fileno())
@@ -74,6 +76,7 @@ class Screen:
             self._live.stop()
             for row in self._rows:
                 self._out.say(row.text())
+        self._out.errors = self._errors
 
     def show(self, attempt: Attempt) -> None:
         """Add an attempt below the others."""

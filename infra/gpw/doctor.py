@@ -18,8 +18,9 @@ from infra.gpw import commands, domain, permissions, secret
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, OperatorError, explained, is_forbidden
 from infra.gpw.history import subject
+from infra.gpw.leases import sweep
 from infra.gpw.pause import MAPPINGS, mapping
-from infra.gpw.permissions import STACK, Need, on
+from infra.gpw.permissions import STACK, SWEEPING, Need, on
 from infra.gpw.queues import depth
 from infra.gpw.republish import bus_exists
 from infra.gpw.target import Target
@@ -73,6 +74,7 @@ _SECRETS = ("WebhookSecretArn", "ProfileApiSecretArn")
         *(Need("secretsmanager:GetSecretValue", one) for one in _SECRETS),
         *on("EventBusName", "events:DescribeEventBus"),
         *on("EventsTableName", "dynamodb:Query"),
+        *SWEEPING,
     ],
     changes=True,
 )
@@ -89,7 +91,8 @@ def doctor(
 ) -> None:
     """Check stack, permissions, secret, endpoint, queues, functions, concurrency, bus and alarms.
 
-    It changes nothing, unless a ping is sent. Exits with 1 if it finds a problem.
+    It changes nothing, unless a ping is sent; it only removes the temporary rules and queues of
+    killed listeners. Exits with 1 if it finds a problem.
     """
     target, out = gpw.target, gpw.out
     found: list[Check] = []
@@ -137,6 +140,7 @@ def checks(target: Target) -> Iterator[Check]:
         ("functions", _sources),
         ("concurrency", _concurrency),
         ("bus", _bus),
+        ("listeners", _listeners),
         ("hydration", _hydration),
         ("alarms", _alarms),
     ):
@@ -361,6 +365,14 @@ def _bus(target: Target) -> Iterator[Check]:
             f"{name} is missing: EventBridge accepts what is published and drops it",
             f"aws events create-event-bus --name {name}; then see docs/operations.md",
         )
+
+
+def _listeners(target: Target) -> Iterator[Check]:
+    """Whether anybody listens, and what those left that were killed."""
+    found = sweep(target)
+    running = f"{len(found.alive)} listening now, or killed within 4 h" if found.alive else "none"
+    swept = f"; removed what {len(found.removed)} left behind" if found.removed else ""
+    yield Check("listeners", True, running + swept)
 
 
 def _hydration(target: Target) -> Iterator[Check]:

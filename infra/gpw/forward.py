@@ -219,9 +219,9 @@ def by_call(name: str, *, form: Form, secret: str) -> Forward:
         try:
             with redirect_stdout(sys.stderr):  # what it prints is not gpw's result
                 returned = function(passed, context)
-        except Exception:  # whatever it raises is shown, and the next event comes
+            return _returned(returned, time.monotonic() - began)
+        except (Exception, SystemExit):  # whatever it raises is shown, and the next event comes
             return Result(False, time.monotonic() - began, error=_where_it_failed())
-        return _returned(returned, time.monotonic() - began)
 
     return forward
 

@@ -23,8 +23,26 @@ RESOURCE = {
     "secretsmanager": "SecretId",
     "sqs": "QueueUrl",
 }
+# Those that name a rule of a bus.
+RULES = {"PutRule": "Name", "DeleteRule": "Name", "PutTargets": "Rule", "RemoveTargets": "Rule"}
+LISTENER = "gpw-listen-"
 OK = SimpleNamespace(status_code=200)
 NO_MAPPINGS: dict[str, Any] = {"EventSourceMappings": []}
+
+
+def named(service: str, operation: str, params: dict[str, Any]) -> set[str]:
+    """The resources that a call names, as `physical_name` names them."""
+    if operation == "PutEvents":
+        return {entry["EventBusName"] for entry in params["Entries"]}
+    if service == "events" and operation in RULES:
+        return {f"rule/{params['EventBusName']}/{params[RULES[operation]]}"}
+    if service == "events" and "ResourceARN" in params:
+        return {params["ResourceARN"].split(":", 5)[5]}
+    if service == "sqs" and LISTENER in (
+        name := params.get("QueueName", params.get("QueueUrl", ""))
+    ):
+        return {name.rpartition("/")[2]}
+    return {params.get(RESOURCE.get(service, ""), "*")}
 
 
 class Calls:
@@ -55,11 +73,7 @@ class Calls:
     def _watch(self, service: str, events: Any) -> None:
         def note(params: dict[str, Any], model: Any, **_: Any) -> None:
             action = f"{service}:{ACTIONS.get(model.name, model.name)}"
-            if model.name == "PutEvents":
-                names = {entry["EventBusName"] for entry in params["Entries"]}
-            else:
-                names = {params.get(RESOURCE.get(service, ""), "*")}
-            self.made |= {(action, name) for name in names}
+            self.made |= {(action, name) for name in named(service, model.name, params)}
 
         events.register("before-parameter-build", note)
         events.register("before-call.lambda.GetAccountSettings", self._account)

@@ -1,0 +1,294 @@
+"""`gpw listen` on a stack in memory, with an application on this machine."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import boto3
+import pytest
+from pytest_socket import enable_socket, socket_allow_hosts
+
+from aws.dynamodb import item_from_dynamodb
+from getprofile.version import timestamp
+from infra.gpw.bus_event import from_history
+from infra.gpw.forward import DEVELOPMENT_SECRET, Form, Result, by_http
+from infra.gpw.loopback import destination
+from infra.gpw.subscription import Subscription
+from publisher.entry import entry
+from tests.factories import make_event, make_item
+from tests.functional.cloud import Cloud
+from tests.functional.gpw_stack import OperatedStack
+
+PLACE = ("aws", "eu-central-1", "123456789012")
+type Respond = Callable[[BaseHTTPRequestHandler], None]
+
+
+class App:
+    """An application on this machine. got: headers and bodies of the requests."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[dict[str, str], str]] = []
+        self.respond: Respond = answer(200, b"thanks")
+        app = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                app.got.append(({k.lower(): v for k, v in self.headers.items()}, body.decode()))
+                app.respond(self)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hooks"
+
+
+def answer(status: int, body: bytes, **headers: str) -> Respond:
+    def respond(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return respond
+
+
+@pytest.fixture
+def app(no_network: None) -> Iterator[App]:
+    enable_socket()
+    socket_allow_hosts(["127.0.0.1"])
+    app = App()
+    threading.Thread(target=app.server.serve_forever, daemon=True).start()
+    yield app
+    app.server.shutdown()
+    app.server.server_close()
+
+
+@pytest.fixture
+def stack(cloud: Cloud) -> OperatedStack:
+    return OperatedStack(cloud)
+
+
+def come(monkeypatch: pytest.MonkeyPatch, *events: dict[str, Any]) -> None:
+    """These events are published as soon as somebody listens."""
+    probe = Subscription._probe
+
+    def then(subscription: Subscription) -> None:
+        probe(subscription)
+        for event in events:
+            item = item_from_dynamodb(make_item(event))
+            subscription._events.put_events(Entries=[entry(item, subscription._bus)])
+
+    monkeypatch.setattr(Subscription, "_probe", then)
+
+
+def attempts(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def nothing_is_left(stack: OperatedStack) -> bool:
+    rules = boto3.client("events").list_rules(
+        EventBusName=stack.outputs["EventBusName"], NamePrefix="gpw-"
+    )["Rules"]
+    return not rules and not stack.sqs.list_queues(QueueNamePrefix="gpw-").get("QueueUrls")
+
+
+# ---------------------------------------------------------------- the command
+
+
+def test_a_live_event_is_posted_as_getprofile_posts_it(
+    stack: OperatedStack, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    come(monkeypatch, make_event("evt-1"))
+
+    ran = stack.run("listen", "--forward-to", app.url, "--count", "1", "--json")
+
+    [(headers, body)] = app.got
+    assert json.loads(body) == make_event("evt-1")
+    assert headers["authorization"] == f"Bearer {DEVELOPMENT_SECRET}"
+    assert headers["content-type"] == "application/json"
+    assert headers["host"] == app.url.split("/")[2]
+    [attempt] = attempts(ran.out)
+    assert attempt["event_id"] == "evt-1"
+    assert (attempt["status"], attempt["response"], attempt["attempt"]) == (200, "thanks", 1)
+    assert nothing_is_left(stack)
+
+
+def test_as_eventbridge_it_is_posted_as_a_rules_target_gets_it(
+    stack: OperatedStack, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    come(monkeypatch, make_event("evt-1"))
+
+    stack.run("listen", "--forward-to", app.url, "--as", "eventbridge", "--count", "1", "--json")
+
+    sent = json.loads(app.got[0][1])
+    assert sent["detail-type"] == "profile.updated"
+    assert (sent["detail"]["id"], sent["detail"]["outcome"]) == ("evt-1", "applied")
+
+
+def test_a_failed_event_is_shown_with_its_response_and_fails_the_command(
+    stack: OperatedStack, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.respond = answer(500, b"\x1b]0;owned\x07 no\nsecond line \xe2\x80\xae")
+    come(monkeypatch, make_event("evt-1"))
+
+    ran = stack.run("listen", "--forward-to", app.url, "--count", "1", code=1)
+
+    assert "500" in ran.out
+    assert r"\u001b]0;owned no\u000asecond line \u202e" in ran.out
+    assert not {"\x1b", "\x07", "\u202e"} & set(ran.out)
+    assert len(app.got) == 1
+
+
+def test_with_retries_it_is_sent_again_until_the_app_takes_it(
+    stack: OperatedStack, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recover(handler: BaseHTTPRequestHandler) -> None:
+        answer(503 if len(app.got) == 1 else 200, b"")(handler)
+
+    app.respond = recover
+    come(monkeypatch, make_event("evt-1"))
+
+    stack.run("listen", "--forward-to", app.url, "--count", "1", "--retries", "1")
+
+    assert [headers["gpw-attempt"] for headers, _ in app.got] == ["1", "2"]
+
+
+def test_the_history_comes_first_oldest_first_and_nothing_comes_twice(
+    stack: OperatedStack, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    stack.happened(make_event("newer", profile_id="1"), received_at=timestamp(now))
+    stack.happened(
+        make_event("older", profile_id="2"), received_at=timestamp(now.replace(microsecond=0))
+    )
+    stack.happened(make_event("old"), received_at="2020-01-01T00:00:00.000000Z")
+    come(monkeypatch, make_event("newer", profile_id="1"), make_event("live"))
+
+    ran = stack.run("listen", "--print", "--since", "10m", "--timeout", "1", "--json")
+
+    found = [(attempt["event_id"], attempt["source"]) for attempt in attempts(ran.out)]
+    assert found == [("older", "history"), ("newer", "history"), ("live", "bus")]
+
+
+def test_a_timeout_before_the_count_fails(
+    stack: OperatedStack, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    come(monkeypatch, make_event("evt-1"))
+
+    ran = stack.run("listen", "--print", "--count", "2", "--timeout", "1", "--json", code=1)
+
+    assert [attempt["body"] for attempt in attempts(ran.out)] == [make_event("evt-1")]
+    assert stack.run("listen", "--print", "--timeout", "0").code == 0
+    assert nothing_is_left(stack)
+
+
+def test_a_function_is_called_in_process(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    (tmp_path / "my_workflow.py").write_text("def run(event, _): print('hi'); return event['id']")
+    monkeypatch.chdir(tmp_path)
+    come(monkeypatch, make_event("evt-1"))
+
+    ran = stack.run("listen", "--invoke", "my_workflow:run", "--count", "1", "--json")
+
+    assert json.loads(attempts(ran.out)[0]["response"])
+    assert "hi" in ran.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--print", "--forward-to", "http://localhost/"],
+        ["--print", "--profile-id", "without-tenant"],
+        ["--print", "--since", "yesterday"],
+        ["--forward-to", "ftp://localhost/"],
+        ["--invoke", "no_such_module_here:f"],
+        ["--print", "--secret-env", "UNSET_VARIABLE"],
+    ],
+)
+def test_what_can_not_work_is_refused_before_anything_is_made(
+    stack: OperatedStack, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Subscription, "__enter__", lambda _: pytest.fail("it subscribed"))
+
+    stack.run("listen", *arguments, code=2)
+
+
+# ---------------------------------------------------------------- one attempt by HTTP
+
+
+def attempt(app: App, url: str | None = None) -> Result:
+    event = from_history(item_from_dynamodb(make_item(make_event("evt-1"))), "bus", PLACE)
+    to = destination(url or app.url)
+    return by_http(to, form=Form.WEBHOOK, secret="secret", remote=False)(event, 1)
+
+
+def test_a_redirect_is_a_failed_attempt_and_is_not_followed(app: App) -> None:
+    app.respond = answer(307, b"", Location=app.url)
+
+    assert attempt(app).status == 307
+    assert len(app.got) == 1
+
+
+def test_an_endless_answer_is_cut_off(app: App) -> None:
+    def endless(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        with suppress(OSError):  # gpw hangs up
+            while True:
+                handler.wfile.write(b"x" * 1_000)
+                time.sleep(0.001)
+
+    app.respond = endless
+
+    assert attempt(app).response == "x" * 2_000
+
+
+def test_an_app_that_does_not_run_is_a_failed_attempt(app: App) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    result = attempt(app, f"http://127.0.0.1:{port}/")
+
+    assert (result.well, result.status, result.error) == (False, None, "connection refused")
+
+
+def test_an_app_that_says_nothing_is_a_failed_attempt(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.gpw.forward.TIMEOUT_SECONDS", 0.2)
+    app.respond = lambda _: time.sleep(1)
+
+    assert "no answer" in attempt(app).error
+
+
+def test_an_app_that_breaks_off_is_a_failed_attempt(app: App) -> None:
+    app.respond = lambda handler: handler.connection.close()
+
+    assert attempt(app).error == "the connection broke off"
+
+
+def test_a_name_that_moves_to_another_machine_is_not_followed(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = from_history(item_from_dynamodb(make_item(make_event("evt-1"))), "bus", PLACE)
+    to = destination(app.url.replace("127.0.0.1", "app.test"))
+    answers = iter(["127.0.0.1", "192.0.2.1"])
+    monkeypatch.setattr(
+        "socket.getaddrinfo", lambda *_, **__: [(2, 1, 6, "", (next(answers), to.port))]
+    )
+    forward = by_http(to, form=Form.WEBHOOK, secret="secret", remote=False)
+
+    assert "not this machine" in forward(event, 1).error
+    assert app.got == []

@@ -1,0 +1,390 @@
+"""The parts of `gpw listen` that need no AWS: where to, what is sent, and each event once."""
+
+import json
+import socket
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from aws.dynamodb import item_from_dynamodb
+from infra.gpw.attempts import Attempt, Forwarding
+from infra.gpw.attempts_screen import keys
+from infra.gpw.bus_event import BusEvent, from_history, from_message
+from infra.gpw.errors import OperatorError
+from infra.gpw.forward import (
+    DEVELOPMENT_SECRET,
+    TIMEOUT_SECONDS,
+    Form,
+    Result,
+    by_call,
+    development_secret,
+    header_value,
+    headers,
+)
+from infra.gpw.history import Selection
+from infra.gpw.leases import LEASE_SECONDS, UNTIL, expired, new_name, prefix, until
+from infra.gpw.loopback import addresses, destination, is_loopback
+from infra.gpw.queues import BATCH
+from infra.gpw.subscription import HOLD_SECONDS, RENEW_SECONDS, is_probe, pattern
+from tests.factories import make_event, make_item
+
+NOW = datetime(2026, 1, 31, 14, tzinfo=UTC)
+PLACE = ("aws", "eu-central-1", "123456789012")
+
+
+def bus_event(event: dict[str, Any] | None = None, **envelope: Any) -> BusEvent:
+    item = item_from_dynamodb(make_item(event or make_event()))
+    made = from_history(item, "bus", PLACE)
+    detail = made.envelope["detail"] | envelope.pop("detail", {})
+    return BusEvent(made.envelope | envelope | {"detail": detail}, "receipt")
+
+
+# ---------------------------------------------------------------- leases
+
+
+def test_a_lease_lasts_as_long_as_the_queue_keeps_events_and_then_is_over() -> None:
+    tags = {UNTIL: until(NOW)}
+
+    assert not expired(tags, NOW + timedelta(seconds=LEASE_SECONDS - 1))
+    assert expired(tags, NOW + timedelta(seconds=LEASE_SECONDS + 1))
+    assert RENEW_SECONDS * 4 < LEASE_SECONDS  # some renewals may fail
+
+
+@pytest.mark.parametrize("tags", [{}, {UNTIL: ""}, {UNTIL: "soon"}, {UNTIL: "2020-01-01"}])
+def test_what_does_not_say_until_when_is_never_taken_for_expired(tags: dict[str, str]) -> None:
+    assert not expired(tags, NOW)
+
+
+@pytest.mark.parametrize("bus", ["b", "getprofile-webhooks", "x" * 256])
+def test_a_name_fits_a_rule_and_a_queue_and_is_nobody_elses(bus: str) -> None:
+    one, other = new_name(bus), new_name(bus)
+
+    assert one != other
+    assert len(one) <= 64  # of a rule; a queue's may have 80 characters
+    assert one.startswith(prefix(bus))
+    assert not one.startswith(prefix(f"{bus}-2"))
+
+
+# ---------------------------------------------------------------- the rule's pattern
+
+
+def test_a_pattern_asks_for_what_is_wanted_and_for_the_listeners_own_probes() -> None:
+    wanted = Selection(tenant='ten"ant', profile="ü", event="a.b", outcome="stale")
+
+    assert json.loads(pattern(wanted, "me")) == {
+        "$or": [
+            {
+                "source": ["getprofile.webhooks"],
+                "detail-type": ["a.b"],
+                "detail": {
+                    "tenant_id": ['ten"ant'],
+                    "data": {"profile_id": ["ü"]},
+                    "outcome": ["stale"],
+                },
+            },
+            {"source": ["gpw.listen"], "detail": {"listener": ["me"]}},
+        ]
+    }
+
+
+def test_a_pattern_that_eventbridge_does_not_take_is_refused() -> None:
+    with pytest.raises(OperatorError, match="filter"):
+        pattern(Selection(tenant="\0" * 128, profile="\0" * 128, event="\0" * 128), "me")
+
+
+def test_a_probe_is_only_a_listeners_own() -> None:
+    mine = {"source": "gpw.listen", "detail": {"listener": "me"}}
+
+    assert is_probe({"Body": json.dumps(mine)}, "me")
+    assert not is_probe({"Body": json.dumps(mine)}, "you")
+    for body in ("", "[]", "null", '{"source": "gpw.listen", "detail": 1}'):
+        assert not is_probe({"Body": body}, "me")
+
+
+# ---------------------------------------------------------------- events
+
+
+def test_an_event_is_sent_as_getprofile_sent_it() -> None:
+    event = make_event(created_at="2023-10-01T12:00:00Z", large=12345678901234567890)
+
+    assert json.loads(bus_event(event).body()) == event
+
+
+def test_what_the_receiver_adds_is_in_the_envelope_and_not_in_the_body() -> None:
+    event = bus_event(detail={"replayed": True})
+
+    assert {"outcome", "version", "received_at", "replayed"} <= event.detail.keys()
+    assert set(json.loads(event.body())) == set(make_event())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "{",
+        "null",
+        "[]",
+        '"x"',
+        '{"source": "getprofile.webhooks"}',
+        '{"source": "getprofile.webhooks", "detail": null}',
+        '{"source": "other", "detail": {"id": "", "tenant_id": "t", "outcome": "", "version": ""}}',
+    ],
+)
+def test_a_message_that_is_not_an_event_is_not_taken_for_one(body: str) -> None:
+    assert from_message({"Body": body, "ReceiptHandle": "r"}) is None
+
+
+# ---------------------------------------------------------------- each event once
+
+
+class App:
+    """Answers as it is told, and notes what it got."""
+
+    def __init__(self, *well: bool) -> None:
+        self.well = list(well)
+        self.got: list[tuple[str, int]] = []
+        self.shown: list[Attempt] = []
+        self.pauses: list[float] = []
+
+    def forwarding(self, retries: int = 0) -> Forwarding:
+        return Forwarding(
+            self.forward, self.shown.append, retries=retries, pause=self.pauses.append
+        )
+
+    def forward(self, event: BusEvent, number: int) -> Result:
+        self.got.append((event.id, number))
+        return Result(self.well.pop(0) if self.well else True, 0.0)
+
+
+def test_a_duplicate_is_not_forwarded_but_another_tenants_event_with_its_id_is() -> None:
+    app = App()
+    forwarding = app.forwarding()
+
+    for tenant in ("one", "one", "other"):
+        forwarding.take(bus_event(make_event("evt-1", tenant_id=tenant)))
+
+    assert app.got == [("evt-1", 1), ("evt-1", 1)]
+    assert forwarding.events == 2
+
+
+def test_an_event_that_is_published_again_on_purpose_arrives_again_each_time_once() -> None:
+    app = App()
+    forwarding = app.forwarding()
+
+    forwarding.take(bus_event())
+    for envelope in ("first", "first", "second"):
+        forwarding.take(bus_event(id=envelope, detail={"replayed": True}))
+
+    assert len(app.got) == 3
+
+
+def test_the_memory_for_duplicates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.gpw.attempts.REMEMBERED", 2)
+    app = App()
+    forwarding = app.forwarding()
+
+    for event_id in ("a", "b", "c", "b", "a"):
+        forwarding.take(bus_event(make_event(event_id)))
+
+    assert [event_id for event_id, _ in app.got] == ["a", "b", "c", "a"]
+
+
+def test_a_failed_event_is_not_repeated_until_somebody_asks() -> None:
+    app = App(False, True)
+    forwarding = app.forwarding()
+    event = bus_event()
+
+    forwarding.take(event)
+    assert (app.got, forwarding.failed) == ([("evt_1", 1)], 1)
+
+    assert forwarding.attempt(event)
+    assert app.got == [("evt_1", 1), ("evt_1", 2)]
+
+
+def test_retries_pause_for_longer_each_time_and_end_with_the_first_success() -> None:
+    app = App(*[False] * 7, True)
+    forwarding = app.forwarding(retries=20)
+
+    forwarding.take(bus_event())
+
+    assert app.pauses == [1, 2, 4, 8, 16, 30, 30]
+    assert (forwarding.events, forwarding.failed) == (1, 0)
+
+
+# ---------------------------------------------------------------- headers
+
+
+def test_headers_tell_id_outcome_and_attempt_and_hold_the_development_secret() -> None:
+    found = headers(bus_event(detail={"replayed": True, "data_omitted": True}), 3, "the-secret")
+
+    assert found == {
+        "content-type": "application/json",
+        "authorization": "Bearer the-secret",
+        "user-agent": "gpw-listen",
+        "gpw-event-id": "evt_1",
+        "gpw-outcome": "applied",
+        "gpw-attempt": "3",
+        "gpw-replayed": "true",
+        "gpw-data-omitted": "true",
+    }
+
+
+@pytest.mark.parametrize("text", ["a\r\nx: y", "ü", "\ud800", "a b", "%0d", "\x1b[0m", "\u202e"])
+def test_an_id_can_not_break_out_of_its_header(text: str) -> None:
+    value = header_value(text)
+
+    assert value.isascii()
+    assert value.isprintable()
+    assert " " not in value
+    assert header_value("evt_1-2:3") == "evt_1-2:3"
+
+
+def test_the_secret_is_the_documented_one_or_that_of_a_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MINE", "a-secret-of-my-own-0123456789")
+    monkeypatch.setenv("EMPTY", "")
+
+    assert development_secret(None) == DEVELOPMENT_SECRET
+    assert development_secret("MINE") == "a-secret-of-my-own-0123456789"
+    for variable in ("EMPTY", "UNSET_VARIABLE"):
+        with pytest.raises(OperatorError, match=variable):
+            development_secret(variable)
+
+
+# ---------------------------------------------------------------- where to
+
+
+def resolves_to(monkeypatch: pytest.MonkeyPatch, *found: str) -> None:
+    answers = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, 80)) for one in found]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers)
+
+
+@pytest.mark.parametrize("found", [["127.0.0.1"], ["::1", "127.0.0.1"], ["::ffff:127.0.0.1"]])
+def test_this_machine_can_be_forwarded_to(
+    monkeypatch: pytest.MonkeyPatch, found: list[str]
+) -> None:
+    resolves_to(monkeypatch, *found)
+
+    assert addresses("app.test", 80, remote=False) == found
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        ["192.0.2.1"],
+        ["127.0.0.1", "192.0.2.1"],
+        ["169.254.169.254"],
+        ["0.0.0.0"],  # noqa: S104
+        ["::"],
+        ["::ffff:192.0.2.1"],
+        ["fe80::1%eth0"],
+    ],
+)
+def test_a_name_with_any_other_address_is_refused_unless_it_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, found: list[str]
+) -> None:
+    resolves_to(monkeypatch, *found)
+
+    with pytest.raises(OperatorError, match="not this machine"):
+        addresses("app.test", 80, remote=False)
+    assert addresses("app.test", 80, remote=True) == found
+
+
+def test_all_of_the_loopback_network_is_this_machine() -> None:
+    assert is_loopback("127.255.0.1")
+    assert not is_loopback("128.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost:3000",
+        "ftp://localhost/",
+        "http://",
+        "http://user:password@localhost/",
+        "http://localhost:port/",
+        "http://localhost:99999/",
+        "http://localhost/a b",
+        "http://localhost/\r\nx: y",
+        "http://[::1",
+    ],
+)
+def test_what_is_not_a_url_to_post_to_is_refused(url: str) -> None:
+    with pytest.raises(OperatorError, match="--forward-to"):
+        destination(url)
+
+
+def test_a_url_is_taken_apart() -> None:
+    found = destination("http://[::1]:3000/hooks?a=b#c")
+
+    assert (found.host, found.port, found.path) == ("::1", 3000, "/hooks?a=b")
+    assert found.authority == "[::1]:3000"
+    assert destination("https://localhost").authority == "localhost"
+
+
+# ---------------------------------------------------------------- in process
+
+
+def call(source: str, form: Form, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Result:
+    (tmp_path / "an_app.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "an_app", raising=False)
+    return by_call("an_app:handler", form=form, secret="secret")(bus_event(), 2)
+
+
+def test_a_function_gets_what_the_target_of_a_rule_gets(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """def handler(event, context):
+    left = context.get_remaining_time_in_millis()
+    return [event["detail"]["id"], event["region"], left > 0]
+"""
+    result = call(source, Form.EVENTBRIDGE, tmp_path, monkeypatch)
+
+    assert (result.well, json.loads(result.response)) == (True, ["evt_1", "eu-central-1", True])
+
+
+def test_a_function_gets_what_an_http_api_passes_on(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """import json
+def handler(event, context):
+    print("on standard output")
+    found = [json.loads(event["body"])["id"], event["headers"]["gpw-attempt"]]
+    return {"statusCode": 503, "body": json.dumps(found)}
+"""
+    result = call(source, Form.WEBHOOK, tmp_path, monkeypatch)
+
+    assert (result.well, result.status) == (False, 503)
+    assert json.loads(json.loads(result.response)["body"]) == ["evt_1", "2"]
+
+
+@pytest.mark.parametrize("raised", ["ValueError('no')", "SystemExit(3)"])
+def test_a_function_that_fails_is_a_failed_attempt(
+    raised: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = call(f"def handler(*_): raise {raised}", Form.WEBHOOK, tmp_path, monkeypatch)
+
+    assert not result.well
+    assert "an_app.py:1" in result.error
+
+
+@pytest.mark.parametrize("name", ["nothing", "no_such_module:f", "json:nothing", "json:__name__"])
+def test_what_is_not_a_function_is_refused(name: str) -> None:
+    with pytest.raises(OperatorError, match=name):
+        by_call(name, form=Form.WEBHOOK, secret="secret")
+
+
+# ---------------------------------------------------------------- the terminal
+
+
+def test_keys_are_read_one_by_one_whatever_comes_between() -> None:
+    assert list(keys(b"j\x1b[Ax\x1bOBr\x1b[9~q")) == ["down", "up", "down", "retry", "quit"]
+
+
+def test_a_batch_is_forwarded_before_its_messages_come_back() -> None:
+    assert BATCH * TIMEOUT_SECONDS <= HOLD_SECONDS
