@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fnmatch import fnmatch
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,15 +17,19 @@ from pytest_socket import disable_socket, enable_socket
 from aws.dynamodb import to_dynamodb
 from getprofile.outcome import Outcome
 from infra.gpw import erase, queues
+from infra.gpw.commands import loaded
 from infra.gpw.console import fill, live
 from infra.gpw.console.app import Console, application
 from infra.gpw.console.filters import Filters
 from infra.gpw.console.security import Access
 from infra.gpw.errors import OperatorError
+from infra.gpw.permissions import LISTENING, physical_name
+from infra.gpw.permissions import STACK as PLACE
 from infra.gpw.target import Target
 from tests.factories import make_body, make_event
 from tests.functional.cloud import REGION, STACK, Cloud
 from tests.functional.console_browser import Browser
+from tests.functional.gpw_calls import Calls
 from tests.functional.gpw_stack import OperatedStack
 
 HOSTILE = (
@@ -512,6 +517,50 @@ def test_events_of_the_bus_are_taken_from_the_history_and_then_confirmed(
 
     assert [one.event_id for one in console.store.arrived(Filters(), after=0)] == ["evt-live"]
     assert arrived.left
+
+
+def test_the_pages_call_exactly_the_actions_that_gpw_ui_declares(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = Calls(monkeypatch)
+    item = stack.happened(make_event("evt-1"))
+    stack.happened(make_event("evt-2", created_at="2023-10-01T12:00:09Z"))
+    calls.made.clear()
+    console = Console(
+        Target(STACK, boto3.Session(region_name=REGION)), Access(8765), write=False, since="30d"
+    )
+    access = console.access
+    browser = Browser(application(console), access.host, f"{access.cookie}={access.session}")
+    console.start()
+    wait_for(lambda: "rule on the bus" in console.live.how and not console.fill.running)
+    for path in PAGES:
+        browser.get(path)
+    browser.get("/event", **address(item))
+    browser.get("/event/way", **address(item))
+    browser.get("/profile", tenant="abc-tenant", profile="12345")
+    console.stop()
+    needs = loaded()["ui"].needs
+    called = {call for call in calls.made if call[0] != "sts:GetCallerIdentity"}
+
+    assert {
+        (action, resource)
+        for action, resource in called
+        if not any(
+            action == need.action and matches(console.target, need.on, resource) for need in needs
+        )
+    } == set()
+    # What only a listener that was killed, or sleeps, makes it call is `gpw listen`'s own to test.
+    assert {
+        need for need in needs - {*LISTENING} if need.action not in {action for action, _ in called}
+    } == set()
+
+
+def matches(target: Target, on: str, resource: str) -> bool:
+    """Whether a need's resource is the one that a call names."""
+    name = physical_name(target, on)
+    return name is not None and (
+        resource in {name, "*"} or (on == PLACE and resource == STACK) or fnmatch(resource, name)
+    )
 
 
 class FakeSubscription:
