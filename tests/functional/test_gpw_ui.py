@@ -63,6 +63,7 @@ def console(target: Target) -> Iterator[Console]:
     console = Console(target, Access(8765), write=True, since="30d")
     yield console
     console.stop()
+    console.store.close()
 
 
 @pytest.fixture
@@ -306,6 +307,7 @@ def test_an_address_that_names_nothing_is_answered_by_a_page(browser: Browser) -
     assert browser.get("/profile").status == 400
     assert browser.get("/actions/destroy").status == 400
     assert browser.get("/jobs/99").status == 400
+    assert browser.get("/events/export.xml").status == 400
 
 
 # ---------------------------------------------------------------- what they do
@@ -539,6 +541,7 @@ def test_the_pages_call_exactly_the_actions_that_gpw_ui_declares(
     browser.get("/event/way", **address(item))
     browser.get("/profile", tenant="abc-tenant", profile="12345")
     console.stop()
+    console.store.close()
     needs = loaded()["ui"].needs
     called = {call for call in calls.made if call[0] != "sts:GetCallerIdentity"}
 

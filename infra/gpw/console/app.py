@@ -66,7 +66,7 @@ class Console:
         self.ended = True
         self.live.stop()
         self.counts.stop()
-        self.store.close()
+        self.fill.stop()
 
     @property
     def options(self) -> str:

@@ -15,6 +15,7 @@ from getprofile import exact_json
 from infra.gpw.console.app import Console, console_of, fragment, render, route
 from infra.gpw.console.filters import OUTCOMES, Filters, read
 from infra.gpw.console.store import Row
+from infra.gpw.errors import OperatorError
 
 PAGE = 50  # events in a list before one asks for more
 STREAM_SECONDS = 0.3  # between two looks for new events, in memory
@@ -106,13 +107,16 @@ def _more(rows: list[Row], filters: Filters) -> str | None:
 def export(request: Request) -> Response:
     console, filters = console_of(request), read(request.query_params)
     items = console.store.matching(filters, upto=console.store.last_id())
-    if request.path_params["form"] == "csv":
-        lines, kind = csv_lines(items), "text/csv; charset=utf-8"
-    else:
-        lines = (exact_json.dumps(item) + "\n" for item in items)
-        kind = "application/x-ndjson"
-    name = f'attachment; filename="events.{request.path_params["form"]}"'
-    return StreamingResponse(lines, media_type=kind, headers={"content-disposition": name})
+    form = request.path_params["form"]
+    if form not in FORMS:
+        raise OperatorError("There is no such export", f"there are {' and '.join(FORMS)}")
+    kind, lines = FORMS[form]
+    name = f'attachment; filename="events.{form}"'
+    return StreamingResponse(lines(items), media_type=kind, headers={"content-disposition": name})
+
+
+def ndjson_lines(items: Iterator[dict[str, Any]]) -> Iterator[str]:
+    return (exact_json.dumps(item) + "\n" for item in items)
 
 
 def csv_lines(items: Iterator[dict[str, Any]]) -> Iterator[str]:
@@ -134,6 +138,12 @@ def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
+FORMS = {
+    "ndjson": ("application/x-ndjson", ndjson_lines),
+    "csv": ("text/csv; charset=utf-8", csv_lines),
+}
+
+
 def kinds(request: Request) -> Response:
     return render(request, "types.html", kinds=console_of(request).store.kinds.by_name)
 
@@ -142,6 +152,6 @@ ROUTES: list[Route] = [
     route("/events", show),
     route("/events/older", older),
     route("/events/stream", stream),
-    Route("/events/export.{form}", export),
+    route("/events/export.{form}", export),
     route("/types", kinds),
 ]

@@ -44,6 +44,11 @@ class Fill:
             number = self._number
         threading.Thread(target=self.run, args=(number, first), daemon=True).start()
 
+    def stop(self) -> None:
+        """Have a fill that runs give up at its next page."""
+        with self._lock:
+            self._number += 1
+
     def run(self, number: int, first: datetime) -> None:
         """Read all segments, and wait for them."""
         with suppress(ClientError, BotoCoreError):  # a guess, and not everybody may ask
@@ -79,10 +84,10 @@ class Fill:
         _scan, arguments = request(Selection(since=first, by="received_at"))
         arguments |= {"Segment": part, "TotalSegments": SEGMENTS}
         for page in self._table.pages("scan", **arguments):
+            if number != self._number:
+                return
             new = self._store.add(page.items)
             with self._lock:
-                if number != self._number:
-                    return
                 self.looked_at += page.looked_at
                 self.found += new
         with self._lock:

@@ -77,6 +77,11 @@ document.addEventListener("change", (event) => {
 
 document.addEventListener("htmx:sseMessage", () => {
   document.getElementById("empty")?.remove();
+  const seen = new Set(); // a stream that was interrupted begins where the page did
+  for (const row of rows()) {
+    if (seen.has(row.dataset.row)) row.remove();
+    seen.add(row.dataset.row);
+  }
   for (const old of rows().slice(MOST_ROWS)) old.remove();
 });
 
