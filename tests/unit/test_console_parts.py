@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 from infra.gpw import history
 from infra.gpw.console import charts, runbook
 from infra.gpw.console.compare import changes
+from infra.gpw.console.counts import MINUTES, SERIES, Counts
 from infra.gpw.console.events import csv_lines
 from infra.gpw.console.filters import Filters, read
 from infra.gpw.console.highlight import json_html, markdown_html
 from infra.gpw.console.kinds import MAX_PATHS, Kinds
 from infra.gpw.console.store import Store
 from infra.gpw.errors import OperatorError
+from infra.gpw.log_lines import Seen
 from infra.gpw.printable_json import dumps
 
 STATIC = Path(charts.__file__).parent / "static"
@@ -261,3 +263,37 @@ def test_the_runbooks_text_becomes_html_and_what_looks_like_html_stays_text() ->
         "<p><strong>Do:</strong> run <code>gpw &lt;x&gt;</code>, see there</p>"
         "<p>Next &amp; last.</p>"
     )
+
+
+# ---------------------------------------------------------------- the minutes
+
+
+def test_an_event_is_counted_once_for_each_thing_that_became_of_it() -> None:
+    now = datetime.now(UTC)
+    target: Any = None
+    counts = Counts(target)
+    for function, outcome, reason in (
+        ("ingest", "accepted", None),
+        ("consumer", "applied", None),
+        ("publisher", "applied", None),  # says again what the consumer said
+        ("ingest", "refused", "wrong_secret"),
+        ("ingest", "refused", "not_json"),
+        ("consumer", "dead-lettered", "not_storable"),
+        ("consumer", None, None),
+    ):
+        counts.add(Seen(now, function, "", outcome=outcome, reason=reason))
+    *_, (_minute, last) = counts.series(now)
+
+    assert last == {"accepted": 1, "applied": 1, "refused": 2, "dead": 2}
+
+
+def test_minutes_without_events_are_drawn_and_old_ones_forgotten() -> None:
+    now = datetime.now(UTC)
+    target: Any = None
+    counts = Counts(target)
+    counts.add(Seen(now - timedelta(hours=2), "ingest", "", outcome="accepted"))
+    series = counts.series(now)
+
+    assert len(series) == MINUTES
+    assert [one for _, one in series if one] == []
+    assert "0 accepted" in charts.bars(series, SERIES[:2], SERIES[2:])

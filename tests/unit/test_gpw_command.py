@@ -48,7 +48,7 @@ def help_of(*words: str) -> str:
 
 def test_there_is_every_command() -> None:
     assert set(COMMANDS) == CHANGING | {
-        *("tail", "status", "events", "dlq ls", "dlq show", "secret status"),
+        *("tail", "listen", "ui", "status", "events", "dlq ls", "dlq show", "secret status"),
         *("local up", "local demo", "cost"),
     }
 

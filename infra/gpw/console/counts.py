@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.gpw.console.runbook import sections
 from infra.gpw.errors import OperatorError, explained
 from infra.gpw.log_lines import Seen
 from infra.gpw.tail import POLL_SECONDS, polls
@@ -39,12 +40,14 @@ class Counts:
     def add(self, seen: Seen) -> None:
         """Count a line of a log, if it tells what became of an event."""
         name = _TOLD_BY.get(seen.function, {}).get(seen.outcome or "")
-        name = "dead" if seen.outcome == "dead-lettered" else name
-        if name is None:
-            return
+        # What was refused for its body is a dead letter as well; ingest tells it in one line.
+        body = seen.function == "ingest" and name == "refused" and seen.reason in sections()
+        dead = body or seen.outcome == "dead-lettered"
         minute = seen.at.replace(second=0, microsecond=0)
         with self._lock:
-            self._minutes.setdefault(minute, Counter())[name] += 1
+            self._minutes.setdefault(minute, Counter()).update(
+                [one for one in (name, "dead" if dead else None) if one]
+            )
             horizon = datetime.now(UTC) - timedelta(minutes=MINUTES + 1)
             for old in [one for one in self._minutes if one < horizon]:
                 del self._minutes[old]
