@@ -189,6 +189,7 @@ def rows(alarms: Json, queries: dict[str, Json]) -> list[Row]:
                         own("EventsApplied", "applied"),
                         api("5xx", "answered 5xx"),
                         own("RequestsRefused", "wrong secret", reason="wrong_secret"),
+                        own("DeliveriesHeld", "held"),
                         own("DeadLettered", "dead-lettered"),
                     ],
                     setPeriodToTimeRange=True,
@@ -200,6 +201,7 @@ def rows(alarms: Json, queries: dict[str, Json]) -> list[Row]:
                     [
                         queue(waiting, "EventsQueue", "events waiting"),
                         queue(oldest, "EventsQueue", "the oldest, s"),
+                        queue(waiting, "HeldQueue", "held"),
                         queue(waiting, "DeadLetterQueue", "dead letters"),
                     ],
                 ),

@@ -16,6 +16,7 @@ BATCH_MESSAGES = 10  # SQS's maximum for one request
 # An SQS message, attributes included, has at most 1 MiB; our attributes need far less than 4 KiB.
 MAX_MESSAGE_BYTES = 1_048_576
 MAX_CONTENT_BYTES = MAX_MESSAGE_BYTES - 4_096
+MAX_HELD_BYTES = 65_536  # of a delivery whose sender we do not know
 
 # The characters that SQS takes are those of XML 1.0. Strict JSON has no raw control characters, so
 # what remains are the two noncharacters; they can only stand inside a JSON string.
@@ -69,6 +70,26 @@ def refused(body: bytes, error: EventError, received_at: datetime) -> QueueMessa
         "received_at": timestamp(received_at),
         "body_bytes": str(len(body)),
     }
+    return _any_body(body, attributes)
+
+
+def held(body: bytes, *, token_digest: str, source_ip: str, received_at: datetime) -> QueueMessage:
+    """A delivery with a secret that nobody knows yet, on its way to HeldQueue.
+
+    body: not looked at, as it came, of at most MAX_HELD_BYTES. token_digest: SHA-256 in hex.
+    """
+    attributes = {
+        "token_sha256": token_digest,
+        "received_at": timestamp(received_at),
+        "body_bytes": str(len(body)),
+    }
+    if source_ip:  # SQS refuses an empty attribute
+        attributes["source_ip"] = source_ip
+    return _any_body(body, attributes)
+
+
+def _any_body(body: bytes, attributes: dict[str, str]) -> QueueMessage:
+    """Whatever bytes there are as a message; `original_body` gives them back."""
     if not body:
         # SQS refuses an empty message, and the operator should still see that one came.
         return QueueMessage("(empty)", attributes | {"encoding": "empty"})

@@ -4,6 +4,7 @@ It serves the webhook secret and the API key alike. They may be the same value, 
 a bearer token.
 """
 
+import hashlib
 import json
 import re
 
@@ -57,6 +58,24 @@ def usable(value: str | None) -> str:
             f"is longer than {MAX_LENGTH} characters", "copy the value alone from GetProfile"
         )
     return value
+
+
+def is_usable(value: str) -> bool:
+    """Whether a value could be a secret at all."""
+    try:
+        usable(value)
+    except UnusableCredentialError:
+        return False
+    return True
+
+
+def digest(secret: str) -> bytes:
+    """SHA-256 of a secret: what is kept and compared instead of the secret.
+
+    Digests have one length, so a comparison tells nothing about the secret's. API keys are random,
+    so there is nothing for a salt or a slow hash to protect.
+    """
+    return hashlib.sha256(secret.encode("utf-8")).digest()
 
 
 def _is_json_document(value: str) -> bool:

@@ -27,6 +27,7 @@ class Answer:
     event_id: str | None = None
     previous_secret: bool = False
     dead_lettered: bool = False
+    token_digest: str | None = None  # of a token that could be a secret we do not know yet
 
     def for_api_gateway(self) -> dict[str, Any]:
         content_type = "application/json" if self.body.startswith("{") else "text/plain"
@@ -46,9 +47,11 @@ def no_bearer_token(reason: str) -> Answer:
     return Answer(401, text, reason, {"www-authenticate": "Bearer"})
 
 
-def wrong_secret() -> Answer:
+def wrong_secret(token_digest: str | None = None) -> Answer:
+    """token_digest: SHA-256 in hex; None for a token that could never be a secret."""
     text = "Unauthorized: Invalid webhook secret"
-    return Answer(401, text, "wrong_secret", {"www-authenticate": 'Bearer error="invalid_token"'})
+    headers = {"www-authenticate": 'Bearer error="invalid_token"'}
+    return Answer(401, text, "wrong_secret", headers, token_digest=token_digest)
 
 
 def refused(error: EventError) -> Answer:

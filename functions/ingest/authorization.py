@@ -1,11 +1,10 @@
 """The Authorization header: `Bearer <secret>`, nothing else."""
 
-import hashlib
 import hmac
 import re
 from collections.abc import Sequence
 
-from getprofile.credential import VISIBLE_ASCII
+from getprofile.credential import VISIBLE_ASCII, digest
 
 _BEARER = re.compile(rf"[ \t]*bearer +({VISIBLE_ASCII})[ \t]*", re.IGNORECASE | re.ASCII)
 
@@ -14,15 +13,6 @@ def bearer_token(header: str | None) -> str | None:
     """The one token of a bearer header, or None when the header is absent or anything else."""
     match = _BEARER.fullmatch(header or "")
     return match[1] if match else None
-
-
-def digest(secret: str) -> bytes:
-    """SHA-256 of a secret: what is kept and compared instead of the secret.
-
-    Digests have one length, so a comparison tells nothing about the secret's. API keys are random,
-    so there is nothing for a salt or a slow hash to protect.
-    """
-    return hashlib.sha256(secret.encode("utf-8")).digest()
 
 
 def matches(token: str, accepted: Sequence[bytes]) -> list[bool]:

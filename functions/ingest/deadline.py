@@ -53,10 +53,10 @@ def within_deadline(receive: Callable[[], Answer], seconds: float = DEADLINE_SEC
     try:
         return future.result()
     except Exception as error:  # the sender must be told to retry, whatever it was
-        return answer.unavailable("internal_error", _place(error))
+        return answer.unavailable("internal_error", place(error))
 
 
-def _place(error: Exception) -> str:
-    # Class and line alone: the text of an unforeseen error might quote the request.
+def place(error: Exception) -> str:
+    """An unforeseen error by class and line alone: its text might quote the request."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"

@@ -1,18 +1,23 @@
 """IngestFunction's entry point: API Gateway in, API Gateway out."""
 
-from typing import Any
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from aws.clients import make_client
 from aws.sqs import Queue
 from ingest.answer import Answer
-from ingest.deadline import within_deadline
+from ingest.deadline import DEADLINE_SECONDS, place, within_deadline
 from ingest.receive import QUEUE_BUDGET, Receiver
-from ingest.request import from_api_gateway
+from ingest.request import Request, from_api_gateway
 from ingest.secret import WebhookSecret
 from ingest.settings import IngestSettings
 from runtime import record, trace_header
+
+if TYPE_CHECKING:
+    from ingest.hold import Holding
 
 
 def make_receiver(settings: IngestSettings) -> Receiver:
@@ -30,15 +35,36 @@ def make_receiver(settings: IngestSettings) -> Receiver:
     )
 
 
-_receiver = make_receiver(IngestSettings.from_environment())
+_settings = IngestSettings.from_environment()
+_receiver = make_receiver(_settings)
 
 
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one webhook request (HTTP API, payload format 2.0)."""
+    began = time.monotonic()
     request = from_api_gateway(event)
     answer = within_deadline(lambda: _receiver.receive(request, trace_header()))
     report(answer, source_ip=request.source_ip, request_id=context.aws_request_id)
+    if answer.token_digest and _settings.held_deliveries_per_minute:
+        ends = began + DEADLINE_SECONDS
+        _hold(request, answer.token_digest, context.aws_request_id, ends - time.monotonic())
     return answer.for_api_gateway()
+
+
+def _hold(request: Request, token_digest: str, request_id: str, seconds_left: float) -> None:
+    """Keep a delivery whose secret may be set here later. Never raises: the answer stands."""
+    keys: dict[str, Any] = {"source_ip": request.source_ip, "function_request_id": request_id}
+    try:
+        _holding().hold(request, token_digest, keys, seconds_left)
+    except Exception as error:  # the answer is 401, whatever becomes of the delivery
+        record("error", "delivery not held", {}, detail=place(error), **keys)
+
+
+@cache
+def _holding() -> "Holding":
+    from ingest.hold import Holding
+
+    return Holding(_settings.held_queue_url, _settings.held_deliveries_per_minute)
 
 
 def report(answer: Answer, *, source_ip: str, request_id: str) -> None:

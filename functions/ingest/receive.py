@@ -1,6 +1,5 @@
 """The way of one request: authorize, check, queue, answer."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,22 +8,18 @@ from aws import sqs
 from aws.clients import Budget
 from aws.errors import AwsCallError
 from aws.sqs import Queue
-from getprofile.errors import BodyTooLargeError, ContentTypeError, EventError
-from getprofile.event import Event
-from getprofile.parse import parse_event
+from getprofile import credential
+from getprofile.errors import EventError
 from ingest import answer
 from ingest.answer import Answer
 from ingest.authorization import bearer_token
+from ingest.check import check
 from ingest.request import Request
 from ingest.secret import Match, SecretUnavailableError, WebhookSecret
 
 # 3.5 s at the longest, because a caller waits. The second attempt is for a kept-alive connection
 # that died while the function was frozen.
 QUEUE_BUDGET = Budget(attempts=2, connect_seconds=0.5, read_seconds=0.75)
-
-_JSON_TYPE = re.compile(
-    r"\s*(application/([\w.!#$&^-]+\+)?json|text/json)\s*(;.*)?", re.IGNORECASE | re.ASCII
-)
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,9 @@ class Receiver:
         except SecretUnavailableError as error:
             return answer.unavailable("secret_unavailable", str(error))
         if match is Match.NONE:
-            return answer.wrong_secret()
+            # One that could never be a secret is not worth keeping a delivery for.
+            may_be_new = credential.is_usable(token)
+            return answer.wrong_secret(credential.digest(token).hex() if may_be_new else None)
         try:
             return self._queue(request, trace_header, previous_secret=match is Match.PREVIOUS)
         except AwsCallError as error:
@@ -62,7 +59,12 @@ class Receiver:
     ) -> Answer:
         received_at = self.now()
         try:
-            event = self._check(request, received_at)
+            event = check(
+                request.body,
+                content_type=request.headers.get("content-type"),
+                received_at=received_at,
+                max_body_bytes=self.max_body_bytes,
+            )
         except EventError as error:
             dead = sqs.refused(request.body, error, received_at)
             self.dead_letters.send(dead, trace_header)
@@ -70,11 +72,3 @@ class Receiver:
         message = sqs.accepted(request.body.decode("utf-8"), received_at)
         self.events.send(message, trace_header)
         return answer.accepted(event.id, previous_secret=previous_secret)
-
-    def _check(self, request: Request, received_at: datetime) -> Event:
-        if len(request.body) > self.max_body_bytes:
-            raise BodyTooLargeError(f"The body is larger than {self.max_body_bytes} bytes")
-        content_type = request.headers.get("content-type")
-        if content_type and not _JSON_TYPE.fullmatch(content_type):
-            raise ContentTypeError("The content type must be application/json")
-        return parse_event(request.body, now=received_at)

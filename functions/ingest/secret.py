@@ -240,7 +240,7 @@ class WebhookSecret:
 def _digest(answer: dict[str, Any]) -> bytes:
     """Raises: SecretUnavailableError, saying what is wrong with the value and what to do."""
     try:
-        return authorization.digest(credential.usable(answer.get("SecretString")))
+        return credential.digest(credential.usable(answer.get("SecretString")))
     except UnusableCredentialError as error:
         raise SecretUnavailableError(
             f"The webhook secret {error} (docs/deploy.md, 'Set the secret')"

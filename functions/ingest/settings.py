@@ -8,6 +8,8 @@ class IngestSettings(Settings):
 
     events_queue_url: str
     dead_letter_queue_url: str
+    held_queue_url: str
+    held_deliveries_per_minute: int
     webhook_secret_id: str
     max_body_bytes: int
     secret_cache_seconds: int

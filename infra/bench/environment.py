@@ -27,6 +27,8 @@ FUNCTION_ENVIRONMENT = {
     "POWERTOOLS_LOG_LEVEL": "INFO",
     "EVENTS_QUEUE_URL": "http://127.0.0.1/123456789012/getprofile-webhooks-EventsQueue-1A2B3C",
     "DEAD_LETTER_QUEUE_URL": "http://127.0.0.1/123456789012/getprofile-webhooks-DeadLetterQueue-1A",
+    "HELD_QUEUE_URL": "http://127.0.0.1/123456789012/getprofile-webhooks-HeldQueue-1A",
+    "HELD_DELIVERIES_PER_MINUTE": "60",
     "WEBHOOK_SECRET_ID": "WebhookSecret-1A2B3C",  # nosec B105
     "MAX_BODY_BYTES": "262144",
     "SECRET_CACHE_SECONDS": "300",  # nosec B105

@@ -167,7 +167,11 @@ def keyboard(terminal: int) -> Iterator[None]:
         signal.signal(signal.SIGTSTP, stop)
         set_again()
 
-    handlers = {signal.SIGTSTP: stop, signal.SIGCONT: go_on}
+    handlers = {
+        signal.SIGTSTP: stop,
+        signal.SIGCONT: go_on,
+        signal.SIGINT: signal.default_int_handler,  # some launchers have it ignored
+    }
     old = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     tty.setcbreak(terminal)
     try:

@@ -15,7 +15,7 @@ from typer.models import CommandInfo
 from infra.gpw.errors import INTERRUPTED, USAGE, OperatorError, explained
 from infra.gpw.lazy import flowing
 from infra.gpw.output import Output
-from infra.gpw.permissions import STACK, Need
+from infra.gpw.permissions import STACK, Level, Need
 
 if TYPE_CHECKING:
     from infra.gpw.target import Target
@@ -86,6 +86,7 @@ class _Declared(NamedTuple):
 
     example: str
     needs: frozenset[Need]
+    level: Level
     shared: frozenset[str]  # the names of shared options that it takes
 
 
@@ -96,17 +97,20 @@ def command[Function: Callable[..., None]](
     *,
     example: str,
     needs: Iterable[Need] = (),
+    level: Level | None = None,
     changes: bool = False,
     on_stack: bool = True,
 ) -> Callable[[Function], Function]:
     """Declare a function `(gpw: Gpw, …)` as a command; `commands.py` gives it a name.
 
     example: for --help. needs: the AWS actions that it calls, on what; that it looks for its stack
-    goes without saying. changes: whether it takes --yes. on_stack: whether it works on a stack.
+    goes without saying. level: who runs it, by default whoever operates if it changes something,
+    else whoever looks. changes: whether it takes --yes. on_stack: whether it works on a stack.
     """
     looks = {Need("cloudformation:DescribeStacks", STACK)} if on_stack else set()
     shared = {"as_json", *(_ON_STACK if on_stack else ()), *(["yes"] if changes else [])}
-    declared = _Declared(example, frozenset({*needs, *looks}), frozenset(shared))
+    level = level or (Level.OPERATE if changes else Level.LOOK)
+    declared = _Declared(example, frozenset({*needs, *looks}), level, frozenset(shared))
 
     def declare(function: Function) -> Function:
         _DECLARED[function] = declared
@@ -120,6 +124,7 @@ class Command(TyperCommand):
 
     context_class = Gpw
     needs: frozenset[Need] = frozenset()
+    level: Level = Level.LOOK
     own: frozenset[str] = frozenset()  # the names of the function's parameters
 
     def invoke(self, ctx: Any) -> None:
@@ -148,6 +153,7 @@ def built(name: str, function: Callable[..., None]) -> Command:
         )
     )
     made.needs = declared.needs
+    made.level = declared.level
     made.own = frozenset(str(parameter.name) for parameter in made.params)
     options = _of_function(CommandInfo(cls=Command, callback=_shared)).params
     made.params += [option for option in options if option.name in declared.shared]

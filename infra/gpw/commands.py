@@ -76,6 +76,12 @@ COMMANDS: list[Lazy | LazyGroup] = [
         "Refetch every known profile from GetProfile's API, such as after webhooks were missed.",
     ),
     Lazy(
+        "policies",
+        "infra.gpw.policies:policies",
+        "Print a template with managed policies for the people who use gpw: look, operate, "
+        "administer.",
+    ),
+    Lazy(
         "cost",
         "infra.gpw.cost:cost",
         "Estimate the AWS bill from the template's settings, list prices and measured durations.",
@@ -95,6 +101,17 @@ COMMANDS: list[Lazy | LazyGroup] = [
             "Send dead letters back to the queue they came from.",
         ),
         Lazy("purge", "infra.gpw.dlq:purge", "Delete dead letters permanently."),
+    ),
+    group(
+        "held",
+        "Look at, release or delete the held deliveries.",
+        Lazy("ls", "infra.gpw.held:ls", "List the held deliveries by the secret that they carry."),
+        Lazy(
+            "release",
+            "infra.gpw.held:release",
+            "Send on the held deliveries that carry a secret which is accepted now.",
+        ),
+        Lazy("purge", "infra.gpw.held:purge", "Delete held deliveries permanently."),
     ),
     group(
         "secret",

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +15,7 @@ from getprofile import strict_json
 from getprofile.errors import EventError, FutureEventError, NotJsonError
 from getprofile.parse import parse_event
 from infra.gpw.errors import USAGE, OperatorError
+from infra.gpw.queues import received_message, sent_at
 from infra.gpw.when import moment
 
 # What quarantine adds to a message, and what EventBridge adds to what it can't deliver.
@@ -125,12 +126,7 @@ def from_sqs(raw: Mapping[str, Any], kinds: Mapping[str, Kind] | None = None) ->
 
     kinds: by the name of a queue, what SQS moves from there to the dead-letter queue.
     """
-    attributes = {
-        name: attribute["StringValue"]
-        for name, attribute in raw.get("MessageAttributes", {}).items()
-        if "StringValue" in attribute
-    }
-    message = QueueMessage(raw["Body"], attributes)
+    message = received_message(raw)
     document, strict = _document(message)
     source_arn = raw["Attributes"].get("DeadLetterQueueSourceArn", "")
     moved_from = (kinds or {}).get(source_arn.rpartition(":")[2])
@@ -138,11 +134,11 @@ def from_sqs(raw: Mapping[str, Any], kinds: Mapping[str, Kind] | None = None) ->
         raw,
         raw["MessageId"],
         message,
-        datetime.fromtimestamp(int(raw["Attributes"]["SentTimestamp"]) / 1000, UTC),
-        _kind(attributes, moved_from, document),
+        sent_at(raw),
+        _kind(message.attributes, moved_from, document),
         document,
         strict,
-        _reason(attributes, document),
+        _reason(message.attributes, document),
     )
 
 

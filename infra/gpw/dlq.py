@@ -25,8 +25,9 @@ from infra.gpw.dead_letters import (
 )
 from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.output import plain
-from infra.gpw.permissions import on
+from infra.gpw.permissions import Level, on
 from infra.gpw.queues import Outgoing, Pace, QueueScan, send
+from infra.gpw.scanning import note_missed, scanning
 from infra.gpw.target import Target
 from infra.gpw.when import ago
 
@@ -169,7 +170,10 @@ def redrive_dead_letters(
 
 
 @command(
-    example="gpw dlq purge --where reason=not_json --dry-run", needs=[*LOOK, *DELETE], changes=True
+    example="gpw dlq purge --where reason=not_json --dry-run",
+    needs=[*LOOK, *DELETE],
+    changes=True,
+    level=Level.ADMINISTER,
 )
 def purge(
     gpw: Gpw,
@@ -296,7 +300,7 @@ def collect[T](
                     found[dead_letter.message_id] = of(dead_letter)
             if len(found) == most or chosen.settled(found):
                 break
-        _note_missed(gpw, scan)
+        note_missed(gpw, scan, "dead letters", "Redrive or purge some of these (--limit)")
     chosen.check_ids(found, whole=not scan.at_limit)
     return dict(islice(found.items(), limit)), scan.missed
 
@@ -305,18 +309,8 @@ def collect[T](
 def _scan(gpw: Gpw, what: str) -> Iterator[tuple[QueueScan, Iterator[list[DeadLetter]]]]:
     """A scan over the dead-letter queue, with a progress bar. Yields: also its batches."""
     kinds = kinds_by_queue(gpw.target)
-    url = gpw.target.output("DeadLetterQueueUrl")
-    with (
-        QueueScan(gpw.target.client("sqs"), url) as scan,
-        gpw.out.progress(what, scan.expected) as advance,
-    ):
-
-        def batches() -> Iterator[list[DeadLetter]]:
-            for batch in scan.batches():
-                yield [from_sqs(raw, kinds) for raw in batch]
-                advance(len(batch))
-
-        yield scan, batches()
+    with scanning(gpw, gpw.target.output("DeadLetterQueueUrl"), what) as (scan, batches):
+        yield scan, ([from_sqs(raw, kinds) for raw in batch] for batch in batches)
 
 
 def kinds_by_queue(target: Target) -> dict[str, Kind]:
@@ -325,22 +319,6 @@ def kinds_by_queue(target: Target) -> dict[str, Kind]:
     if target.hydration_queue:
         urls[target.hydration_queue] = Kind.HYDRATION
     return {url.rpartition("/")[2]: kind for url, kind in urls.items()}
-
-
-def _note_missed(gpw: Gpw, scan: QueueScan) -> None:
-    if scan.at_limit:
-        gpw.out.note(
-            gpw.out.marks[False],
-            f" About {scan.missed} more dead letters could not be looked at: SQS hands out no more "
-            "than about 120,000 at once. Redrive or purge some of these (--limit), then run it "
-            "again.",
-        )
-    elif scan.missed:
-        gpw.out.note(
-            gpw.out.marks[None],
-            f" SQS counts {scan.missed} more dead letters than it handed out. Its counts can be a "
-            "minute old; run it again to be sure.",
-        )
 
 
 # ---------------------------------------------------------------- redrive them

@@ -14,7 +14,7 @@ from infra.gpw.errors import FAILED
 from infra.gpw.history import Selection, read
 from infra.gpw.mentions import Mention, in_event, in_message, in_row
 from infra.gpw.output import plain
-from infra.gpw.permissions import on
+from infra.gpw.permissions import Level, on
 from infra.gpw.queues import QueueScan, depth
 
 COUNT_SECONDS = 60.0  # SQS's counts may be a minute behind
@@ -29,6 +29,11 @@ OUT_OF_REACH = [
     "tables and queues that are no longer in the stack, such as after HydrateProfiles=false",
     "GetProfile itself: delete the profile there first, or its next webhook brings it back",
 ]
+_MESSAGES = {
+    "HeldQueueUrl": "held delivery",
+    "HydrationQueueUrl": "hydration message",
+    "DeadLetterQueueUrl": "dead letter",
+}
 
 
 @dataclass(frozen=True)
@@ -46,21 +51,22 @@ class Unsure:
 class Found:
     """What is kept of a person.
 
-    events: keys in the history. dead_letters, hydration_messages: message ids. unsure: what is not
-    removed. unseen: by queue, the number of messages that nobody could look into.
+    events: keys in the history. dead_letters, held, hydration_messages: message ids. unsure: what
+    is not removed. unseen: by queue, the number of messages that nobody could look into.
     """
 
     state: bool = False
     full_profile: bool = False
     events: list[dict[str, str]] = field(default_factory=list)
     dead_letters: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
     hydration_messages: list[str] = field(default_factory=list)
     unsure: list[Unsure] = field(default_factory=list)
     unseen: dict[str, int] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
-        messages = len(self.dead_letters) + len(self.hydration_messages)
+        messages = len(self.dead_letters) + len(self.held) + len(self.hydration_messages)
         return self.state + self.full_profile + len(self.events) + messages
 
     @property
@@ -74,6 +80,7 @@ class Found:
             "full_profile": self.full_profile,
             "events": len(self.events),
             "dead_letters": len(self.dead_letters),
+            "held_deliveries": len(self.held),
             "hydration_messages": len(self.hydration_messages),
             "unsure": [one.document() for one in self.unsure],
             "unseen": self.unseen,
@@ -91,6 +98,7 @@ _RECEIVE = (
     needs=[
         *on("HydrationQueueUrl", *_RECEIVE),
         *on("DeadLetterQueueUrl", *_RECEIVE),
+        *on("HeldQueueUrl", *_RECEIVE),
         *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
         *on("EventsTableName", "dynamodb:Query", "dynamodb:Scan", "dynamodb:DeleteItem"),
         *(
@@ -100,6 +108,7 @@ _RECEIVE = (
         ),
     ],
     changes=True,
+    level=Level.ADMINISTER,
 )
 def erase(
     gpw: Gpw,
@@ -113,13 +122,13 @@ def erase(
     """Remove one person's data: state, full profile, history, and messages in the queues.
 
     Removed is what names the profile for sure: its rows and its history; the tenant's other events,
-    dead letters and hydration messages that name it as `profile_id` or in `profile_ids` and are not
-    another profile's. Whatever else mentions the id is listed and left to you: another profile's
-    data, a body that is not strict JSON, or a message that names no tenant.
+    dead letters, held deliveries and hydration messages that name it as `profile_id` or in
+    `profile_ids` and are not another profile's. Whatever else mentions the id is listed and left to
+    you: another profile's data, a body that is not strict JSON, or a message that names no tenant.
 
     Then it looks again. Exits 1 when something is left, when something is unsure, or when SQS
-    counts messages that it does not show. Reads all tables, and hides dead letters and hydration
-    messages from others for a moment.
+    counts messages that it does not show. Reads all tables, and hides the messages of these queues
+    from others for a moment.
     """
     person, out = _Person(gpw, tenant, profile), gpw.out
     found = person.look()
@@ -155,7 +164,10 @@ class _Person:
         """
         found, target = Found(), self._target
         seen: dict[str, int] = {"EventsQueueUrl": 0}  # nobody can look into it: see `_unseen`
-        # Hydration first: what waits there would write the profile again.
+        # What is released goes from here to the others.
+        if "HeldQueueUrl" in target.outputs:
+            found.held, seen["HeldQueueUrl"] = self._messages("HeldQueueUrl", found, delete)
+        # Hydration next: what waits there would write the profile again.
         if target.hydration_queue:
             ids, seen["HydrationQueueUrl"] = self._messages("HydrationQueueUrl", found, delete)
             found.hydration_messages = ids
@@ -173,13 +185,13 @@ class _Person:
 
     def _messages(self, output: str, found: Found, delete: bool) -> tuple[list[str], int]:
         """The ids of the profile's messages, and the number of those looked at and still there."""
-        what = "hydration message" if output == "HydrationQueueUrl" else "dead letter"
+        what = _MESSAGES[output]
         sure: list[str] = []
         seen = 0
         kinds, url = kinds_by_queue(self._target), self._target.output(output)
         with (
             QueueScan(self._target.client("sqs"), url) as scan,
-            self._gpw.out.progress(f"looking at {what}s", scan.expected) as advance,
+            self._gpw.out.progress(f"looking at each {what}", scan.expected) as advance,
         ):
             for batch in scan.batches():
                 advance(len(batch))
@@ -277,6 +289,8 @@ def _show(gpw: Gpw, found: Found, verb: str) -> None:
         out.say(f"  {int(found.full_profile):>6}  full profile")
     out.say(f"  {len(found.events):>6}  events in the history")
     out.say(f"  {len(found.dead_letters):>6}  dead letters")
+    if "HeldQueueUrl" in gpw.target.outputs:
+        out.say(f"  {len(found.held):>6}  held deliveries")
     if gpw.target.hydration_queue:
         out.say(f"  {len(found.hydration_messages):>6}  messages in the hydration queue")
 

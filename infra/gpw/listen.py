@@ -25,7 +25,7 @@ from infra.gpw.forward import (
 )
 from infra.gpw.look import OutcomeOption, ProfileOption, TenantOption, TypeOption, selection
 from infra.gpw.loopback import destination
-from infra.gpw.permissions import LISTENING
+from infra.gpw.permissions import LISTENING, Level
 from infra.gpw.subscription import (
     WAIT_SECONDS,
     Ended,
@@ -69,7 +69,11 @@ SecretOption = Annotated[
 ]
 
 
-@command(example="gpw listen --forward-to http://localhost:3000/hooks", needs=LISTENING)
+@command(
+    example="gpw listen --forward-to http://localhost:3000/hooks",
+    needs=LISTENING,
+    level=Level.OPERATE,
+)
 def listen(
     gpw: Gpw,
     *,

@@ -18,7 +18,7 @@ from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.history import Selection, read
 from infra.gpw.latency import Latencies, histogram
 from infra.gpw.output import Output
-from infra.gpw.permissions import on
+from infra.gpw.permissions import Level, on
 from infra.gpw.proof import Ledger, Proof, wait_and_check
 from infra.gpw.send import NO_ANSWER
 from infra.gpw.target import Target
@@ -42,6 +42,7 @@ POLL_SECONDS = {True: 0.5, False: 5.0}  # by whether the stack is local
         *on("ProfilesTableName", "dynamodb:GetItem", "dynamodb:DeleteItem"),
     ],
     changes=True,
+    level=Level.ADMINISTER,
 )
 def load(
     gpw: Gpw,

@@ -99,17 +99,24 @@ class Output:
         ):
             yield
 
-    def confirm(self, question: str) -> None:
-        """Go on only if the operator says so. Raises: OperatorError."""
+    def ask(self, question: str) -> bool | None:
+        """What the operator says to a question; None when nobody is there."""
         self.errors.print(safe(Text(f"{question} [y/N] ", style="bold")), end="")
         answer = sys.stdin.readline()
         if not answer:
             self.errors.print()
-            raise OperatorError(
-                "Nobody was there to confirm, so nothing was done", "--yes confirms", code=USAGE
-            )
-        if answer.strip().lower() not in {"y", "yes"}:
-            raise OperatorError("Not confirmed, so nothing was done", code=FAILED)
+            return None
+        return answer.strip().lower() in {"y", "yes"}
+
+    def confirm(self, question: str) -> None:
+        """Go on only if the operator says so. Raises: OperatorError."""
+        match self.ask(question):
+            case None:
+                raise OperatorError(
+                    "Nobody was there to confirm, so nothing was done", "--yes confirms", code=USAGE
+                )
+            case False:
+                raise OperatorError("Not confirmed, so nothing was done", code=FAILED)
 
     @property
     def marks(self) -> dict[bool | None, Text]:

@@ -1,12 +1,26 @@
 """The AWS actions that the commands call, on what, and whether an operator may call them."""
 
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from infra.gpw.target import Target
 
 STACK = "AWS::StackId"  # as an intrinsic function names the stack itself
+
+
+class Level(StrEnum):
+    """Who runs a command; `gpw policies` makes a managed policy for each."""
+
+    LOOK = "look"
+    """Sees events, profiles, queues and alarms; changes nothing."""
+
+    OPERATE = "operate"
+    """Redrives, replays, republishes, pauses: nothing that is lost if it was a mistake."""
+
+    ADMINISTER = "administer"
+    """Reads and sets secrets, erases people, deletes messages."""
 
 
 class Need(NamedTuple):

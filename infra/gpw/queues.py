@@ -11,6 +11,8 @@ from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from aws.sqs import QueueMessage
+
 BATCH = 10  # messages in one request, SQS's maximum
 MAX_BATCH_BYTES = 1_048_576  # of all messages in one request
 HOLD_SECONDS = 300  # how long a message stays hidden from others if this process is killed
@@ -50,6 +52,21 @@ def server_time(sqs: Any, url: str) -> datetime:
 def depth(sqs: Any, url: str) -> Depth:
     """How full a queue is."""
     return _depth(_attributes(sqs, url))
+
+
+def received_message(raw: Mapping[str, Any]) -> QueueMessage:
+    """Body and attributes of what SQS `ReceiveMessage` returns."""
+    attributes = {
+        name: attribute["StringValue"]
+        for name, attribute in raw.get("MessageAttributes", {}).items()
+        if "StringValue" in attribute
+    }
+    return QueueMessage(raw["Body"], attributes)
+
+
+def sent_at(raw: Mapping[str, Any]) -> datetime:
+    """When SQS got a message, out of what `ReceiveMessage` returns."""
+    return datetime.fromtimestamp(int(raw["Attributes"]["SentTimestamp"]) / 1000, UTC)
 
 
 class QueueScan:

@@ -12,10 +12,11 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import ClientError
 
-from getprofile.credential import UnusableCredentialError, usable
+from getprofile.credential import UnusableCredentialError, digest, is_usable, usable
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, USAGE, OperatorError
-from infra.gpw.permissions import Need, on
+from infra.gpw.held_queue import RELEASE, offer_release
+from infra.gpw.permissions import Level, Need, on
 from infra.gpw.target import Target
 from infra.gpw.when import ago, duration
 from ingest.secret import REREAD_SECONDS
@@ -83,9 +84,7 @@ def state(target: Target, which: Which = Which.WEBHOOK) -> SecretState:
         and previous["CreatedDate"] - made_at > young
         and _problem(previous) is None
     )
-    grace = timedelta(
-        hours=float(target.parameters.get("PreviousSecretGraceHours", DEFAULT_GRACE_HOURS))
-    )
+    grace = _grace(target)
     set_at = current["CreatedDate"].astimezone(UTC)
     return SecretState(
         set_at,
@@ -93,6 +92,26 @@ def state(target: Target, which: Which = Which.WEBHOOK) -> SecretState:
         problem=_problem(current),
         previous_until=set_at + grace if known and which is Which.WEBHOOK else None,
     )
+
+
+def accepted_digests(target: Target) -> dict[str, str]:
+    """SHA-256 in hex of what ingest accepts now, each with the version it is of."""
+    secrets, arn = target.client("secretsmanager"), _arn(target, Which.WEBHOOK)
+    current = _version(secrets, arn, "AWSCURRENT")
+    if current is None:
+        return {}
+    versions = {"current": current}
+    if datetime.now(UTC) < current["CreatedDate"] + _grace(target):
+        previous = _version(secrets, arn, "AWSPREVIOUS")
+        versions = {"previous": previous} | versions if previous else versions
+    values = {name: version.get("SecretString") or "" for name, version in versions.items()}
+    return {digest(value).hex(): name for name, value in values.items() if is_usable(value)}
+
+
+def _grace(target: Target) -> timedelta:
+    """How long the previous webhook secret is accepted after a rotation."""
+    hours = target.parameters.get("PreviousSecretGraceHours", DEFAULT_GRACE_HOURS)
+    return timedelta(hours=float(hours))
 
 
 def _problem(version: dict[str, Any]) -> str | None:
@@ -113,18 +132,28 @@ _WRITE = [*_READ, *(Need("secretsmanager:PutSecretValue", one) for one in _OUTPU
 _USED = Need("cloudwatch:GetMetricStatistics", "*")
 
 
-@command(example="pass show getprofile | gpw secret set --yes", needs=_WRITE, changes=True)
+@command(
+    example="pass show getprofile | gpw secret set --yes",
+    needs=[*_WRITE, *RELEASE],
+    changes=True,
+    level=Level.ADMINISTER,
+)
 def put(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
     """Set the secret that GetProfile sends, from a hidden prompt or from standard input.
 
     Webhooks that carry it are accepted within 2 seconds, and the previous value for another
     PreviousSecretGraceHours. Paste the value alone: JSON, such as the console's key/value form, is
-    refused.
+    refused. Tells how many held deliveries carry it, and offers to release them; --yes does.
     """
     _put(gpw, which, rotating=False)
 
 
-@command(example="gpw secret rotate --watch", needs=[*_WRITE, _USED], changes=True)
+@command(
+    example="gpw secret rotate --watch",
+    needs=[*_WRITE, *RELEASE, _USED],
+    changes=True,
+    level=Level.ADMINISTER,
+)
 def rotate(
     gpw: Gpw,
     *,
@@ -142,15 +171,16 @@ def rotate(
     """Replace a secret that is in use.
 
     Create the new key at GetProfile and set it here at once: from then on GetProfile sends only the
-    new one, and the receiver refuses it (401) until 2 seconds after it is set. Webhooks still under
-    way with the old one are accepted for PreviousSecretGraceHours.
+    new one. Until 2 seconds after it is set the receiver refuses it (401) and holds those webhooks,
+    which this command then offers to release; --yes does. Webhooks still under way with the old one
+    are accepted for PreviousSecretGraceHours.
     """
     _put(gpw, which, rotating=True)
     if watch and which is Which.WEBHOOK:
         _watch(gpw, timedelta(minutes=quiet_minutes))
 
 
-@command(example="gpw secret status", needs=[*_READ, _USED])
+@command(example="gpw secret status", needs=[*_READ, _USED], level=Level.ADMINISTER)
 def status(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
     """Show whether the secret is set and usable, and whether the previous one is still in use."""
     found = state(gpw.target, which)
@@ -229,8 +259,8 @@ def _put(gpw: Gpw, which: Which, *, rotating: bool) -> None:
     if current and current.get("SecretString") == value:
         if rotating:
             raise OperatorError("That is the present secret", "make a new one at GetProfile first")
-        gpw.out.document({"changed": False})
         gpw.out.say(gpw.out.marks[True], " That is the present secret; nothing to do.")
+        _offer_release(gpw, which, value, {"changed": False})
         return
     if not before.generated:
         gpw.confirm(f"Replace the secret that was set {ago(before.set_at, datetime.now(UTC))} ago?")
@@ -240,19 +270,27 @@ def _put(gpw: Gpw, which: Which, *, rotating: bool) -> None:
     if not answer.get("VersionId"):  # only Secrets Manager answers with one
         raise OperatorError("Secrets Manager did not answer as itself", "try again")
     after = state(target, which)
-    gpw.out.document(
-        {
-            "changed": True,
-            "set_at": after.set_at,
-            "previous_accepted_until": after.previous_until,
-        }
-    )
     gpw.out.say(gpw.out.marks[True], f" The secret is set. {_IN_USE[which]}.")
     if after.previous_until:
         gpw.out.say(
             f"  The previous one is accepted until {after.previous_until:%Y-%m-%d %H:%M} UTC; "
             "`gpw secret status` shows whether it is still in use."
         )
+    told = {
+        "changed": True,
+        "set_at": after.set_at,
+        "previous_accepted_until": after.previous_until,
+    }
+    _offer_release(gpw, which, value, told)
+
+
+def _offer_release(gpw: Gpw, which: Which, value: str, told: dict[str, Any]) -> None:
+    """Offer the deliveries that came too early. told: the rest of what a program is told."""
+    try:
+        if which is Which.WEBHOOK:
+            offer_release(gpw, digest(value).hex(), told)
+    finally:
+        gpw.out.document(told)
 
 
 def on_terminal() -> bool:

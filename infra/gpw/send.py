@@ -15,7 +15,7 @@ from rich.text import Text
 
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, USAGE, OperatorError
-from infra.gpw.permissions import on
+from infra.gpw.permissions import Level, on
 from infra.gpw.sample import SAMPLE, Posting, burst, fresh, postings
 from infra.gpw.webhook import Answer, Webhook, current_secret
 from infra.gpw.when import duration
@@ -28,6 +28,7 @@ NO_ANSWER = 0  # in the place of a status
     example="gpw send --local --duplicate --stale",
     needs=on("WebhookSecretArn", "secretsmanager:GetSecretValue"),
     changes=True,
+    level=Level.ADMINISTER,
 )
 def send(
     gpw: Gpw,

@@ -37,6 +37,7 @@ LOG_GROUPS = {
 QUEUES = {
     "events": "EventsQueueUrl",
     "dead letters": "DeadLetterQueueUrl",
+    "held": "HeldQueueUrl",
     "hydration": "HydrationQueueUrl",
 }
 

@@ -76,6 +76,7 @@ def stack(api: ProfileApi) -> Iterator[Stack]:
             HydrateProfiles="true",
             ProfileApiUrl=api.url,
             ProfileApiRequestsPerSecond="200",
+            HeldDeliveriesPerMinute="6000",  # other tests send wrong secrets too
         )
 
 

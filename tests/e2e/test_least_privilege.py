@@ -49,6 +49,10 @@ def receive_dead(who: Principal) -> None:
     who.client("sqs").receive_message(QueueUrl=who.stack.outputs["DeadLetterQueueUrl"])
 
 
+def receive_held(who: Principal) -> None:
+    who.client("sqs").receive_message(QueueUrl=who.stack.outputs["HeldQueueUrl"])
+
+
 def read_profile(who: Principal) -> None:
     key = {"tenant_id": {"S": "t"}, "profile_id": {"S": "p"}}
     who.client("dynamodb").get_item(TableName=who.stack.outputs["ProfilesTableName"], Key=key)
@@ -125,6 +129,7 @@ def list_queues(who: Principal) -> None:
         ("IngestRole", purge),
         ("IngestRole", receive),
         ("IngestRole", receive_dead),
+        ("IngestRole", receive_held),
         ("IngestRole", read_profile),
         ("IngestRole", scan_profiles),
         ("IngestRole", delete_profile),
@@ -132,6 +137,7 @@ def list_queues(who: Principal) -> None:
         ("IngestRole", list_queues),
         ("ConsumerRole", purge),
         ("ConsumerRole", receive_dead),
+        ("ConsumerRole", receive_held),
         ("ConsumerRole", read_profile),
         ("ConsumerRole", scan_profiles),
         ("ConsumerRole", delete_profile),

@@ -182,13 +182,13 @@ def test_what_a_killed_listener_left_is_swept_by_the_next_one_when_its_lease_is_
 
     with listening("--print") as process:  # it might still run
         assert left(stack) == 4
-        end(process, signal.SIGINT)
+        end(process, signal.SIGTERM)
     assert left(stack) == 2
 
     _let_leases_end(stack)
     with listening("--print") as process:
         assert left(stack) == 2
-        assert end(process, signal.SIGINT) == 0
+        end(process, signal.SIGTERM)
     assert left(stack) == 0
 
 

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, cast
 from tests.faults.faults import Fault, Reply, error
 from tests.tables import Item, Key, SurpriseError, Tables
 
-EVENTS, DEAD_LETTERS = "events", "dead-letters"
+EVENTS, DEAD_LETTERS, HELD = "events", "dead-letters", "held"
 MAX_MESSAGE_BYTES = 1024 * 1024
 _SQS_TEXT = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 
@@ -65,7 +65,7 @@ class Cloud:
     """One account with two queues, two tables and one secret; a port for each service."""
 
     def __init__(self) -> None:
-        self.queues: dict[str, list[Message]] = {EVENTS: [], DEAD_LETTERS: []}
+        self.queues: dict[str, list[Message]] = {EVENTS: [], DEAD_LETTERS: [], HELD: []}
         self.tables = Tables()
         self.secret = Secret()
         self.calls: Counter[str] = Counter()
@@ -100,6 +100,8 @@ class Cloud:
             "AWS_EC2_METADATA_DISABLED": "true",
             "EVENTS_QUEUE_URL": f"{sqs}/123456789012/{EVENTS}",
             "DEAD_LETTER_QUEUE_URL": f"{sqs}/123456789012/{DEAD_LETTERS}",
+            "HELD_QUEUE_URL": f"{sqs}/123456789012/{HELD}",
+            "HELD_DELIVERIES_PER_MINUTE": "60",
             "PROFILES_TABLE_NAME": "profiles",
             "EVENTS_TABLE_NAME": "events",
             "EVENT_RETENTION_DAYS": "30",

@@ -17,6 +17,7 @@ OUTPUTS = {
     "WebhookSecretArn",
     "EventsQueueUrl",
     "DeadLetterQueueUrl",
+    "HeldQueueUrl",
     "ProfilesTableName",
     "FullProfilesTableName",
     "EventsTableName",

@@ -69,6 +69,7 @@ def test_erase_removes_one_person_everywhere_and_nobody_else(
         "full_profile": True,
         "events": 2,
         "dead_letters": 1,
+        "held_deliveries": 0,
         "hydration_messages": 2,
         "unsure": [],
         "unseen": {},

@@ -1,6 +1,7 @@
 """Each command declares exactly the AWS actions that it calls, and `gpw doctor` checks them."""
 
 import json
+import re
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import urllib3
 
 from aws.dynamodb import item_from_dynamodb
+from getprofile.credential import digest
 from infra.gpw import doctor, leases, queues, reconcile
 from infra.gpw.commands import needs
 from infra.gpw.permissions import KEY_NEEDS, STACK, Need, arn, denied, physical_name
@@ -75,6 +77,14 @@ def letters(stack: OperatedStack) -> str:
     stack.put("HydrationQueueUrl", json.dumps(event))
     stack.put("DeadLetterQueueUrl", json.dumps(hydrate), RULE_ARN="r", TARGET_ARN="t")
     return stack.put("DeadLetterQueueUrl", json.dumps(event), RULE_ARN="r", TARGET_ARN="t")
+
+
+def held(stack: OperatedStack) -> str:
+    """Deliveries that come with the secret of these tests, one to accept and one to refuse."""
+    for token in (NEW_SECRET, "a-third-webhook-secret-0123456789"):
+        for body in (make_body(), "not json"):
+            stack.put("HeldQueueUrl", body, token_sha256=digest(token).hex())
+    return ""
 
 
 def history(stack: OperatedStack) -> str:
@@ -147,9 +157,12 @@ RUNS: dict[str, tuple[Callable[[OperatedStack], str] | None, list[list[str]]]] =
     ),
     "gpw pause": (None, [["pause", "--yes"]]),
     "gpw resume": (lambda s: s.run("pause", "--yes").out, [["resume", "--yes"]]),
-    "gpw secret set": (None, [["secret", "set", "--yes"], ["secret", "set", "--for", "api", "-y"]]),
+    "gpw held ls": (held, [["held", "ls"]]),
+    "gpw held release": (held, [["held", "release", "--yes"]]),
+    "gpw held purge": (held, [["held", "purge", "--unknown", "--yes"]]),
+    "gpw secret set": (held, [["secret", "set", "--yes"], ["secret", "set", "--for", "api", "-y"]]),
     "gpw secret rotate": (
-        None,
+        held,
         [
             ["secret", "rotate", "--yes", "--watch", "--quiet-minutes", "0"],
             ["secret", "rotate", "--yes", "--for", "api"],
@@ -157,10 +170,11 @@ RUNS: dict[str, tuple[Callable[[OperatedStack], str] | None, list[list[str]]]] =
     ),
     "gpw secret status": (None, [["secret", "status"], ["secret", "status", "--for", "api"]]),
     "gpw erase": (
-        lambda s: letters(s) + history(s),
+        lambda s: letters(s) + held(s) + history(s),
         [["erase", "abc-tenant", "12345", "--yes"]],
     ),
     "gpw reconcile": (None, [["reconcile", "--yes"]]),
+    "gpw policies": (None, [["policies"]]),
 }
 
 
@@ -238,13 +252,27 @@ def test_doctor_names_what_is_denied_on_what_and_which_commands_need_it(
 ) -> None:
     calls.denied = {"sqs:SendMessage", "lambda:UpdateEventSourceMapping"}
 
-    ran = stack.run("doctor", code=1)
+    ran = stack.run("doctor")
 
     lines = [line for line in ran.out.splitlines() if " permissions " in line]
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert "may not sqs:SendMessage on EventsQueueUrl" in ran.out
-    assert "needed by gpw dlq redrive, gpw replay" in ran.out
+    assert "needed by gpw dlq redrive, gpw held release, gpw replay" in ran.out
     assert "needed by gpw pause, gpw resume" in ran.out
+
+
+def test_doctor_takes_only_what_looking_needs_for_a_problem(
+    stack: OperatedStack, calls: Calls
+) -> None:
+    calls.denied = {"sqs:SendMessage", "secretsmanager:GetSecretValue", "sqs:ReceiveMessage"}
+
+    found = stack.run("doctor", "--json", code=1).document["checks"]
+
+    permissions = [check for check in found if check["what"] == "permissions"]
+    well = {(" ".join(check["found"].split()[2:])): check["well"] for check in permissions}
+    assert well["not sqs:SendMessage on EventsQueueUrl"] is None
+    assert well["not secretsmanager:GetSecretValue on WebhookSecretArn"] is None
+    assert well["not sqs:ReceiveMessage on DeadLetterQueueUrl"] is False
 
 
 @pytest.mark.usefixtures("stack")
@@ -312,3 +340,54 @@ def test_an_arn_is_of_the_stacks_partition(partition: str) -> None:
         "cloudformation": stack_id,
         "cloudwatch": "*",
     }
+
+
+# ---------------------------------------------------------------- gpw policies
+
+
+def test_a_policy_allows_what_the_commands_of_its_level_need_and_only_administer_reads_secrets(
+    stack: OperatedStack,
+) -> None:
+    resources = stack.run("policies").document["Resources"]
+    allowed = {
+        name: {
+            action
+            for statement in resource["Properties"]["PolicyDocument"]["Statement"]
+            for action in statement["Action"]
+        }
+        for name, resource in resources.items()
+    }
+
+    assert "secretsmanager:GetSecretValue" in allowed["AdministerPolicy"]
+    assert "dynamodb:DeleteItem" in allowed["AdministerPolicy"]
+    assert "sqs:SendMessage" in allowed["OperatePolicy"]
+    changes = re.compile("Send|Put|Delete|Update|GetSecretValue")
+    assert [action for action in allowed["LookPolicy"] if changes.search(action)] == []
+    assert set.union(*allowed.values()) == {
+        need.action for needs in NEEDS.values() for need in needs
+    }
+
+
+def test_no_statement_is_for_every_resource_where_iam_knows_a_finer_one(
+    stack: OperatedStack,
+) -> None:
+    resources = stack.run("policies").document["Resources"]
+    unbounded = {
+        action
+        for resource in resources.values()
+        for statement in resource["Properties"]["PolicyDocument"]["Statement"]
+        if "*" in statement["Resource"]
+        for action in statement["Action"]
+    }
+
+    assert unbounded == {
+        need.action for needs in NEEDS.values() for need in needs if need.on == "*"
+    }
+
+
+def test_a_policy_that_iam_would_not_take_is_refused_at_once(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.gpw.policies.MAX_POLICY_CHARACTERS", 100)
+
+    assert "IAM takes 100" in stack.run("policies", code=1).err

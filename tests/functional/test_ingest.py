@@ -367,7 +367,7 @@ def test_an_error_that_nobody_foresaw_is_told_by_class_and_line_alone(
     def fail(*_arguments: Any, **_named: Any) -> None:
         raise LookupError(make_body())
 
-    monkeypatch.setattr("ingest.receive.parse_event", fail)
+    monkeypatch.setattr("ingest.check.parse_event", fail)
 
     answer = ingest(make_api_gateway_event(), make_context())
 

@@ -20,6 +20,8 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "eu-central-1",
     "EVENTS_QUEUE_URL": "https://sqs.example/events",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.example/dead",
+    "HELD_QUEUE_URL": "https://sqs.example/held",
+    "HELD_DELIVERIES_PER_MINUTE": "0",
     "WEBHOOK_SECRET_ID": "secret",
     "MAX_BODY_BYTES": str(BODY_BYTES),
     "SECRET_CACHE_SECONDS": "300",

@@ -8,7 +8,7 @@ import pytest
 from infra.build.gradual import TYPES, gradual
 from infra.gpw.commands import needs
 from infra.gpw.pause import MAPPINGS
-from infra.gpw.permissions import KEY_NEEDS, STACK
+from infra.gpw.permissions import KEY_NEEDS, LISTENER_QUEUES, LISTENER_RULES, STACK
 from infra.gpw.tail import LOG_GROUPS
 from tests.template.test_gradual import transformed
 
@@ -47,6 +47,7 @@ def test_tail_follows_the_log_of_every_function(template: Json) -> None:
 
 def test_every_action_that_a_command_needs_is_on_something_that_there_is(stack: Json) -> None:
     there_is = {*stack["Outputs"], *stack["Resources"], *stack["Parameters"], STACK, "*"}
+    there_is |= {LISTENER_QUEUES, LISTENER_RULES}  # the listeners' own
     named = {need.on for every in needs().values() for need in every}
 
     assert named | {need.on for need in KEY_NEEDS} <= there_is

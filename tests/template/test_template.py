@@ -226,6 +226,7 @@ def longest_error(kind: type[EventError]) -> EventError:
 
 def test_the_code_knows_the_largest_message_that_every_queue_takes(stack: Json) -> None:
     limits = {name: q.get("MaximumMessageSize") for name, q in properties(stack, QUEUE).items()}
+    limits.pop("HeldQueue")  # which takes less: see below
 
     assert unlike(sqs.MAX_MESSAGE_BYTES, limits) == {}
 
@@ -273,6 +274,28 @@ def test_an_outage_of_five_hours_dead_letters_no_event_that_the_queue_still_keep
 
     assert 5 * 3600 <= survived < queue["MessageRetentionPeriod"]
     assert target(redrive["deadLetterTargetArn"]) == "DeadLetterQueue.Arn"
+
+
+@pytest.mark.parametrize("filler", [b"x", b"\x00", b"\xff"], ids=["text", "control", "binary"])
+def test_the_largest_held_delivery_fits_its_queue_however_it_travels(
+    stack: Json, filler: bytes
+) -> None:
+    queue = properties(stack, QUEUE)["HeldQueue"]
+    body = filler * sqs.MAX_HELD_BYTES
+
+    message = sqs.held(body, token_digest="f" * 64, source_ip="f" * 45, received_at=NOW)
+
+    assert sqs.original_body(message) == body
+    assert size(message) <= queue["MaximumMessageSize"]
+
+
+def test_a_held_delivery_waits_for_a_long_weekend_and_nothing_receives_it(stack: Json) -> None:
+    assert properties(stack, QUEUE)["HeldQueue"]["MessageRetentionPeriod"] == 4 * 24 * 3600
+    assert [
+        name
+        for name, found in properties(stack, "AWS::Lambda::EventSourceMapping").items()
+        if target(found["EventSourceArn"]) == "HeldQueue.Arn"
+    ] == []
 
 
 def test_the_dead_letter_queue_is_the_end_of_the_way(stack: Json) -> None:
@@ -781,6 +804,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {  # role: resource: actions
     "IngestRole": {
         "EventsQueue.Arn": {"sqs:SendMessage"},
         "DeadLetterQueue.Arn": {"sqs:SendMessage"},
+        "HeldQueue.Arn": {"sqs:SendMessage"},
         "WebhookSecret.Id": {"secretsmanager:GetSecretValue"},
         "IngestLogGroup.Arn": LOGS,
         "*": XRAY,
@@ -914,6 +938,7 @@ def test_the_outputs_are_what_a_user_and_the_tools_need(stack: Json) -> None:
         "WebhookSecretArn": "WebhookSecret.Id",  # its ARN, never its value
         "EventsQueueUrl": "EventsQueue",
         "DeadLetterQueueUrl": "DeadLetterQueue",
+        "HeldQueueUrl": "HeldQueue",
         "ProfilesTableName": "ProfilesTable",
         "EventsTableName": "EventsTable",
         "EventBusName": "EventBus",

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.authorization import bearer_token, digest, matches
+from getprofile.credential import digest
+from ingest.authorization import bearer_token, matches
 from tests.strategies import any_text
 
 TOKEN = "s3cret-Token_0123456789.~+/=!*'();:@&$#[]?%"

@@ -30,6 +30,8 @@ CHANGING = {
         "load",
         "dlq redrive",
         "dlq purge",
+        "held release",
+        "held purge",
         "replay",
         "republish",
         "pause",
@@ -48,8 +50,18 @@ def help_of(*words: str) -> str:
 
 def test_there_is_every_command() -> None:
     assert set(COMMANDS) == CHANGING | {
-        *("tail", "listen", "ui", "status", "events", "dlq ls", "dlq show", "secret status"),
-        *("local up", "local demo", "cost"),
+        *(
+            "tail",
+            "listen",
+            "ui",
+            "status",
+            "events",
+            "dlq ls",
+            "dlq show",
+            "held ls",
+            "secret status",
+        ),
+        *("local up", "local demo", "cost", "policies"),
     }
 
 

@@ -26,6 +26,8 @@ class ClientErrorWithoutCode(Exception):  # noqa: N818
 INGEST = {
     "EVENTS_QUEUE_URL": "https://sqs.example/events",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.example/dead-letters",
+    "HELD_QUEUE_URL": "https://sqs.example/held",
+    "HELD_DELIVERIES_PER_MINUTE": "60",
     "WEBHOOK_SECRET_ID": "secret-id",
     "MAX_BODY_BYTES": "262144",
     "SECRET_CACHE_SECONDS": "300",
@@ -44,6 +46,8 @@ def test_settings_are_the_environment_variables_of_the_same_names_with_their_typ
     assert IngestSettings.from_environment() == IngestSettings(
         events_queue_url="https://sqs.example/events",
         dead_letter_queue_url="https://sqs.example/dead-letters",
+        held_queue_url="https://sqs.example/held",
+        held_deliveries_per_minute=60,
         webhook_secret_id="secret-id",
         max_body_bytes=262_144,
         secret_cache_seconds=300,

@@ -1,0 +1,105 @@
+"""What a held delivery is, how many carry which secret, and what a release makes of one."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from aws import sqs
+from aws.sqs import QueueMessage, original_body
+from getprofile.errors import EventError, NotJsonError
+from infra.gpw.queues import received_message, sent_at
+from ingest.check import check
+
+EVENTS, DEAD_LETTERS = "EventsQueueUrl", "DeadLetterQueueUrl"  # where a released one goes
+
+
+@dataclass(frozen=True)
+class HeldDelivery:
+    """A message of HeldQueue: unauthenticated until its digest is that of an accepted secret.
+
+    token_digest: SHA-256 in hex of the token that it came with; empty if somebody else than ingest
+    sent the message.
+    """
+
+    message_id: str
+    message: QueueMessage
+    token_digest: str
+    source_ip: str
+    received_at: datetime
+
+
+def from_sqs(raw: Mapping[str, Any]) -> HeldDelivery:
+    """A held delivery from what SQS `ReceiveMessage` returns, with all attributes."""
+    message = received_message(raw)
+    attributes = message.attributes
+    return HeldDelivery(
+        raw["MessageId"],
+        message,
+        attributes.get("token_sha256", ""),
+        attributes.get("source_ip", ""),
+        _moment(attributes.get("received_at", "")) or sent_at(raw),
+    )
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
+
+
+@dataclass
+class Group:
+    """The held deliveries that carry one secret."""
+
+    token_digest: str
+    first: datetime
+    last: datetime
+    count: int = 0
+    sources: Counter[str] = field(default_factory=Counter)
+
+    def add(self, delivery: HeldDelivery) -> None:
+        self.count += 1
+        self.first = min(self.first, delivery.received_at)
+        self.last = max(self.last, delivery.received_at)
+        self.sources[delivery.source_ip] += 1
+
+
+def add_to_groups(groups: dict[str, Group], delivery: HeldDelivery) -> None:
+    """groups: by digest."""
+    digest, at = delivery.token_digest, delivery.received_at
+    groups.setdefault(digest, Group(digest, at, at)).add(delivery)
+
+
+@dataclass(frozen=True)
+class Release:
+    """Where a released delivery goes, and as what. reason: why it is a dead letter, or None."""
+
+    to: str
+    message: QueueMessage
+    reason: str | None = None
+
+
+def release(delivery: HeldDelivery, *, max_body_bytes: int) -> Release:
+    """What ingest would have done, had it known the secret, at the time of receipt."""
+    try:
+        body = original_body(delivery.message)
+    except NotJsonError as error:  # somebody edited the message
+        return _refused(delivery, delivery.message.body.encode(), error)
+    try:
+        check(
+            body,
+            content_type=None,  # not kept; that a body is JSON is seen from the body
+            received_at=delivery.received_at,
+            max_body_bytes=max_body_bytes,
+        )
+    except EventError as error:
+        return _refused(delivery, body, error)
+    return Release(EVENTS, sqs.accepted(body.decode("utf-8"), delivery.received_at))
+
+
+def _refused(delivery: HeldDelivery, body: bytes, error: EventError) -> Release:
+    return Release(DEAD_LETTERS, sqs.refused(body, error, delivery.received_at), error.reason)

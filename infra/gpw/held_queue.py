@@ -1,0 +1,212 @@
+"""HeldQueue: looking through it, and releasing what carries an accepted secret."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from aws.sqs import MAX_HELD_BYTES, QueueMessage
+from infra.gpw.command import Gpw
+from infra.gpw.errors import FAILED, explained
+from infra.gpw.held_deliveries import DEAD_LETTERS, EVENTS, HeldDelivery, from_sqs, release
+from infra.gpw.output import plain
+from infra.gpw.permissions import on
+from infra.gpw.queues import Outgoing, Pace, QueueScan, depth, send
+from infra.gpw.scanning import note_missed, scanning
+
+HELD = "HeldQueueUrl"
+# To look at a queue is to receive its messages, and to give them back.
+LOOK = on(HELD, "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility")
+DELETE = on(HELD, "sqs:DeleteMessage")
+RELEASE = (*LOOK, *DELETE, *on(EVENTS, "sqs:SendMessage"), *on(DEAD_LETTERS, "sqs:SendMessage"))
+
+
+@contextmanager
+def held(gpw: Gpw, what: str) -> Iterator[tuple[QueueScan, Iterator[list[HeldDelivery]]]]:
+    """A scan over HeldQueue, with a progress bar. Yields: also its batches."""
+    with scanning(gpw, gpw.target.output(HELD), what) as (scan, batches):
+        yield scan, ([from_sqs(raw) for raw in batch] for batch in batches)
+
+
+def look(gpw: Gpw, see: Callable[[HeldDelivery], None]) -> int:
+    """Show every held delivery to a function. Returns: the number that nobody could look at."""
+    with held(gpw, "looking at held deliveries") as (scan, batches):
+        for batch in batches:
+            for delivery in batch:
+                see(delivery)
+    fix = "Delete those that are not GetProfile's (gpw held purge --unknown)"
+    note_missed(gpw, scan, "held deliveries", fix)
+    return scan.missed
+
+
+# ---------------------------------------------------------------- release
+
+
+@dataclass
+class Released:
+    """What became of the held deliveries that carry an accepted secret.
+
+    refused: sent to the dead-letter queue, by reason. others: those that carry another secret.
+    """
+
+    sent: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)  # by reason
+    twice: int = 0  # sent, but not deleted
+    others: int = 0
+    missed: int = 0
+
+    @property
+    def count(self) -> int:
+        return self.sent + self.refused.total()
+
+    def document(self, *, dry_run: bool = False) -> dict[str, Any]:
+        return {
+            "dry_run": dry_run,
+            "released": self.sent,
+            "dead_lettered": dict(self.refused),
+            "failed": dict(self.failed),
+            "sent_but_not_deleted": self.twice,
+            "other_secrets": self.others,
+            "not_looked_at": self.missed,
+        }
+
+
+def plan(gpw: Gpw, accepted: Mapping[str, str], limit: int | None = None) -> Released:
+    """What a release would do. accepted: by digest, which version of the secret it is."""
+    found, most = Released(), _max_body_bytes(gpw)
+
+    def see(delivery: HeldDelivery) -> None:
+        if delivery.token_digest not in accepted:
+            found.others += 1
+        elif limit is None or found.count < limit:
+            going = release(delivery, max_body_bytes=most)
+            found.refused.update([going.reason] if going.reason else [])
+            found.sent += going.reason is None
+
+    found.missed = look(gpw, see)
+    return found
+
+
+def release_all(
+    gpw: Gpw,
+    accepted: Mapping[str, str],
+    released: Released,
+    *,
+    pace: Pace,
+    limit: int | None = None,
+) -> None:
+    """Send on what carries an accepted secret, and delete what SQS holds elsewhere.
+
+    released: counts what is done, also when this is interrupted.
+    """
+    sqs, most = gpw.target.client("sqs"), _max_body_bytes(gpw)
+    taken = 0
+    with held(gpw, "releasing") as (scan, batches):
+        for batch in batches:
+            messages: dict[str, list[Outgoing]] = {}
+            reasons: dict[str, str] = {}
+            for delivery in batch:
+                if delivery.token_digest not in accepted:
+                    released.others += 1
+                elif limit is None or taken < limit:
+                    taken += 1
+                    going = release(delivery, max_body_bytes=most)
+                    outgoing = _outgoing(delivery.message_id, going.message)
+                    messages.setdefault(going.to, []).append(outgoing)
+                    if going.reason:
+                        reasons[delivery.message_id] = going.reason
+            for output, group in messages.items():
+                pace.wait(len(group))
+                confirmed, refused = send(sqs, gpw.target.output(output), group)
+                released.failed.update(refused.values())
+                for message_id in confirmed:
+                    if reason := reasons.get(message_id):
+                        released.refused[reason] += 1
+                    else:
+                        released.sent += 1
+                deleted = scan.delete(list(confirmed))
+                released.twice += len(confirmed - deleted)
+            if taken == limit:
+                return
+    released.missed = scan.missed
+
+
+def tell(gpw: Gpw, released: Released, *, dry_run: bool = False) -> None:
+    """For people."""
+    out = gpw.out
+    verb = "Would release" if dry_run else "Released"
+    out.say(out.marks[not released.failed], f" {verb} {deliveries(released.sent)}")
+    for reason, count in released.refused.most_common():
+        out.say(f"  {count:>6}  refused, and sent to the dead-letter queue: {plain(reason)}")
+    for reason, count in released.failed.most_common():
+        out.say(f"  {count:>6}  failed, and kept: {plain(reason)}")
+    if released.twice:
+        out.say(f"  {released.twice:>6}  sent, but not deleted: they are there twice, harmlessly")
+    if released.others:
+        out.say(f"  {released.others:>6}  kept: they carry another secret (gpw held ls)")
+
+
+def deliveries(count: int) -> str:
+    return "1 held delivery" if count == 1 else f"{count} held deliveries"
+
+
+def _outgoing(message_id: str, message: QueueMessage) -> Outgoing:
+    request = message.send_request("")
+    return Outgoing(message_id, request["MessageBody"], request["MessageAttributes"], {})
+
+
+def _max_body_bytes(gpw: Gpw) -> int:
+    return int(gpw.target.parameters.get("MaxBodyBytes", MAX_HELD_BYTES))
+
+
+# ---------------------------------------------------------------- after a secret was set
+
+
+def offer_release(gpw: Gpw, digest: str, told: dict[str, Any]) -> None:
+    """Tell how many held deliveries carry a secret that was just set, and offer to release them.
+
+    digest: of the secret, in hex. told: what a program is told, which this adds to. That this can't
+    look is told too, but is no failure: the secret is set. Raises: typer.Exit, if a release fails.
+    """
+    out, accepted = gpw.out, {digest: "current"}
+    if HELD not in gpw.target.outputs:
+        return  # a stack of an older version
+    try:
+        if not depth(gpw.target.client("sqs"), gpw.target.output(HELD)).total:
+            told["held"] = 0
+            out.say("  No delivery is held.")
+            return
+        found = plan(gpw, accepted)
+    except (ClientError, BotoCoreError) as error:
+        out.note(
+            out.marks[None],
+            f" Could not look at the held deliveries: {explained(error)}. `gpw held release` sends "
+            "on those that carry this secret.",
+        )
+        told["held"] = None
+        return
+    told |= {"held": found.count, "other_secrets": found.others}
+    out.say(
+        out.marks[None if found.count else True],
+        f" {deliveries(found.count)} carried this secret before it was set here.",
+    )
+    if found.others:
+        out.say(f"  {found.others:>6}  carry another: is this what GetProfile sends? gpw held ls")
+    if not found.count:
+        return
+    if not gpw.yes and not out.ask("Release them now?"):
+        out.say("  They are kept for 4 days. Send them on: gpw held release")
+        return
+    released = Released()
+    try:
+        release_all(gpw, accepted, released, pace=Pace(None))
+    finally:  # also when it is interrupted
+        told["released"] = released.document()
+        tell(gpw, released)
+    if released.failed:
+        raise typer.Exit(FAILED)

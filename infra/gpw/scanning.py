@@ -1,0 +1,45 @@
+"""Scans of a queue that show how far they are, and say what they could not see."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from infra.gpw.command import Gpw
+from infra.gpw.queues import QueueScan
+
+
+@contextmanager
+def scanning(
+    gpw: Gpw, url: str, what: str
+) -> Iterator[tuple[QueueScan, Iterator[list[dict[str, Any]]]]]:
+    """A scan over a queue, with a progress bar. Yields: also its batches, as SQS returns them."""
+    with (
+        QueueScan(gpw.target.client("sqs"), url) as scan,
+        gpw.out.progress(what, scan.expected) as advance,
+    ):
+
+        def batches() -> Iterator[list[dict[str, Any]]]:
+            for batch in scan.batches():
+                yield batch
+                advance(len(batch))
+
+        yield scan, batches()
+
+
+def note_missed(gpw: Gpw, scan: QueueScan, what: str, fix: str) -> None:
+    """Say how many messages a scan that has ended could not look at.
+
+    what: the messages, in the plural. fix: how there come to be fewer.
+    """
+    if scan.at_limit:
+        gpw.out.note(
+            gpw.out.marks[False],
+            f" About {scan.missed} more {what} could not be looked at: SQS hands out no more "
+            f"than about 120,000 at once. {fix}, then run it again.",
+        )
+    elif scan.missed:
+        gpw.out.note(
+            gpw.out.marks[None],
+            f" SQS counts {scan.missed} more {what} than it handed out. Its counts can be a "
+            "minute old; run it again to be sure.",
+        )

@@ -1,0 +1,144 @@
+"""What people may do with the policies that `gpw policies` makes, with IAM enforced."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from typer.testing import CliRunner, Result
+
+from infra.gpw import policies
+from infra.gpw.cli import app
+from infra.gpw.target import Target
+from infra.local.stack import STACK_NAME, Stack
+from tests.factories import make_event
+
+PEOPLE = "people"
+type Person = Callable[..., Result]
+
+
+def target(stack: Stack, session: boto3.Session) -> Target:
+    local = {"endpoint": stack.cloud.endpoint, "webhook_url": stack.url, "stack": STACK_NAME}
+    return Target(STACK_NAME, session, local)
+
+
+@pytest.fixture(scope="module")
+def arns(stack: Stack) -> Iterator[dict[str, str]]:
+    """The policy of each level, deployed as the command prints it."""
+    cloudformation = stack.client("cloudformation")
+    cloudformation.create_stack(
+        StackName=PEOPLE,
+        TemplateBody=json.dumps(policies.template(target(stack, stack.cloud.session))),
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    cloudformation.get_waiter("stack_create_complete").wait(
+        StackName=PEOPLE, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+    )
+    [described] = cloudformation.describe_stacks(StackName=PEOPLE)["Stacks"]
+    yield {
+        output["OutputKey"].removesuffix("PolicyArn").lower(): output["OutputValue"]
+        for output in described["Outputs"]
+    }
+    cloudformation.delete_stack(StackName=PEOPLE)
+
+
+def under_other_names(levels: tuple[str, ...]) -> dict[str, Any]:
+    """What AWS allows with the single action, and MiniStack takes for actions of their own."""
+    actions = ["lambda:ListEventSourceMappings", "sqs:ChangeMessageVisibilityBatch"]
+    if levels != ("look",):
+        actions += ["sqs:SendMessageBatch", "sqs:DeleteMessageBatch"]
+    statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+@pytest.fixture
+def person(
+    stack: Stack, arns: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Person]:
+    """Makes a user with the policies of some levels. Returns: what runs gpw as that user."""
+    iam = stack.client("iam")
+
+    def make(*levels: str) -> Person:
+        name = f"who-{'-'.join(levels)}"
+        iam.create_user(UserName=name)
+        for level in levels:
+            iam.attach_user_policy(UserName=name, PolicyArn=arns[level])
+        iam.put_user_policy(
+            UserName=name, PolicyName="names", PolicyDocument=json.dumps(under_other_names(levels))
+        )
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        session = boto3.Session(
+            aws_access_key_id=key["AccessKeyId"],
+            aws_secret_access_key=key["SecretAccessKey"],
+            region_name=stack.cloud.session.region_name,
+        )
+
+        def run(*words: str) -> Result:
+            monkeypatch.setattr("infra.gpw.target.on_local_cloud", lambda: target(stack, session))
+            return CliRunner().invoke(app, [*words, "--local"])
+
+        return run
+
+    return make
+
+
+def test_whoever_looks_sees_events_and_queues_and_is_refused_the_rest(
+    stack: Stack, person: Callable[..., Person], profile_id: str, settle: Callable[[], None]
+) -> None:
+    stack.post(json.dumps(make_event("evt_policies", profile_id=profile_id)))
+    settle()
+    who = person("look")
+
+    for words in (
+        ["status", "abc-tenant", profile_id],
+        ["events", "--tenant", "abc-tenant", "--profile-id", profile_id],
+        ["dlq", "ls"],
+        ["tail", "--for", "0"],
+    ):
+        ran = who(*words)
+        assert ran.exit_code == 0, ran.output
+    for words, action in (
+        (["replay", "--tenant", "abc-tenant", "--profile-id", profile_id, "-y"], "SendMessage"),
+        (["pause", "-y", "--no-wait"], "UpdateEventSourceMapping"),
+        (["secret", "status"], "GetSecretValue"),
+        (["erase", "abc-tenant", profile_id, "-y"], "DeleteItem"),
+    ):
+        ran = who(*words)
+        assert ran.exit_code == 1, ran.output
+        assert action in ran.output
+
+
+def test_whoever_operates_redrives_replays_and_pauses_but_erases_nobody(
+    stack: Stack, person: Callable[..., Person], profile_id: str, settle: Callable[[], None]
+) -> None:
+    stack.post(json.dumps(make_event("evt_policies", profile_id=profile_id)))
+    settle()
+    who = person("look", "operate")
+    chosen = ["--tenant", "abc-tenant", "--profile-id", profile_id, "-y"]
+
+    for words in (
+        ["replay", *chosen],
+        ["republish", *chosen],
+        ["dlq", "redrive", "--where", f"profile={profile_id}", "-y"],
+        ["pause", "-y", "--no-wait"],
+        ["resume", "-y"],
+        ["reconcile", "-y"],
+    ):
+        ran = who(*words)
+        assert ran.exit_code == 0, (words, ran.output)
+    ran = who("erase", "abc-tenant", profile_id, "-y")
+    assert (ran.exit_code, "DeleteItem" in ran.output) == (1, True), ran.output
+
+
+def test_whoever_administers_erases_and_reads_the_state_of_the_secret(
+    stack: Stack, person: Callable[..., Person], profile_id: str, settle: Callable[[], None]
+) -> None:
+    stack.post(json.dumps(make_event("evt_policies", profile_id=profile_id)))
+    settle()
+    who = person("look", "administer")
+
+    assert who("secret", "status").exit_code == 0
+    assert who("send", "-y").exit_code == 0
+    erased = who("erase", "abc-tenant", profile_id, "-y")
+    assert "evt_policies" not in who("status", "abc-tenant", profile_id).output, erased.output

@@ -1,0 +1,163 @@
+"""IngestFunction (moto): deliveries whose secret is unknown are held, and answered as before."""
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from aws.sqs import MAX_HELD_BYTES, QueueMessage, original_body
+from tests.factories import SECRET, make_api_gateway_event, make_body, make_context
+from tests.functional.cloud import TEMPLATE, Cloud, Message
+from tests.functional.conftest import Handler, Output
+from tests.functional.test_ingest import MISSING, OK, WRONG
+
+NEW_SECRET = "another-webhook-secret-9876543210"
+
+
+def sha256(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def deliver(ingest: Handler, token: str, body: str | bytes | None = None) -> dict[str, Any]:
+    return ingest(make_api_gateway_event(body, authorization=f"Bearer {token}"), make_context())
+
+
+def holding() -> Any:
+    """The one of the handler that was loaded last."""
+    return sys.modules["ingest.handler"]._holding()
+
+
+def held_body(message: Message) -> bytes:
+    return original_body(QueueMessage(message.body, message.attributes))
+
+
+@pytest.mark.parametrize(
+    "body", [make_body(), "not json", "", b"\xff\x00", b"x" * MAX_HELD_BYTES, "\uffff"]
+)
+def test_a_delivery_with_an_unknown_secret_is_refused_and_held_as_it_came(
+    ingest: Handler, cloud: Cloud, output: Output, body: str | bytes
+) -> None:
+    answer = deliver(ingest, NEW_SECRET, body)
+
+    [message] = cloud.messages("HeldQueue")
+    assert answer == WRONG
+    assert held_body(message) == (body if isinstance(body, bytes) else body.encode())
+    assert message.attributes["token_sha256"] == sha256(NEW_SECRET)
+    assert message.attributes["source_ip"] == "203.0.113.10"
+    assert output.metrics() == {"RequestsRefused": [1.0], "DeliveriesHeld": [1.0]}
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "Basic another-webhook-secret-9876543210",
+        f"Bearer {NEW_SECRET},Bearer {NEW_SECRET}",
+        "Bearer too-short",
+        'Bearer {"key":"another-webhook-secret-9876543210"}',
+    ],
+)
+def test_what_could_never_be_a_secret_is_not_held(
+    ingest: Handler, cloud: Cloud, authorization: str | None
+) -> None:
+    answer = ingest(make_api_gateway_event(authorization=authorization), make_context())
+
+    assert answer in (MISSING, WRONG)
+    assert cloud.messages("HeldQueue") == []
+
+
+def test_an_accepted_event_is_not_held_and_loads_nothing_of_it(
+    ingest: Handler, cloud: Cloud
+) -> None:
+    answer = deliver(ingest, SECRET)
+
+    assert answer == OK
+    assert cloud.messages("HeldQueue") == []
+    assert "ingest.hold" not in sys.modules
+
+
+def test_a_body_of_more_than_64_kib_is_refused_as_ever_and_the_log_says_that_it_is_lost(
+    ingest: Handler, cloud: Cloud, output: Output
+) -> None:
+    answer = deliver(ingest, NEW_SECRET, "x" * (MAX_HELD_BYTES + 1))
+
+    assert answer == WRONG
+    assert cloud.messages("HeldQueue") == []
+    assert [(line["message"], line["detail"]) for line in output.logs if "detail" in line] == [
+        ("delivery not held", "the body is larger than 65536 bytes")
+    ]
+
+
+def test_a_flood_is_answered_as_ever_and_held_within_the_budget_of_each_minute(
+    ingest: Handler, cloud: Cloud, output: Output
+) -> None:
+    now = time.time()
+    per_minute = TEMPLATE["Parameters"]["HeldDeliveriesPerMinute"]["Default"]
+    answers = [deliver(ingest, NEW_SECRET)]
+    holding()._budget._clock = lambda: now + 120
+    answers += [deliver(ingest, f"{NEW_SECRET}-{n}") for n in range(per_minute + 30)]
+
+    assert answers == [WRONG] * (per_minute + 31)
+    assert len(cloud.messages("HeldQueue")) == per_minute + 1
+    assert [line["message"] for line in output.logs].count("delivery not held") == 1
+    assert output.metrics()["DeliveriesHeld"] == [1.0] * (per_minute + 1)
+
+
+def test_a_budget_of_nothing_switches_it_off(
+    cloud: Cloud, load: Callable[[str], Handler], output: Output
+) -> None:
+    cloud.set_secret(SECRET)
+    cloud.parameters["HeldDeliveriesPerMinute"] = "0"
+
+    answer = deliver(load("IngestFunction"), NEW_SECRET)
+
+    assert answer == WRONG
+    assert cloud.messages("HeldQueue") == []
+    assert output.metrics() == {"RequestsRefused": [1.0]}
+
+
+def test_a_queue_that_is_gone_or_refuses_leaves_the_answer_as_it_is(
+    ingest: Handler, cloud: Cloud, output: Output
+) -> None:
+    cloud.delete_queue("HeldQueue")
+
+    assert deliver(ingest, NEW_SECRET) == WRONG
+    assert [line["message"] for line in output.logs] == ["request refused", "delivery not held"]
+    assert output.metrics() == {"RequestsRefused": [1.0]}
+
+
+def test_an_error_that_nobody_foresaw_leaves_the_answer_as_it_is(
+    ingest: Handler, output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: Any, **_named: Any) -> None:
+        raise LookupError(make_body())
+
+    monkeypatch.setattr("aws.sqs.held", fail)
+
+    assert deliver(ingest, NEW_SECRET) == WRONG
+    assert [line["message"] for line in output.logs] == ["request refused", "delivery not held"]
+    assert "evt_1" not in output.text
+
+
+def test_no_token_is_in_an_answer_the_log_or_the_queue_but_only_its_digest(
+    cloud: Cloud, load: Callable[[str], Handler], output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TEMPLATE["Parameters"]["LogLevel"], "Default", "DEBUG")
+    cloud.set_secret(SECRET)
+    ingest = load("IngestFunction")
+    answers = [
+        deliver(ingest, NEW_SECRET, body)
+        for body in (make_body(), "", "not json", "x" * 100_000, b"\xff")
+    ]
+    kept = cloud.messages("HeldQueue")
+    cloud.delete_queue("HeldQueue")
+    answers.append(deliver(ingest, NEW_SECRET))
+
+    everywhere = str(answers) + str(kept) + output.text
+    assert len(kept) == 4
+    assert NEW_SECRET[:9] not in everywhere
+    assert sha256(NEW_SECRET) not in str(answers) + output.text
+    assert all(message.attributes["token_sha256"] == sha256(NEW_SECRET) for message in kept)
