@@ -10,7 +10,7 @@ import typer
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import USAGE, OperatorError
 from infra.gpw.look import READ_HISTORY
-from infra.gpw.permissions import LISTENING, STACK, Need, on
+from infra.gpw.permissions import LISTENING, STACK, Level, Need, on
 from infra.gpw.tail import LOG_GROUPS, QUEUES
 
 MISSING = {"jinja2", "starlette", "uvicorn"}  # what the extra [ui] brings
@@ -29,6 +29,7 @@ MISSING = {"jinja2", "starlette", "uvicorn"}  # what the extra [ui] brings
         Need("cloudformation:ListStackResources", STACK),
         *on("*", "cloudwatch:GetMetricStatistics"),
     ],
+    level=Level.OPERATE,  # it makes a rule and a queue
 )
 def ui(
     gpw: Gpw,

@@ -1,5 +1,6 @@
 """The console's pages on the stack in memory (moto), asked as a browser asks."""
 
+import hashlib
 import json
 import re
 import threading
@@ -15,6 +16,7 @@ import pytest
 from pytest_socket import disable_socket, enable_socket
 
 from aws.dynamodb import to_dynamodb
+from aws.sqs import held
 from getprofile.outcome import Outcome
 from infra.gpw import erase, queues
 from infra.gpw.commands import loaded
@@ -26,14 +28,14 @@ from infra.gpw.errors import OperatorError
 from infra.gpw.permissions import LISTENING, physical_name
 from infra.gpw.permissions import STACK as PLACE
 from infra.gpw.target import Target
-from tests.factories import make_body, make_event
+from tests.factories import SECRET, make_body, make_event
 from tests.functional.cloud import REGION, STACK, Cloud
 from tests.functional.console_browser import Browser
 from tests.functional.gpw_calls import Calls
 from tests.functional.gpw_stack import OperatedStack
 
 HOSTILE = (
-    "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}\u202e\x9b31m\x00\u05d0\u05d1"
+    "{{7*7}}<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202e\x9b31m\x00\u05d0\u05d1"
 )
 Item = dict[str, Any]
 
@@ -153,12 +155,12 @@ def test_a_hostile_event_is_text_on_every_page(
         browser.request("GET", "/events/stream", query="after=0", parts=2),
         browser.get("/types"),
         browser.get("/event", **address(item)),
-        browser.get("/event/way", **address(item)),
         browser.get("/profile", **profile),
         browser.get("/dead-letters"),
-        browser.get("/actions/replay", q=HOSTILE[:9], **profile),
+        browser.get("/actions/replay", q="{{7*7}}<script>", **profile),
     ]
 
+    assert browser.get("/event/way", **address(item)).status == 200
     for answer in shown:
         assert answer.status == 200
         assert "alert(1)" in answer.text
@@ -383,6 +385,35 @@ def test_a_purge_deletes_what_was_chosen_and_nothing_else(
     assert "No dead letter is chosen" in browser.post("/dead-letters/purge").text
 
 
+def test_held_deliveries_of_an_accepted_secret_are_released_and_others_stay(
+    browser: Browser, stack: OperatedStack, cloud: Cloud
+) -> None:
+    cloud.set_secret(SECRET)
+    for event_id, secret in (("evt-known", SECRET), ("evt-strange", "somebody-elses-0123456789")):
+        message = held(
+            make_body(make_event(event_id)).encode(),
+            token_digest=hashlib.sha256(secret.encode()).hexdigest(),
+            source_ip="203.0.113.9",
+            received_at=datetime.now(UTC),
+        )
+        stack.put("HeldQueueUrl", message.body, **message.attributes)
+    browser.job("/held/look")
+    page = browser.get("/held").text
+    dry = browser.job("/held/release", dry_run="yes")
+    untouched = cloud.messages("EventsQueue")
+    browser.job("/held/release")
+
+    assert page.count("203.0.113.9") == 2
+    assert page.count("accepted now") == 1
+    assert SECRET not in page
+    assert "Would release 1" in dry
+    assert untouched == []
+    assert [json.loads(message.body)["id"] for message in cloud.messages("EventsQueue")] == [
+        "evt-known"
+    ]
+    assert len(cloud.messages("HeldQueue")) == 1
+
+
 def test_an_erasure_leaves_nothing_of_the_person_in_the_tables_nor_in_memory(
     browser: Browser, stack: OperatedStack, console: Console, happened: Callable[..., Item]
 ) -> None:
@@ -406,6 +437,8 @@ CHANGES: list[tuple[str, dict[str, str]]] = [
     ("/actions/forward", {"upto": "9", "url": "http://127.0.0.1:1/"}),
     ("/dead-letters/redrive", {"id": "x"}),
     ("/dead-letters/purge", {"id": "x"}),
+    ("/held/release", {}),
+    ("/held/purge", {"digest": "x"}),
     ("/profile/erase", {"tenant": "t", "profile": "p"}),
     ("/event/send", {"to": "stack", "body": "{}"}),
 ]
@@ -433,8 +466,14 @@ def test_every_form_that_changes_something_is_among_those_that_need_write() -> N
         for route in module.ROUTES
         if "POST" in (route.methods or ())
     }
-    harmless = {"/fill", "/jobs/{number:int}/stop", "/dead-letters/look"}
-    patterns = {"/actions/{name}", "/dead-letters/{name}", "/profile/erase", "/event/send"}
+    harmless = {"/fill", "/jobs/{number:int}/stop", "/dead-letters/look", "/held/look"}
+    patterns = {
+        "/actions/{name}",
+        "/dead-letters/{name}",
+        "/held/{name}",
+        "/profile/erase",
+        "/event/send",
+    }
 
     assert posts == harmless | patterns
 

@@ -9,12 +9,12 @@ import typer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from infra.gpw import dlq, erase, replay, republish
+from infra.gpw import dlq, erase, held, replay, republish
 from infra.gpw.bus_event import from_history
 from infra.gpw.command import Gpw
 from infra.gpw.console.app import Console, check_write, console_of, form, post, render, route
 from infra.gpw.console.filters import Filters, read
-from infra.gpw.console.jobs import Job, Then
+from infra.gpw.console.jobs import Then
 from infra.gpw.console.overview import job_fragment
 from infra.gpw.errors import FAILED, OperatorError
 from infra.gpw.forward import Form, by_http, development_secret
@@ -119,9 +119,10 @@ def act(request: Request) -> Response:
         work(gpw, batches(console, filters, upto), dry_run=dry_run, total=count, **more)
 
     command = _command(console, name, filters, dry_run=dry_run, **more)
-    job = console.jobs.start(f"{verb} {_events(count)}", command, run)
+    job = console.jobs.new(f"{verb} {_events(count)}", command)
     if dry_run and count:
         job.then = Then(f"{verb} {_events(count)}", f"/actions/{name}", {**given})
+    console.jobs.begin(job, run)
     return job_fragment(request, job)
 
 
@@ -188,12 +189,50 @@ def on_letters(request: Request) -> Response:
     words = shlex.join(["dlq", name, *ids])
     command = console.command(f"{words}{' --dry-run' if dry_run else ' --yes'}")
     what = "1 dead letter" if len(ids) == 1 else f"{len(ids)} dead letters"
-    job = console.jobs.start(f"{name.capitalize()} {what}", command, run)
+    job = console.jobs.new(f"{name.capitalize()} {what}", command)
     if dry_run:
         label = f"Delete {what} permanently" if name == "purge" else f"Redrive {what}"
         job.then = Then(label, f"/dead-letters/{name}", {"id": ids}, grave=name == "purge")
     else:
         job.follow = ("/dead-letters", "Look at the dead letters again")
+    console.jobs.begin(job, run)
+    return job_fragment(request, job)
+
+
+# ---------------------------------------------------------------- on held deliveries
+
+
+def on_held(request: Request) -> Response:
+    """Release what carries an accepted secret, or purge those of one secret; the dry run first."""
+    console, fields = console_of(request), form(request)
+    name, digests = str(request.path_params["name"]), fields.get("digest", [])
+    dry_run = fields.get("dry_run") == ["yes"]
+    if name not in {"release", "purge"}:
+        raise OperatorError("There is no such action")
+    if name == "purge" and not digests:
+        raise OperatorError("Those of which secret?", "mark at least one")
+    if not dry_run:
+        check_write(console)
+
+    def run(gpw: Gpw) -> None:
+        try:
+            if name == "release":
+                held.release(gpw, dry_run=dry_run)
+            else:
+                held.purge(gpw, list(digests), dry_run=dry_run)
+        finally:
+            if not dry_run:
+                console.held = console.letters = None
+
+    words = shlex.join(["held", name, *(digests if name == "purge" else [])])
+    command = console.command(f"{words}{' --dry-run' if dry_run else ' --yes'}")
+    job = console.jobs.new(f"{name.capitalize()} held deliveries", command)
+    if dry_run:
+        label = "Delete these permanently" if name == "purge" else "Release these"
+        job.then = Then(label, f"/held/{name}", {"digest": digests}, grave=name == "purge")
+    else:
+        job.follow = ("/held", "Look at the held deliveries again")
+    console.jobs.begin(job, run)
     return job_fragment(request, job)
 
 
@@ -220,7 +259,7 @@ def erase_profile(request: Request) -> Response:
 
     words = shlex.join(["erase", tenant, profile])
     command = console.command(f"{words}{' --dry-run' if dry_run else ' --yes'}")
-    job: Job = console.jobs.start(f"Erase {tenant} {profile}", command, run)
+    job = console.jobs.new(f"Erase {tenant} {profile}", command)
     if dry_run:
         job.then = Then(
             "Erase all of this permanently",
@@ -228,6 +267,7 @@ def erase_profile(request: Request) -> Response:
             {"tenant": tenant, "profile": profile},
             grave=True,
         )
+    console.jobs.begin(job, run)
     return job_fragment(request, job)
 
 
@@ -235,5 +275,6 @@ ROUTES = [
     route("/actions/{name}", ask),
     post("/actions/{name}", act),
     post("/dead-letters/{name}", on_letters),
+    post("/held/{name}", on_held),
     post("/profile/erase", erase_profile),
 ]

@@ -43,6 +43,7 @@ class Console:
     since: str
     store: Store = field(default_factory=Store)
     letters: "Letters | None" = None
+    held: "Letters | None" = None
     checks: Job | None = None
     checks_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     last_checks: list[dict[str, Any]] = field(default_factory=list)
@@ -83,7 +84,7 @@ class Console:
 
 @dataclass(frozen=True)
 class Letters:
-    """The dead letters as they were when somebody looked. missed: those that SQS held back."""
+    """What was in a queue when somebody looked. missed: the number of those that SQS held back."""
 
     at: datetime
     found: list[dict[str, Any]]

@@ -127,15 +127,18 @@ class Jobs:
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
-    def start(self, title: str, command: str, work: Callable[[Gpw], None]) -> Job:
-        """work: a command of gpw, given what it works with."""
+    def new(self, title: str, command: str) -> Job:
+        """A job that has not begun."""
         with self._lock:
             job = Job(next(self._numbers), title, command)
             self._jobs[job.number] = job
             for number in [n for n, one in self._jobs.items() if one.over][:-REMEMBERED]:
                 del self._jobs[number]
-        threading.Thread(target=self.run, args=(job, work), daemon=True).start()
         return job
+
+    def begin(self, job: Job, work: Callable[[Gpw], None]) -> None:
+        """work: a command of gpw, given what it works with."""
+        threading.Thread(target=self.run, args=(job, work), daemon=True).start()
 
     def run(self, job: Job, work: Callable[[Gpw], None]) -> None:
         """Do a job's work, here and now; whatever goes wrong is told by the job."""

@@ -1,4 +1,4 @@
-"""The dead letters: grouped by reason, with what the runbook says about it."""
+"""Dead letters by reason, with what the runbook says about it, and held deliveries by secret."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from infra.gpw import dlq
+from infra.gpw import dlq, held
 from infra.gpw.command import Gpw
 from infra.gpw.console import runbook
 from infra.gpw.console.app import Console, Letters, console_of, post, render, route
@@ -30,27 +30,23 @@ def show(request: Request) -> Response:
         request,
         "dead_letters.html",
         letters=console.letters,
-        old=_old(console),
+        old=_is_old(console.letters),
         groups=groups,
         about=runbook.about,
     )
 
 
-def _old(console: Console) -> bool:
+def _is_old(letters: Letters | None) -> bool:
     """Whether to look (again) on the occasion."""
-    letters = console.letters
     return letters is None or (datetime.now(UTC) - letters.at).total_seconds() > FRESH_SECONDS
 
 
 def look(request: Request) -> Response:
     """Scan the queue; that hides the dead letters from others for a moment, and changes nothing."""
     console = console_of(request)
-    job = console.jobs.start(
-        "Look at the dead letters",
-        console.command(f"dlq ls --limit {MOST}"),
-        lambda gpw: _look(gpw, console),
-    )
+    job = console.jobs.new("Look at the dead letters", console.command(f"dlq ls --limit {MOST}"))
     job.refresh = True
+    console.jobs.begin(job, lambda gpw: _look(gpw, console))
     return job_fragment(request, job)
 
 
@@ -66,4 +62,32 @@ def _look(gpw: Gpw, console: Console) -> None:
     console.letters = Letters(datetime.now(UTC), newest_first, missed)
 
 
-ROUTES = [route("/dead-letters", show), post("/dead-letters/look", look)]
+# ---------------------------------------------------------------- held deliveries
+
+
+def show_held(request: Request) -> Response:
+    console = console_of(request)
+    groups = console.held.found if console.held else []
+    return render(request, "held.html", held=console.held, old=_is_old(console.held), groups=groups)
+
+
+def look_held(request: Request) -> Response:
+    """Scan the queue; that hides the deliveries from others for a moment, and changes nothing."""
+    console = console_of(request)
+
+    def work(gpw: Gpw) -> None:
+        held.ls(gpw)
+        console.held = Letters(datetime.now(UTC), job.document, 0)
+
+    job = console.jobs.new("Look at the held deliveries", console.command("held ls"))
+    job.refresh = True
+    console.jobs.begin(job, work)
+    return job_fragment(request, job)
+
+
+ROUTES = [
+    route("/dead-letters", show),
+    post("/dead-letters/look", look),
+    route("/held", show_held),
+    post("/held/look", look_held),
+]

@@ -28,9 +28,8 @@ def checks(request: Request) -> Response:
     console = console_of(request)
     if console.checks is None or (console.checks.over and _age(console) > CHECKS_SECONDS):
         console.checks_at = datetime.now(UTC)
-        console.checks = console.jobs.start(
-            "Check the stack", console.command("doctor --no-ping"), _check
-        )
+        console.checks = console.jobs.new("Check the stack", console.command("doctor --no-ping"))
+        console.jobs.begin(console.checks, _check)
     found = console.checks.document or (console.last_checks if not console.checks.over else [])
     if console.checks.over:
         console.last_checks = found
