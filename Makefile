@@ -1,4 +1,6 @@
-# Every target sets itself up; a second run of `make setup` takes a second.
+# Every target sets itself up; a second run of `make setup` takes a second. Packages are compiled as
+# they are installed: tests start a hundred processes, and where Python may write no bytecode
+# (PYTHONDONTWRITEBYTECODE), each of them would compile what it imports.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -86,7 +88,7 @@ $(VENV)/.ready: requirements.txt functions/requirements.in infra/pins/constraint
 	@echo "Setting up $(VENV) (about half a minute the first time)"
 	@test -x $(BIN)/python || { python=$$(sh infra/build/python.sh $(PYTHON)) && "$$python" -m venv $(VENV); }
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) || $(FAILED)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt || $(FAILED)
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt || $(FAILED)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . # the command gpw
 	@touch $@
 
@@ -101,5 +103,5 @@ $(VENV)/.ready: requirements.txt functions/requirements.in infra/pins/constraint
 .venv-%/.ready: infra/pins/%.txt $(VENV)/.ready
 	@echo "Setting up .venv-$*"
 	@test -x .venv-$*/bin/python || $(BIN)/python -m venv --without-pip .venv-$*
-	@$(BIN)/uv pip install --quiet --python .venv-$*/bin/python -r $< || $(FAILED)
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-$*/bin/python -r $< || $(FAILED)
 	@touch $@

@@ -1,10 +1,13 @@
-"""Blocks of a document that a program writes, between `<!-- begin: NAME -->` and its end."""
+"""Replaces generated blocks of a document.
+
+A block is between `<!-- begin: NAME -->` and `<!-- end: NAME -->`.
+"""
 
 import re
 
 
 def with_block(document: str, name: str, content: str) -> str:
-    """A document with a block's content replaced. Raises: ValueError if it has no such block."""
+    """Replace the content of a block. Raises: ValueError, if the document has no such block."""
     pattern = rf"(<!-- begin: {name} -->\n).*?(<!-- end: {name} -->\n)"
     changed, found = re.subn(
         pattern, lambda m: m[1] + content + m[2], document, count=1, flags=re.DOTALL

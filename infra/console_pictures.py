@@ -12,8 +12,8 @@ from pathlib import Path
 from playwright.sync_api import Page, expect, sync_playwright
 
 from infra.local.cloud import CLOUD_ERRORS, LocalCloud, LocalCloudError
-from infra.local.demo import DELIVERIES, EVENT, PATIENCE_SECONDS, PROFILE, drained
-from infra.local.profile_api import ProfileApi
+from infra.local.demo import DEMO_REQUESTS, EVENT, PATIENCE_SECONDS, PROFILE, drained
+from infra.local.fake_profile_api import FakeProfileApi
 from infra.local.stack import DEVELOPMENT_API_KEY, ROOT, Stack, build, deploy, headers_for
 from infra.local.start import announced
 from infra.local.story import complain, say, step, wait_until
@@ -32,7 +32,7 @@ def main() -> int:
         complain(f"The pictures stay as they are: {chromium.MISSING}")
         return 0
     try:
-        with LocalCloud() as cloud, ProfileApi(key=DEVELOPMENT_API_KEY) as api:
+        with LocalCloud() as cloud, FakeProfileApi(key=DEVELOPMENT_API_KEY) as api:
             api.profiles.update(dict.fromkeys(PROFILES, PROFILE))
             with step("a cloud with the template"):
                 stack = deploy(
@@ -56,7 +56,7 @@ def main() -> int:
 def deliver(stack: Stack) -> None:
     """The demo's deliveries first, then three profiles on their way to ready."""
     now = datetime.now(UTC).replace(microsecond=0)
-    bodies = [(one.body, one.secret) for one in DELIVERIES]
+    bodies = [(one.body, one.secret) for one in DEMO_REQUESTS]
     for number, (profile, status) in enumerate((p, s) for s in STATUSES for p in PROFILES):
         event = EVENT | {
             "id": f"evt_20{number:02}",

@@ -1,6 +1,7 @@
-"""The dashboard's definition; `python -m infra.dashboard` writes what follows from it.
+"""Defines the dashboard.
 
-That is the body in infra/monitoring.yaml and the picture of the layout in docs/dashboard.svg.
+`python -m infra.dashboard` generates two things from it: the body of the dashboard in
+infra/monitoring.yaml, and the picture of its layout in docs/dashboard.svg.
 """
 
 import json
@@ -23,15 +24,15 @@ SENDER_GIVES_UP_MS = 5000
 
 type Json = dict[str, Any]
 
-# `${...}` is filled in by CloudFormation: parameters of monitoring.yaml, alarms, and some values
-# that depend on a condition there.
+# CloudFormation substitutes `${...}`: parameters of monitoring.yaml, alarms, and these two values,
+# which depend on a condition there.
 HYDRATOR_LOGS = "${HydratorLogs}"
 HYDRATION = "${Hydration}"
 
 
 @dataclass(frozen=True)
 class Widget:
-    """A widget without its place, which follows from the row that it is in."""
+    """A widget. Its position follows from its row."""
 
     kind: str
     width: int
@@ -40,7 +41,7 @@ class Widget:
 
 @dataclass(frozen=True)
 class Row:
-    """Widgets side by side, from the left."""
+    """Widgets side by side, from left to right."""
 
     height: int
     widgets: list[Widget]
@@ -50,7 +51,7 @@ class Row:
 
 
 def own(name: str, label: str, *, reason: str = "", **options: Any) -> list[Any]:
-    """A metric that our functions emit."""
+    """A metric that the functions of this project write."""
     dimensions = ["service", "${StackName}", *(["reason", reason] if reason else [])]
     return [NAMESPACE, name, *dimensions, {"label": label, **options}]
 
@@ -70,9 +71,9 @@ def queue(name: str, which: str, label: str, **options: Any) -> list[Any]:
 
 
 def by_reason(name: str) -> list[Any]:
-    """One line for each reason that there has been."""
+    """A metric with one curve for each reason."""
     search = f'{{{NAMESPACE},service,reason}} MetricName="{name}" service="${{StackName}}"'
-    # `!` keeps the rest from CloudFormation: the label is CloudWatch's to fill in.
+    # `!` tells CloudFormation not to substitute this: CloudWatch does.
     return [{"expression": f"SEARCH('{search}', 'Sum', 300)", "label": "${!PROP('Dim.reason')}"}]
 
 
@@ -81,13 +82,13 @@ def percentiles(metric: list[Any], *stats: str) -> list[list[Any]]:
 
 
 def in_seconds(metric: list[Any], label: str, identifier: str) -> list[list[Any]]:
-    """A metric in milliseconds, drawn in seconds."""
+    """Show a metric in seconds that AWS records in milliseconds."""
     hidden = [*metric[:-1], {**metric[-1], "id": identifier, "visible": False}]
     return [hidden, [{"expression": f"{identifier} / 1000", "label": label}]]
 
 
 def gigabyte_seconds(which: str, label: str, identifier: str) -> list[list[Any]]:
-    """What Lambda charges for: the duration of all runs times the memory, 512 MB each."""
+    """What Lambda charges for: the duration of all invocations times their memory of 512 MB."""
     hidden = function("Duration", which, label, id=identifier, visible=False)
     return [hidden, [{"expression": f"{identifier} / 1000 * 0.5", "label": label}]]
 
@@ -121,7 +122,7 @@ def heading(title: str, explanation: str) -> Row:
 
 
 def lines_at(**values: int) -> Json:
-    """Horizontal lines, each with what it means."""
+    """Horizontal lines. values: the value of each line by its label, with `_` for spaces."""
     marks = [{"label": label.replace("_", " "), "value": value} for label, value in values.items()]
     return {"horizontal": marks}
 
@@ -134,15 +135,16 @@ def y_axis(label: str) -> Json:
 
 
 def encoded(value: str) -> str:
-    """A text as the console's addresses have it: percent-encoded, with `*` for `%`."""
+    """Encode a text for a URL of the AWS console: percent-encoded, with `*` instead of `%`."""
     return quote(value, safe="").replace("~", "%7E").replace("%", "*")
 
 
 def query_link(query: Json, days: int) -> str:
-    """The address that opens a saved query in Logs Insights for the last days.
+    """The URL that opens a saved query in Logs Insights.
 
-    query: the properties of an `AWS::Logs::QueryDefinition`. The console's notation is
-    `~(key~'text~…)`, percent-encoded twice, with `$` for the first `%`.
+    query: the properties of an `AWS::Logs::QueryDefinition`. days: the period to query, up to now.
+    The console writes parameters as `~(key~'text~…)`, percent-encoded twice, with `$` instead of
+    the first `%`.
     """
     opening, closing, tilde, apostrophe = "$2528", "$2529", "$257E", "$2527"
     groups = [group["Ref"] for group in query["LogGroupNames"] if "Ref" in group]
@@ -172,7 +174,11 @@ def link_list(queries: dict[str, Json]) -> Widget:
 
 
 def rows(alarms: Json, queries: dict[str, Json]) -> list[Row]:
-    """All rows but the last. alarms: conditions by logical id; queries: properties likewise."""
+    """All rows except those for full profiles.
+
+    alarms: the condition of each alarm, by logical id. queries: the properties of each saved query,
+    by logical id.
+    """
     waiting = "ApproximateNumberOfMessagesVisible"
     oldest = "ApproximateAgeOfOldestMessage"
     always = [f"${{{name}.Arn}}" for name, condition in alarms.items() if not condition]
@@ -182,7 +188,7 @@ def rows(alarms: Json, queries: dict[str, Json]) -> list[Row]:
             4,
             [
                 numbers(
-                    "In this time",
+                    "In this period",
                     14,
                     [
                         own("EventsAccepted", "accepted"),
@@ -200,7 +206,7 @@ def rows(alarms: Json, queries: dict[str, Json]) -> list[Row]:
                     10,
                     [
                         queue(waiting, "EventsQueue", "events waiting"),
-                        queue(oldest, "EventsQueue", "the oldest, s"),
+                        queue(oldest, "EventsQueue", "oldest event, s"),
                         queue(waiting, "HeldQueue", "held"),
                         queue(waiting, "DeadLetterQueue", "dead letters"),
                     ],
@@ -214,7 +220,7 @@ def rows(alarms: Json, queries: dict[str, Json]) -> list[Row]:
                 link_list(queries),
             ],
         ),
-        heading("Flow", "from the request to your rules, events in 5 minutes"),
+        heading("Flow", "from the request to your rules, events per 5 minutes"),
         Row(
             6,
             [
@@ -228,7 +234,7 @@ def rows(alarms: Json, queries: dict[str, Json]) -> list[Row]:
                     ],
                 ),
                 graph(
-                    "What became of the events",
+                    "Outcomes",
                     8,
                     [
                         own("EventsApplied", "applied"),
@@ -242,17 +248,17 @@ def rows(alarms: Json, queries: dict[str, Json]) -> list[Row]:
                     8,
                     [
                         own("EventsPublished", "published"),
-                        own("EventsTrimmed", "of these without data"),
+                        own("EventsTrimmed", "published without data"),
                     ],
                 ),
             ],
         ),
-        heading("Latency", "GetProfile gives up on an answer after 5 s"),
+        heading("Latency", "GetProfile waits 5 s for a response"),
         Row(
             6,
             [
                 graph(
-                    "Answer to the sender, ms",
+                    "Response to the sender, ms",
                     8,
                     percentiles(api("Latency", ""), "p50", "p99"),
                     annotations=lines_at(the_sender_gives_up=SENDER_GIVES_UP_MS),
@@ -265,13 +271,13 @@ def rows(alarms: Json, queries: dict[str, Json]) -> list[Row]:
                     yAxis=y_axis("ms"),
                 ),
                 graph(
-                    "Behind, s",
+                    "Lag, s",
                     8,
                     [
-                        queue(oldest, "EventsQueue", "oldest event waiting"),
+                        queue(oldest, "EventsQueue", "oldest event in the queue"),
                         *in_seconds(
                             function("IteratorAge", "PublisherFunction", "", stat="Maximum"),
-                            "oldest event to publish",
+                            "oldest event not yet published",
                             "age",
                         ),
                     ],
@@ -279,19 +285,19 @@ def rows(alarms: Json, queries: dict[str, Json]) -> list[Row]:
                 ),
             ],
         ),
-        heading("Failures", "dead letters are kept for you, what fails is retried"),
+        heading("Failures", "dead letters are kept, other failures are retried"),
         Row(
             6,
             [
                 graph("Refused requests, by reason", 6, [by_reason("RequestsRefused")]),
                 graph("Dead-lettered, by reason", 6, [by_reason("DeadLettered")]),
                 graph(
-                    "What is retried",
+                    "Retried",
                     6,
                     [
                         own("RequestsFailed", "requests, 503"),
                         own("MessagesFailed", "messages"),
-                        own("PublishFailed", "to publish"),
+                        own("PublishFailed", "publishing"),
                     ],
                 ),
                 graph(
@@ -306,7 +312,7 @@ def rows(alarms: Json, queries: dict[str, Json]) -> list[Row]:
                 ),
             ],
         ),
-        heading("Cost", "what the bill follows, beside the requests"),
+        heading("Cost", "what determines the bill, besides the requests"),
         Row(
             6,
             [
@@ -330,9 +336,9 @@ def rows(alarms: Json, queries: dict[str, Json]) -> list[Row]:
                     stacked=True,
                 ),
                 graph(
-                    "SQS, receives without a message",
+                    "SQS, empty receives",
                     6,
-                    [queue("NumberOfEmptyReceives", "EventsQueue", "events", stat="Sum")],
+                    [queue("NumberOfEmptyReceives", "EventsQueue", "EventsQueue", stat="Sum")],
                 ),
                 graph(
                     "Logs, bytes",
@@ -359,7 +365,7 @@ def log_bytes(which: str, label: str) -> list[Any]:
 
 
 def hydration_rows() -> list[Row]:
-    """The last rows, which are there where profiles are fetched (HydrateProfiles)."""
+    """The last rows, about full profiles. They exist only with HydrateProfiles."""
     return [
         heading("Full profiles", "fetched from GetProfile's API"),
         Row(
@@ -382,7 +388,7 @@ def hydration_rows() -> list[Row]:
                     yAxis=y_axis("ms"),
                 ),
                 graph(
-                    "Requests to the API, and what waits",
+                    "Requests to the API, and messages waiting",
                     8,
                     [
                         own("ProfileApiRequests", "requests"),
@@ -398,11 +404,14 @@ def hydration_rows() -> list[Row]:
     ]
 
 
-# ---------------------------------------------------------------- what is written
+# ---------------------------------------------------------------- output
 
 
 def placed(all_rows: list[Row], top: int = 0) -> list[Json]:
-    """Widgets as CloudWatch wants them: rows below each other, from the given height on."""
+    """The widgets in CloudWatch's format, with the rows one below the other.
+
+    top: the vertical position of the first row.
+    """
     widgets: list[Json] = []
     for row in all_rows:
         left = 0
@@ -415,7 +424,10 @@ def placed(all_rows: list[Row], top: int = 0) -> list[Json]:
 
 
 def always_and_hydration(template: Json) -> tuple[list[Json], list[Json]]:
-    """The widgets of every dashboard, and those for full profiles. template: monitoring.yaml."""
+    """The widgets of every dashboard, and those for full profiles only.
+
+    template: monitoring.yaml, parsed.
+    """
     queries = {
         name: resource["Properties"]
         for name, resource in template["Resources"].items()
@@ -426,7 +438,7 @@ def always_and_hydration(template: Json) -> tuple[list[Json], list[Json]]:
 
 
 def alarm_conditions(template: Json) -> Json:
-    """The alarms' conditions by logical id, None where an alarm is always there."""
+    """The condition of each alarm by logical id. None for an alarm that always exists."""
     return {
         name: resource.get("Condition")
         for name, resource in template["Resources"].items()
@@ -435,7 +447,10 @@ def alarm_conditions(template: Json) -> Json:
 
 
 def body_in_yaml(always: list[Json], hydration: list[Json], alarms: Json) -> str:
-    """The property DashboardBody, one widget a line. alarms: conditions by logical id."""
+    """The YAML of the property DashboardBody, with one widget per line.
+
+    alarms: the condition of each alarm, by logical id.
+    """
 
     def dumped(widgets: list[Json], indent: str) -> str:
         lines = [json.dumps(widget, ensure_ascii=False) for widget in widgets]
@@ -445,7 +460,7 @@ def body_in_yaml(always: list[Json], hydration: list[Json], alarms: Json) -> str
     widgets = dumped(always, " " * 10)
     values = ""
     for name, condition in alarms.items():
-        if condition:  # the alarm comes with the comma before it, or both are not there
+        if condition:  # without the alarm, the comma before it must go too
             widgets = widgets.replace(f', "${{{name}Arn}}"', f"${{{name}Arn}}")
             arn = f"""!Sub ', "${{{name}.Arn}}"'"""
             values += f'          {name}Arn: !If [{condition}, {arn}, ""]\n'
@@ -466,7 +481,7 @@ def body_in_yaml(always: list[Json], hydration: list[Json], alarms: Json) -> str
 
 
 def written(monitoring: str) -> str:
-    """monitoring.yaml with the body that follows from the definition and from the rest of it."""
+    """monitoring.yaml with a renewed DashboardBody."""
     template = parse(monitoring)
     body = body_in_yaml(*always_and_hydration(template), alarm_conditions(template))
     return re.sub(
@@ -478,7 +493,7 @@ def written(monitoring: str) -> str:
 
 
 def picture(monitoring: str) -> str:
-    """The layout, drawn from the widgets."""
+    """An SVG of the dashboard's layout."""
     always, hydration = always_and_hydration(parse(monitoring))
     return draw(always + hydration, COLUMNS)
 

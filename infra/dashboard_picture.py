@@ -1,4 +1,4 @@
-"""A picture of a CloudWatch dashboard's layout, from its widgets."""
+"""Draws the layout of a CloudWatch dashboard from its widgets."""
 
 import math
 import re
@@ -23,7 +23,7 @@ text { font-family: system-ui, sans-serif; fill: #16191f }
 
 
 def draw(widgets: list[Json], columns: int) -> str:
-    """An SVG: each widget in its place with its title and legend. The curves are made up."""
+    """Draw each widget in its position with its title and legend. The curves are invented."""
     width = columns * UNIT_WIDTH
     height = max(widget["y"] + widget["height"] for widget in widgets) * UNIT_HEIGHT
     parts = [
@@ -108,7 +108,7 @@ def _numbers(properties: Json, width: int) -> list[str]:
 
 def _graph(properties: Json, width: int, height: int) -> list[str]:
     labels = _labels(properties)
-    shift = sum(map(ord, properties["title"]))  # so that no two look alike
+    shift = sum(map(ord, properties["title"]))  # so that no two graphs look alike
     left, top, right, bottom = 12, 32, width - 12, height - 34
     drawn = [
         f'<line class="grid" x1="{left}" y1="{y}" x2="{right}" y2="{y}"/>'
@@ -147,7 +147,7 @@ def _curve(number: int, shift: int, across: tuple[int, int], down: tuple[int, in
 def _labels(properties: Json) -> list[str]:
     options = [metric[-1] for metric in properties["metrics"]]
     shown = [one["label"] for one in options if one.get("visible", True)]
-    return ["one for each reason" if "PROP(" in label else label for label in shown]
+    return ["one curve per reason" if "PROP(" in label else label for label in shown]
 
 
 def _text(x: int, y: int, style: str, content: str) -> str:

@@ -1,10 +1,12 @@
-"""What every layer of tests shares: how hypothesis searches, and the figures at the end."""
+"""What every layer of tests shares: how hypothesis searches, AWS's models, the closing figures."""
 
 import os
 import tempfile
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
+import botocore.loaders
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
@@ -28,6 +30,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # Hypothesis keeps a table of Unicode's categories; the working tree is not the place for it.
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis")
+
+# The descriptions of AWS's services are read once per process, not once per session: parsing them
+# takes longer than most tests.
+botocore.loaders.create_loader = cache(botocore.loaders.create_loader)
 
 # What the tests attack with, and what came of it; each adds to these with `record_property`.
 FIGURES = ["faults injected", "hostile inputs", "deliveries", "workers killed", "lost"]

@@ -16,8 +16,11 @@ Key = tuple[str, str]  # tenant, profile; of the history: subject, version
 Item = dict[str, Any]  # in DynamoDB's own JSON
 
 
-class SurpriseError(Exception):
-    """The functions sent something that this model does not know: the model has to learn it."""
+class SurpriseError(BaseException):
+    """The functions sent something that this model does not know: the model has to learn it.
+
+    No Exception, because the functions take any of those for a failure that a redelivery may mend.
+    """
 
 
 class Tables:

@@ -47,6 +47,10 @@ def no_bearer_token(reason: str) -> Answer:
     return Answer(401, text, reason, {"www-authenticate": "Bearer"})
 
 
+def forbidden(reason: str) -> Answer:
+    return Answer(403, "Forbidden", reason)
+
+
 def wrong_secret(token_digest: str | None = None) -> Answer:
     """token_digest: SHA-256 in hex; None for a token that could never be a secret."""
     text = "Unauthorized: Invalid webhook secret"

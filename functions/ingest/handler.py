@@ -17,7 +17,17 @@ from ingest.settings import IngestSettings
 from runtime import record, trace_header
 
 if TYPE_CHECKING:
+    from ingest.entrance import Entrance
     from ingest.hold import Holding
+
+
+def make_entrance(settings: IngestSettings) -> "Entrance | None":
+    """What requests must come from and to, or None."""
+    if not settings.allowed_source_cidrs and not settings.only_domain_name:
+        return None
+    from ingest.entrance import Entrance  # a cold start without it takes less
+
+    return Entrance.of(settings.allowed_source_cidrs, settings.only_domain_name)
 
 
 def make_receiver(settings: IngestSettings) -> Receiver:
@@ -32,6 +42,7 @@ def make_receiver(settings: IngestSettings) -> Receiver:
         events=Queue(settings.events_queue_url, sqs),
         dead_letters=Queue(settings.dead_letter_queue_url, sqs),
         max_body_bytes=settings.max_body_bytes,
+        entrance=make_entrance(settings),
     )
 
 

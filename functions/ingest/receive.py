@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from aws import sqs
 from aws.clients import Budget
@@ -17,6 +18,9 @@ from ingest.check import check
 from ingest.request import Request
 from ingest.secret import Match, SecretUnavailableError, WebhookSecret
 
+if TYPE_CHECKING:
+    from ingest.entrance import Entrance
+
 # 3.5 s at the longest, because a caller waits. The second attempt is for a kept-alive connection
 # that died while the function was frozen.
 QUEUE_BUDGET = Budget(attempts=2, connect_seconds=0.5, read_seconds=0.75)
@@ -30,10 +34,13 @@ class Receiver:
     events: Queue
     dead_letters: Queue
     max_body_bytes: int
+    entrance: "Entrance | None" = None  # None lets everybody knock
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def receive(self, request: Request, trace_header: str | None = None) -> Answer:
-        """The answer. 200 and 4xx are given only after SQS holds the body, 401 aside."""
+        """The answer. 200 and 4xx are given only after SQS holds the body, 401 and 403 aside."""
+        if self.entrance and (reason := self.entrance.refusal(request)):
+            return answer.forbidden(reason)
         header = request.headers.get("authorization")
         token = bearer_token(header)
         if token is None:

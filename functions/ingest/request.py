@@ -17,6 +17,7 @@ class Request:
     headers: dict[str, str]
     body: bytes
     source_ip: str = ""
+    domain_name: str = ""
 
 
 def from_api_gateway(event: dict[str, Any]) -> Request:
@@ -31,7 +32,7 @@ def from_api_gateway(event: dict[str, Any]) -> Request:
         headers[lower] = f"{headers[lower]},{value}" if lower in headers else str(value)
     context = event.get("requestContext") or {}
     source_ip = (context.get("http") or {}).get("sourceIp", "")
-    return Request(headers, _body(event), source_ip)
+    return Request(headers, _body(event), source_ip, str(context.get("domainName", "")))
 
 
 def _body(event: dict[str, Any]) -> bytes:

@@ -14,3 +14,5 @@ class IngestSettings(Settings):
     max_body_bytes: int
     secret_cache_seconds: int
     previous_secret_grace_hours: int
+    allowed_source_cidrs: str
+    only_domain_name: str

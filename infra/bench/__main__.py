@@ -1,4 +1,4 @@
-"""The command of `make bench`."""
+"""The command line of `make bench`."""
 
 import argparse
 import sys
@@ -14,8 +14,8 @@ from infra.bench.stub import Stub
 from infra.local.cloud import CLOUD_ERRORS, LocalCloudError
 from infra.local.story import complain, say, step
 
-WITH_VALGRIND = "Work is counted in user instructions by valgrind."
-WITHOUT_VALGRIND = "There is no valgrind here, so work is measured as CPU time, which is noisy."
+WITH_VALGRIND = "Valgrind counts the work in user instructions."
+WITHOUT_VALGRIND = "Without valgrind, work is measured as CPU time, which is noisy."
 
 SHORT_WORKLOADS = ["send_message", "ingest"]
 WORKLOADS = [*SHORT_WORKLOADS, "two_puts", "consumer", "naive"]
@@ -33,13 +33,13 @@ JOURNEY_EVENTS = 300
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="make bench",
-        description="Measures the functions beside a floor each and beside a naive receiver, and "
+        description="Compares the functions with the SDK alone and with a naive receiver, and "
         "writes docs/benchmarks.md (about 5 minutes).",
     )
     parser.add_argument(
         "--short",
         action="store_true",
-        help="only check that the ratios are within their limits (less than half a minute)",
+        help="only check the ratios against their limits (less than half a minute)",
     )
     arguments = parser.parse_args(argv)
     try:
@@ -54,11 +54,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def short(made: Bench) -> int:
-    """Hold the ratios to their limits. Returns: an exit code."""
+    """Check the ratios against their limits. Returns: an exit code."""
     counted = instruments.has_valgrind()
     slack = limits.INSTRUCTIONS_SLACK if counted else limits.TIME_SLACK
     if not counted:
-        say(f"{WITHOUT_VALGRIND} The limits have {slack:.0%} of slack.")
+        say(f"{WITHOUT_VALGRIND} The limits get {slack:.0%} of slack.")
     with Stub() as stub:
         with step("work, cold and warm"):
             costs = instruments.meter(made, stub.endpoint, calls=20, repetitions=1)(SHORT_WORKLOADS)
@@ -80,8 +80,8 @@ def short(made: Bench) -> int:
 
 
 def full(made: Bench) -> int:
-    """Measure everything, show it, and write the document. Returns: an exit code."""
-    say("Measuring (about 5 minutes; leave the machine alone meanwhile)")
+    """Measure everything, print the tables, and write docs/benchmarks.md. Returns: an exit code."""
+    say("Measuring (about 5 minutes; do not use the machine meanwhile)")
     with Stub() as stub:
         with step("time of single calls"):
             timed = _time(made, stub.endpoint)
@@ -105,12 +105,15 @@ def full(made: Bench) -> int:
     report.show(tables, Console())
     instrument = WITH_VALGRIND if instruments.has_valgrind() else WITHOUT_VALGRIND
     report.write(tables, machine(), instrument, f"{datetime.now(UTC):%Y-%m-%d}")
-    say(f"{instrument} Written: docs/benchmarks.md and its charts.")
+    say(f"{instrument} Wrote docs/benchmarks.md and its charts.")
     return 0
 
 
 def _time(made: Bench, endpoint: str) -> dict[str, dict[str, Sequence[float]]]:
-    """Seconds by what is shown, the workloads taking turns."""
+    """Time cold and warm calls, in seconds, by displayed name.
+
+    The workloads take turns, so that a change in the machine's speed affects all of them.
+    """
     timed: dict[str, dict[str, list[float]]] = {
         shown: {"cold": [], "warm": []} for shown in TIMED.values()
     }

@@ -1,4 +1,7 @@
-"""Which limit is met at which rate: arithmetic over the template's settings and AWS's quotas."""
+"""Calculates at which rate of events each limit is reached.
+
+The inputs are the template's settings, measured durations and AWS's quotas.
+"""
 
 import math
 import tomllib
@@ -24,36 +27,39 @@ from infra.gpw.pricing import (
 
 QUOTAS = Path(__file__).with_name("quotas.toml")
 RATES = (10, 1_000, 10_000)
-HEADROOM = 1.5  # so that a backlog drains at half the rate at which events come
-HIGHEST = 1_000_000.0  # events a second, beyond all that is asked for
-REQUESTS_PER_ENVIRONMENT = 10  # a second: the page of quota lambda_scaling equates 1,000 and 10,000
+HEADROOM = 1.5  # consumers for 1.5 times the rate, so that a backlog drains at half the rate
+HIGHEST = 1_000_000.0  # events a second; a limit not reached by then counts as never reached
+REQUESTS_PER_ENVIRONMENT = 10  # a second; source: the page of quota lambda_scaling
 
 type Quotas = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Limit:
-    """What a rate uses up, and how much there is. remedy: what to raise."""
+class CapacityLimit:
+    """A resource that traffic uses.
+
+    used: how much a rate of events uses. available: how much there is. remedy: what to raise.
+    """
 
     name: str
     used: Callable[[float], float]
-    there: float
+    available: float
     unit: str
     remedy: str
 
     @property
     def highest_rate(self) -> float:
-        """Events a second at which it is reached."""
+        """Events a second at which the limit is reached."""
         low, high = 0.0, HIGHEST
         while high - low > 1e-3:
             middle = (low + high) / 2
-            low, high = (middle, high) if self.used(middle) <= self.there else (low, middle)
+            low, high = (middle, high) if self.used(middle) <= self.available else (low, middle)
         return low
 
 
 @dataclass(frozen=True)
 class HotKey:
-    """Traffic that meets in one place. rate: events a second that it allows."""
+    """Traffic that all goes to one partition key. rate: the events a second that the key allows."""
 
     traffic: str
     rate: float
@@ -61,12 +67,13 @@ class HotKey:
 
 
 def quotas_on_file() -> Quotas:
+    """The quotas of quotas.toml, by name."""
     content = tomllib.loads(QUOTAS.read_text(encoding="utf-8"))
     return {name: quota["value"] for name, quota in content.items()}
 
 
-def limits(s: Settings, f: Figures, q: Quotas) -> list[Limit]:
-    """All limits, the first one to be met first."""
+def limits(s: Settings, f: Figures, q: Quotas) -> list[CapacityLimit]:
+    """All limits, in the order in which a growing rate reaches them."""
 
     def at_once(rate: float) -> float:
         return environments(rate, s, f, publishers=f["stream_shards"])
@@ -77,95 +84,95 @@ def limits(s: Settings, f: Figures, q: Quotas) -> list[Limit]:
     def state_units(rate: float) -> float:
         return write_units(rate, f)
 
-    def itself(rate: float) -> float:
+    def same_rate(rate: float) -> float:
         return rate
 
     consumed = consumer_limit(s, f)
     raise_concurrency = "Lambda quota *Concurrent executions*"
-    warm_up = "warm throughput of both tables, before the traffic comes"
+    warm_up = "warm throughput of both tables, before the traffic starts"
     found = [
-        Limit(
+        CapacityLimit(
             "`RequestsPerSecond`",
-            itself,
+            same_rate,
             s.requests_per_second,
             "requests a second",
             "`RequestsPerSecond`, `RequestBurst`",
         ),
-        Limit(
+        CapacityLimit(
             "API Gateway, account and region",
-            itself,
+            same_rate,
             q["api_gateway_rate"],
             "requests a second",
             "API Gateway quota *Throttle rate*",
         ),
-        Limit(
+        CapacityLimit(
             "Lambda concurrency",
             at_once,
             q["lambda_concurrency"],
-            "functions at once",
+            "functions running at once",
             raise_concurrency,
         ),
-        Limit(
+        CapacityLimit(
             "Lambda concurrency, new account",
             at_once,
             q["lambda_concurrency_new"],
-            "functions at once",
+            "functions running at once",
             raise_concurrency,
         ),
-        Limit(
+        CapacityLimit(
             "Lambda requests, all functions",
             invocations,
             q["lambda_concurrency"] * REQUESTS_PER_ENVIRONMENT,
             "requests a second",
             raise_concurrency,
         ),
-        Limit(
+        CapacityLimit(
             "Lambda requests, new account",
             invocations,
             q["lambda_concurrency_new"] * REQUESTS_PER_ENVIRONMENT,
             "requests a second",
             raise_concurrency,
         ),
-        Limit(
+        CapacityLimit(
             "`ConsumerMaximumConcurrency`",
-            itself,
+            same_rate,
             consumed,
             "events a second",
             "`ConsumerMaximumConcurrency`; until then events wait in the queue",
         ),
-        Limit(
+        CapacityLimit(
             "SQS, messages in flight",
             lambda rate: min(rate, consumed) * _consumer_ms(rate, s, f) / 1000,
             q["sqs_in_flight"],
             "messages",
-            "nothing: the consumers hold few",
+            "not needed: consumers hold few messages at once",
         ),
-        Limit(
+        CapacityLimit(
             "DynamoDB, a new table",
             state_units,
             q["dynamodb_new_table"],
             "write units a second",
             warm_up,
         ),
-        Limit(
+        CapacityLimit(
             "DynamoDB, table quota",
             state_units,
             q["dynamodb_table"],
             "write units a second",
             "DynamoDB quota *Table-level write throughput*",
         ),
-        Limit(
+        CapacityLimit(
             "Stream and publisher, a new table",
-            itself,
+            same_rate,
             f["stream_shards"] * _per_shard(s, f) * q["stream_parallelization"],
             "events a second",
             "`ParallelizationFactor` of PublisherFunction (edit template.yaml), more memory, or "
             + warm_up
             + "; until then events are published late",
         ),
-        Limit(
+        CapacityLimit(
             "EventBridge PutEvents, us-east-1",
-            itself,  # the page says requests; should it mean entries, this is right, else tenfold
+            same_rate,  # cautious: AWS counts requests, and a request has up to 10 events
             q["eventbridge_put"],
             "events a second",
             "EventBridge quota *PutEvents throttle limit*",
@@ -175,7 +182,7 @@ def limits(s: Settings, f: Figures, q: Quotas) -> list[Limit]:
 
 
 def environments(rate: float, s: Settings, f: Figures, *, publishers: float) -> float:
-    """Functions that run at once, on average. publishers: how many of them may."""
+    """The average number of functions that run at once. publishers: the maximum of publishers."""
     consumers = rate / consumer_batch(rate, s, f) * _consumer_ms(rate, s, f) / 1000
     publishing = publisher_batch(rate, s, f)
     return (
@@ -186,54 +193,56 @@ def environments(rate: float, s: Settings, f: Figures, *, publishers: float) -> 
 
 
 def write_units(rate: float, f: Figures) -> float:
-    """Of each table in a second: a transaction prepares and commits an item."""
+    """Write units a second of each table. A transaction counts twice: prepare and commit."""
     larger = max(f["state_item_bytes"], f["history_item_bytes"])
     return 2 * math.ceil(larger / WRITE_UNIT) * rate
 
 
 def concurrency_for(rate: float, s: Settings, f: Figures) -> int:
-    """ConsumerMaximumConcurrency for a rate, with headroom; the default if that is enough."""
+    """The ConsumerMaximumConcurrency for a rate with HEADROOM; at least the default."""
     one = consumer_limit(replace(s, consumer_concurrency=1), f)
     return max(s.consumer_concurrency, math.ceil(rate * HEADROOM / one))
 
 
 def shards_for(rate: float, f: Figures, q: Quotas) -> int:
-    """Shards of a table that takes the rate: one for each partition."""
+    """The number of stream shards of a table that takes the rate: one for each partition."""
     partitions = math.ceil(write_units(rate, f) / q["dynamodb_partition"])
     return max(int(f["stream_shards"]), partitions)
 
 
 def parallelization_for(rate: float, s: Settings, f: Figures, q: Quotas) -> int:
-    """ParallelizationFactor with which the publisher keeps up."""
+    """The ParallelizationFactor at which the publisher keeps up with the rate."""
     return math.ceil(rate / (shards_for(rate, f, q) * _per_shard(s, f)))
 
 
 def hot_keys(s: Settings, f: Figures, q: Quotas) -> list[HotKey]:
-    """What one tenant or one profile with all the traffic can have."""
+    """The highest rates when all traffic is for one tenant or one profile."""
     partition = q["dynamodb_partition"]
     one_at_a_time = 1000 / f["consumer_write_ms"]
     batch = s.consumer_batch
-    full = partition / (2 + (batch - 1)) * batch  # one transaction, the others one unit each
+    full = (
+        partition / (2 + (batch - 1)) * batch
+    )  # 2 units for the transaction, 1 for each other event
     return [
         HotKey(
             "one tenant, many profiles",
             math.inf,
-            "no limit of its own: both tables spread by profile",
+            "no additional limit: both tables spread the load by profile",
         ),
         HotKey(
             "one tenant, events without a profile",
             partition,
-            "all have one key in EventsTable, one write unit each",
+            "all share one key in EventsTable, one write unit each",
         ),
         HotKey(
-            "one profile, events one by one",
+            "one profile, one event per batch",
             min(one_at_a_time, partition / 2),
-            f"transactions on one row exclude each other, {f['consumer_write_ms']:g} ms each",
+            f"transactions on one item run one after the other, {f['consumer_write_ms']:g} ms each",
         ),
         HotKey(
             f"one profile, batches of {batch}",
             min(full, one_at_a_time * batch),
-            f"one transaction for each batch; its history is one key: {2 + batch - 1} write units "
+            f"one transaction per batch; the history shares one key: {2 + batch - 1} write units "
             f"for {batch} events",
         ),
     ]
@@ -243,12 +252,15 @@ def hot_keys(s: Settings, f: Figures, q: Quotas) -> list[HotKey]:
 
 
 def limits_table(s: Settings, f: Figures, q: Quotas) -> str:
-    rows = ["| limit | default | reached at, events a second | raise |", "|---|---|---|---|"]
+    rows = [
+        "| limit | default | reached at, events a second | what to raise |",
+        "|---|---|---|---|",
+    ]
     for limit in limits(s, f, q):
         rate = limit.highest_rate
         reached = f"{rate:,.0f}" if rate < HIGHEST - 1 else "never"
         rows.append(
-            f"| {limit.name} | {limit.there:,.0f} {limit.unit} | {reached} | {limit.remedy} |"
+            f"| {limit.name} | {limit.available:,.0f} {limit.unit} | {reached} | {limit.remedy} |"
         )
     return "\n".join(rows) + "\n"
 
@@ -275,10 +287,10 @@ def rates_table(s: Settings, f: Figures, q: Quotas) -> str:
         publishers = shards_for(rate, f, q) * parallelization_for(rate, s, f, q)
         return f"{math.ceil(environments(rate, raised, f, publishers=publishers)):,}"
 
-    row("limits met with the defaults, the first one first", met)
+    row("limits reached with the defaults, in order", met)
     row("`RequestsPerSecond`", lambda rate: f"{max(s.requests_per_second, math.ceil(rate * 2)):,}")
     row("`ConsumerMaximumConcurrency`", lambda rate: f"{concurrency_for(rate, s, f)}")
-    row("functions at once, all together, on average", functions)
+    row("functions running at once, on average", functions)
     row("write units a second, each table", units)
     row("`ParallelizationFactor`", lambda rate: f"{parallelization_for(rate, s, f, q)}")
     row("log, GB a day", lambda rate: f"{rate * 86_400 * _log_bytes(rate, s, f) / GB:,.1f}")
@@ -286,7 +298,7 @@ def rates_table(s: Settings, f: Figures, q: Quotas) -> str:
 
 
 def hot_keys_table(s: Settings, f: Figures, q: Quotas) -> str:
-    rows = ["| all traffic in | events a second | why |", "|---|---|---|"]
+    rows = ["| all traffic is for | events a second | why |", "|---|---|---|"]
     for hot in hot_keys(s, f, q):
         rate = "no limit" if math.isinf(hot.rate) else f"{hot.rate:,.0f}"
         rows.append(f"| {hot.traffic} | {rate} | {hot.why} |")
@@ -308,12 +320,12 @@ def _consumer_ms(rate: float, s: Settings, f: Figures) -> int:
 
 
 def _per_shard(s: Settings, f: Figures) -> float:
-    """Events a second that one publisher takes from a shard."""
+    """Events a second that one publisher handles of one shard."""
     return s.publisher_batch / publisher_ms(s.publisher_batch, s, f) * 1000
 
 
 def _log_bytes(rate: float, s: Settings, f: Figures) -> float:
-    """Of an event, all functions."""
+    """Bytes of one event in the logs of all functions."""
     month = Traffic(events=round(rate * MONTH_SECONDS))
     [gb] = [line.quantity for line in bill(month, s, f) if line.price == "log_gb"]
     return gb * GB / month.events

@@ -15,7 +15,7 @@ text { font-family: system-ui, sans-serif; font-size: 12px; fill: #16191f }
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar. shown: its value as a text; kind: a key of COLOURS."""
+    """One bar. shown: its value as text. kind: a key of COLOURS."""
 
     label: str
     value: float
@@ -24,7 +24,7 @@ class Bar:
 
 
 def bars(title: str, unit: str, rows: Sequence[Bar]) -> str:
-    """Horizontal bars, all on one scale that begins at zero."""
+    """Draw horizontal bars on one scale that starts at zero. Returns: an SVG."""
     height = TOP + ROW * len(rows) + 8
     longest = max(row.value for row in rows) or 1.0
     scale = (WIDTH - LABEL_WIDTH - VALUE_WIDTH) / longest

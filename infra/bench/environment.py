@@ -1,4 +1,4 @@
-"""Where the workloads run: directories as Lambda unpacks them, and the functions' environment."""
+"""Runs workloads as Lambda would: from unpacked artifacts, with the functions' environment."""
 
 import json
 import os
@@ -20,7 +20,7 @@ WORKLOADS = Path(__file__).with_name("workloads.py")
 NAIVE = Path(__file__).with_name("naive.py")
 NAIVE_WORKLOADS = {"naive"}
 
-# What the template sets, Lambda's own part included.
+# The variables that the template and Lambda set.
 FUNCTION_ENVIRONMENT = {
     "POWERTOOLS_SERVICE_NAME": "getprofile-webhooks",
     "POWERTOOLS_METRICS_NAMESPACE": "GetProfileWebhooks",
@@ -30,6 +30,8 @@ FUNCTION_ENVIRONMENT = {
     "HELD_QUEUE_URL": "http://127.0.0.1/123456789012/getprofile-webhooks-HeldQueue-1A",
     "HELD_DELIVERIES_PER_MINUTE": "60",
     "WEBHOOK_SECRET_ID": "WebhookSecret-1A2B3C",  # nosec B105
+    "ONLY_DOMAIN_NAME": "",
+    "ALLOWED_SOURCE_CIDRS": "",
     "MAX_BODY_BYTES": "262144",
     "SECRET_CACHE_SECONDS": "300",  # nosec B105
     "PREVIOUS_SECRET_GRACE_HOURS": "24",  # nosec B105
@@ -40,7 +42,7 @@ FUNCTION_ENVIRONMENT = {
     "AWS_REGION": "us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_LAMBDA_FUNCTION_NAME": "getprofile-webhooks-Function-1A2B3C4D5E6F",
-    # Lambda's runtime sets it for each invocation, traced or not; it goes into every log line.
+    # Lambda sets it for each invocation, traced or not, and every log line contains it.
     "_X_AMZN_TRACE_ID": (
         "Root=1-5e34a614-10bdef1f1fb44f07bc535a10;Parent=07f5bc2d1f6f8512;Sampled=0"
     ),
@@ -55,7 +57,7 @@ FUNCTION_ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Ran:
-    """What a workload took (see workloads.py), and what the functions logged meanwhile."""
+    """The result of a workload (see workloads.py), and what the functions logged meanwhile."""
 
     result: dict[str, Any]
     logged: str
@@ -63,13 +65,17 @@ class Ran:
 
 @dataclass(frozen=True)
 class Bench:
-    """Runs workloads. artifact: as `make build` makes it; naive: as `sam build` leaves it."""
+    """Runs workloads.
+
+    artifact: the directory of the functions, as `make build` makes it.
+    naive: the directory of the naive receiver, without bytecode, as `sam build` makes it.
+    """
 
     artifact: Path
     naive: Path
 
     def command(self, workload: str, calls: int) -> list[str]:
-        # -P: what lies beside the script is not importable, as on Lambda.
+        # -P: the script's directory is not importable, as on Lambda.
         return [str(BENCH / "bin" / "python"), "-P", str(WORKLOADS), workload, str(calls)]
 
     def environment(self, workload: str, endpoint: str) -> dict[str, str]:
@@ -83,14 +89,17 @@ class Bench:
         }
 
     def run(self, workload: str, calls: int, endpoint: str) -> Ran:
-        """Raises: RuntimeError, with what the workload printed."""
+        """Run a workload and parse its result. Raises: RuntimeError, with the workload's output."""
         logged, printed = self.execute(workload, calls, endpoint)
         return Ran(json.loads(printed.splitlines()[-1]), logged)
 
     def execute(
         self, workload: str, calls: int, endpoint: str, *, under: tuple[str, ...] = ()
     ) -> tuple[str, str]:
-        """Standard output and error. under: a command that runs the workload's command."""
+        """Run a workload. Returns: standard output and standard error.
+
+        under: a command that runs the workload's command, such as valgrind.
+        """
         done = subprocess.run(
             [*under, *self.command(workload, calls)],
             env=self.environment(workload, endpoint),
@@ -106,7 +115,7 @@ class Bench:
 
 @contextmanager
 def bench() -> Iterator[Bench]:
-    """The functions and the naive receiver with their packages, for as long as the block lasts."""
+    """Make the artifacts of the functions and the naive receiver in a temporary directory."""
     packages = BENCH / "packages"
     if not (packages / ".ready").exists():
         raise RuntimeError("the bench environment is missing: run `make bench`")
@@ -122,7 +131,7 @@ def bench() -> Iterator[Bench]:
 
 
 def machine() -> dict[str, str]:
-    """What the figures depend on."""
+    """The properties of this machine that the figures depend on."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

@@ -1,4 +1,4 @@
-"""What a workload costs: instructions counted by valgrind, or CPU time where there is none."""
+"""Measures what a workload costs: instructions with valgrind, else CPU time."""
 
 import re
 import shutil
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from infra.bench.environment import Bench
 
-# Counts instructions and simulates no cache, which takes a third of the time. callgrind agrees
-# within 0.3 %.
+# Counts instructions without simulating caches, which takes a third of the time. callgrind agrees
+# within 0.3%.
 VALGRIND = (
     "valgrind",
     "--tool=cachegrind",
@@ -22,9 +22,10 @@ _TOTAL = re.compile(r"I +refs: +([\d,]+)")
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a cold start (the interpreter, the imports and the first call) and of a later call.
+    """The cost of a cold start (interpreter, imports and first call) and of a warm call.
 
-    unit: of both. spread: how much a repetition differed, as a fraction; the larger of the two.
+    unit: of both costs. spread: by which fraction the repetitions differed; the larger one of cold
+    and warm.
     """
 
     cold: float
@@ -41,23 +42,24 @@ def has_valgrind() -> bool:
 
 
 def meter(bench: Bench, endpoint: str, *, calls: int, repetitions: int) -> Meter:
-    """Measures the cost of workloads by the best means that this machine has.
+    """Choose the best instrument of this machine. Returns: a function that measures workloads.
 
-    calls: the number of calls from which the cost of one follows.
+    calls: how many warm calls each run makes.
     """
     if has_valgrind():
         return lambda names: instructions(bench, names, endpoint, calls, repetitions)
-    # Clocks are coarser than counters: more calls, and medians of more runs.
+    # CPU time is noisier than instruction counts, so it takes more calls and more runs.
     return lambda names: cpu_time(bench, names, endpoint, max(200, calls), max(5, repetitions))
 
 
 def instructions(
     bench: Bench, names: Sequence[str], endpoint: str, calls: int, repetitions: int
 ) -> dict[str, Cost]:
-    """User instructions of the whole process, in millions.
+    """Count the user instructions of each workload, in millions.
 
-    A warm call is the difference between a run of one call and one of several, so what comes before
-    and after falls out. Two runs at a time: instructions do not depend on what else runs.
+    The cost of a warm call is the difference between a run of several calls and a run of one,
+    divided by the number of further calls. So start-up and shutdown cancel out. Two runs go side by
+    side, because other processes do not change instruction counts.
     """
     counts = (1, 1 + calls)
     runs = [(name, count) for name in names for count in counts] * repetitions
@@ -77,9 +79,9 @@ def instructions(
 def cpu_time(
     bench: Bench, names: Sequence[str], endpoint: str, calls: int, repetitions: int
 ) -> dict[str, Cost]:
-    """CPU time in milliseconds, the interpreter's own start not included; medians.
+    """Measure the median CPU time of each workload in milliseconds, without interpreter start-up.
 
-    The workloads take turns, so that a machine that becomes slower slows all of them.
+    The workloads take turns, so that a change in the machine's speed affects all of them.
     """
     cold: dict[str, list[float]] = {name: [] for name in names}
     warm: dict[str, list[float]] = {name: [] for name in names}

@@ -1,4 +1,4 @@
-"""The way of real events through the deployed template on the local cloud, over HTTP."""
+"""Sends events over HTTP to the template on the local cloud, and measures when they arrive."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ from infra.local.stack import ROUTE, Stack, build, deploy
 from infra.local.story import wait_until
 
 SENDERS = 8
-PAUSE_SECONDS = 0.05  # between two events of the calm run
+PAUSE_SECONDS = 0.05  # between two events that are sent one after the other
 PATIENCE_SECONDS = 120
 TENANT = "bench"
 
@@ -30,11 +30,12 @@ type Post = Callable[[bytes], int]
 
 @dataclass(frozen=True)
 class Journey:
-    """accepted: events a second from SENDERS senders at once. The rest: seconds since the POST
-    began, of events sent one after the other.
+    """How fast a receiver is.
 
-    applied: until the consumer begins the write of the profile's row. published: until a queue
-    behind a rule on the bus has the event.
+    accepted: events accepted a second, from SENDERS concurrent senders.
+    answered, applied, published: seconds per event from the start of its POST, for events sent one
+    after the other. They end when the response arrives; when the consumer begins to write the
+    profile's row; and when a queue that a rule on the bus targets has the event.
     """
 
     accepted: float
@@ -45,7 +46,11 @@ class Journey:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of one function as it is deployed, in bytes. bytecode: of it, compiled modules."""
+    """The sizes of a deployed function, in bytes.
+
+    bytecode: the share of `unzipped` that is bytecode. compiled: how many of `modules` have
+    bytecode.
+    """
 
     unzipped: int
     zipped: int
@@ -56,38 +61,43 @@ class Sizes:
 
 @dataclass(frozen=True)
 class EndToEnd:
+    """The results of this project and of the naive receiver."""
+
     ours: Journey
     naive: Journey
     sizes: Sizes
 
 
 def measure(naive: Path, events: int, say: Say) -> EndToEnd:
-    """Deploy, send, and measure. naive: the directory of the naive receiver."""
+    """Deploy both receivers, send events to them, and measure.
+
+    naive: the directory of the naive receiver. events: how many to send. say: prints progress.
+    """
     with LocalCloud(port=0) as cloud:
         say("sam build")
         built = build(cloud.directory)
         say("sam deploy to the local cloud")
         stack = deploy(cloud, built)
-        say("events through the template")
+        say("send events to the template")
         ours = _ours(stack, events)
-        say("events through the naive receiver")
+        say("send events to the naive receiver")
         theirs = _naive_journey(_deploy_naive(stack, naive), events)
         return EndToEnd(ours, theirs, sizes(_function(built.parent)))
 
 
 def percentile(values: list[float], hundredths: int) -> float:
-    """The value that so many of a hundred do not exceed."""
+    """The percentile `hundredths` of the values."""
     return statistics.quantiles(values, n=100, method="inclusive")[hundredths - 1]
 
 
 def _function(build: Path) -> Path:
-    """The directory that all functions of a SAM build share."""
+    """The directory of a SAM build that all functions share."""
     [found] = [one for one in build.iterdir() if (one / "runtime.py").exists()]
     return found
 
 
 def sizes(directory: Path) -> Sizes:
-    """directory: a function as `sam build` and the bytecode step leave it."""
+    """Measure a function's directory, built by `sam build` and the bytecode step."""
     files = [path for path in directory.rglob("*") if path.is_file()]
     packed = BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -163,7 +173,10 @@ def _accepted_a_second(post: Post, events: int) -> float:
 
 
 def _calm(post: Post, events: int) -> tuple[list[float], dict[str, float]]:
-    """Seconds until each answer; when each event was sent, by its id."""
+    """Send events one after the other.
+
+    Returns: the seconds until each response; when each event was sent, by event id.
+    """
     answered, sent = [], {}
     for number in range(events):
         event_id = f"calm-{number}"
@@ -176,7 +189,7 @@ def _calm(post: Post, events: int) -> tuple[list[float], dict[str, float]]:
 
 
 def _applied_at(stack: Stack, table: str) -> dict[str, float]:
-    """When the consumer wrote each profile's row, by profile."""
+    """When the consumer wrote each profile's row, by profile id."""
     pages = stack.client("dynamodb").get_paginator("scan").paginate(TableName=table)
     return {
         item["profile_id"]["S"]: datetime.fromisoformat(item["updated_at"]["S"]).timestamp()
@@ -186,7 +199,7 @@ def _applied_at(stack: Stack, table: str) -> dict[str, float]:
 
 
 def _subscriber(stack: Stack) -> str:
-    """The URL of a queue that gets every event of the bus."""
+    """Create a queue that gets every event on the bus. Returns: its URL."""
     sqs, events = stack.client("sqs"), stack.client("events")
     url: str = sqs.create_queue(QueueName="bench")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
@@ -207,7 +220,7 @@ def _subscriber(stack: Stack) -> str:
 
 
 def _take(stack: Stack, url: str) -> dict[str, float]:
-    """When the queue got each event, by event id; the messages are deleted."""
+    """Receive and delete all messages. Returns: when the queue got each event, by event id."""
     sqs, taken = stack.client("sqs"), {}
     while messages := sqs.receive_message(
         QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["SentTimestamp"]
@@ -220,7 +233,7 @@ def _take(stack: Stack, url: str) -> dict[str, float]:
 
 
 def _deploy_naive(stack: Stack, directory: Path) -> Stack:
-    """Deploy the naive receiver beside the stack. Returns: the same stack with its URL."""
+    """Deploy the naive receiver. Returns: the stack with the URL of that receiver."""
     table: Any = {
         "TableName": "naive",
         "BillingMode": "PAY_PER_REQUEST",

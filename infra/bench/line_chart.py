@@ -1,4 +1,4 @@
-"""Line charts as SVG: panels below each other, with one time axis."""
+"""Line charts as SVG: panels one below the other, with a common time axis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from html import escape
 
 WIDTH, LEFT, RIGHT = 760, 70, 16  # pixels
 TOP, PANEL, GAP, BOTTOM = 56, 120, 34, 30
-POINTS = 200  # of a line; a bucket of samples becomes its highest one
+POINTS = 200  # per curve at most; of each bucket of samples, only the highest is drawn
 COLOURS = ("#0972d3", "#d97706")
 _STYLE = """\
 text { font-family: system-ui, sans-serif; font-size: 12px; fill: #16191f }
@@ -15,19 +15,19 @@ text { font-family: system-ui, sans-serif; font-size: 12px; fill: #16191f }
 .grid { stroke: #e3e7e9 }
 .band { fill: #d13212; opacity: 0.12 }"""
 
-type Line = Sequence[tuple[float, float]]
+type Curve = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One quantity over time. lines: by label, each of time and value."""
+    """One quantity over time. lines: the curves by label; a point is a time and a value."""
 
     title: str
-    lines: dict[str, Line]
+    lines: dict[str, Curve]
 
 
 def line_chart(title: str, panels: Sequence[Panel], band: tuple[float, float] = (0, 0)) -> str:
-    """band: a time to shade. Times are in minutes."""
+    """Draw panels with a common time axis in minutes. band: the time to shade. Returns: an SVG."""
     height = TOP + len(panels) * (PANEL + GAP) + BOTTOM
     end = max(time for panel in panels for line in panel.lines.values() for time, _ in line) or 1
     scale = (WIDTH - LEFT - RIGHT) / end
@@ -85,14 +85,14 @@ def _legend(labels: Sequence[str]) -> list[str]:
     return drawn
 
 
-def _thinned(line: Line) -> Line:
+def _thinned(line: Curve) -> Curve:
     size = max(1, -(-len(line) // POINTS))
     buckets = [line[at : at + size] for at in range(0, len(line), size)]
     return [max(bucket, key=lambda point: point[1]) for bucket in buckets]
 
 
 def _round_up(value: float) -> float:
-    """The next of 1, 2, 4, 6, 8 and 10 times a power of ten."""
+    """Round up to the next 1, 2, 4, 6, 8 or 10 times a power of ten."""
     power = 1.0
     while power * 10 < value:
         power *= 10

@@ -1,4 +1,4 @@
-"""What one event costs in log bytes, over all functions."""
+"""Measures how many bytes of logs one event causes in all functions."""
 
 import re
 from collections.abc import Mapping
@@ -9,15 +9,15 @@ from infra.bench.environment import ROOT, Bench
 from infra.bench.workloads import BATCH
 from infra.template import parse
 
-# Each with the workload of one event at a time and the one of a full batch.
+# The workloads of each function: for one event per invocation, and for a full batch.
 FUNCTIONS = {
     "IngestFunction": ("ingest", None),
     "ConsumerFunction": ("consumer_alone", "consumer"),
     "PublisherFunction": ("publisher_alone", "publisher"),
 }
 
-# As Lambda's developer guide shows them, under "Lambda log formats" and, for the last line of a
-# traced function, "Visualize Lambda function invocations using AWS X-Ray".
+# Examples from Lambda's developer guide: "Lambda log formats" and, for the line that only traced
+# functions log, "Visualize Lambda function invocations using AWS X-Ray".
 PLATFORM_TEXT = [
     "START RequestId: 79b4f56e-95b1-4643-9700-2807f4e68189 Version: $LATEST",
     "END RequestId: 79b4f56e-95b1-4643-9700-2807f4e68189",
@@ -35,7 +35,7 @@ PLATFORM_JSON = [
     '"billedDurationMs":13,"memorySizeMB":512,"maxMemoryUsedMB":85},"status":"success"}}',
 ]
 
-# What API Gateway puts in for an event that is accepted.
+# What API Gateway logs for an accepted event.
 ACCESS_LOG_VALUES = {
     "requestId": "MH4zXjSuFiAEPbQ=",
     "requestTime": "01/Oct/2023:12:00:01 +0000",
@@ -53,7 +53,7 @@ ACCESS_LOG_VALUES = {
 
 @dataclass(frozen=True)
 class LogBytes:
-    """Bytes of one event. alone: when each invocation has one; batched: when it has ten."""
+    """Log bytes per event. alone: with one event per invocation. batched: with ten."""
 
     source: str
     lines: str
@@ -62,9 +62,9 @@ class LogBytes:
 
 
 def measure(bench: Bench, endpoint: str) -> list[LogBytes]:
-    """The bytes of every line that an accepted, applied and published event causes.
+    """Measure the log lines of an event that is accepted, applied and published.
 
-    Without what CloudWatch may count on top of a line's own bytes.
+    Does not include overhead that CloudWatch may add to each line.
     """
     template = parse((ROOT / "template.yaml").read_text("utf-8"))
     access = len(access_line(template).encode())
@@ -80,12 +80,12 @@ def measure(bench: Bench, endpoint: str) -> list[LogBytes]:
 
 
 def total(rows: list[LogBytes]) -> tuple[float, float]:
-    """Alone, and in batches."""
+    """The sums of `alone` and of `batched`."""
     return sum(row.alone for row in rows), sum(row.batched for row in rows)
 
 
 def platform_lines(template: Mapping[str, Any], function: str) -> list[str]:
-    """What Lambda logs of an invocation that succeeds, by the function's LoggingConfig."""
+    """The lines that Lambda itself logs for a successful invocation, by LoggingConfig."""
     own = template["Resources"][function]["Properties"].get("LoggingConfig", {})
     config = template["Globals"]["Function"].get("LoggingConfig", {}) | own
     if config.get("LogFormat", "Text") == "Text":
@@ -94,7 +94,7 @@ def platform_lines(template: Mapping[str, Any], function: str) -> list[str]:
 
 
 def _is_traced(template: Mapping[str, Any]) -> bool:
-    """By default, where a parameter decides."""
+    """Whether the functions are traced. If a parameter decides, its default counts."""
     mode = template["Globals"]["Function"].get("Tracing", "PassThrough")
     if isinstance(mode, Mapping):
         mode = template["Parameters"][mode["Ref"]]["Default"]
@@ -102,7 +102,10 @@ def _is_traced(template: Mapping[str, Any]) -> bool:
 
 
 def access_line(template: Mapping[str, Any]) -> str:
-    """A line of the access log. Raises: KeyError, for a variable whose value is not known here."""
+    """A line of the access log.
+
+    Raises: KeyError, for a variable that ACCESS_LOG_VALUES does not have.
+    """
     settings = template["Resources"]["HttpApi"]["Properties"]["AccessLogSettings"]
     return re.sub(
         r"\$context\.(\w+(?:\.\w+)*)", lambda found: ACCESS_LOG_VALUES[found[1]], settings["Format"]
@@ -110,7 +113,7 @@ def access_line(template: Mapping[str, Any]) -> str:
 
 
 def _own(bench: Bench, workload: str, endpoint: str) -> float:
-    """Bytes of one warm call: the difference between one call and three."""
+    """The bytes that one warm call logs: half of the difference between three calls and one."""
     one, three = (bench.run(workload, calls, endpoint).logged for calls in (1, 3))
     lengths = [sum(len(line.encode()) for line in log.splitlines()) for log in (one, three)]
     return (lengths[1] - lengths[0]) / 2

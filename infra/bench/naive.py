@@ -1,7 +1,8 @@
-"""A webhook receiver as tutorials write it, for comparison: what it costs not to do more.
+"""A webhook receiver as tutorials write it, to compare with.
 
-It checks the secret and the envelope, writes the profile's state and answers. There is no queue, no
-order, no history, no dead letter and no bus; a slow table makes GetProfile wait.
+It checks the secret and the envelope, writes the profile's state, and answers. It has no queue,
+history, dead-letter queue or bus, and an older event overwrites a newer one. If the table is slow,
+GetProfile waits.
 """
 
 import os
@@ -20,7 +21,7 @@ metrics = Metrics()
 table = boto3.resource("dynamodb").Table(os.environ["PROFILES_TABLE_NAME"])
 
 
-class Event(BaseModel):
+class WebhookBody(BaseModel):
     id: str
     event: str
     tenant_id: str
@@ -30,7 +31,7 @@ class Event(BaseModel):
 
 
 @app.post("/webhooks/getprofile")
-def receive(event: Event) -> Response[str]:
+def receive(event: WebhookBody) -> Response[str]:
     secret = parameters.get_secret(os.environ["WEBHOOK_SECRET_ID"], max_age=300)
     if app.current_event.headers.get("authorization") != f"Bearer {secret}":
         return Response(401, "text/plain", "Unauthorized: Invalid webhook secret")

@@ -1,6 +1,6 @@
-"""A simulation of the events queue, Lambda's pollers, the consumers and DynamoDB.
+"""Simulates EventsQueue, Lambda's pollers, the consumers and DynamoDB.
 
-What it assumes of AWS stands in docs/simulation.md, each with its page.
+docs/simulation.md lists what the model assumes about AWS, with the sources.
 """
 
 import random
@@ -13,23 +13,25 @@ import simpy
 
 from infra.gpw.pricing import Figures, Settings, consumer_ms
 
-TICK = 0.1  # seconds between arrivals, at which so many come at once
+TICK = 0.1  # seconds; the events of one tick arrive together
 SAMPLE = 5.0  # seconds between samples
-OLD = 10.0  # seconds that a message waits only where the consumers are behind
+OLD = 10.0  # seconds; if a message waits longer, the consumers are behind
 POLLERS_AT_FIRST = 5
 POLLERS_PER_SECOND = 5  # 300 a minute
-UNITS_PER_EVENT = 2  # of one table: a transaction prepares and commits
-REFUSED_SECONDS = 0.5  # a batch while DynamoDB refuses: the SDK's retries
-THROTTLED_SECONDS = 12.0  # for so long a write is retried (functions/consumer/store.py: BUDGET)
-JITTER = 0.2  # of a batch's duration, up and down
+UNITS_PER_EVENT = 2  # write units of one table: a transaction counts twice
+REFUSED_SECONDS = 0.5  # duration of a batch that DynamoDB refuses, with the SDK's retries
+THROTTLED_SECONDS = 12.0  # how long a write is retried (functions/consumer/store.py: BUDGET)
+JITTER = 0.2  # a batch's duration varies by this fraction, up and down
 
 type Process = Generator[simpy.Event, Any]
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """rate: events a second at a time. outage: from when to when DynamoDB refuses every write.
+    """The input of a simulation. All times are in seconds.
 
+    rate: gives the events a second at a time. backlog: events that wait in the queue at the start.
+    outage: begin and end of the time in which DynamoDB refuses every write.
     table_units: write units a second that each table takes.
     """
 
@@ -47,7 +49,7 @@ class Scenario:
 
 @dataclass
 class Messages:
-    """Messages that are alike: when they were sent, and how often they were received."""
+    """A group of messages with the same sending time and the same number of receives."""
 
     count: int
     sent: float
@@ -56,9 +58,9 @@ class Messages:
 
 @dataclass(frozen=True)
 class Sample:
-    """The queue at a time, and what became of all that arrived until then.
+    """The queue at one time, and the number of messages that arrived, succeeded or died so far.
 
-    age: of the oldest message that is not deleted, in seconds.
+    age: the age of the oldest message in the queue, in seconds.
     """
 
     time: float
@@ -72,7 +74,7 @@ class Sample:
 
 @dataclass
 class Run:
-    """What happened."""
+    """The result of a simulation."""
 
     arrived: int = 0
     done: int = 0
@@ -94,7 +96,7 @@ class Run:
 
     @property
     def caught_up(self) -> float:
-        """From when on no message was old any more, in seconds; 0 if none ever was."""
+        """The time from which on no message was OLD, in seconds. 0 if no message ever was."""
         return (
             max((sample.time for sample in self.samples if sample.age > OLD), default=-SAMPLE)
             + SAMPLE
@@ -102,6 +104,8 @@ class Run:
 
 
 class Simulation:
+    """Runs one scenario."""
+
     def __init__(self, scenario: Scenario) -> None:
         self.run = Run()
         self._scenario = scenario
@@ -110,10 +114,10 @@ class Simulation:
         self._visible: deque[Messages] = deque()
         self._in_flight: dict[int, Messages] = {}
         self._arrival = self._env.event()
-        self._table_free = 0.0  # until then the table's write units are spoken for
+        self._table_free = 0.0  # the time until which the table's write units are used up
 
     def result(self) -> Run:
-        """Run until all has arrived and nothing is left."""
+        """Run until all events have arrived and the queue is empty."""
         if self._scenario.backlog:
             self._send(self._scenario.backlog)
         self._env.process(self._arrivals())
@@ -142,7 +146,7 @@ class Simulation:
             self._arrival.succeed()
 
     def _receive(self) -> list[Messages]:
-        """Up to a batch; what was received too often goes to the dead-letter queue instead."""
+        """Receive up to a batch. Dead-letter messages that were received too often."""
         batch: list[Messages] = []
         room = self._scenario.settings.consumer_batch
         while room and self._visible:
@@ -204,7 +208,7 @@ class Simulation:
                 self._env.process(self._reappear(batch, max(0.0, hidden)))
 
     def _consumed(self, count: int) -> tuple[float, bool]:
-        """How long a batch takes, and whether DynamoDB takes it."""
+        """Returns: the duration of a batch in seconds, and whether DynamoDB accepts it."""
         if self._refuses():
             return REFUSED_SECONDS, False
         units = count * UNITS_PER_EVENT
@@ -234,5 +238,5 @@ class Simulation:
 
 
 def simulated(scenario: Scenario, **changes: Any) -> Run:
-    """changes: fields of the scenario to replace."""
+    """Run a scenario. changes: fields of the scenario to replace."""
     return Simulation(replace(scenario, **changes)).result()

@@ -1,49 +1,52 @@
-"""docs/benchmarks.md, and the same tables on the terminal."""
+"""Writes docs/benchmarks.md, and prints the same tables to the terminal."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table as RichTable
+from rich.table import Table
 
 from infra.bench.environment import ROOT
-from infra.bench.results import Table
+from infra.bench.results import ResultTable
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 CHARTS = ROOT / "docs" / "benchmarks"
 
-# What each table says, how it was measured, and what it does not say.
+# The text above each table: what it shows, how it was measured, and its limits.
 _EXPLAINED = {
     "Work": """\
-What a call costs the processor, beside the least that the AWS SDK takes for it. The floor of a \
-warm ingest call is one `send_message`; of a cold one, botocore's session, its SQS client and \
-the first `send_message`. The floor of the consumer is two conditional `put_item` an event, for \
-state and history. A cold start includes the Python interpreter's own start.""",
+This table compares the processor work of a call with a floor: the least that the AWS SDK needs \
+for it. The floor of a warm ingest call is one `send_message`. The floor of a cold one is \
+botocore's session, its SQS client and the first `send_message`. The floor of the consumer is two \
+conditional `put_item` calls per event, for state and history. A cold start includes the start of \
+the Python interpreter.""",
     "Time": """\
-Wall-clock medians on the machine above, against the same stand-in. A function of 512 MB has \
-less than a third of a processor on AWS, so expect longer there; the order stays.""",
+These are wall-clock medians on the machine above, against the same local AWS stub. On AWS, a \
+function of 512 MB has less than a third of a processor, so calls take longer there, but their \
+order stays the same.""",
     "Consumer": """\
-One worker, full batches of ten events of ten profiles, while each call to DynamoDB takes 4 ms. \
-This project writes state and history of an event in one transaction, eight at a time.""",
+One worker consumes full batches of ten events of ten profiles, while each call to DynamoDB takes \
+4 ms. This project writes state and history of an event in one transaction, and runs up to eight \
+transactions at once.""",
     "Logs": """\
-Every byte that one accepted, applied and published event adds to CloudWatch Logs: the lines \
-that the handlers write, those of Lambda itself as AWS documents them for the template's \
-`LoggingConfig`, and the access log's line in the template's format.""",
+This is what one accepted, applied and published event adds to CloudWatch Logs: the lines of the \
+handlers, the lines of Lambda itself as AWS documents them for the template's `LoggingConfig`, and \
+the line of the access log in the template's format.""",
     "Artifact": """\
-What Lambda unpacks, as `make build` makes it. Without bytecode, which SAM leaves out, each cold \
-start compiles every module.""",
+This is what Lambda unpacks, as `make build` makes it. It includes bytecode, which SAM leaves out. \
+Without bytecode, each cold start compiles every module.""",
     "End to end": """\
-The deployed template on the local cloud, over HTTP. One small machine runs gateway, queue, \
-tables, bus and all functions, so these figures show that nothing waits by design; they \
-say little of AWS, where every worker is a machine of its own and each call takes milliseconds. \
-The naive receiver does far less: no queue, history or bus. *Applied* is when the \
-consumer begins to write; *bus* is when a queue behind a rule has the event. What else the \
-machine does shows in the last column: its figures have differed sevenfold between runs.""",
+The events go over HTTP to the template on the local cloud. One small machine runs gateway, queue, \
+tables, bus and all functions. So the figures show that no step waits by design, but not how fast \
+AWS is: there, every worker is a separate machine and each call takes milliseconds. The naive \
+receiver does far less: it has no queue, history or bus. *Applied* is when the consumer begins to \
+write. *Bus* is when a queue that a rule targets has the event. Other load on the machine affects \
+the p99 column, which has differed sevenfold between runs.""",
 }
 
 
 def write(
-    tables: Sequence[Table],
+    tables: Sequence[ResultTable],
     machine: Mapping[str, str],
     instrument: str,
     date: str,
@@ -60,20 +63,24 @@ def write(
 
 
 def markdown(
-    tables: Sequence[Table], machine: Mapping[str, str], instrument: str, date: str, charts: str
+    tables: Sequence[ResultTable],
+    machine: Mapping[str, str],
+    instrument: str,
+    date: str,
+    charts: str,
 ) -> str:
-    """The whole document. charts: the directory beside it."""
+    """The whole document. charts: the name of the directory of charts."""
     parts = [
         "# Benchmarks",
-        "`make bench` measured all of this in one run and wrote this page; run it to get yours. "
-        "`make bench SHORT=1`, a part of `make check`, holds the ratios to their limits "
-        "([infra/bench/limits.py](../infra/bench/limits.py)).",
+        "`make bench` measured everything here in one run and wrote this page. Run it for the "
+        "figures of your machine. `make bench SHORT=1`, a part of `make check`, fails if a ratio "
+        "is worse than its limit ([infra/bench/limits.py](../infra/bench/limits.py)).",
         f"Measured on {date}: "
         + "; ".join(f"{name} {value}" for name, value in machine.items())
-        + f". {instrument} Each workload is a process of its own that has the artifact's packages "
-        "and boto3, nothing else, and talks to a stand-in for AWS on the same machine over HTTP. "
-        "The naive receiver ([infra/bench/naive.py](../infra/bench/naive.py)) is written as "
-        "tutorials do it: a resolver with validation, one `put_item`, no bytecode.",
+        + f". {instrument} Each workload runs in a separate process with only the artifact's "
+        "packages and boto3, and calls a local AWS stub over HTTP. The naive receiver "
+        "([infra/bench/naive.py](../infra/bench/naive.py)) is what tutorials show: a resolver with "
+        "validation, one `put_item`, no bytecode.",
     ]
     for table in tables:
         parts += [f"## {table.title}", _EXPLAINED[table.title]]
@@ -85,10 +92,10 @@ def markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def show(tables: Sequence[Table], console: Console) -> None:
-    """The tables on a terminal."""
+def show(tables: Sequence[ResultTable], console: Console) -> None:
+    """Print the tables to a terminal."""
     for table in tables:
-        drawn = RichTable(title=table.title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+        drawn = Table(title=table.title, title_justify="left", box=None, padding=(0, 2, 0, 0))
         for number, heading in enumerate(table.headings):
             drawn.add_column(_bare(heading), justify="right" if number else "left")
         for row in table.rows:
@@ -99,7 +106,7 @@ def show(tables: Sequence[Table], console: Console) -> None:
         console.print()
 
 
-def _rows(table: Table) -> list[str]:
+def _rows(table: ResultTable) -> list[str]:
     ruler = ["---", *("---:" for _ in table.headings[1:])]
     return [f"| {' | '.join(cells)} |" for cells in (table.headings, ruler, *table.rows)]
 

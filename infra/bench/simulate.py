@@ -1,7 +1,7 @@
-"""`make simulate`: run the queue's scenarios, draw them, and write the tables that follow.
+"""`make simulate`: runs the scenarios of the queue, draws charts, and writes tables into docs.
 
-A table stands in a document between `<!-- begin: NAME -->` and `<!-- end: NAME -->`; the rest of
-the document is written by hand.
+It also renews the calculated tables of costs and limits. Each table is in a document between
+`<!-- begin: NAME -->` and `<!-- end: NAME -->`. The rest of the document is written by hand.
 """
 
 import sys
@@ -16,7 +16,7 @@ from infra.bench.capacity import (
     quotas_table,
     rates_table,
 )
-from infra.bench.line_chart import Line, Panel, line_chart
+from infra.bench.line_chart import Curve, Panel, line_chart
 from infra.bench.queue_model import Run, Sample, Scenario, simulated
 from infra.blocks import with_block
 from infra.gpw import ROOT
@@ -27,17 +27,17 @@ from infra.gpw.cost import (
     settings_on_file,
     template_on_file,
 )
-from infra.gpw.pricing import Line as BillLine
-from infra.gpw.pricing import Price, Settings, total
+from infra.gpw.pricing import Line, Price, Settings, total
 
-FEW_RECEIVES = 5  # as many queues have it
+FEW_RECEIVES = 5  # a common maxReceiveCount
 
 
 @dataclass(frozen=True)
 class Case:
-    """A question to the simulation. name: of its block and its picture. variants: by label.
+    """Scenarios to compare in one table and one chart.
 
-    outage: from minute to minute, for the picture.
+    name: of the table's block and the chart's file. variants: the scenarios by label.
+    outage: first and last minute of the outage, to shade in the chart.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Case:
 
 
 def base() -> Scenario:
-    """The queue as the template makes it, without traffic."""
+    """A scenario with the template's settings and without traffic."""
     queue = template_on_file().properties("EventsQueue")
     return Scenario(
         settings=settings_on_file(),
@@ -60,10 +60,12 @@ def base() -> Scenario:
 
 
 def steady(rate: float) -> Callable[[float], float]:
+    """A rate that stays the same."""
     return lambda _time: rate
 
 
 def cases() -> list[Case]:
+    """The cases of docs/simulation.md."""
     begin = base()
     patient = f"maxReceiveCount {begin.max_receives}"
     few = f"maxReceiveCount {FEW_RECEIVES}"
@@ -94,13 +96,13 @@ def cases() -> list[Case]:
         ),
         Case(
             "outage",
-            "DynamoDB is away for 10 minutes",
+            "DynamoDB is unavailable for 10 minutes",
             {patient: short, few: replace(short, max_receives=FEW_RECEIVES)},
             outage=(1, 11),
         ),
         Case(
             "long-outage",
-            "DynamoDB is away for an hour",
+            "DynamoDB is unavailable for an hour",
             {patient: long, few: replace(long, max_receives=FEW_RECEIVES)},
             outage=(1, 61),
         ),
@@ -116,14 +118,14 @@ def cases() -> list[Case]:
 
 
 def dollars(run: Run, scenario: Scenario, prices: Mapping[str, Price]) -> float:
-    """List price of consuming: Lambda, SQS and DynamoDB, not of accepting or publishing."""
+    """The list price of consuming (Lambda, SQS, DynamoDB), without ingest and publishing."""
     settings = scenario.settings
     memory = settings.memory_mb["consumer"] / 1024
     lines = [
-        BillLine("", "lambda_request", run.batches),
-        BillLine("", f"lambda_gb_second_{settings.architecture}", run.busy_seconds * memory),
-        BillLine("", "sqs_request", 2 * run.batches),
-        BillLine("", "dynamodb_write_unit", run.write_units),
+        Line("", "lambda_request", run.batches),
+        Line("", f"lambda_gb_second_{settings.architecture}", run.busy_seconds * memory),
+        Line("", "sqs_request", 2 * run.batches),
+        Line("", "dynamodb_write_unit", run.write_units),
     ]
     return total(lines, prices)[0]
 
@@ -134,7 +136,7 @@ def dollars(run: Run, scenario: Scenario, prices: Mapping[str, Price]) -> float:
 def case_table(case: Case, runs: Mapping[str, Run]) -> str:
     prices = price_list_on_file().prices
     rows = [
-        "| | arrived | deepest | oldest, s | caught up, s | receives | dead | dollars |",
+        "| | arrived | longest queue | oldest, s | caught up, s | receives | dead | dollars |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for label, scenario in case.variants.items():
@@ -157,10 +159,10 @@ def picture_name(case: Case) -> str:
 
 
 def picture(case: Case, runs: Mapping[str, Run]) -> str:
-    """Depth and age of the first two variants."""
+    """A chart of the queue's length and age for the first two variants."""
     shown = dict(list(runs.items())[:2])
 
-    def lines(value: Callable[[Sample], float]) -> dict[str, Line]:
+    def lines(value: Callable[[Sample], float]) -> dict[str, Curve]:
         return {
             label: [(sample.time / 60, value(sample)) for sample in run.samples]
             for label, run in shown.items()
@@ -168,13 +170,13 @@ def picture(case: Case, runs: Mapping[str, Run]) -> str:
 
     panels = [
         Panel("messages in the queue", lines(lambda sample: sample.waiting + sample.in_flight)),
-        Panel("age of the oldest, s", lines(lambda sample: sample.age)),
+        Panel("age of the oldest message, s", lines(lambda sample: sample.age)),
     ]
     return line_chart(case.title, panels, case.outage)
 
 
 def tables() -> dict[str, dict[str, str]]:
-    """What follows from the figures, by document and by the name of its block there."""
+    """The calculated tables, by document and by the name of the block there."""
     settings, figures, quotas = settings_on_file(), figures_on_file(), quotas_on_file()
     return {
         "README.md": {"cost": readme_table()},
@@ -188,7 +190,7 @@ def tables() -> dict[str, dict[str, str]]:
 
 
 def documents(results: Mapping[str, Mapping[str, Run]]) -> dict[str, str]:
-    """The documents with their blocks as they should be, by path. results: by case, by variant."""
+    """The documents with renewed blocks, by path. results: by case name and variant label."""
     blocks = tables()
     blocks["docs/simulation.md"] = {
         case.name: case_table(case, results[case.name]) for case in cases()
@@ -212,7 +214,7 @@ def main() -> int:
         written[f"docs/{picture_name(case)}"] = picture(case, results[case.name])
     for path, text in written.items():
         (ROOT / path).write_text(text, encoding="utf-8")
-    print(f"written: {', '.join(written)}")
+    print(f"Wrote {', '.join(written)}")
     return 0
 
 

@@ -1,7 +1,7 @@
-"""A stand-in for AWS on this machine: confirms every call at once, or after a set latency.
+"""A stub of AWS on this machine. It confirms every call at once, or after a fixed latency.
 
-It costs as little as possible, so that what is measured is the caller. It runs in a process of its
-own, for the caller's instructions and CPU time to be the caller's alone.
+It does as little work as possible, and in a separate process. So measurements show the caller's own
+instructions, CPU time and speed.
 """
 
 import hashlib
@@ -14,13 +14,14 @@ from socketserver import StreamRequestHandler, ThreadingTCPServer
 from types import TracebackType
 from typing import Any, Self
 
-SECRET = "example-webhook-secret-0123456789"  # noqa: S105  # nosec B105  that of tests/samples
+SECRET = "example-webhook-secret-0123456789"  # noqa: S105  # nosec B105  the one in tests/samples
 
 
 class Stub:
-    """The stand-in in a process of its own, for as long as a `with` block lasts.
+    """Runs the stub in a separate process for the duration of a `with` block.
 
-    latency: seconds that each call takes. No AWS call is this fast; within a region 4 ms are usual.
+    latency: seconds that each call takes. The default of 0 is faster than AWS, where a call within
+    a region usually takes 4 ms.
     """
 
     def __init__(self, latency: float = 0.0) -> None:
@@ -28,7 +29,7 @@ class Stub:
         self.endpoint = ""
 
     def __enter__(self) -> Self:
-        # The process ends when its standard input does, so also when this one is killed.
+        # The stub exits when its standard input is closed, so it also ends when this process dies.
         self._process = subprocess.Popen(
             [sys.executable, __file__, str(self._latency)],
             stdin=subprocess.PIPE,
@@ -49,7 +50,7 @@ class Stub:
 
 
 def answer(operation: str, request: dict[str, Any]) -> dict[str, Any]:
-    """What AWS answers to a call that succeeds. Raises: KeyError, for an operation not foreseen."""
+    """AWS's response to a successful call. Raises: KeyError, for an unknown operation."""
     match operation:
         case "SendMessage":
             digest = hashlib.md5(request["MessageBody"].encode(), usedforsecurity=False)
@@ -67,7 +68,7 @@ def answer(operation: str, request: dict[str, Any]) -> dict[str, Any]:
     raise KeyError(operation)
 
 
-class _Server(ThreadingTCPServer):
+class _StubServer(ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 64
@@ -75,10 +76,10 @@ class _Server(ThreadingTCPServer):
 
 
 class _Connection(StreamRequestHandler):
-    """HTTP/1.1 with kept connections, as far as the SDK speaks it with these services."""
+    """Serves the subset of HTTP/1.1 that the SDK uses with these services, with keep-alive."""
 
     disable_nagle_algorithm = True
-    server: _Server
+    server: _StubServer
 
     def handle(self) -> None:
         while self.rfile.readline():
@@ -99,7 +100,7 @@ class _Connection(StreamRequestHandler):
 
 
 def main() -> None:
-    with _Server(("127.0.0.1", 0), _Connection) as server:
+    with _StubServer(("127.0.0.1", 0), _Connection) as server:
         server.latency = float(sys.argv[1])
         print(server.server_address[1], flush=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""How many events a second one consumer worker finishes when each call to AWS takes a while."""
+"""Measures the events a second of one consumer worker at a given latency of AWS calls."""
 
 import statistics
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ CALL_SECONDS = 0.004  # a write to DynamoDB from the same region
 
 @dataclass(frozen=True)
 class Throughput:
-    """Events a second, of the consumer and of its floor. spread: of their ratio."""
+    """Events a second of the consumer and of its floor. spread: how much their ratio differed."""
 
     consumer: float
     floor: float
@@ -27,7 +27,10 @@ class Throughput:
 def measure(
     bench: Bench, *, call_seconds: float = CALL_SECONDS, pairs: int, batches: int = 15
 ) -> Throughput:
-    """Medians over pairs of runs that take turns, each of so many batches and a first one."""
+    """Measure medians over pairs of runs: one of the consumer, one of its floor.
+
+    batches: the number of timed batches per run, after a first one that is not timed.
+    """
     with Stub(call_seconds) as stub:
         taken = [
             tuple(

@@ -1,9 +1,11 @@
-"""What is measured. Runs in the bench environment, which holds what a deployed function holds.
+"""The workloads that `make bench` measures. Runs in an environment like that of a function.
 
-Usage: python workloads.py NAME CALLS    (standard output gets what the functions log; the last line
-of standard error is the result as JSON)
+Usage: python workloads.py NAME CALLS
 
-Nothing is imported here that the functions do not bring along anyway, and nothing before its turn.
+The functions log to standard output. The last line of standard error is the result as JSON.
+
+This module imports nothing beyond what the functions import anyway, and imports it only inside the
+workload that needs it. Otherwise its own imports would count as part of a cold start.
 """
 
 import json
@@ -14,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 SAMPLES = Path(__file__).resolve().parents[2] / "tests" / "samples"
-BATCH = 10  # template.yaml's BatchSize of the consumer
+BATCH = 10  # the consumer's BatchSize in template.yaml
 
 type Call = Callable[[int], object]
 type Json = dict[str, Any]
 
 
-class Context:
-    """Lambda's, as far as handlers look at it."""
+class FakeLambdaContext:
+    """A Lambda context with what the handlers read of it."""
 
     aws_request_id = "c6af9ac6-7b61-11e6-9a41-93e812345678"
     function_name = "function"
@@ -39,7 +41,7 @@ def sample(name: str) -> Json:
 
 
 def renamed(document: Json, number: int) -> Json:
-    """The sample with event and profile of its own, so that nothing in a batch is a duplicate."""
+    """A copy of the sample with its own event and profile id, so that a batch has no duplicates."""
     text = json.dumps(document)
     text = text.replace("evt_1234567890", f"evt_{number:010}").replace("12345", f"{number:05}")
     renewed: Json = json.loads(text)
@@ -54,16 +56,11 @@ def batch_of(name: str, size: int) -> Json:
 # ---------------------------------------------------------------- floors
 
 
-def nothing() -> Call:
-    """The interpreter alone: what every cold start is measured from."""
-    return lambda _number: None
-
-
 def send_message() -> Call:
     """The floor of ingest: the SDK, one client, one message.
 
-    botocore's session, because importing boto3 would make the floor of a cold start higher; warm,
-    a client of boto3 is a client of botocore.
+    It uses botocore instead of boto3, because importing boto3 would raise the floor of a cold
+    start. Warm calls cost the same, because boto3's clients are botocore's.
     """
     import botocore.session
 
@@ -73,7 +70,7 @@ def send_message() -> Call:
 
 
 def two_puts() -> Call:
-    """The floor of the consumer: each event in turn, its state and then its history."""
+    """The floor of the consumer: for each event in turn, put its state, then its history."""
     import boto3
 
     table = boto3.client("dynamodb")
@@ -137,10 +134,10 @@ def naive() -> Call:
 
 
 def checked(handler: Any, event: Json, name: str, expected: object) -> Call:
-    """A call of a handler with an event of its own; what fails fast is not to look fast."""
+    """A call of a handler that checks its answer, so that a failing handler does not look fast."""
 
     def call(_number: int) -> None:
-        answer = handler(event, Context())
+        answer = handler(event, FakeLambdaContext())
         if answer[name] != expected:
             sys.exit(f"the handler answered {answer}")
 
@@ -151,7 +148,6 @@ QUEUE_URL = "http://127.0.0.1/123456789012/queue"
 WORKLOADS: dict[str, Callable[[], Call]] = {
     one.__name__: one
     for one in (
-        nothing,
         send_message,
         two_puts,
         ingest,

@@ -1,1 +1,1 @@
-"""What the Makefile runs around a build: bytecode, gradual deploys, the audit of dependencies."""
+"""Scripts that the Makefile runs: bytecode, gradual deployment, dependency audit, reference."""

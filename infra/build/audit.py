@@ -1,9 +1,9 @@
-"""Look the runtime dependencies up among the known vulnerabilities.
+"""Check the runtime dependencies for known vulnerabilities.
 
 Usage: python infra/build/audit.py    (part of `make check`)
 
-Exits 1 for a known vulnerability. Where the advisory service does not answer for a package, says so
-and goes on: a machine without a way there can still run the other checks.
+Exits 1 if it finds one. If the advisory service does not answer for a package, it prints that and
+exits 0, so that a machine without access to the service can still run the other checks.
 """
 
 import json
@@ -16,7 +16,7 @@ REQUIREMENTS = Path(__file__).resolve().parents[2] / "functions" / "requirements
 
 
 def audit() -> dict[str, Any] | None:
-    """pip-audit's report on what is deployed, or None when its service could not be reached."""
+    """pip-audit's report on the deployed packages, or None if the service could not be reached."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pip_audit", "--format", "json", "--progress-spinner", "off"),
@@ -34,7 +34,7 @@ def audit() -> dict[str, Any] | None:
 
 
 def verdict(report: dict[str, Any] | None) -> tuple[list[str], list[str]]:
-    """What a report says. Returns: known vulnerabilities; packages that were not looked up."""
+    """Read a report. Returns: known vulnerabilities; packages that could not be checked."""
     if report is None:
         return [], ["all packages"]
     vulnerable = [

@@ -1,10 +1,10 @@
-"""Compile the built functions to bytecode, which SAM does not ship and Lambda can't write.
+"""Compile the built functions to bytecode, which SAM does not do and Lambda can't.
 
 Usage: python infra/build/bytecode.py [BUILD_DIR]    (after `sam build`)
 
-Without it every cold start compiles every module again. The bytecode is "unchecked": Python loads
-it without a look at the source, whose time stamp the deployment package changes. The tests that a
-package brings along (600 KB of simplejson) are removed.
+Without bytecode, every cold start compiles every module again. The bytecode is "unchecked": Python
+loads it without comparing it with the source, because packaging changes the timestamps of the
+source files. The script also removes the tests that packages contain (600 KB of simplejson).
 """
 
 import compileall
@@ -20,8 +20,8 @@ TASK_ROOT = "/var/task"  # where Lambda unpacks a function
 def compile_artifacts(build_dir: Path) -> int:
     """Compile each function directory of a SAM build directory.
 
-    Returns: how many. Raises: SystemExit, with what to do, when there is nothing to compile, this
-    is not the Python that the functions run on, or a module does not compile.
+    Returns: the number of directories. Raises: SystemExit, with advice, if there is nothing to
+    compile, if the functions run on another version of Python, or if a module does not compile.
     """
     template = build_dir / "template.yaml"
     if not template.is_file():
@@ -30,7 +30,9 @@ def compile_artifacts(build_dir: Path) -> int:
     current = f"python{sys.version_info.major}.{sys.version_info.minor}"
     if runtimes != {current}:
         wanted = ", ".join(sorted(runtimes)) or "no Python"
-        sys.exit(f"The functions run on {wanted}, this is {current}: its bytecode is of no use")
+        sys.exit(
+            f"The functions run on {wanted}, but this is {current}, whose bytecode they can't use"
+        )
     directories = [d for d in sorted(build_dir.iterdir()) if d.is_dir() and any(d.rglob("*.py"))]
     if not directories:
         sys.exit(f"{build_dir} has no function: run `sam build` again")
@@ -40,23 +42,24 @@ def compile_artifacts(build_dir: Path) -> int:
 
 
 def compile_directory(directory: Path) -> None:
-    """Compile one function, which becomes what Lambda unpacks at TASK_ROOT. Raises: SystemExit."""
+    """Compile one function directory, which Lambda unpacks at TASK_ROOT. Raises: SystemExit."""
     for tests in directory.glob("*/tests"):
         shutil.rmtree(tests)
     compiled = compileall.compile_dir(
         directory,
         quiet=1,
         force=True,
-        # In this process: workers would talk through a socket, whose path has 107 characters
-        # at most, and that of a temporary directory may be longer.
+        # In this process, because workers communicate through a socket. Its path may have at most
+        # 107 characters, and the path of a temporary directory can be longer.
         workers=1,
         invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
-        # The same bytes wherever it is built, so that an unchanged function is not deployed.
+        # Makes the bytes independent of the build directory, so that an unchanged function is not
+        # deployed again.
         stripdir=directory,
         prependdir=TASK_ROOT,
     )
     if not compiled:
-        sys.exit(f"{directory} has a module that does not compile: see above")
+        sys.exit(f"A module in {directory} does not compile: see above")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Let a SAM build shift its traffic gradually, and back when an alarm is raised.
+"""Make a SAM build shift its traffic gradually, and roll back if an alarm is raised.
 
 Usage: python infra/build/gradual.py TYPE [BUILD_DIR]    (after `sam build`)
 
-It adds an alias and a deployment preference to the functions between the sender and the state, in
-the built template only: SAM can't make an alias depend on a parameter, and an alias that is always
-there would keep parameters that are changed from the functions (see docs/decisions.md).
+It adds an alias and a deployment preference to IngestFunction and ConsumerFunction. It changes only
+the built template, because SAM can't make an alias depend on a parameter. A permanent alias would
+stop changed parameters from reaching the functions (docs/decisions.md, 27).
 """
 
 import json
@@ -18,7 +18,7 @@ from infra.template import parse
 
 type Json = dict[str, Any]
 
-# CodeDeploy's, but for those that are over before an alarm has had its 15 minutes.
+# CodeDeploy's types, without those that end before an alarm has had its 15 minutes.
 TYPES = (
     "Canary10Percent15Minutes",
     "Canary10Percent30Minutes",
@@ -26,7 +26,8 @@ TYPES = (
     "Linear10PercentEvery3Minutes",
     "Linear10PercentEvery10Minutes",
 )
-# By name, not by reference: the alarms are in a stack that needs the API, which needs the alias.
+# By name, because a reference would be circular: the alarms' stack refers to the API, which refers
+# to the alias.
 ALARMS = {
     "IngestFunction": ("ingest-failed", "ingest-slow", "ingest-throttled"),
     "ConsumerFunction": ("consumer-errors", "oldest-event"),
@@ -36,8 +37,8 @@ ALARMS = {
 def gradual(template: Json, kind: str, deployment: str) -> Json:
     """A SAM template whose functions in ALARMS are deployed gradually.
 
-    kind: one of TYPES. deployment: hexadecimal digits that no other deployment has, so that each
-    publishes a version, be it only for a parameter that has changed.
+    kind: one of TYPES. deployment: unique hexadecimal digits. They make each deployment publish a
+    new version, even if only a parameter has changed.
     """
     changed = deepcopy(template)
     for name, alarms in ALARMS.items():
@@ -55,7 +56,7 @@ def gradual(template: Json, kind: str, deployment: str) -> Json:
 def main(arguments: list[str]) -> int:
     kind = arguments[0] if arguments else ""
     if kind not in TYPES:
-        sys.exit(f"{kind or 'nothing'} is no way to shift traffic; one is {', '.join(TYPES)}")
+        sys.exit(f"{kind or 'nothing'} is not a known type; choose one of {', '.join(TYPES)}")
     path = Path(arguments[1] if len(arguments) > 1 else ".aws-sam/build") / "template.yaml"
     if not path.is_file():
         sys.exit(f"{path.parent} is not a SAM build: run `sam build` first")

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Prints the path of a Python 3.13 to make the virtual environments with.
-# $1: the one to take, if any. Where none is found, uv may download one, if whoever runs make agrees.
+# $1: the Python to use (optional). If none is found, uv can download one after asking.
 set -eu
 
 is_313() { [ -n "$1" ] && "$1" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null; }

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/reference.md that follow from the template and from gpw.
+"""Generates the tables of docs/reference.md from the template and from gpw.
 
 Usage: python -m infra.build.reference    (a part of `make docs`)
 """
@@ -16,7 +16,7 @@ REFERENCE = ROOT / "docs" / "reference.md"
 
 
 def reference(text: str) -> str:
-    """The document with its tables renewed."""
+    """The document with renewed tables."""
     template = parse((ROOT / "template.yaml").read_text("utf-8"))
     for name, table in {
         "commands": commands(),

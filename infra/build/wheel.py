@@ -1,7 +1,7 @@
-"""Puts files into the wheel, beside the code that reads them (`gpw cost`, `gpw ui`).
+"""Adds the template and the runbook to the wheel: `gpw cost` and `gpw ui` read them.
 
-Hatchling calls this. Its `force-include` would copy them into editable installs too, where the
-copies grow old.
+Hatchling runs this build hook. Its option `force-include` would also copy the files into editable
+installs, where the copies would become outdated.
 """
 
 from typing import Any
@@ -9,8 +9,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class Files(BuildHookInterface[Any]):
-    """A build hook."""
+class TemplateBuildHook(BuildHookInterface[Any]):
+    """Adds the files to a standard build."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Add files before the build. version: `standard`, or `editable`."""

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from getprofile import strict_json
 from infra.gpw.bus_event import BusEvent
-from infra.gpw.forward import Forward, Result
+from infra.gpw.forward import Form, Forward, Result, content
 from infra.gpw.look import OUTCOME_STYLES
 from infra.gpw.when import duration
 
@@ -29,8 +29,8 @@ class Attempt:
     result: Result
     at: datetime
 
-    def document(self, *, whole: bool) -> dict[str, Any]:
-        """For programs. whole: with the event itself."""
+    def document(self, whole: Form | None = None) -> dict[str, Any]:
+        """For programs. whole: with the event itself, in this form."""
         event, result = self.event, self.result
         told: dict[str, Any] = {
             "at": self.at,
@@ -49,7 +49,7 @@ class Attempt:
             "response": result.response,
             "error": result.error or None,
         }
-        return told | ({"body": strict_json.loads(event.body())} if whole else {})
+        return told | ({"body": strict_json.loads(content(event, whole))} if whole else {})
 
     def text(self) -> Text:
         """On one line, for people. `Output` makes it safe to show."""

@@ -43,6 +43,13 @@ ASK = (
 )
 
 
+# What to do when the endpoint does not answer 401 without a secret, by the status of the answer.
+_WRONG_ANSWER = {
+    403: "AllowedSourceCidrs leaves this machine out, or OnlyOwnDomain this URL",
+    None: "is it this stack's? look at the log of IngestFunction: gpw tail --errors",
+}
+
+
 @dataclass(frozen=True)
 class Check:
     """One thing that was checked.
@@ -231,7 +238,7 @@ def _endpoint(target: Target) -> Iterator[Check]:
         right,
         f"{target.webhook_url} answers {answer.status} without a secret, "
         f"in {duration(answer.seconds)}" + ("" if right else f", not 401: {answer.body[:80]}"),
-        "" if right else "is it this stack's? look at the log of IngestFunction: gpw tail --errors",
+        "" if right else _WRONG_ANSWER.get(answer.status, _WRONG_ANSWER[None]),
     )
 
 

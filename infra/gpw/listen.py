@@ -138,12 +138,13 @@ def listen(
         secret=secret,
         remote=allow_remote,
     )
+    printed = (form or Form.WEBHOOK) if only_print else None
     code = 0
     try:
         with (
             ended_by_signals(),
             Subscription(gpw.target, wanted) as subscription,
-            _showing(gpw, forward, retries, whole=only_print) as forwarding,
+            _showing(gpw, forward, retries, whole=printed) as forwarding,
         ):
             if subscription.swept.removed:
                 gpw.out.note("Removed the rules and queues of listeners that were killed.")
@@ -200,16 +201,19 @@ def _forward(
 
 
 @contextmanager
-def _showing(gpw: Gpw, forward: Forward, retries: int, *, whole: bool) -> Iterator[Forwarding]:
-    """Shows attempts; in a terminal they can be selected and retried. whole: with the event."""
+def _showing(gpw: Gpw, forward: Forward, retries: int, whole: Form | None) -> Iterator[Forwarding]:
+    """Shows attempts; in a terminal they can be selected and retried.
+
+    whole: with the event itself, in this form.
+    """
     out = gpw.out
 
     def show(attempt: Attempt) -> None:
-        out.line(attempt.document(whole=whole))
+        told = attempt.document(whole)
+        out.line(told)
         out.say(attempt.text())
         if whole and not out.as_json:
-            body = attempt.document(whole=True)["body"]
-            for line in printable_json.dumps(body, indent=2).splitlines():
+            for line in printable_json.dumps(told["body"], indent=2).splitlines():
                 out.say(line)
 
     if whole or not can_be_used(out):

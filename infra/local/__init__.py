@@ -1,1 +1,1 @@
-"""The real template on a laptop: MiniStack as the cloud, SAM as the deployer, no Docker, no AWS."""
+"""Runs the real template on a laptop: SAM deploys it to MiniStack, without Docker or AWS."""

@@ -1,4 +1,4 @@
-"""A MiniStack process: an AWS that lives as long as a `with` block."""
+"""Runs MiniStack, a local emulator of AWS, for the duration of a `with` block."""
 
 import json
 import os
@@ -23,8 +23,8 @@ DOCKER_GATEWAY = "172.17.0.1"
 START_SECONDS = 60
 STOP_SECONDS = 10
 
-# The account's root: allowed everything, as the owner of an AWS account is. The functions get
-# sessions of their own roles, and MiniStack enforces the policies (AUTH=true).
+# The root user of the account, who may do everything. The functions get sessions of their own
+# roles, and MiniStack enforces the policies of those roles (AUTH=true).
 _ROOT = "test"
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": _ROOT,
@@ -33,25 +33,26 @@ CREDENTIALS = {
 }
 
 
-# What talking to it may raise: the SDK's errors and those of plain HTTP.
+# Errors that a call to the cloud may raise: those of the SDK and those of plain HTTP.
 CLOUD_ERRORS = (BotoCoreError, ClientError, urllib3.exceptions.HTTPError)
 
 
 class LocalCloudError(Exception):
-    """The local cloud could not be started or used; the text says what to look at."""
+    """The local cloud did not start, or a call to it failed. The message says what to check."""
 
 
 class LocalCloud:
-    """Starts MiniStack on enter, ends it and removes all it wrote on exit.
+    """Starts MiniStack on enter. On exit, stops it and removes all files that it wrote.
 
-    port: None takes PREFERRED_PORT if it is free, else any free one, as 0 does at once.
-    for_containers: listen where a Docker container can reach the host too; otherwise only loopback
-    is listened on.
+    port: the port to listen on. 0 means any free port. None means PREFERRED_PORT, or any free port
+    if that one is taken.
+    for_containers: also listen on the address at which Docker containers reach the host. Without
+    it, the cloud listens on loopback only.
     """
 
     def __init__(self, *, port: int | None = None, for_containers: bool = False) -> None:
         self._wanted_port = port
-        self.port = 0  # known once it has started
+        self.port = 0  # unknown until MiniStack has started
         self.addresses = ["127.0.0.1"]
         if for_containers and (gateway := docker_gateway()):
             self.addresses.append(gateway)
@@ -81,9 +82,9 @@ class LocalCloud:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables with which AWS tools talk to this cloud and to no other.
+        """Environment variables that point AWS tools at this cloud only.
 
-        A developer's own AWS profile, configuration file and session must not mix in.
+        They hide the developer's own AWS profile, configuration file and session.
         """
         inherited = {name: v for name, v in os.environ.items() if not name.startswith("AWS_")}
         nowhere = str(self.directory / "no-aws-config")
@@ -100,7 +101,7 @@ class LocalCloud:
 
     @property
     def session(self) -> boto3.Session:
-        """A boto3 session with this cloud's credentials; clients also need `endpoint_url`."""
+        """A boto3 session with this cloud's credentials. Its clients also need `endpoint_url`."""
         return boto3.Session(
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
@@ -108,14 +109,14 @@ class LocalCloud:
         )
 
     def log_tail(self, lines: int = 30) -> str:
-        """The last lines of MiniStack's own log."""
+        """The last lines of MiniStack's log."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
     def stop(self) -> None:
-        """End MiniStack and its workers, and remove the directory. Harmless a second time."""
+        """Stop MiniStack and its Lambda workers, and remove the directory. Safe to call twice."""
         if self._process:
-            # Its own process group: this ends the Lambda workers along with it.
+            # MiniStack leads a process group, so the signal reaches its Lambda workers too.
             _signal_group(self._process, signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_SECONDS)
@@ -125,8 +126,8 @@ class LocalCloud:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _start(self) -> None:
-        # Listening before MiniStack runs: nobody else can take the port in between, and a cloud
-        # that can't start is not mistaken for another one that answers on the same port.
+        # The sockets listen before MiniStack runs. So no other process can take the port meanwhile,
+        # and the health check below can't reach another cloud on the same port.
         sockets = listen(self.addresses, self._wanted_port)
         self.port = sockets[0].getsockname()[1]
         binds = [part for one in sockets for part in ("--bind", f"fd://{one.fileno()}")]
@@ -134,7 +135,7 @@ class LocalCloud:
             for one in sockets:
                 closing.enter_context(one)
             self._process = subprocess.Popen(
-                # `-m hypercorn` rather than `ministack`, which can't take sockets over.
+                # `-m hypercorn`, because the `ministack` command can't inherit sockets.
                 [
                     sys.executable,
                     "-m",
@@ -150,7 +151,7 @@ class LocalCloud:
                     "AUTH": "true",
                     "IOT_MTLS_ENABLED": "0",
                     "SFTP_ENABLED": "0",
-                    "SERVICES": "",  # all: a LocalStack user may have a few of them set
+                    "SERVICES": "",  # all services: a LocalStack user may have set a few
                     "TMPDIR": str(self.directory),
                     "AWS_ENDPOINT_URL": self.endpoint,
                 },
@@ -164,7 +165,7 @@ class LocalCloud:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                raise LocalCloudError(f"MiniStack ended while starting:\n{self.log_tail()}")
+                raise LocalCloudError(f"MiniStack exited while it was starting:\n{self.log_tail()}")
             try:
                 health = http.request("GET", f"{self.endpoint}/_ministack/health")
                 if health.status == 200 and "services" in json.loads(health.data):
@@ -178,15 +179,15 @@ class LocalCloud:
 
 
 def listen(addresses: list[str], port: int | None = None) -> list[socket.socket]:
-    """Sockets that listen on the same port of each address; see LocalCloud for `port`.
+    """Open one socket per address, all on the same port. `port` is as for LocalCloud.
 
-    Raises: LocalCloudError, when that port is taken.
+    Raises: LocalCloudError, if the port is taken.
     """
     candidates = [PREFERRED_PORT, 0, 0, 0] if port is None else [port]
     for candidate in candidates:
         with suppress(OSError):
             return _listen_on(addresses, candidate)
-    raise LocalCloudError(f"port {port or ''} is taken: give another one, or none")
+    raise LocalCloudError(f"port {port or ''} is taken: choose another port, or none")
 
 
 def _listen_on(addresses: list[str], port: int) -> list[socket.socket]:
@@ -204,7 +205,7 @@ def _listen_on(addresses: list[str], port: int) -> list[socket.socket]:
 
 
 def docker_gateway() -> str | None:
-    """The host's address on Docker's bridge, where it is an address of this machine.
+    """The host's address on Docker's bridge network, if this machine has that address.
 
     None without Docker, and with Docker Desktop, whose containers reach the host's loopback.
     """
@@ -219,7 +220,7 @@ def docker_gateway() -> str | None:
     )
     if found.returncode != 0:
         return None
-    address = found.stdout.strip() or DOCKER_GATEWAY  # an engine may leave its default out
+    address = found.stdout.strip() or DOCKER_GATEWAY  # some engines omit the default
     with socket.socket() as probe:
         try:
             probe.bind((address, 0))
@@ -229,5 +230,5 @@ def docker_gateway() -> str | None:
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # all of it has ended already
+    with suppress(ProcessLookupError, PermissionError):  # the whole group has exited
         os.killpg(process.pid, number)

@@ -1,4 +1,4 @@
-"""`make demo`: one event's journey through the real template, on this machine."""
+"""`make demo`: deploys the real template to a local cloud and follows one event through it."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer
 
 from infra.local.cloud import CLOUD_ERRORS, LocalCloud, LocalCloudError
-from infra.local.profile_api import ProfileApi
+from infra.local.fake_profile_api import FakeProfileApi
 from infra.local.stack import (
     DEVELOPMENT_API_KEY,
     DEVELOPMENT_SECRET,
@@ -22,7 +22,7 @@ from infra.local.stack import (
 )
 from infra.local.story import complain, say, step, wait_until
 
-# The event of GetProfile's documentation.
+# The example event in GetProfile's documentation.
 EVENT = {
     "id": "evt_1234567890",
     "event": "profile.updated",
@@ -37,24 +37,24 @@ STALE_EVENT = EVENT | {
     "created_at": "2023-10-01T11:59:00Z",
 }
 MALFORMED_EVENT = {"event": "profile.updated", "data": {"status": "ready"}}
-# What GetProfile's API answers about that profile, here.
+# The profile of that event, as the fake of GetProfile's API returns it.
 PROFILE = {
     "name": "Ada",
     "interests": ["mathematics", "engines"],
     "last_updated": "2023-10-01T12:00:00Z",
-    "update_log": ["grows without end, so it is left out"],
+    "update_log": ["grows without bound, so it is not stored"],
 }
-PATIENCE_SECONDS = 90  # each step takes a few; a machine may be busy with something else
+PATIENCE_SECONDS = 90  # a step takes a few seconds, and longer on a busy machine
 WRONG_SECRET = "not-the-secret-at-all"  # noqa: S105  # nosec B105
 
 
 class DemoError(Exception):
-    """The system did not do what it promises."""
+    """The system did not behave as documented."""
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """One request of the story, and the answer it must get."""
+class DemoRequest:
+    """A request that the demo sends, and the response that it must get."""
 
     title: str
     body: dict[str, Any]
@@ -63,27 +63,27 @@ class Delivery:
     secret: str = DEVELOPMENT_SECRET
 
 
-DELIVERIES = [
-    Delivery("GetProfile delivers an event", EVENT, 200, "OK"),
-    Delivery("... and delivers it again, as senders do", EVENT, 200, "OK"),
-    Delivery("... and an older one arrives late", STALE_EVENT, 200, "OK"),
-    Delivery(
+DEMO_REQUESTS = [
+    DemoRequest("GetProfile delivers an event", EVENT, 200, "OK"),
+    DemoRequest("... and delivers it again, as senders do", EVENT, 200, "OK"),
+    DemoRequest("... and an older one arrives late", STALE_EVENT, 200, "OK"),
+    DemoRequest(
         "Someone tries a secret of their own",
         EVENT,
         401,
         "Unauthorized: Invalid webhook secret",
         secret=WRONG_SECRET,
     ),
-    Delivery("A body arrives that is not an event", MALFORMED_EVENT, 400, '"field": "id"'),
+    DemoRequest("A body arrives that is not an event", MALFORMED_EVENT, 400, '"field": "id"'),
 ]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="make demo",
-        description="Deploys the real template to a local cloud and shows an event's journey "
-        "from a POST to a row in DynamoDB and to a workflow that it starts. Needs no Docker and no "
-        "AWS account; leaves nothing.",
+        description="Deploys the real template to a local cloud, then follows an event from the "
+        "POST to the row in DynamoDB and the workflow that it starts. Needs neither Docker nor an "
+        "AWS account, and removes everything at the end.",
     )
     parser.parse_args()
     try:
@@ -98,12 +98,12 @@ def main() -> int:
 
 
 def tell() -> None:
-    """The story, from an empty cloud to a clean desk."""
-    say("A cloud on this machine")
-    with LocalCloud() as cloud, ProfileApi(key=DEVELOPMENT_API_KEY) as api:
+    """Start a local cloud, deploy to it, send webhooks, show the results and clean up."""
+    say("Start a local cloud")
+    with LocalCloud() as cloud, FakeProfileApi(key=DEVELOPMENT_API_KEY) as api:
         api.profiles["12345"] = PROFILE
         try:
-            with step("sam build: the functions, for this machine's processor"):
+            with step("sam build: the functions, for this machine's processor architecture"):
                 template = build(cloud.directory)
             with step("sam deploy: template.yaml, with IAM enforced"):
                 stack = deploy(
@@ -115,41 +115,43 @@ def tell() -> None:
                 )
             with step("an example workflow: infra/examples/profile-ready.yaml"):
                 workflow = deploy_example(stack, "profile-ready")["WorkflowArn"]
-            deliver(stack)
+            send_requests(stack)
             show(stack)
             show_workflow(stack, workflow)
         except (DemoError, TimeoutError) as error:
-            raise DemoError(f"{error}\n\nThe local cloud's log ends:\n{cloud.log_tail()}") from None
-    say("\nThe local cloud is gone again. `make start` keeps one running to play with;")
-    say("`.venv/bin/gpw ui --local` then shows it in a browser.")
+            raise DemoError(
+                f"{error}\n\nThe end of the local cloud's log:\n{cloud.log_tail()}"
+            ) from None
+    say("\nThe local cloud is stopped. `make start` keeps one running for you to try things out.")
+    say("`.venv/bin/gpw ui --local` shows that one in a browser.")
 
 
-def deliver(stack: Stack) -> None:
+def send_requests(stack: Stack) -> None:
     say(f"\nWebhooks arrive: POST {ROUTE}")
     last = ""
-    for delivery in DELIVERIES:
-        body = json.dumps(delivery.body)
+    for request in DEMO_REQUESTS:
+        body = json.dumps(request.body)
         shown, last = body if body != last else "(the same body)", body
-        answer = stack.post(body, headers_for(delivery.secret))
+        answer = stack.post(body, headers_for(request.secret))
         text = answer.data.decode()
-        say(f"  {delivery.title}")
+        say(f"  {request.title}")
         say(f"      {shown}")
         say(f"      -> {answer.status} {text}")
-        if answer.status != delivery.status or delivery.answer not in text:
-            raise DemoError(f"expected {delivery.status} {delivery.answer}")
-        if delivery is DELIVERIES[0]:
-            # The queue has no order: the older event might be consumed first, and rightly applied.
-            with step("    the consumer takes it from the queue"):
+        if answer.status != request.status or request.answer not in text:
+            raise DemoError(f"expected {request.status} {request.answer}")
+        if request is DEMO_REQUESTS[0]:
+            # SQS guarantees no order: if the older event were consumed first, it would be applied.
+            with step("    the consumer receives it from the queue"):
                 wait_until(lambda: history(stack, 1), seconds=PATIENCE_SECONDS, what="the history")
 
 
 def show(stack: Stack) -> None:
     say("\nMeanwhile")
-    with step("the consumer takes the rest"):
+    with step("the consumer receives the rest"):
         wait_until(
             lambda: drained(stack), seconds=PATIENCE_SECONDS, what="the events queue to be empty"
         )
-    with step("the hydrator fetches the full profile from GetProfile's API (a stand-in)"):
+    with step("the hydrator fetches the full profile from a local fake of GetProfile's API"):
         full = wait_until(
             lambda: profile(stack, "FullProfilesTableName"),
             seconds=PATIENCE_SECONDS,
@@ -194,7 +196,7 @@ def show_workflow(stack: Stack, workflow: str) -> None:
 
 
 def executions(stack: Stack, workflow: str) -> list[dict[str, Any]] | None:
-    """What the workflow has done, or None before it has done anything."""
+    """The workflow's finished executions, or None while there are none or some still run."""
     states = stack.client("stepfunctions")
     found = states.list_executions(stateMachineArn=workflow)["executions"]
     described = [states.describe_execution(executionArn=one["executionArn"]) for one in found]
@@ -203,7 +205,7 @@ def executions(stack: Stack, workflow: str) -> list[dict[str, Any]] | None:
 
 
 def history(stack: Stack, number: int) -> list[dict[str, Any]] | None:
-    """So many events of the profile, oldest first, or None while one is missing."""
+    """The profile's events, oldest first, or None unless there are exactly `number`."""
     found = stack.client("dynamodb").query(
         TableName=stack.outputs["EventsTableName"],
         KeyConditionExpression="subject = :subject",
@@ -216,7 +218,7 @@ def history(stack: Stack, number: int) -> list[dict[str, Any]] | None:
 
 
 def drained(stack: Stack) -> bool | None:
-    """True once no event is waiting or being consumed, else None."""
+    """True once no event is queued or in flight, else None."""
     counts = stack.client("sqs").get_queue_attributes(
         QueueUrl=stack.outputs["EventsQueueUrl"],
         AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
@@ -225,7 +227,7 @@ def drained(stack: Stack) -> bool | None:
 
 
 def profile(stack: Stack, table: str) -> dict[str, Any] | None:
-    """The event's profile as it stands in the table of an output, or None."""
+    """The profile's item, or None. table: the stack output that names the table."""
     key = {"tenant_id": {"S": EVENT["tenant_id"]}, "profile_id": {"S": "12345"}}
     found = stack.client("dynamodb").get_item(
         TableName=stack.outputs[table], Key=key, ConsistentRead=True
@@ -235,7 +237,7 @@ def profile(stack: Stack, table: str) -> dict[str, Any] | None:
 
 
 def dead_letter(stack: Stack) -> dict[str, Any] | None:
-    """A message of the dead-letter queue, with its attributes."""
+    """A message of the dead-letter queue with its attributes, or None."""
     received = stack.client("sqs").receive_message(
         QueueUrl=stack.outputs["DeadLetterQueueUrl"], MessageAttributeNames=["All"]
     )

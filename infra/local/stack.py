@@ -1,4 +1,4 @@
-"""The real template, deployed by SAM to the local cloud."""
+"""Builds the real template with SAM and deploys it to the local cloud."""
 
 import json
 import os
@@ -17,14 +17,14 @@ from infra.local.cloud import LocalCloud, LocalCloudError
 ROOT = Path(__file__).resolve().parents[2]
 STACK_NAME = "getprofile-webhooks"
 ROUTE = "/webhooks/getprofile"
-# Worth nothing anywhere else.
+# Valid on the local cloud only, so they need no protection.
 DEVELOPMENT_SECRET = "development-secret-of-the-local-cloud"  # noqa: S105  # nosec B105
-DEVELOPMENT_API_KEY = "development-key-of-the-stand-in-for-the-api"  # nosec B105
+DEVELOPMENT_API_KEY = "development-key-of-the-fake-profile-api"  # nosec B105
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A deployed stack: where to POST and with which secret, and its resources by name."""
+    """A deployed stack: its webhook URL and secret, its outputs, and its resources."""
 
     cloud: LocalCloud
     secret: str
@@ -38,14 +38,14 @@ class Stack:
     def post(
         self, body: bytes | str, headers: dict[str, str] | None = None
     ) -> urllib3.BaseHTTPResponse:
-        """POST a webhook as GetProfile would, unless other headers are given."""
+        """POST a webhook, by default with the headers that GetProfile sends."""
         return _http.request(
             "POST", self.url, body=body, headers=headers or headers_for(self.secret)
         )
 
 
 def headers_for(secret: str) -> dict[str, str]:
-    """What GetProfile sends beside the body."""
+    """The headers that GetProfile sends."""
     return {"content-type": "application/json", "authorization": f"Bearer {secret}"}
 
 
@@ -53,16 +53,19 @@ _http = urllib3.PoolManager(timeout=30, retries=False, maxsize=16)
 
 
 def client(cloud: LocalCloud, service: str) -> Any:
-    """A boto3 client of the cloud."""
+    """A boto3 client for the cloud."""
     return cloud.session.client(service, endpoint_url=cloud.endpoint)  # type: ignore[call-overload]
 
 
-def build(directory: Path, *, architecture: str | None = None) -> Path:
-    """`sam build` for this machine, bytecode included. Returns: the built template."""
+def build(directory: Path, *, architecture: str | None = None, source: Path = ROOT) -> Path:
+    """`sam build` for this machine, bytecode included. Returns: the built template.
+
+    source: the directory with template.yaml, to build another release.
+    """
     output = directory / "build"
     _sam(
-        os.environ | {"TMPDIR": str(directory)},  # SAM leaves its scratch directories behind
-        *("build", "--template", str(ROOT / "template.yaml"), "--build-dir", str(output)),
+        os.environ | {"TMPDIR": str(directory)},  # SAM does not remove its scratch directories
+        *("build", "--template", str(source / "template.yaml"), "--build-dir", str(output)),
         *("--no-cached", "--parameter-overrides"),
         f"Architecture={architecture or host_architecture()}",
     )
@@ -79,17 +82,32 @@ def deploy(
     api_key: str | None = None,
     **parameters: str,
 ) -> Stack:
-    """`sam deploy` of a built template, then what the local cloud needs on top of it.
+    """Run `sam deploy` on a built template, then work around the gaps of the local cloud.
 
-    api_key: of GetProfile's API, where parameters say that profiles are fetched.
+    api_key: the key of GetProfile's API, for a stack with HydrateProfiles.
     """
-    bucket = "getprofile-artifacts"
-    client(cloud, "s3").create_bucket(Bucket=bucket)
+    client(cloud, "s3").create_bucket(Bucket=_BUCKET)
+    stack = _deploy(cloud, template, secret, parameters)
+    set_secret(stack, secret)
+    if api_key:
+        set_secret(stack, api_key, output="ProfileApiSecretArn")
+    return stack
+
+
+def upgrade(stack: Stack, template: Path, **parameters: str) -> Stack:
+    """Deploy another built template over a stack, with `sam deploy`. Its secrets stay the same."""
+    return _deploy(stack.cloud, template, stack.secret, parameters)
+
+
+_BUCKET = "getprofile-artifacts"
+
+
+def _deploy(cloud: LocalCloud, template: Path, secret: str, parameters: dict[str, str]) -> Stack:
     overrides = {"Architecture": host_architecture(), **parameters}
     _sam(
         cloud.environment | {"TMPDIR": str(cloud.directory)},
         *("deploy", "--config-env", "local", "--template-file", str(template)),
-        *("--stack-name", STACK_NAME, "--s3-bucket", bucket, "--parameter-overrides"),
+        *("--stack-name", STACK_NAME, "--s3-bucket", _BUCKET, "--parameter-overrides"),
         *(f"{name}={value}" for name, value in overrides.items()),
     )
     cloudformation = client(cloud, "cloudformation")
@@ -101,15 +119,12 @@ def deploy(
         secret=secret,
         outputs={o["OutputKey"]: o["OutputValue"] for o in described["Outputs"]},
         resources=resources,
-        # The path form, because names under localhost do not resolve on every machine.
+        # The API id is in the path, because not all machines resolve host names under localhost.
         url=f"{cloud.endpoint}/_aws/execute-api/{resources['HttpApi']}/$default{ROUTE}",
     )
     _add_routes(stack)
     _allow_batches(stack)
     _bound_consumer(stack)
-    set_secret(stack, secret)
-    if api_key:
-        set_secret(stack, api_key, output="ProfileApiSecretArn")
     return stack
 
 
@@ -131,23 +146,28 @@ def deploy_example(stack: Stack, name: str, **parameters: str) -> dict[str, str]
 
 
 def set_secret(stack: Stack, value: str, *, output: str = "WebhookSecretArn") -> None:
-    """Make a value the current webhook secret, or another one, as an owner would."""
+    """Set the webhook secret, or the secret that another stack output names."""
     stack.client("secretsmanager").put_secret_value(
         SecretId=stack.outputs[output], SecretString=value
     )
 
 
 def _add_routes(stack: Stack) -> None:
-    # MiniStack leaves out the OpenAPI body that SAM writes for an HTTP API, so the API would have
-    # no routes. They are read from what SAM wrote and made through the API Gateway's own API.
+    # MiniStack ignores the OpenAPI body in which SAM defines the routes of an HTTP API. This reads
+    # the routes from that body and creates them through API Gateway's own API.
     processed = stack.client("cloudformation").get_template(
         StackName=STACK_NAME, TemplateStage="Processed"
     )["TemplateBody"]
     template = json.loads(processed) if isinstance(processed, str) else processed
     gateway = stack.client("apigatewayv2")
     api = stack.resources["HttpApi"]
+    # Those of an earlier deployment stay, and lead to the same functions.
+    existing = {route["RouteKey"] for route in gateway.get_routes(ApiId=api)["Items"]}
     for path, methods in template["Resources"]["HttpApi"]["Properties"]["Body"]["paths"].items():
         for method, operation in methods.items():
+            route = f"{method.upper()} {path}"
+            if route in existing:
+                continue
             uri = json.dumps(operation["x-amazon-apigateway-integration"]["uri"])
             function = next(
                 name
@@ -163,14 +183,14 @@ def _add_routes(stack: Stack) -> None:
             )["IntegrationId"]
             gateway.create_route(
                 ApiId=api,
-                RouteKey=f"{method.upper()} {path}",
+                RouteKey=route,
                 Target=f"integrations/{integration}",
             )
 
 
 def _allow_batches(stack: Stack) -> None:
-    # MiniStack takes the batch calls of SQS for actions of their own. On AWS, who may send one
-    # message or put one off may do so with ten, and IAM knows no such actions.
+    # MiniStack wants separate IAM actions for the batch calls of SQS. AWS has no such actions: a
+    # role that may send or delay one message may also do so with ten in one call.
     if "HydratorRole" in stack.resources:
         queue = stack.client("sqs").get_queue_attributes(
             QueueUrl=stack.outputs["HydrationQueueUrl"], AttributeNames=["QueueArn"]
@@ -188,12 +208,14 @@ def _allow_batches(stack: Stack) -> None:
 
 
 def _bound_consumer(stack: Stack) -> None:
-    # MiniStack takes the value of a number parameter for text, and then can't compare it with how
-    # many consumers run.
+    # MiniStack keeps the value of a number parameter as a string, and then fails to compare it with
+    # the number of running consumers. So this sets it again as a number.
     functions = stack.client("lambda")
     [mapping] = functions.list_event_source_mappings(
         FunctionName=stack.resources["ConsumerFunction"]
     )["EventSourceMappings"]
+    if "MaximumConcurrency" not in mapping.get("ScalingConfig", {}):
+        return
     limit = int(mapping["ScalingConfig"]["MaximumConcurrency"])
     functions.update_event_source_mapping(
         UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": limit}
@@ -206,7 +228,7 @@ def host_architecture() -> str:
 
 
 def sam() -> str:
-    """The SAM CLI: the one on PATH, else the one that `make setup` put into .venv-sam."""
+    """The SAM CLI that `make setup` installed into .venv-sam, else the one on PATH."""
     own = ROOT / ".venv-sam" / "bin" / "sam"
     found = str(own) if own.exists() else shutil.which("sam")
     if not found:
@@ -214,11 +236,11 @@ def sam() -> str:
     return found
 
 
-# SAM's builder looks for `uv` on PATH; it is in the virtual environment that runs this.
+# SAM's builder needs `uv` on PATH. It is installed in the virtual environment that runs this.
 _TOOLS = {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     "SAM_CLI_TELEMETRY": "0",
-    "SAM_CLI_POLL_DELAY": "0.2",  # seconds between two looks at the stack; made for AWS's 5
+    "SAM_CLI_POLL_DELAY": "0.2",  # seconds between two polls of the stack; for AWS the default is 5
 }
 
 

@@ -1,4 +1,4 @@
-"""`make start`: the stack on this machine until Ctrl-C, with the logs of its functions."""
+"""`make start`: runs the stack on a local cloud until Ctrl-C, and prints its functions' logs."""
 
 import argparse
 import fcntl
@@ -15,12 +15,12 @@ from typing import Any
 
 from infra.gpw.output import plain
 from infra.local.cloud import CLOUD_ERRORS, PREFERRED_PORT, LocalCloud, LocalCloudError
-from infra.local.profile_api import ProfileApi
+from infra.local.fake_profile_api import FakeProfileApi
 from infra.local.stack import DEVELOPMENT_API_KEY, ROOT, STACK_NAME, Stack, build, deploy
 from infra.local.story import complain, say, step
 
 ENVIRONMENT_FILE = ROOT / ".local" / "env.json"
-CLOUD_FILE = "cloud.json"  # beside it, for gpw --local
+CLOUD_FILE = "cloud.json"  # in the same directory; `gpw --local` reads it
 SAMPLE = "tests/samples/profile.updated.json"
 LOG_GROUPS = {
     "IngestLogGroup": "ingest",
@@ -29,32 +29,36 @@ LOG_GROUPS = {
     "HydratorLogGroup": "hydrator",
 }
 
-# Lambda's own lines about an invocation: START, END, REPORT.
+# Lambda's own lines about an invocation, which are not shown.
 _PLATFORM_LINES = ("START ", "END ", "REPORT ")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """argv: the options, when they are not those of the process."""
+    """Run the command. argv: the options; by default those of the process."""
     parser = argparse.ArgumentParser(
         prog="make start",
-        description="Keeps the real template deployed on a local cloud until Ctrl-C and prints "
-        "the functions' logs as they happen.",
+        description="Runs the real template on a local cloud until Ctrl-C, and prints the "
+        "functions' logs as they are written.",
     )
-    parser.add_argument("--port", type=int, help=f"(default: {PREFERRED_PORT}, or a free one)")
+    parser.add_argument(
+        "--port",
+        type=int,
+        help=f"port to listen on (default: {PREFERRED_PORT}, or any free port if it is taken)",
+    )
     parser.add_argument(
         "--env-file",
         type=Path,
         default=ENVIRONMENT_FILE,
-        help="where to write what `sam local --env-vars` needs (default: .local/env.json)",
+        help="file to write for `sam local --env-vars` (default: .local/env.json)",
     )
     parser.add_argument(
         "--docker",
         action="store_true",
-        help="let Docker's containers reach the cloud, for `sam local`; any of them can then run "
-        "code on this machine, because the cloud's credentials are well known",
+        help="let Docker containers reach the cloud, as `sam local` needs; any container can then "
+        "run code on this machine, because the cloud's credentials are public",
     )
     arguments = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that a kill cleans up as well
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that SIGTERM cleans up as well
     try:
         run(arguments.port, arguments.env_file, for_containers=arguments.docker)
     except (LocalCloudError, *CLOUD_ERRORS) as error:
@@ -66,13 +70,16 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(port: int | None, env_file: Path, *, for_containers: bool) -> None:
-    """for_containers: whether `sam local` is to use the cloud; only then is the file written."""
-    say("A cloud on this machine")
+    """Deploy to a local cloud and print logs until Ctrl-C.
+
+    for_containers: let `sam local` use the cloud. env_file is written only then.
+    """
+    say("Start a local cloud")
     with (
         LocalCloud(port=port, for_containers=for_containers) as cloud,
-        ProfileApi(key=DEVELOPMENT_API_KEY, make_up=made_up) as api,
+        FakeProfileApi(key=DEVELOPMENT_API_KEY, make_up=made_up) as api,
     ):
-        with step("sam build: the functions, for this machine's processor"):
+        with step("sam build: the functions, for this machine's processor architecture"):
             template = build(cloud.directory)
         with step("sam deploy: template.yaml, with IAM enforced"):
             stack = deploy(
@@ -94,7 +101,7 @@ def run(port: int | None, env_file: Path, *, for_containers: bool) -> None:
 
 @contextmanager
 def written(text: str, path: Path) -> Iterator[None]:
-    """A file that is there as long as the block lasts."""
+    """Write a file, and remove it when the block ends."""
     path.write_text(text, encoding="utf-8")
     try:
         yield
@@ -106,10 +113,10 @@ def written(text: str, path: Path) -> Iterator[None]:
 
 @contextmanager
 def announced(stack: Stack, path: Path) -> Iterator[None]:
-    """Tell `gpw --local`, through a file, where this cloud is; as long as the block lasts.
+    """Write the file in which `gpw --local` finds this cloud, and remove it when the block ends.
 
-    The file is locked meanwhile. The lock goes with this process however it ends, so whoever finds
-    the file knows whether the cloud still runs.
+    The file stays locked until then. The lock ends with this process, even if it is killed, so gpw
+    can tell whether the cloud of a file is still running.
     """
     description = {
         "endpoint": stack.cloud.endpoint,
@@ -123,7 +130,7 @@ def announced(stack: Stack, path: Path) -> Iterator[None]:
         file.write(text)
         file.flush()
         fcntl.flock(file, fcntl.LOCK_EX)
-        own.replace(path)  # whole and locked from the first moment
+        own.replace(path)  # so readers see it only complete and locked
         try:
             yield
         finally:
@@ -133,61 +140,62 @@ def announced(stack: Stack, path: Path) -> Iterator[None]:
 
 
 def made_up(profile_id: str) -> dict[str, Any]:
-    """What the stand-in for GetProfile's API says about any profile."""
+    """The profile that the fake of GetProfile's API returns for any id."""
     return {
         "name": f"Somebody with the id {profile_id}",
         "interests": ["webhooks"],
         "last_updated": datetime.now(UTC).isoformat(),
-        "update_log": ["grows without end, so it is left out"],
+        "update_log": ["grows without bound, so it is not stored"],
     }
 
 
-def greet(stack: Stack, api: ProfileApi, env_file: Path | None) -> None:
-    """env_file: for `sam local`, if that is to use the cloud."""
+def greet(stack: Stack, api: FakeProfileApi, env_file: Path | None) -> None:
+    """Print how to use the cloud. env_file: the file for `sam local`, if it was written."""
     bold, regular = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
     say(f"\n{bold}Ready{regular}  AWS endpoint {stack.cloud.endpoint}")
     say(f"       webhook URL  {stack.url}")
     say("\nSend an event:\n")
-    # This secret is no secret, but the line is likely to be copied for one that is.
+    # Anyone may know this secret, but people will copy the line for a real one.
     say(f"  printf 'Authorization: Bearer {stack.secret}' | \\")
     say(f"    curl -i '{stack.url}' -H @- \\")
     say(f"    -H 'Content-Type: application/json' -d @{SAMPLE}\n")
-    say(f"Full profiles come from a stand-in for GetProfile's API at {api.url}.")
-    say(f"  Let it fail: curl -X POST {api.url}/fail, and recover: curl -X POST {api.url}/heal\n")
+    say(f"Full profiles come from a local fake of GetProfile's API at {api.url}.")
+    say(f"  Make it fail: curl -X POST {api.url}/fail  Recover: curl -X POST {api.url}/heal\n")
     say("Operate it from another terminal: .venv/bin/gpw doctor --local; gpw --help")
     say("  In a browser: .venv/bin/gpw ui --local --write")
     if env_file:
         shown = env_file.relative_to(ROOT) if env_file.is_relative_to(ROOT) else env_file
         say(f"For `sam local start-api` (see docs/deploy.md): {shown}")
-        say("Docker's containers reach this cloud, and can run code on this machine through it.")
-    say("Logs of the functions follow; Ctrl-C ends it all.\n")
+        say("Docker containers can reach this cloud, and through it run code on this machine.")
+    say("The functions' logs follow. Ctrl-C stops everything.\n")
 
 
 def sam_local_environment(stack: Stack) -> str:
-    """The file for `sam local --env-vars`: the real queues and secret, the way to this cloud.
+    """The content of the file for `sam local --env-vars`.
 
-    `sam local` itself would resolve `!Ref EventsQueue` to the logical name.
+    It holds the deployed queues, the secret and this cloud's endpoint. Without it, `sam local`
+    resolves `!Ref EventsQueue` to the logical name.
     """
     functions = stack.client("lambda")
     variables: dict[str, str] = {}
     for logical in ("IngestFunction", "ConsumerFunction"):
         found = functions.get_function_configuration(FunctionName=stack.resources[logical])
         variables |= found["Environment"]["Variables"]
-    # From inside a container; `--add-host` gives the name on Linux, Docker Desktop has it.
+    # The host's name inside a container. Docker Desktop defines it; on Linux `--add-host` does.
     endpoint = f"http://host.docker.internal:{stack.cloud.port}"
     variables["AWS_ENDPOINT_URL"] = endpoint
     return json.dumps({"Parameters": variables}, indent=2) + "\n"
 
 
 def logs(stack: Stack) -> Iterator[str]:
-    """The functions' log lines as they happen, without end; what steers a terminal is escaped."""
+    """Follow the functions' logs, without end. Terminal control characters are escaped."""
     pages = stack.client("logs").get_paginator("filter_log_events")
     seen: set[tuple[str, int, str]] = set()
     since = 0
     while True:
         latest = since
         for group, name in LOG_GROUPS.items():
-            # Looking back a little, because a line can arrive with an earlier time stamp.
+            # Starts a little earlier, because a line can arrive with an older timestamp.
             for page in pages.paginate(
                 logGroupName=stack.resources[group], startTime=max(0, since - 10_000)
             ):

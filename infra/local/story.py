@@ -1,4 +1,4 @@
-"""Lines on a terminal that read like a short story."""
+"""Prints the progress of `make demo`, `make start` and `make bench` to a terminal."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ def say(text: str = "") -> None:
 
 @contextmanager
 def step(text: str) -> Iterator[None]:
-    """Announce work before it begins, and say how long it took once it is done."""
+    """Print what the block does before it starts, and how long it took when it ends."""
     print(f"  {text} ...", end="", flush=True)
     began = time.monotonic()
     try:
@@ -24,7 +24,10 @@ def step(text: str) -> Iterator[None]:
 
 
 def wait_until[T](found: Callable[[], T | None], *, seconds: float, what: str) -> T:
-    """Ask until there is an answer. Raises: TimeoutError, saying what was waited for."""
+    """Call `found` until it returns a value other than None.
+
+    Raises: TimeoutError, which names what was awaited.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if (answer := found()) is not None:

@@ -1,4 +1,8 @@
-"""One deployment of the real template for all end-to-end tests; each has a profile of its own."""
+"""The real template, deployed once per group of end-to-end tests; each has a profile of its own.
+
+A group is a set of files that share a deployment. Groups run side by side, one per worker of
+pytest-xdist; in one process, all of them share one deployment.
+"""
 
 import itertools
 import json
@@ -13,7 +17,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from aws import dynamodb
 from infra.local.cloud import LocalCloud
 from infra.local.demo import drained
-from infra.local.profile_api import ProfileApi
+from infra.local.fake_profile_api import FakeProfileApi
 from infra.local.stack import Stack, build, deploy
 from infra.local.story import wait_until
 from tests import chromium
@@ -31,6 +35,18 @@ IN_A_BROWSER = {"test_console.py"}
 # These look at what the others left behind, or change the secret: they run last, in this order.
 LAST = ["test_storm.py", "test_rotation.py", "test_runbook.py", "test_canary.py"]
 
+# The longer half: they wait for redeliveries, kill workers, or run every command. The rest is the
+# other group.
+LONG = {"test_storm.py", "test_rotation.py", "test_runbook.py", "test_gpw.py"}
+GROUPS = ("long", "short")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What looks at all that a deployment's tests left behind does so in each group."""
+    if "group" in metafunc.fixturenames:
+        params = [pytest.param(one, marks=pytest.mark.xdist_group(one)) for one in GROUPS]
+        metafunc.parametrize("group", params)
+
 
 def drop(items: list[pytest.Item], config: pytest.Config) -> None:
     """Leave out what needs a browser."""
@@ -45,27 +61,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
     here = [item for item in items if item.path.parent.name == "e2e"]
     for item in here:
         item.add_marker("e2e")
-        if "stack" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("e2e"))  # one deployment, one worker
+        names = getattr(item, "fixturenames", ())
+        if "stack" in names and "group" not in names:
+            group = "long" if item.path.name in LONG else "short"
+            item.add_marker(pytest.mark.xdist_group(group))
     here.sort(key=lambda item: LAST.index(item.path.name) if item.path.name in LAST else -1)
     items[:] = here + [item for item in items if item not in set(here)]
 
 
 @pytest.fixture(scope="session")
-def api() -> Iterator[ProfileApi]:
+def api() -> Iterator[FakeProfileApi]:
     """GetProfile's API, as far as the hydrator can tell. It has every profile but those gone.
 
     One that it does not have yet is asked for again and again, for 15 minutes.
     """
     made_up = {"name": "Nobody", "last_updated": "2023-01-01T00:00:00Z"}
-    with ProfileApi(
+    with FakeProfileApi(
         key=API_KEY, make_up=lambda one: None if one.endswith("-gone") else made_up
     ) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def stack(api: ProfileApi) -> Iterator[Stack]:
+def stack(api: FakeProfileApi) -> Iterator[Stack]:
     """The template, built by SAM and deployed to a local cloud that enforces IAM, all of it on."""
     with LocalCloud(port=0, for_containers=True) as cloud:
         yield deploy(

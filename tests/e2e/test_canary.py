@@ -65,7 +65,9 @@ def answers(stack: Stack) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("place", [answers, logs, messages, items, metrics])
-def test_neither_a_secret_nor_a_part_of_it_stands_anywhere(stack: Stack, place: object) -> None:
+def test_neither_a_secret_nor_a_part_of_it_stands_anywhere(
+    stack: Stack, group: str, place: object
+) -> None:
     assert callable(place)
     texts = list(place(stack))
     both = parts(stack.secret) | parts(API_KEY)
@@ -75,13 +77,14 @@ def test_neither_a_secret_nor_a_part_of_it_stands_anywhere(stack: Stack, place: 
     assert texts or place in {messages, metrics}, "nothing was looked at"
 
 
-def test_a_leak_would_be_found(stack: Stack) -> None:
+def test_a_leak_would_be_found(stack: Stack, group: str) -> None:
     """Otherwise the test above could not fail."""
     name = stack.resources["IngestLogGroup"]
-    client = stack.client("logs")
-    client.create_log_stream(logGroupName=name, logStreamName="leak")
+    client, stream = stack.client("logs"), f"leak-{group}"
+    client.create_log_stream(logGroupName=name, logStreamName=stream)
     leak = {"timestamp": 1_700_000_000_000, "message": f"token {stack.secret[3:12]}"}
-    client.put_log_events(logGroupName=name, logStreamName="leak", logEvents=[leak])
+    client.put_log_events(logGroupName=name, logStreamName=stream, logEvents=[leak])
     found = [text for text in logs(stack) for part in parts(stack.secret) if part in text]
+    client.delete_log_stream(logGroupName=name, logStreamName=stream)
 
     assert found == [leak["message"]]

@@ -109,7 +109,7 @@ def test_start_keeps_the_stack_up_shows_the_logs_and_cleans_up(
         return wait_until(lambda: printed(pattern), seconds=READY_SECONDS, what=pattern)
 
     url = wait_for(r"webhook URL +(\S+)\n")[1]
-    wait_for("Ctrl-C ends it all")
+    wait_for("Ctrl-C stops everything")
     for_containers = (tmp_path / "env.json").exists()
     answer = urllib3.request(
         "POST",
@@ -120,7 +120,7 @@ def test_start_keeps_the_stack_up_shows_the_logs_and_cleans_up(
     )
     ingest = wait_for(r'^ingest +\{.*"event accepted".*"evt-start"')
     consumer = wait_for(r'^consumer +\{.*"event applied".*"evt-start"')
-    api = wait_for(r"stand-in for GetProfile's API at (\S+)\.\n")[1]
+    api = wait_for(r"fake of GetProfile's API at (\S+)\.\n")[1]
     urllib3.request("POST", f"{api}/fail")
     send = gpw(tmp_path, "send", "--profile-id", "p-down")
     failed = wait_for(r'^hydrator +\{.*"message failed".*"ApiUnavailableError"')

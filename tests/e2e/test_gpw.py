@@ -1,45 +1,21 @@
 """gpw, as an operator runs it, on the deployed template."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.local.stack import ROOT, Stack
-from infra.local.start import announced
+from infra.local.stack import Stack
 from infra.local.story import wait_until
 from tests.e2e.bus import everything
+from tests.e2e.operator import Gpw, operated
 from tests.factories import make_body, make_event
-
-type Gpw = Callable[..., Any]
 
 
 @pytest.fixture
 def gpw(stack: Stack, tmp_path: Path) -> Iterator[Gpw]:
-    """Runs a command with --json on the local cloud; returns what it printed."""
-    path = tmp_path / "cloud.json"
-
-    def run(*arguments: str, codes: tuple[int, ...] = (0,)) -> Any:
-        done = subprocess.run(
-            [sys.executable, "-m", "infra.gpw.cli", *arguments, "--local", "--json"],
-            cwd=ROOT,
-            env=os.environ | {"GPW_CLOUD_FILE": str(path)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=180,
-        )
-        assert stack.secret not in done.stdout + done.stderr
-        assert done.returncode in codes, done
-        return json.loads(done.stdout)
-
-    with announced(stack, path):
+    with operated(stack, tmp_path) as run:
         yield run
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from infra.local.profile_api import ProfileApi, status
+from infra.local.fake_profile_api import FakeProfileApi, status
 from infra.local.stack import Stack
 from infra.local.story import wait_until
 from tests.factories import make_body, make_event
@@ -33,12 +33,12 @@ def fetched(full: Read, profile_id: str, found: str) -> dict[str, Any]:
     return wait_until(row, seconds=90, what=f"the profile to be {found}")
 
 
-def requests_for(api: ProfileApi, profile_id: str) -> int:
+def requests_for(api: FakeProfileApi, profile_id: str) -> int:
     return sum(request.path.endswith(f"/{profile_id}") for request in api.requests)
 
 
 def test_a_ready_profile_is_stored_whole_but_for_its_update_log(
-    stack: Stack, api: ProfileApi, state: Read, full: Read, profile_id: str
+    stack: Stack, api: FakeProfileApi, state: Read, full: Read, profile_id: str
 ) -> None:
     api.profiles[profile_id] = profile("Ada")
     assert stack.post(make_body(make_event("evt-1", profile_id=profile_id))).status == 200
@@ -57,7 +57,7 @@ def test_a_ready_profile_is_stored_whole_but_for_its_update_log(
 
 
 def test_a_burst_for_one_profile_ends_at_the_newest_state_with_no_request_too_many(
-    stack: Stack, api: ProfileApi, full: Read, profile_id: str
+    stack: Stack, api: FakeProfileApi, full: Read, profile_id: str
 ) -> None:
     api.profiles[profile_id] = profile("Ada")
     events = [
@@ -79,7 +79,7 @@ def test_a_burst_for_one_profile_ends_at_the_newest_state_with_no_request_too_ma
 
 
 def test_a_failure_of_the_api_is_made_good_by_the_queue(
-    stack: Stack, api: ProfileApi, full: Read, profile_id: str
+    stack: Stack, api: FakeProfileApi, full: Read, profile_id: str
 ) -> None:
     """The message is hidden for 20 s; only if that did not reach SQS, for the queue's 6 minutes."""
     api.profiles[profile_id] = profile("Ada")
@@ -92,7 +92,7 @@ def test_a_failure_of_the_api_is_made_good_by_the_queue(
 
 
 def test_a_reconciliation_mends_what_was_missed_and_marks_what_is_gone(
-    stack: Stack, api: ProfileApi, full: Read, profile_id: str
+    stack: Stack, api: FakeProfileApi, full: Read, profile_id: str
 ) -> None:
     missed, gone = f"{profile_id}-missed", f"{profile_id}-gone"
     api.profiles |= {missed: profile("Ada"), gone: profile("Bob")}

@@ -54,5 +54,5 @@ def test_it_answers_while_the_block_lasts_and_then_leaves_nothing() -> None:
 def test_one_that_can_not_start_shows_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/bin/false")
 
-    with pytest.raises(LocalCloudError, match="MiniStack ended while starting"):
+    with pytest.raises(LocalCloudError, match="MiniStack exited while it was starting"):
         LocalCloud(port=0).__enter__()

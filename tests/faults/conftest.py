@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from botocore.session import Session
 
+from tests.cold_start import restored_modules
 from tests.factories import SECRET
 from tests.faults.cloud import Cloud, Secret
-from tests.faults.system import Consumer, Ingest, Tally, own_clients, restored_modules
+from tests.faults.system import Consumer, Ingest, Tally, own_clients
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,7 @@
 """The two real handlers as Lambda runs them, and an account of what became of each delivery."""
 
-import importlib
 import io
 import json
-import logging
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +16,7 @@ from botocore.session import Session
 
 from getprofile.errors import EventError
 from getprofile.parse import parse_event
+from tests.cold_start import cold_start
 from tests.factories import SECRET, make_api_gateway_event, make_context
 from tests.faults.cloud import DEAD_LETTERS, EVENTS, Cloud
 
@@ -49,33 +47,14 @@ class Function:
     """One Lambda function, cold started: the module imported anew, with clients of its own."""
 
     def __init__(self, package: str, service: str) -> None:
-        # A logger is kept by its name, with the standard output of the test that made it.
-        logging.Logger.manager.loggerDict.pop(service, None)
-        for name in _modules_of(package):
-            del sys.modules[name]
         self.output = io.StringIO()
         with redirect_stdout(self.output):
-            self.module: ModuleType = importlib.import_module(f"{package}.handler")
+            self.module: ModuleType = cold_start(package, service)
 
     def log_since(self, position: int) -> list[dict[str, Any]]:
         """The log's lines from this position of `output` on."""
         self.output.seek(position)
         return [json.loads(line) for line in self.output]
-
-
-def _modules_of(package: str) -> list[str]:
-    return [n for n in sys.modules if n in {"runtime", "batch"} or n.partition(".")[0] == package]
-
-
-@contextmanager
-def restored_modules() -> Iterator[None]:
-    """Afterwards, the functions' modules are those of before."""
-    before = {n: sys.modules[n] for p in ("ingest", "consumer") for n in _modules_of(p)}
-    yield
-    for package in ("ingest", "consumer"):
-        for name in _modules_of(package):
-            del sys.modules[name]
-    sys.modules.update(before)
 
 
 @contextmanager

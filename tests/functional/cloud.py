@@ -3,13 +3,13 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import boto3
 import botocore.session
 from botocore.exceptions import ClientError
-from botocore.loaders import Loader
 from samtranslator.yaml_helper import yaml_parse
 
 from aws.dynamodb import item_from_dynamodb, item_to_dynamodb
@@ -19,7 +19,15 @@ STACK = "my-stack"
 TEMPLATE: dict[str, Any] = yaml_parse(
     (Path(__file__).parents[2] / "template.yaml").read_text(encoding="utf-8")
 )
-_LOADER = Loader()  # reads the description of each AWS service once, not once for each test
+
+
+@cache
+def aws_client(service: str) -> Any:
+    """A test's own client, one per process: it keeps nothing but the credentials, and moto answers.
+
+    The functions' clients come from `Cloud.session`, which is another one in each test.
+    """
+    return boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)
@@ -31,18 +39,20 @@ class Message:
     system_attributes: dict[str, str]
 
 
+# What is off by default, by its condition in the template.
+OFF = {"OwnKey", "OwnDomain", "RefuseGeneratedUrl"}
+
+
 class Cloud:
     """The stack's resources, made from the template's own properties."""
 
     def __init__(self) -> None:
         # The session that the handlers' clients come from, so that they can be made to fail.
         self.session = botocore.session.Session()
-        self.session.register_component("data_loader", _LOADER)
-        boto3.setup_default_session(region_name=REGION, botocore_session=self.session)
-        self._sqs = boto3.client("sqs")
-        self._dynamodb = boto3.client("dynamodb")
-        self._secrets = boto3.client("secretsmanager")
-        self._events = boto3.client("events")
+        self._sqs = aws_client("sqs")
+        self._dynamodb = aws_client("dynamodb")
+        self._secrets = aws_client("secretsmanager")
+        self._events = aws_client("events")
         self._ids: dict[str, str] = {}  # what !Ref gives
         self._arns: dict[str, str] = {}
         self.parameters: dict[str, str] = {}  # of the template, in the place of its defaults
@@ -101,7 +111,7 @@ class Cloud:
 
     def stream(self) -> list[dict[str, Any]]:
         """The records of the history's stream, as Lambda hands them over."""
-        streams = boto3.client("dynamodbstreams")
+        streams = aws_client("dynamodbstreams")
         shards = streams.describe_stream(StreamArn=self._arns["EventsTable.StreamArn"])
         [shard] = shards["StreamDescription"]["Shards"]
         iterator = streams.get_shard_iterator(
@@ -150,8 +160,8 @@ class Cloud:
         self._dynamodb.put_item(TableName=self._ids[table], Item=item_to_dynamodb(item))
 
     def erase(self, profile_id: str, tenant_id: str = "abc-tenant") -> None:
-        table = boto3.resource("dynamodb").Table(self._ids["ProfilesTable"])
-        table.delete_item(Key={"tenant_id": tenant_id, "profile_id": profile_id})
+        key: Any = {"tenant_id": {"S": tenant_id}, "profile_id": {"S": profile_id}}
+        self._dynamodb.delete_item(TableName=self._ids["ProfilesTable"], Key=key)
 
     def calls(self, operation: str) -> list[dict[str, Any]]:
         """The requests of an operation that handlers imported later will make, as they come."""
@@ -226,7 +236,7 @@ class Cloud:
                 return (pseudo | defaults | self.parameters | self._ids)[name]
             case {"Fn::GetAtt": [name, "Arn" | "Id"]}:
                 return self._arns[name]
-            case {"Fn::If": ["OwnKey", _, otherwise]}:  # no KMS key, as by default
+            case {"Fn::If": [str(condition), _, otherwise]} if condition in OFF:
                 return self._resolve(otherwise)
             case dict():
                 return {key: self._resolve(member) for key, member in value.items()}

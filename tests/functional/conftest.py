@@ -1,8 +1,6 @@
 """Functional tests: a whole handler, against resources made from template.yaml in memory."""
 
-import importlib
 import json
-import logging
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +9,8 @@ import pytest
 from moto import mock_aws
 from pytest_socket import disable_socket, enable_socket, socket_allow_hosts
 
-from infra.local.profile_api import ProfileApi
+from infra.local.fake_profile_api import FakeProfileApi
+from tests.cold_start import cold_start, restored_modules
 from tests.factories import SECRET
 from tests.functional.cloud import REGION, STACK, Cloud
 
@@ -28,11 +27,11 @@ def no_network() -> Iterator[None]:
 
 
 @pytest.fixture
-def profile_api(no_network: None) -> Iterator[ProfileApi]:
+def profile_api(no_network: None) -> Iterator[FakeProfileApi]:
     """GetProfile's API on this machine, which alone can be reached."""
     enable_socket()
     socket_allow_hosts(["127.0.0.1"])
-    with ProfileApi(key=API_KEY) as api:
+    with FakeProfileApi(key=API_KEY) as api:
         yield api
 
 
@@ -57,20 +56,16 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 @pytest.fixture
 def load(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Handler]]:
     """Imports a function anew with the stack's environment variables, as a cold start does."""
-    before = dict(sys.modules)
 
-    def cold_start(function: str) -> Handler:
+    def start(function: str) -> Handler:
         for name, value in cloud.environment(function).items():
             monkeypatch.setenv(name, value)
-        package = function.removesuffix("Function").lower()
-        for name in list(sys.modules):
-            if name in {"runtime", "batch"} or name.partition(".")[0] == package:
-                del sys.modules[name]
-        logging.Logger.manager.loggerDict.pop(STACK, None)  # the one of the test before this one
+        module = cold_start(function.removesuffix("Function").lower(), STACK)
         # A transaction that moto cancels undoes what other threads wrote meanwhile.
-        monkeypatch.setattr("consumer.consume.CONCURRENT_WRITES", 1)
-        handler: Handler = importlib.import_module(f"{package}.handler").lambda_handler
-        to_stdout = importlib.import_module("runtime").logger.registered_handler
+        if function == "ConsumerFunction":
+            monkeypatch.setattr(sys.modules["consumer.consume"], "CONCURRENT_WRITES", 1)
+        handler: Handler = module.lambda_handler
+        to_stdout = sys.modules["runtime"].logger.registered_handler
 
         def invoke(event: dict[str, Any], context: Any) -> dict[str, Any]:
             # pytest replaces standard output between the set-up and the call of a test.
@@ -79,9 +74,8 @@ def load(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
 
         return invoke
 
-    yield cold_start
-    sys.modules.clear()
-    sys.modules.update(before)
+    with restored_modules():
+        yield start
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
 from typer.testing import CliRunner
 
+from aws.dynamodb import item_to_dynamodb
 from getprofile.outcome import Outcome
 from infra.gpw.cli import app
 from tests.factories import make_item
-from tests.functional.cloud import STACK, TEMPLATE, Cloud
+from tests.functional.cloud import STACK, TEMPLATE, Cloud, aws_client
 
 # Those that gpw asks for, and that resources of the cloud answer.
 OUTPUTS = {
@@ -45,7 +45,7 @@ class OperatedStack:
 
     def __init__(self, cloud: Cloud, *, hydrating: bool = True) -> None:
         self.cloud = cloud
-        self.sqs = boto3.client("sqs")
+        self.sqs = aws_client("sqs")
         outputs = {
             name: {"Value": cloud.resolve(output["Value"])}
             for name, output in TEMPLATE["Outputs"].items()
@@ -82,7 +82,7 @@ class OperatedStack:
         defaults = {"PreviousSecretGraceHours": 24, "RequestsPerSecond": 500}
         parameters = {name: {"Type": "Number", "Default": n} for name, n in defaults.items()}
         self.template = {"Parameters": parameters, "Resources": resources, "Outputs": outputs}
-        boto3.client("cloudformation").create_stack(
+        aws_client("cloudformation").create_stack(
             StackName=STACK,
             TemplateBody=json.dumps(self.template),
             Capabilities=["CAPABILITY_IAM"],
@@ -115,7 +115,7 @@ class OperatedStack:
                 for name, value in attributes.items()
             },
         )
-        return answer["MessageId"]
+        return str(answer["MessageId"])
 
     def happened(
         self, event: dict[str, Any], outcome: Outcome = Outcome.APPLIED, **changes: str
@@ -130,23 +130,22 @@ class OperatedStack:
 
     def put_raw(self, table: str, item: dict[str, Any]) -> None:
         """Put an item, given in DynamoDB's own form, into the table of an output."""
-        boto3.client("dynamodb").put_item(TableName=self.outputs[table], Item=item)
+        aws_client("dynamodb").put_item(TableName=self.outputs[table], Item=item)
 
     def rows(self, table: str) -> list[tuple[str, str]]:
         """The keys of all rows in a table of profiles."""
-        found = boto3.client("dynamodb").scan(TableName=self.outputs[table])["Items"]
+        found = aws_client("dynamodb").scan(TableName=self.outputs[table])["Items"]
         return [(row["tenant_id"]["S"], row["profile_id"]["S"]) for row in found]
 
     def put_history(self, item: dict[str, Any]) -> None:
-        boto3.resource("dynamodb").Table(self.outputs["EventsTableName"]).put_item(Item=item)
+        self.put_raw("EventsTableName", item_to_dynamodb(item))
 
     def history(self) -> list[dict[str, Any]]:
-        table = boto3.resource("dynamodb").Table(self.outputs["EventsTableName"])
-        return table.scan()["Items"]
+        return self.cloud.history()
 
     def log(self, group: str, message: str, timestamp: int) -> None:
         """Write a line into a log group, by its logical id."""
-        logs = boto3.client("logs")
+        logs = aws_client("logs")
         name = self.resource(group)
         if not logs.describe_log_streams(logGroupName=name)["logStreams"]:
             logs.create_log_stream(logGroupName=name, logStreamName="stream")
@@ -157,7 +156,7 @@ class OperatedStack:
         )
 
     def resource(self, logical_id: str) -> str:
-        found = boto3.client("cloudformation").describe_stack_resource(
+        found = aws_client("cloudformation").describe_stack_resource(
             StackName=STACK, LogicalResourceId=logical_id
         )
-        return found["StackResourceDetail"]["PhysicalResourceId"]
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])

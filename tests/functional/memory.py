@@ -1,8 +1,8 @@
 """Runs a function on the largest input that Lambda can hand it, and tells what memory it took.
 
-Usage: python -m tests.functional.memory PACKAGE FILLER MAX_VALUES
+Usage: python -m tests.functional.memory PACKAGE FILE
 
-Writes the input; with MEMORY_PAYLOAD=FILE, reads it from there and hands it to the function.
+FILE: the input as JSON, which `payload` makes in another process: its memory is not the function's.
 
 AWS is cut out beneath the SDK, so that requests are built and serialized as ever. Prints the peak
 of the whole process in MiB, the interpreter and what the function imports included.
@@ -11,7 +11,6 @@ of the whole process in MiB, the interpreter and what the function imports inclu
 import importlib
 import io
 import json
-import os
 import re
 import resource
 import sys
@@ -156,22 +155,21 @@ def _responses(request: Any, **_more: Any) -> AWSResponse:
     return AWSResponse(request.url, 200, {}, Raw(json.dumps(document).encode()))  # type: ignore[arg-type]
 
 
-def main() -> None:
-    package, filler, values = sys.argv[1], sys.argv[2], int(sys.argv[3])
+def payload(package: str, filler: str, values: int) -> str:
+    """The largest input of a function: the most bytes, and at most so many values in each event."""
     make: Callable[[str, int], dict[str, Any]] = {
         "ingest": ingest,
         "consumer": consumer,
         "publisher": publisher,
         "hydrator": hydrator,
     }[package]
-    payload = os.environ.get("MEMORY_PAYLOAD")
-    if (
-        payload is None
-    ):  # the input is made in a process of its own: its memory is not the function's
-        text = json.dumps(make(filler, values))
-        assert len(text) <= PAYLOAD_BYTES * 1.01
-        sys.stdout.write(text)
-        return
+    text = json.dumps(make(filler, values))
+    assert len(text) <= PAYLOAD_BYTES * 1.01
+    return text
+
+
+def main() -> None:
+    package, payload = sys.argv[1:]
     session = botocore.session.Session()
     hook: Any = _responses
     session.register("before-send", hook)

@@ -188,8 +188,17 @@ def test_a_timeout_before_the_count_fails(
     ran = stack.run("listen", "--print", "--count", "2", "--timeout", "1", "--json", code=1)
 
     assert [attempt["body"] for attempt in attempts(ran.out)] == [make_event("evt-1")]
-    assert stack.run("listen", "--print", "--timeout", "0").code == 0
     assert nothing_is_left(stack)
+
+
+def test_without_a_count_a_timeout_is_the_way_to_end_it(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    come(monkeypatch, make_event("evt-1"))
+
+    ran = stack.run("listen", "--print", "--as", "eventbridge", "--timeout", "1")
+
+    assert '"detail-type": "profile.updated"' in ran.out
 
 
 def test_a_function_is_called_in_process(

@@ -4,14 +4,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 
 from getprofile.outcome import Outcome
 from infra.gpw import load, proof
 from infra.gpw.webhook import Answer
 from tests.factories import SECRET, make_event
-from tests.functional.cloud import Cloud
+from tests.functional.cloud import Cloud, aws_client
 from tests.functional.gpw_stack import OperatedStack
 
 QUICK = ("load", "--rate", "100", "--duration", "0.2", "--profiles", "3", "--disorder", "0")
@@ -25,7 +24,7 @@ def stack(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> OperatedStack:
     # moto's stand-in needs no time: what is not there at the first look never comes.
     monkeypatch.setattr(proof, "PATIENCE_SECONDS", 0.05)
     stack = OperatedStack(cloud)
-    boto3.client("secretsmanager").put_secret_value(
+    aws_client("secretsmanager").put_secret_value(
         SecretId=stack.outputs["WebhookSecretArn"], SecretString=SECRET
     )
     return stack

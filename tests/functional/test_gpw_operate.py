@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 import urllib3
 from botocore.exceptions import ClientError
@@ -22,7 +21,7 @@ from infra.gpw.cli import app
 from infra.gpw.target import CLOUD_FILE_VARIABLE, running_cloud
 from infra.local.start import announced
 from tests.factories import SECRET
-from tests.functional.cloud import Cloud
+from tests.functional.cloud import Cloud, aws_client
 from tests.functional.gpw_calls import Calls
 from tests.functional.gpw_stack import OperatedStack
 
@@ -86,7 +85,7 @@ def test_doctor_tells_each_trouble_with_what_to_do(
 ) -> None:
     stack.dead_letter("{", reason="not_json")
     name = "my-stack-alarm"
-    boto3.client("cloudwatch").put_metric_alarm(
+    aws_client("cloudwatch").put_metric_alarm(
         AlarmName=name,
         AlarmDescription="Letters are there.\nLook at them.",
         ComparisonOperator="GreaterThanThreshold",
@@ -98,9 +97,7 @@ def test_doctor_tells_each_trouble_with_what_to_do(
         Statistic="Sum",
     )
     monkeypatch.setattr(doctor, "alarm_names", lambda *_: [name])  # moto's stacks have no alarms
-    boto3.client("cloudwatch").set_alarm_state(
-        AlarmName=name, StateValue="ALARM", StateReason="test"
-    )
+    aws_client("cloudwatch").set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="test")
     stack.run("pause", "--yes")
 
     ran = stack.run("doctor", code=1)
@@ -169,7 +166,7 @@ def test_a_mapping_that_somebody_deleted_is_told_and_the_other_checks_go_on(
     stack: OperatedStack, cloud: Cloud
 ) -> None:
     cloud.set_secret(SECRET)
-    functions = boto3.client("lambda")
+    functions = aws_client("lambda")
     functions.delete_event_source_mapping(UUID=stack.resource("ConsumerFunctionEvents"))
 
     told = stack.run("doctor", code=1)
@@ -218,7 +215,7 @@ def test_a_consumer_that_may_take_the_whole_account_can_starve_ingest(
 ) -> None:
     cloud.set_secret(SECRET)
     uuid = stack.resource("ConsumerFunctionEvents")
-    boto3.client("lambda").update_event_source_mapping(
+    aws_client("lambda").update_event_source_mapping(
         UUID=uuid, ScalingConfig={"MaximumConcurrency": 1_000}
     )
 
@@ -447,7 +444,7 @@ def test_a_walk_that_left_profiles_out_is_told(hydrating: OperatedStack, cloud: 
 
 def test_reconcile_needs_hydration_and_a_yes(cloud: Cloud, hydrating: OperatedStack) -> None:
     hydrating.run("reconcile", code=2)
-    boto3.client("cloudformation").delete_stack(StackName="my-stack")
+    aws_client("cloudformation").delete_stack(StackName="my-stack")
     off = OperatedStack(cloud, hydrating=False)
 
     told = off.run("reconcile", "--yes", code=1)

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import urllib3
 from botocore.exceptions import ClientError
@@ -15,7 +14,7 @@ from infra.gpw import secret
 from infra.gpw.sample import SAMPLE
 from infra.gpw.target import Target
 from tests.factories import SECRET, make_api_gateway_event, make_context, sample
-from tests.functional.cloud import Cloud
+from tests.functional.cloud import Cloud, aws_client
 from tests.functional.conftest import Handler
 from tests.functional.gpw_stack import OperatedStack, Ran
 
@@ -30,7 +29,7 @@ def stack(cloud: Cloud) -> OperatedStack:
 @pytest.fixture
 def value(stack: OperatedStack) -> Any:
     """Reads the current secret."""
-    secrets = boto3.client("secretsmanager")
+    secrets = aws_client("secretsmanager")
     return lambda: secrets.get_secret_value(SecretId=stack.outputs["WebhookSecretArn"])[
         "SecretString"
     ]
@@ -284,7 +283,7 @@ def test_status_tells_whether_the_previous_secret_is_still_in_use(
     cloud.set_secret(SECRET)
     cloud.set_secret(NEW_SECRET)
     if used:
-        boto3.client("cloudwatch").put_metric_data(
+        aws_client("cloudwatch").put_metric_data(
             Namespace="GetProfileWebhooks",
             MetricData=[
                 {
@@ -305,13 +304,13 @@ def test_status_tells_whether_the_previous_secret_is_still_in_use(
 
 def test_the_apis_key_is_another_secret(cloud: Cloud) -> None:
     stack = OperatedStack(cloud)
-    before = boto3.client("secretsmanager").get_secret_value(
+    before = aws_client("secretsmanager").get_secret_value(
         SecretId=stack.outputs["WebhookSecretArn"]
     )["SecretString"]
 
     stack.run("secret", "set", "--for", "api", "--yes", stdin=SECRET)
 
-    read = boto3.client("secretsmanager").get_secret_value
+    read = aws_client("secretsmanager").get_secret_value
     assert read(SecretId=stack.outputs["ProfileApiSecretArn"])["SecretString"] == SECRET
     assert read(SecretId=stack.outputs["WebhookSecretArn"])["SecretString"] == before
 
@@ -463,8 +462,8 @@ def test_an_endpoint_that_does_not_answer_is_told_without_the_secret(
 
 
 def state_of_consumer(stack: OperatedStack) -> str:
-    [mapping] = boto3.client("lambda").list_event_source_mappings()["EventSourceMappings"]
-    return mapping["State"]
+    [mapping] = aws_client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    return str(mapping["State"])
 
 
 def test_pause_stops_the_consumer_and_resume_starts_it(stack: OperatedStack) -> None:

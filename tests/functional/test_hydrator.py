@@ -7,15 +7,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import boto3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infra.local import profile_api as faults
-from infra.local.profile_api import ProfileApi
+from infra.local import fake_profile_api as faults
+from infra.local.fake_profile_api import FakeProfileApi
 from tests.factories import SECRET, make_context, make_event, make_sqs_record, to_json
-from tests.functional.cloud import Cloud
+from tests.functional.cloud import Cloud, aws_client
 from tests.functional.conftest import API_KEY, Handler, Output
 
 DONE: dict[str, Any] = {"batchItemFailures": []}
@@ -30,13 +29,13 @@ Start = Callable[[], Handler]
 
 
 @pytest.fixture
-def api(profile_api: ProfileApi) -> ProfileApi:
+def api(profile_api: FakeProfileApi) -> FakeProfileApi:
     profile_api.profiles["12345"] = dict(ADA)
     return profile_api
 
 
 @pytest.fixture
-def start(cloud: Cloud, load: Callable[[str], Handler], api: ProfileApi) -> Start:
+def start(cloud: Cloud, load: Callable[[str], Handler], api: FakeProfileApi) -> Start:
     """A cold start of HydratorFunction with the API's key set, at 500 requests a second."""
     cloud.set_api_key(API_KEY)
     cloud.parameters |= {"ProfileApiUrl": api.url, "ProfileApiRequestsPerSecond": "1000"}
@@ -118,7 +117,7 @@ def failed_lines(output: Output) -> list[dict[str, Any]]:
 
 
 def test_a_profile_is_fetched_and_stored_apart_from_its_state(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi, output: Output
+    hydrator: Handler, cloud: Cloud, api: FakeProfileApi, output: Output
 ) -> None:
     known(cloud)
     state = cloud.item("12345")
@@ -138,7 +137,7 @@ def test_a_profile_is_fetched_and_stored_apart_from_its_state(
         "profile_status": "complete",
     }
     assert cloud.item("12345") == state
-    assert api.requests == [faults.Request("/v1/profile/12345", authorized=True)]
+    assert api.requests == [faults.RecordedRequest("/v1/profile/12345", authorized=True)]
     metrics = output.metrics()
     [latency] = metrics.pop("ProfileApiLatency")
     assert latency > 0
@@ -169,7 +168,7 @@ def test_an_empty_batch_is_done(hydrator: Handler, output: Output) -> None:
 
 
 def test_a_redelivered_message_asks_for_nothing_and_a_newer_event_does(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi, output: Output
+    hydrator: Handler, cloud: Cloud, api: FakeProfileApi, output: Output
 ) -> None:
     known(cloud)
     run(hydrator, published())
@@ -186,7 +185,7 @@ def test_a_redelivered_message_asks_for_nothing_and_a_newer_event_does(
 
 
 def test_an_erased_profile_is_not_asked_for(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi, output: Output
+    hydrator: Handler, cloud: Cloud, api: FakeProfileApi, output: Output
 ) -> None:
     assert run(hydrator, published()) == DONE
     assert (api.requests, full(cloud)) == ([], {})
@@ -197,7 +196,7 @@ def test_an_erased_profile_is_not_asked_for(
 def test_a_profile_that_is_not_found_keeps_the_last_one_known(
     hydrator: Handler,
     cloud: Cloud,
-    api: ProfileApi,
+    api: FakeProfileApi,
     output: Output,
     profile: dict[str, Any] | None,
 ) -> None:
@@ -214,7 +213,7 @@ def test_a_profile_that_is_not_found_keeps_the_last_one_known(
 
 
 def test_a_404_right_after_the_event_is_retried_and_then_found(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi, output: Output
+    hydrator: Handler, cloud: Cloud, api: FakeProfileApi, output: Output
 ) -> None:
     now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     known(cloud, received_at=now)
@@ -244,7 +243,7 @@ def test_a_404_right_after_the_event_is_retried_and_then_found(
 def test_a_profile_that_cannot_be_stored_is_marked_so(
     hydrator: Handler,
     cloud: Cloud,
-    api: ProfileApi,
+    api: FakeProfileApi,
     output: Output,
     profile: dict[str, Any],
     detail: str,
@@ -265,7 +264,7 @@ def test_a_profile_that_cannot_be_stored_is_marked_so(
 
 
 def test_an_update_log_may_be_larger_than_any_item(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi
+    hydrator: Handler, cloud: Cloud, api: FakeProfileApi
 ) -> None:
     known(cloud)
     api.fail(faults.huge_log(2_000_000))
@@ -276,7 +275,7 @@ def test_an_update_log_may_be_larger_than_any_item(
 
 @pytest.mark.parametrize("profile_id", ["a/b", "%41", "?x#y", "\ufffe\0 ", "𐀀" * 128])
 def test_an_id_may_be_any_text_that_a_url_can_name(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi, profile_id: str
+    hydrator: Handler, cloud: Cloud, api: FakeProfileApi, profile_id: str
 ) -> None:
     known(cloud, profile_id)
     api.profiles[profile_id] = ADA
@@ -286,7 +285,7 @@ def test_an_id_may_be_any_text_that_a_url_can_name(
 
 
 def test_an_api_that_takes_an_escaped_slash_for_a_step_stores_nobody_elses_profile(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi
+    hydrator: Handler, cloud: Cloud, api: FakeProfileApi
 ) -> None:
     """As a proxy does that decodes `12345%2Fb` and serves `/v1/profile/12345`."""
     known(cloud, "12345/b")
@@ -297,7 +296,7 @@ def test_an_api_that_takes_an_escaped_slash_for_a_step_stores_nobody_elses_profi
 
 
 def test_every_kind_of_json_value_comes_back_as_it_was(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi
+    hydrator: Handler, cloud: Cloud, api: FakeProfileApi
 ) -> None:
     members: list[Any] = [None, True, False, {}, [], "", "\ufffe", {"b": [Decimal("1.50")]}]
     profile = ADA | {"empty": "", "list": members, "large": Decimal("1E+100")}
@@ -327,7 +326,7 @@ def test_every_kind_of_json_value_comes_back_as_it_was(
 def test_what_fails_is_retried_by_the_queue_and_nothing_else_is(
     hydrator: Handler,
     cloud: Cloud,
-    api: ProfileApi,
+    api: FakeProfileApi,
     output: Output,
     fault: faults.Fault,
     error: str,
@@ -353,7 +352,7 @@ def test_what_fails_is_retried_by_the_queue_and_nothing_else_is(
 
 
 def test_while_the_api_is_down_everything_is_retried(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi, output: Output
+    hydrator: Handler, cloud: Cloud, api: FakeProfileApi, output: Output
 ) -> None:
     known(cloud, "12345", "2")
     api.profiles["2"] = ADA
@@ -369,10 +368,10 @@ def test_while_the_api_is_down_everything_is_retried(
 
 
 def test_a_pause_that_the_api_asks_for_is_kept_and_delays_the_rest_of_the_batch(
-    start: Start, cloud: Cloud, api: ProfileApi, output: Output
+    start: Start, cloud: Cloud, api: FakeProfileApi, output: Output
 ) -> None:
     delays = cloud.calls("sqs.ChangeMessageVisibilityBatch")
-    sqs = boto3.client("sqs")
+    sqs = aws_client("sqs")
     queue_url = cloud.environment("HydratorFunction")["HYDRATION_QUEUE_URL"]
     bodies = [wanted("good"), wanted(), wanted("2"), wanted("3")]
     for body in bodies:
@@ -394,7 +393,7 @@ def test_a_pause_that_the_api_asks_for_is_kept_and_delays_the_rest_of_the_batch(
 
 
 def test_not_more_requests_a_second_than_configured(
-    start: Start, cloud: Cloud, api: ProfileApi
+    start: Start, cloud: Cloud, api: FakeProfileApi
 ) -> None:
     """Two workers share 20 a second: 6 profiles take at least 5 turns of 0.1 s."""
     cloud.parameters["ProfileApiRequestsPerSecond"] = "20"
@@ -413,7 +412,7 @@ def test_not_more_requests_a_second_than_configured(
 
 
 def test_a_rotated_key_costs_one_refused_request(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi, monkeypatch: pytest.MonkeyPatch
+    hydrator: Handler, cloud: Cloud, api: FakeProfileApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known(cloud, "12345", "2")
     api.profiles["2"] = ADA
@@ -428,7 +427,7 @@ def test_a_rotated_key_costs_one_refused_request(
 
 
 def test_a_key_that_the_api_refuses_fails_the_whole_batch_after_one_request(
-    start: Start, cloud: Cloud, api: ProfileApi, output: Output
+    start: Start, cloud: Cloud, api: FakeProfileApi, output: Output
 ) -> None:
     profile_ids = [str(n) for n in range(10)]
     known(cloud, *profile_ids)
@@ -495,7 +494,7 @@ def test_an_error_that_nobody_foresaw_is_logged_by_its_name_alone(
 
 
 def test_no_part_of_a_profile_and_no_secret_gets_into_the_log(
-    start: Start, cloud: Cloud, api: ProfileApi, output: Output
+    start: Start, cloud: Cloud, api: FakeProfileApi, output: Output
 ) -> None:
     cloud.parameters["LogLevel"] = "DEBUG"
     api.profiles["12345"] = ADA | {"marker": "marker"}
@@ -528,7 +527,7 @@ def reconcile(cloud: Cloud, hydrator: Handler, body: str) -> dict[str, Any]:
 def test_all_known_profiles_are_refetched_page_by_page(
     hydrator: Handler,
     cloud: Cloud,
-    api: ProfileApi,
+    api: FakeProfileApi,
     output: Output,
     monkeypatch: pytest.MonkeyPatch,
     profiles: int,
@@ -551,7 +550,7 @@ def test_all_known_profiles_are_refetched_page_by_page(
 
 
 def test_a_page_that_is_delivered_twice_fetches_nothing_twice(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi
+    hydrator: Handler, cloud: Cloud, api: FakeProfileApi
 ) -> None:
     known(cloud, "12345", "2")
     api.profiles["2"] = ADA
@@ -579,7 +578,7 @@ _profiles = itertools.count()
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_whatever_the_order_and_duplication_of_answers_the_newest_one_stays(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi, data: st.DataObject
+    hydrator: Handler, cloud: Cloud, api: FakeProfileApi, data: st.DataObject
 ) -> None:
     profile_id = f"profile-{next(_profiles)}"
     known(cloud, profile_id)
@@ -603,7 +602,7 @@ CALLS = ["GetItem/ProfilesTable", "GetItem/FullProfilesTable", "the API", "Trans
 
 @pytest.fixture
 def meanwhile(
-    start: Start, cloud: Cloud, api: ProfileApi
+    start: Start, cloud: Cloud, api: FakeProfileApi
 ) -> Callable[[str, Callable[[], None]], Handler]:
     """A hydrator before one of whose calls something else happens, once."""
 
@@ -635,7 +634,7 @@ def meanwhile(
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_profile_that_is_erased_at_any_time_does_not_come_back(
-    meanwhile: Callable[..., Handler], cloud: Cloud, api: ProfileApi, call: str
+    meanwhile: Callable[..., Handler], cloud: Cloud, api: FakeProfileApi, call: str
 ) -> None:
     known(cloud)
 
@@ -645,7 +644,7 @@ def test_a_profile_that_is_erased_at_any_time_does_not_come_back(
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_newer_event_that_comes_at_any_time_is_fetched_when_its_message_comes(
-    meanwhile: Callable[..., Handler], cloud: Cloud, api: ProfileApi, call: str
+    meanwhile: Callable[..., Handler], cloud: Cloud, api: FakeProfileApi, call: str
 ) -> None:
     def newer() -> None:
         known(cloud, version=VERSION.replace("evt_1", "evt_2"))
@@ -661,7 +660,7 @@ def test_a_newer_event_that_comes_at_any_time_is_fetched_when_its_message_comes(
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_second_worker_with_a_newer_answer_wins_whenever_it_writes(
-    meanwhile: Callable[..., Handler], cloud: Cloud, api: ProfileApi, output: Output, call: str
+    meanwhile: Callable[..., Handler], cloud: Cloud, api: FakeProfileApi, output: Output, call: str
 ) -> None:
     newer: dict[str, Any] = {
         "profile": GRACE,
@@ -677,7 +676,7 @@ def test_a_second_worker_with_a_newer_answer_wins_whenever_it_writes(
 
 
 def test_a_late_404_does_not_hide_what_a_later_fetch_found(
-    meanwhile: Callable[..., Handler], cloud: Cloud, api: ProfileApi
+    meanwhile: Callable[..., Handler], cloud: Cloud, api: FakeProfileApi
 ) -> None:
     later: dict[str, Any] = {"profile": ADA, "profile_fetched_at": "2999-01-01T00:00:00.000000Z"}
     known(cloud)
@@ -689,7 +688,7 @@ def test_a_late_404_does_not_hide_what_a_later_fetch_found(
 
 
 def test_of_two_fetches_at_once_the_newer_answer_stays(
-    hydrator: Handler, cloud: Cloud, api: ProfileApi
+    hydrator: Handler, cloud: Cloud, api: FakeProfileApi
 ) -> None:
     """Two workers ask; the first is answered first, with an older profile, but writes last."""
     known(cloud)

@@ -19,8 +19,8 @@ from cryptography.x509.oid import NameOID
 
 from hydrator.errors import ApiUnavailableError
 from hydrator.transport import Transport
-from infra.local import profile_api as faults
-from infra.local.profile_api import ProfileApi
+from infra.local import fake_profile_api as faults
+from infra.local.fake_profile_api import FakeProfileApi
 from tests.functional.conftest import API_KEY
 
 HEADERS = {"Authorization": f"Bearer {API_KEY}"}
@@ -54,12 +54,12 @@ def failure(transport: Transport) -> str:
 
 
 @pytest.fixture
-def api(profile_api: ProfileApi) -> ProfileApi:
+def api(profile_api: FakeProfileApi) -> FakeProfileApi:
     profile_api.profiles["12345"] = ADA
     return profile_api
 
 
-def test_an_answer_comes_with_status_headers_and_body(api: ProfileApi) -> None:
+def test_an_answer_comes_with_status_headers_and_body(api: FakeProfileApi) -> None:
     api.fail(faults.status(429, retry_after="7"), times=1)
     transport = make_transport(api.url)
 
@@ -69,25 +69,25 @@ def test_an_answer_comes_with_status_headers_and_body(api: ProfileApi) -> None:
     assert answered.status == 200
     assert answered.body is not None
     assert b'"name": "Ada"' in answered.body
-    assert api.requests == [faults.Request("/v1/profile/12345", authorized=True)] * 2
+    assert api.requests == [faults.RecordedRequest("/v1/profile/12345", authorized=True)] * 2
 
 
 @pytest.mark.parametrize("prefix", ["/", "/gateway", "/gateway/"])
-def test_the_apis_url_may_have_a_path(api: ProfileApi, prefix: str) -> None:
+def test_the_apis_url_may_have_a_path(api: FakeProfileApi, prefix: str) -> None:
     get(make_transport(api.url + prefix))
 
     assert api.requests[0].path == f"{prefix.rstrip('/')}/v1/profile/12345"
 
 
 @pytest.mark.parametrize("profile_id", ["a%2Fb", "%252e%252e", "..%2F..%2Fother", "a/../b"])
-def test_a_path_is_sent_as_it_is(api: ProfileApi, profile_id: str) -> None:
+def test_a_path_is_sent_as_it_is(api: FakeProfileApi, profile_id: str) -> None:
     get(make_transport(api.url), profile_id)
 
     assert [request.path for request in api.requests] == [f"/v1/profile/{profile_id}"]
 
 
-def test_a_redirect_is_an_answer_and_the_key_goes_nowhere_else(api: ProfileApi) -> None:
-    with ProfileApi(key=API_KEY) as other:
+def test_a_redirect_is_an_answer_and_the_key_goes_nowhere_else(api: FakeProfileApi) -> None:
+    with FakeProfileApi(key=API_KEY) as other:
         api.fail(faults.redirect(f"{other.url}/v1/profile/12345"))
 
         assert get(make_transport(api.url)).status == 302
@@ -95,7 +95,7 @@ def test_a_redirect_is_an_answer_and_the_key_goes_nowhere_else(api: ProfileApi) 
 
 
 def test_a_proxy_of_the_environment_is_not_used(
-    api: ProfileApi, monkeypatch: pytest.MonkeyPatch
+    api: FakeProfileApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
@@ -111,20 +111,22 @@ def test_a_proxy_of_the_environment_is_not_used(
     [faults.huge_log(MAX_BYTES), faults.huge_log(50 * MAX_BYTES), faults.unbounded(0)],
     ids=["a-bit-too-large", "far-too-large", "without-end"],
 )
-def test_of_a_body_that_is_too_large_nothing_is_kept(api: ProfileApi, fault: faults.Fault) -> None:
+def test_of_a_body_that_is_too_large_nothing_is_kept(
+    api: FakeProfileApi, fault: faults.Fault
+) -> None:
     api.fail(fault)
     answer = get(make_transport(api.url))
 
     assert (answer.status, answer.body) == (200, None)
 
 
-def test_the_largest_body_is_kept_whole(api: ProfileApi) -> None:
+def test_the_largest_body_is_kept_whole(api: FakeProfileApi) -> None:
     api.fail(faults.raw(b"x" * MAX_BYTES))
 
     assert get(make_transport(api.url)).body == b"x" * MAX_BYTES
 
 
-def test_a_small_answer_cannot_unpack_into_a_large_one(api: ProfileApi) -> None:
+def test_a_small_answer_cannot_unpack_into_a_large_one(api: FakeProfileApi) -> None:
     packed = gzip.compress(b"x" * 10 * MAX_BYTES)
     api.fail(faults.raw(packed, Content_Encoding="gzip"))
 
@@ -144,7 +146,7 @@ def test_a_small_answer_cannot_unpack_into_a_large_one(api: ProfileApi) -> None:
     ids=["slow", "trickle", "trickle-head", "unbounded", "100-continue", "chunks"],
 )
 def test_the_whole_of_a_request_is_bounded_however_it_drags_on(
-    api: ProfileApi, fault: faults.Fault
+    api: FakeProfileApi, fault: faults.Fault
 ) -> None:
     """The answer would go on for as long as the test, so an end is the client's own doing."""
     api.fail(fault)
@@ -154,14 +156,14 @@ def test_the_whole_of_a_request_is_bounded_however_it_drags_on(
     assert time.monotonic() - began >= 0.4
 
 
-def test_a_slow_answer_within_the_time_is_taken(api: ProfileApi) -> None:
+def test_a_slow_answer_within_the_time_is_taken(api: FakeProfileApi) -> None:
     api.fail(faults.slow(0.3))
 
     assert get(make_transport(api.url)).status == 200
 
 
 def test_the_time_that_connecting_takes_counts_too(
-    api: ProfileApi, monkeypatch: pytest.MonkeyPatch
+    api: FakeProfileApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect = HTTPConnection.connect
 
@@ -176,7 +178,7 @@ def test_the_time_that_connecting_takes_counts_too(
 
 
 @pytest.mark.parametrize("fault", [faults.trickle(0.02), faults.status(200)])
-def test_no_connection_is_left_behind(api: ProfileApi, fault: faults.Fault) -> None:
+def test_no_connection_is_left_behind(api: FakeProfileApi, fault: faults.Fault) -> None:
     api.fail(fault)
     with suppress(ApiUnavailableError):
         get(make_transport(api.url, seconds=0.2))
@@ -190,7 +192,7 @@ def test_no_connection_is_left_behind(api: ProfileApi, fault: faults.Fault) -> N
 # ---------------------------------------------------------------- failure
 
 
-def test_an_api_that_is_down_is_a_failure_until_it_is_up_again(api: ProfileApi) -> None:
+def test_an_api_that_is_down_is_a_failure_until_it_is_up_again(api: FakeProfileApi) -> None:
     transport = make_transport(api.url)
     get(transport)
     api.down()
@@ -214,7 +216,7 @@ def test_an_api_that_is_down_is_a_failure_until_it_is_up_again(api: ProfileApi) 
     ids=["length", "chunk", "nothing", "no-http", "headers", "header"],
 )
 def test_an_answer_that_is_not_whole_is_a_failure(
-    api: ProfileApi, fault: faults.Fault, error: str
+    api: FakeProfileApi, fault: faults.Fault, error: str
 ) -> None:
     api.fail(fault, times=1)
     transport = make_transport(api.url)
@@ -223,7 +225,7 @@ def test_an_answer_that_is_not_whole_is_a_failure(
     assert get(transport).status == 200
 
 
-def test_a_failure_quotes_nothing_that_was_sent(api: ProfileApi) -> None:
+def test_a_failure_quotes_nothing_that_was_sent(api: FakeProfileApi) -> None:
     transport = make_transport(api.url)
     with pytest.raises(ApiUnavailableError) as caught:
         transport.get("/", {"Authorization": f"Bearer {API_KEY}\n"})
@@ -268,16 +270,16 @@ def make_certificate(path: Path, address: str) -> Path:
 
 
 @contextmanager
-def secure_api(certificate: Path) -> Iterator[ProfileApi]:
+def secure_api(certificate: Path) -> Iterator[FakeProfileApi]:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate)
-    with ProfileApi(key=API_KEY, tls=tls) as api:
+    with FakeProfileApi(key=API_KEY, tls=tls) as api:
         api.profiles["12345"] = ADA
         yield api
 
 
 def test_over_tls_too_an_answer_is_taken_and_bounded_in_time(
-    api: ProfileApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    api: FakeProfileApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = make_certificate(tmp_path / "certificate.pem", "127.0.0.1")
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -289,14 +291,16 @@ def test_over_tls_too_an_answer_is_taken_and_bounded_in_time(
         assert get(make_transport(secure.url)).status == 200
 
 
-def test_a_certificate_that_nobody_vouches_for_gets_no_key(api: ProfileApi, tmp_path: Path) -> None:
+def test_a_certificate_that_nobody_vouches_for_gets_no_key(
+    api: FakeProfileApi, tmp_path: Path
+) -> None:
     with secure_api(make_certificate(tmp_path / "certificate.pem", "127.0.0.1")) as secure:
         assert failure(make_transport(secure.url)) == "SSLCertVerificationError"
         assert secure.requests == []
 
 
 def test_a_certificate_of_another_host_gets_no_key(
-    api: ProfileApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    api: FakeProfileApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate = make_certificate(tmp_path / "certificate.pem", "127.0.0.2")
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))

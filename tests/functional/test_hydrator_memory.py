@@ -1,18 +1,16 @@
 """The largest answers of GetProfile's API stay under 70 % of the memory of HydratorFunction."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from getprofile.parse import MAX_VALUES
 from hydrator.profile_api import MAX_BODY_BYTES
 from hydrator.profile_api import MAX_VALUES as MAX_ANSWER_VALUES
-from infra.local import profile_api as faults
-from infra.local.profile_api import ProfileApi
+from infra.local import fake_profile_api as faults
+from infra.local.fake_profile_api import FakeProfileApi
 from tests.factories import SECRET
 from tests.functional.memory import BATCH_SIZE, PROFILES, value
-from tests.functional.test_memory import properties, run
+from tests.functional.test_memory import properties, run_on_the_largest
 
 
 def largest_answer(filler: str) -> faults.Fault:
@@ -30,18 +28,15 @@ def largest_answer(filler: str) -> faults.Fault:
 
 @pytest.mark.parametrize("filler", ["members", "objects", "nulls", "text"])
 def test_the_largest_answers_take_less_than_70_percent_of_the_memory(
-    profile_api: ProfileApi, tmp_path: Path, filler: str
+    profile_api: FakeProfileApi, tmp_path: Path, filler: str
 ) -> None:
     profile_api.key = SECRET
     profile_api.fail(largest_answer(filler))
-    payload = tmp_path / "payload.json"
-    payload.write_text(run("hydrator", filler, str(MAX_VALUES)), encoding="utf-8")
 
-    ran = run(
+    taken = run_on_the_largest(
         "hydrator",
         filler,
-        str(MAX_VALUES),
-        MEMORY_PAYLOAD=str(payload),
+        tmp_path,
         PROFILE_API_URL=profile_api.url,
         PROFILE_API_REQUESTS_PER_SECOND="1000",
         PROFILE_API_SECRET_ID="secret",
@@ -49,7 +44,6 @@ def test_the_largest_answers_take_less_than_70_percent_of_the_memory(
         FULL_PROFILES_TABLE_NAME="full",
     )
 
-    taken = json.loads(ran)
     assert taken["peak"] < 0.7 * properties("HydratorFunction")["MemorySize"]
     assert taken["response"] == {"batchItemFailures": []}
     assert len(profile_api.requests) == PROFILES

@@ -51,6 +51,11 @@ def refused(status: int, document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def forbidden() -> dict[str, Any]:
+    headers = {"content-type": "text/plain; charset=utf-8"}
+    return {"statusCode": 403, "headers": headers, "body": "Forbidden"}
+
+
 # ---------------------------------------------------------------- accepted
 
 
@@ -481,3 +486,47 @@ def test_the_secret_is_in_no_answer_log_or_queue(
     assert {answer["statusCode"] for answer in answers} == {200, 400, 401, 413, 503}
     assert [len(messages) for messages in kept] == [1, 4]
     assert SECRET not in json.dumps(answers) + str(kept) + output.text
+
+
+# ---------------------------------------------------------------- who may knock
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ({"ALLOWED_SOURCE_CIDRS": "198.51.100.0/24"}, "source_address"),
+        ({"ONLY_DOMAIN_NAME": "webhooks.example.com"}, "generated_url"),
+    ],
+)
+def test_whoever_may_not_knock_gets_403_before_the_secret_is_read(
+    cloud: Cloud,
+    load: Callable[[str], Handler],
+    monkeypatch: pytest.MonkeyPatch,
+    output: Output,
+    setting: dict[str, str],
+    reason: str,
+) -> None:
+    cloud.fail("secretsmanager.GetSecretValue", "InternalServiceError")  # it would be 503
+    deployed = cloud.environment("IngestFunction") | setting
+    monkeypatch.setattr(cloud, "environment", lambda _function: deployed)
+
+    answer = load("IngestFunction")(sample("api-gateway-request"), make_context())
+
+    assert answer == forbidden()
+    assert [cloud.messages(queue) for queue in (*QUEUES, "HeldQueue")] == [[], [], []]
+    assert output.metrics(reason=reason) == {"RequestsRefused": [1.0]}
+
+
+def test_whoever_may_knock_is_served(
+    cloud: Cloud, load: Callable[[str], Handler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.set_secret(SECRET)
+    request = sample("api-gateway-request")
+    context = request["requestContext"]
+    deployed = cloud.environment("IngestFunction") | {
+        "ALLOWED_SOURCE_CIDRS": f"{context['http']['sourceIp']}/32",
+        "ONLY_DOMAIN_NAME": context["domainName"],
+    }
+    monkeypatch.setattr(cloud, "environment", lambda _function: deployed)
+
+    assert load("IngestFunction")(request, make_context()) == OK

@@ -11,7 +11,7 @@ import pytest
 
 from getprofile.parse import MAX_VALUES
 from tests.functional.cloud import TEMPLATE
-from tests.functional.memory import BATCH_SIZE, BODY_BYTES, FILLERS, STREAM_BATCH_SIZE
+from tests.functional.memory import BATCH_SIZE, BODY_BYTES, FILLERS, STREAM_BATCH_SIZE, payload
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {
@@ -21,6 +21,8 @@ ENVIRONMENT = {
     "EVENTS_QUEUE_URL": "https://sqs.example/events",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.example/dead",
     "HELD_QUEUE_URL": "https://sqs.example/held",
+    "ALLOWED_SOURCE_CIDRS": "",
+    "ONLY_DOMAIN_NAME": "",
     "HELD_DELIVERIES_PER_MINUTE": "0",
     "WEBHOOK_SECRET_ID": "secret",
     "MAX_BODY_BYTES": str(BODY_BYTES),
@@ -36,15 +38,19 @@ ENVIRONMENT = {
 }
 
 
-def run(*arguments: str, **environment: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-m", "tests.functional.memory", *arguments],
+def run_on_the_largest(package: str, filler: str, directory: Path, **environment: str) -> Any:
+    """The peak of a process that runs the function on its largest input, and the response."""
+    file = directory / "payload.json"
+    file.write_text(payload(package, filler, MAX_VALUES), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.functional.memory", package, str(file)],
         cwd=ROOT,
         env=ENVIRONMENT | environment,
         capture_output=True,
         text=True,
         check=True,
-    ).stdout
+    )
+    return json.loads(done.stdout)
 
 
 def properties(function: str) -> Any:
@@ -56,10 +62,7 @@ def properties(function: str) -> Any:
 def test_the_largest_input_takes_less_than_70_percent_of_the_memory(
     tmp_path: Path, package: str, filler: str
 ) -> None:
-    payload = tmp_path / "payload.json"
-    payload.write_text(run(package, filler, str(MAX_VALUES)), encoding="utf-8")
-
-    taken = json.loads(run(package, filler, str(MAX_VALUES), MEMORY_PAYLOAD=str(payload)))
+    taken = run_on_the_largest(package, filler, tmp_path)
 
     memory = properties(f"{package.title()}Function")["MemorySize"]
     assert taken["peak"] < 0.7 * memory

@@ -1,6 +1,5 @@
 """Headers, and requests of API Gateway that are not as they should be."""
 
-import base64
 from itertools import product
 from typing import Any
 
@@ -39,69 +38,27 @@ def test_the_one_token_is_found_in_every_form_that_http_allows(
     assert send(world, {name: header}) is Verdict.KEPT
 
 
-NO_BEARER = [
-    *(None, "", " ", "\t", ",", "Bearer", "Bearer ", "bearer", SECRET, f":{SECRET}", "null"),
-    "None",
-    *(f"Basic {SECRET}", f"Digest {SECRET}", f"Token {SECRET}", f"ApiKey {SECRET}"),
-    f"JWT {SECRET}",
-    *("Basic " + base64.b64encode(f"u:{SECRET}".encode()).decode(), f'Digest username="{SECRET}"'),
-    *(f"Bearer{SECRET}", f"Bearer\t{SECRET}", f"Bearer\u00a0{SECRET}", f"Bearer:{SECRET}"),
-    *(f"Bearer={SECRET}", f"Bearer: {SECRET} {SECRET}", f"Bearer {SECRET} {SECRET}"),
-    *(f"Bearer Bearer {SECRET}", f"Bearer {SECRET},Bearer {SECRET}", f"Bearer {SECRET},{SECRET}"),
-    *(f"Bearer {SECRET}, Basic x", f"Basic x, Bearer {SECRET}", f",Bearer {SECRET}"),
-    *(f"Bearer {SECRET},", f"Bearer ,{SECRET}", f"Bearer {SECRET}\n", f"Bearer {SECRET}\r\nX: y"),
-    *(f"Bearer {SECRET}\0", f"\0Bearer {SECRET}", f"Bearer {SECRET}\x7f", f"Bearer \x0b{SECRET}"),
-    *(f"Bearer {SECRET}é", f"Bearer {SECRET}\u200b", f"\ufeffBearer {SECRET}"),
-    f"B\u0435arer {SECRET}",
-    *(f"\uff22earer {SECRET}", f"Bearer {SECRET}\ud800", f"Bearer {SECRET} extra"),
-    f"xBearer {SECRET}",
-    *("B" * 64 * 1024, "Bearer " + "é" * 64 * 1024, "Bearer" + " " * 64 * 1024, " " * 64 * 1024),
-    *("Bearer " + "a " * 32 * 1024, f"Bearer {SECRET}" + " x" * 1024, f"Bearer\u3000{SECRET}"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("header", NO_BEARER, ids=lambda header: ascii(header)[:40])
-def test_whatever_is_not_one_bearer_token_is_malformed(world: World, header: str | None) -> None:
+@pytest.mark.parametrize(
+    ("header", "body"),
+    [
+        (None, MALFORMED),
+        (f"Basic {SECRET}", MALFORMED),
+        (f"Bearer {SECRET}, Bearer {SECRET}", MALFORMED),
+        (f"Bearer {SECRET}\ud800", MALFORMED),
+        ("Bearer " + "é" * 64 * 1024, MALFORMED),
+        (f"Bearer {SECRET}x", WRONG),
+        (f"Bearer {SECRET[:-1]}", WRONG),
+        ("Bearer " + "x" * 65_536, WRONG),
+    ],
+    ids=lambda text: ascii(text)[:40],
+)
+def test_whatever_is_not_the_one_bearer_token_lets_no_one_in(
+    world: World, header: str | None, body: str
+) -> None:
+    """tests/unit/test_authorization.py has the whole table."""
     assert send(world, {"authorization": header}) is Verdict.UNAUTHORIZED
-    assert world.answer["body"] == MALFORMED
-
-
-def mutations() -> list[str]:
-    """Every token that is one small step away from the right one."""
-    found = {
-        *(SECRET + SECRET, SECRET[::-1], SECRET.upper(), SECRET.title(), SECRET[:16], SECRET[-16:]),
-        *(f'"{SECRET}"', f"'{SECRET}'", f"<{SECRET}>", f"x{SECRET}", f"{SECRET}x", f"{SECRET}="),
-        *(
-            f"{SECRET}%00",
-            f"{SECRET}\\0",
-            f"%20{SECRET}",
-            f"{SECRET};",
-            f"u:{SECRET}",
-            "x" * 65_536,
-        ),
-        *(SECRET * 1_000, "0", "None", "null", "undefined", "true", "*", "%", ".*", "[]", "{}"),
-    }
-    for place, character in enumerate(SECRET):
-        before, after = SECRET[:place], SECRET[place + 1 :]
-        found |= {
-            before + after,
-            before + character * 2 + after,
-            before + chr(ord(character) ^ 1) + after,
-            before + character.swapcase() + after,
-            before + "~" + character + after,
-            before + after[:1] + character + after[1:],
-        }
-    return sorted(found - {SECRET})
-
-
-@pytest.mark.parametrize("token", mutations(), ids=lambda token: token[:40])
-def test_a_token_one_step_from_the_right_one_is_wrong(world: World, token: str) -> None:
-    if "," in token:  # a step from the hyphen of the secret, and two credentials to HTTP
-        token = token.replace(",", "+")
-
-    assert send(world, {"authorization": f"Bearer {token}"}) is Verdict.UNAUTHORIZED
-    assert world.answer["body"] == WRONG
-    assert len(token) < 8 or token not in world.log.getvalue()
+    assert world.answer["body"] == body
+    assert header is None or header not in world.log.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ ANSWERS: list[Answer] = [
     answer.accepted("evt_1", previous_secret=False),
     answer.no_bearer_token("missing_authorization"),
     answer.wrong_secret(),
+    answer.forbidden("source_address"),
     answer.refused(NotJsonError("The body is not JSON (line 1, column 1)")),
     answer.refused(InvalidEventError([FieldProblem("data.profile_id", "Field required")])),
     answer.refused(BodyTooLargeError("The body is larger than 262144 bytes")),
@@ -97,7 +98,7 @@ def test_every_status_of_the_code_is_documented_and_every_other_is_api_gateways(
     ours = {str(one.status) for one in ANSWERS}
 
     assert set(OPERATION["responses"]) - ours == {"429"}
-    assert OPERATION["responses"]["429"]["description"].startswith("API Gateway's own answer")
+    assert OPERATION["responses"]["429"]["description"].startswith("API Gateway's own response")
     assert ours <= set(OPERATION["responses"])
 
 
@@ -118,7 +119,7 @@ def test_an_answer_is_among_the_documents_examples(one: Answer) -> None:
     assert body in examples(content)
 
 
-@pytest.mark.parametrize("status", [200, 400, 401, 413, 415, 503])
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 413, 415, 503])
 def test_an_answer_that_is_a_little_different_is_not_documented(status: int) -> None:
     """Otherwise the tests that ask whether an answer is documented could not fail."""
     genuine = next(one for one in ANSWERS if one.status == status).for_api_gateway()
@@ -153,7 +154,7 @@ def test_every_example_of_an_answer_is_valid() -> None:
         for example in examples(content)
     ]
 
-    assert len(pairs) == 9
+    assert len(pairs) == 10
     assert all(is_valid(example, schema) for example, schema in pairs)
 
 

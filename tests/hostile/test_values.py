@@ -149,16 +149,19 @@ def ids(literal: str | bytes) -> str:
 
 
 EVERYTHING = [*NUMBERS.items(), *TEXTS.items(), *CONTAINERS.items()]
-as_parameters = [
-    pytest.param(literal, verdict, id=f"{n}-{ids(literal)}")
-    for n, (literal, verdict) in enumerate(EVERYTHING)
-]
 
 
-@pytest.mark.parametrize(("literal", "verdict"), as_parameters)
-def test_a_value_in_an_open_field_is_kept_exactly_or_quarantined_and_what_is_no_value_is_refused(
+@pytest.mark.parametrize(
+    ("literal", "verdict"),
+    [
+        pytest.param(literal, verdict, id=f"{n}-{ids(literal)}")
+        for n, (literal, verdict) in enumerate(EVERYTHING)
+    ],
+)
+def test_a_value_is_kept_exactly_quarantined_or_refused_wherever_it_stands(
     world: World, literal: str | bytes, verdict: Verdict
 ) -> None:
+    """In the open fields of a known type, in an unknown type, and as a body of its own."""
     places = [{"value"}, {"status"}, {"webhook_id"}]
     if verdict is KEPT:  # all at once; what is not kept, each place must find by itself
         places = [{"value", "status", "webhook_id"}]
@@ -170,11 +173,6 @@ def test_a_value_in_an_open_field_is_kept_exactly_or_quarantined_and_what_is_no_
         assert world.journey(put("<v>", literal, event)) is verdict
         assert world.reason == REASONS[verdict]
 
-
-@pytest.mark.parametrize(("literal", "verdict"), as_parameters)
-def test_a_value_is_recorded_in_an_event_of_an_unknown_type_and_no_body_of_its_own(
-    world: World, literal: str | bytes, verdict: Verdict
-) -> None:
     unknown = make_event(event_type="invoice.paid", note=MARK, value="<v>")
     recorded = Verdict.RECORDED if verdict is KEPT else verdict
 

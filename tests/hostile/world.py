@@ -1,10 +1,7 @@
 """One input's journey: request -> IngestFunction -> queue -> ConsumerFunction -> tables -> bus."""
 
-import importlib
 import io
 import json
-import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -12,7 +9,6 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-import boto3
 import pytest
 from botocore.session import Session
 from moto import mock_aws
@@ -20,6 +16,7 @@ from moto import mock_aws
 from aws.dynamodb import item_from_dynamodb
 from aws.sqs import QueueMessage, original_body
 from publisher.entry import entry
+from tests.cold_start import cold_start, restored_modules
 from tests.factories import (
     SECRET,
     make_api_gateway_event,
@@ -28,7 +25,7 @@ from tests.factories import (
     make_sqs_record,
     to_json,
 )
-from tests.functional.cloud import REGION, STACK, Cloud
+from tests.functional.cloud import REGION, STACK, Cloud, aws_client
 from tests.hostile.answers import check_answer
 from tests.hostile.limits import Limits
 from tests.unit.fakes import FakeSqs
@@ -82,7 +79,7 @@ class World:
         self._dead_letters = ingest["DEAD_LETTER_QUEUE_URL"]
         self._table = self.cloud.environment("ConsumerFunction")["PROFILES_TABLE_NAME"]
         self._history = self.cloud.environment("ConsumerFunction")["EVENTS_TABLE_NAME"]
-        self._dynamodb = boto3.client("dynamodb")
+        self._dynamodb = aws_client("dynamodb")
         self.ingest._receiver = replace(
             self.ingest._receiver,
             events=self.ingest.Queue(self._events, self.sqs),
@@ -245,8 +242,7 @@ class World:
 @contextmanager
 def make_world() -> Iterator[World]:
     """A stack of its own, and both functions as after a cold start."""
-    before = dict(sys.modules)
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
+    with restored_modules(), pytest.MonkeyPatch.context() as patch, mock_aws():
         for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "_X_AMZN_TRACE_ID"):
             patch.delenv(name, raising=False)
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
@@ -257,19 +253,13 @@ def make_world() -> Iterator[World]:
         session = Session()  # whose hooks end with this world
         patch.setattr("aws.clients._session", lambda: session)
         limits.enforce()
-        for name in list(sys.modules):
-            if name in {"runtime", "batch"} or name.partition(".")[0] in {"ingest", "consumer"}:
-                del sys.modules[name]
-        logging.Logger.manager.loggerDict.pop(STACK, None)  # it would keep another output
         handlers = []
         for function, package in (("IngestFunction", "ingest"), ("ConsumerFunction", "consumer")):
             for name, value in cloud.environment(function).items():
                 patch.setenv(name, value)
             with redirect_stdout(log):
-                handlers.append(importlib.import_module(f"{package}.handler"))
+                handlers.append(cold_start(package, STACK))
         yield World(cloud, handlers[0], handlers[1], log, limits)
-    sys.modules.clear()
-    sys.modules.update(before)
 
 
 def independent_loads(body: bytes) -> Any:

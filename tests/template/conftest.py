@@ -31,8 +31,8 @@ def template() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def stack(transformed: dict[str, Any]) -> dict[str, Any]:
-    """The stack as it is deployed by default: without a KMS key of its own."""
-    found: dict[str, Any] = decided(transformed, OwnKey=False)
+    """The stack as it is deployed by default: without a KMS key of its own, open to everybody."""
+    found: dict[str, Any] = decided(transformed, OwnKey=False, RefuseGeneratedUrl=False)
     return found
 
 

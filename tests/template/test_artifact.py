@@ -231,9 +231,9 @@ def test_the_compile_step_replaces_bytecode_of_another_kind(tmp_path: Path) -> N
     ("runtime", "source", "complaint"),
     [
         (None, None, "is not a SAM build: run `sam build` first"),
-        ("python3.12", "", "The functions run on python3.12, this is python3.13"),
+        ("python3.12", "", "The functions run on python3.12, but this is python3.13"),
         ("python3.13", None, "has no function: run `sam build` again"),
-        ("python3.13", "def (", "has a module that does not compile"),
+        ("python3.13", "def (", "does not compile: see above"),
     ],
 )
 def test_the_compile_step_fails_and_says_what_is_wrong(
@@ -287,9 +287,11 @@ def test_every_handler_can_be_imported_from_the_package_and_the_lambda_runtime_a
     package = artifact_of(build(HOST))
     properties = stack["Resources"][function]["Properties"]
     variables = {
-        name: str(stack["Parameters"].get(value.get("Ref"), {}).get("Default", "any"))
+        name: value
+        if isinstance(value, str)
+        else str(stack["Parameters"].get(value.get("Ref"), {}).get("Default", "any"))
         for name, value in properties["Environment"]["Variables"].items()
-        if isinstance(value, dict) and value != {"Ref": "AWS::NoValue"}
+        if value != {"Ref": "AWS::NoValue"}
     }
 
     done = subprocess.run(

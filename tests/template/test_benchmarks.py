@@ -1,4 +1,4 @@
-"""What `make bench` takes for granted is what the template says."""
+"""`make bench` uses the template's settings."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from infra.bench.environment import FUNCTION_ENVIRONMENT
 from infra.bench.workloads import BATCH
 
 
-def test_a_full_batch_is_as_large_as_the_template_makes_it(template: dict[str, Any]) -> None:
+def test_a_full_batch_has_the_size_of_the_template(template: dict[str, Any]) -> None:
     [source] = template["Resources"]["ConsumerFunction"]["Properties"]["Events"].values()
 
     assert source["Properties"]["BatchSize"] == BATCH
@@ -26,11 +26,11 @@ def test_the_functions_get_every_variable_that_the_template_sets(
     assert expected <= FUNCTION_ENVIRONMENT.keys()
 
 
-def test_the_length_of_the_access_logs_line_is_known(template: dict[str, Any]) -> None:
+def test_every_variable_of_the_access_log_has_a_known_value(template: dict[str, Any]) -> None:
     assert "$context" not in logs.access_line(template)
 
 
-def test_the_published_benchmarks_are_those_of_every_section(repository: Path) -> None:
+def test_the_published_benchmarks_have_every_section(repository: Path) -> None:
     text = (repository / "docs" / "benchmarks.md").read_text("utf-8")
 
     assert [line for line in text.splitlines() if line.startswith("## ")] == [

@@ -1,4 +1,4 @@
-"""What infra/examples promises where only AWS would show that it is wrong."""
+"""Properties of infra/examples that otherwise only AWS would check."""
 
 from pathlib import Path
 from typing import Any

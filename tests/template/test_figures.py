@@ -1,4 +1,4 @@
-"""The tables of costs, limits and simulations say what the code says."""
+"""The generated tables of costs, limits and simulations are up to date."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from infra.blocks import with_block
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_every_table_is_as_make_simulate_writes_it() -> None:
+def test_every_table_is_the_one_that_make_simulate_writes() -> None:
     results = {
         case.name: {label: simulated(scenario) for label, scenario in case.variants.items()}
         for case in cases()
@@ -26,7 +26,7 @@ def test_every_table_is_as_make_simulate_writes_it() -> None:
     assert stale == [], "run: make simulate"
 
 
-def test_the_page_of_the_simulation_shows_every_picture() -> None:
+def test_the_simulation_document_shows_every_chart() -> None:
     page = (ROOT / "docs" / "simulation.md").read_text(encoding="utf-8")
     shown = set(re.findall(r"\((simulation-[\w-]+\.svg)\)", page))
 

@@ -1,4 +1,4 @@
-"""`make deploy GRADUAL=…`: what SAM makes of a build that is to shift its traffic gradually."""
+"""`make deploy GRADUAL=…`: what SAM makes of a build that shifts its traffic gradually."""
 
 import json
 import re
@@ -42,13 +42,13 @@ def shifting(template: Json) -> Json:
     return transformed(gradual(template, KIND, "0123456789abcdef"))
 
 
-def test_without_it_there_is_no_alias_and_no_codedeploy(stack: Json) -> None:
+def test_a_normal_build_has_no_alias_and_no_codedeploy(stack: Json) -> None:
     kinds = {resource["Type"] for resource in stack["Resources"].values()}
 
     assert not [k for k in kinds if k.startswith("AWS::CodeDeploy") or k.endswith("::Alias")]
 
 
-def test_the_template_is_left_as_it_is(template: Json) -> None:
+def test_the_given_template_is_not_modified(template: Json) -> None:
     before = deepcopy(template)
 
     gradual(template, KIND, "0123456789abcdef")
@@ -57,7 +57,7 @@ def test_the_template_is_left_as_it_is(template: Json) -> None:
 
 
 @pytest.mark.parametrize("function", ALARMS)
-def test_codedeploy_shifts_the_alias_and_goes_back_on_an_alarm(
+def test_codedeploy_shifts_the_alias_and_rolls_back_on_an_alarm(
     shifting: Json, function: str
 ) -> None:
     alias = shifting["Resources"][f"{function}Aliaslive"]
@@ -96,7 +96,7 @@ def test_each_deployment_publishes_a_version_of_a_function_that_differs(template
         assert len(descriptions) == 2
 
 
-def test_an_alias_that_is_always_there_would_keep_a_changed_parameter_from_the_function(
+def test_a_permanent_alias_would_keep_a_changed_parameter_from_the_function(
     template: Json,
 ) -> None:
     # The reason for this tool. When it fails, SAM has learnt it: then the alias can be in
@@ -143,7 +143,7 @@ def test_a_shift_takes_long_enough_for_every_alarm_to_be_raised() -> None:
     assert [kind for kind, n in shifting.items() if n * 60 < slowest] == []
 
 
-def test_no_resource_waits_for_itself(shifting: Json) -> None:
+def test_no_resource_depends_on_itself(shifting: Json) -> None:
     resources = shifting["Resources"]
     needs = {}
     for name, resource in resources.items():
@@ -154,7 +154,7 @@ def test_no_resource_waits_for_itself(shifting: Json) -> None:
     assert list(TopologicalSorter(needs).static_order())  # raises CycleError
 
 
-def test_the_tool_changes_the_built_template(
+def test_the_script_changes_the_built_template(
     tmp_path: Path, repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     built = tmp_path / "template.yaml"
@@ -169,12 +169,12 @@ def test_the_tool_changes_the_built_template(
 
 
 @pytest.mark.parametrize("arguments", [[], ["AllAtOnce"], ["Canary10Percent5Minutes"]])
-def test_the_tool_says_which_ways_there_are(arguments: list[str]) -> None:
+def test_the_script_lists_the_known_types(arguments: list[str]) -> None:
     with pytest.raises(SystemExit, match=KIND):
         main(arguments)
 
 
-def test_the_tool_wants_a_build(tmp_path: Path) -> None:
+def test_the_script_requires_a_build(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="run `sam build` first"):
         main([KIND, str(tmp_path)])
 

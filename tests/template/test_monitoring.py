@@ -1,4 +1,4 @@
-"""What is watched: alarms, dashboard, saved queries; and what the reference and the runbook say."""
+"""Alarms, dashboard and saved queries; and what the reference and the runbook say of them."""
 
 import ast
 import itertools
@@ -149,9 +149,7 @@ def test_the_two_templates_allow_the_same_hours_of_silence(
     assert limits[0] == limits[1] == (0, WEEK // 3600)
 
 
-def test_what_a_default_stack_does_not_have_is_conditional(
-    template: Json, monitoring: Json
-) -> None:
+def test_optional_resources_have_a_condition(template: Json, monitoring: Json) -> None:
     conditional = {
         name: resource["Condition"]
         for name, resource in monitoring["Resources"].items()
@@ -212,7 +210,7 @@ def test_every_alarm_says_what_it_means_and_what_to_do_first(alarms: dict[str, J
         assert len(text) <= 1024  # CloudWatch's most
 
 
-def test_every_alarm_tells_the_topic(alarms: dict[str, Json]) -> None:
+def test_every_alarm_notifies_the_topic(alarms: dict[str, Json]) -> None:
     actions = {name: alarm.get("AlarmActions") for name, alarm in alarms.items()}
 
     assert [name for name, told in actions.items() if told != [{"Ref": "AlarmTopic"}]] == []
@@ -228,7 +226,7 @@ def test_every_alarm_decides_what_missing_data_means_and_why(
     assert set(decided) <= {"notBreaching", "ignore"}
 
 
-def test_no_alarm_looks_back_further_than_cloudwatch(
+def test_no_alarm_evaluates_a_longer_time_than_cloudwatch_allows(
     alarms: dict[str, Json], template: Json
 ) -> None:
     longest = template["Parameters"]["SilenceHours"]["MaxValue"]
@@ -238,7 +236,7 @@ def test_no_alarm_looks_back_further_than_cloudwatch(
         assert looks_back(alarm, longest) <= (WEEK if hourly else DAY), name
 
 
-def test_slow_is_what_leaves_the_sender_time_and_what_the_deadline_lets_happen(
+def test_a_slow_response_comes_before_the_function_and_the_sender_time_out(
     alarms: dict[str, Json],
 ) -> None:
     threshold = alarms["IngestSlowAlarm"]["Threshold"]
@@ -247,7 +245,7 @@ def test_slow_is_what_leaves_the_sender_time_and_what_the_deadline_lets_happen(
     assert threshold < DEADLINE_SECONDS * 1000
 
 
-def test_the_oldest_event_is_older_than_after_one_failure_and_still_counted_by_sqs(
+def test_the_oldest_event_was_retried_once_and_sqs_still_counts_its_age(
     alarms: dict[str, Json], template: Json
 ) -> None:
     alarm = alarms["OldestEventAlarm"]
@@ -258,7 +256,7 @@ def test_the_oldest_event_is_older_than_after_one_failure_and_still_counted_by_s
     assert retried_after < alarm["Threshold"] <= left_out_after - lasting
 
 
-def test_the_publisher_is_reported_behind_long_before_its_records_are_given_up(
+def test_the_publisher_is_reported_behind_long_before_lambda_gives_up_its_records(
     alarms: dict[str, Json], template: Json
 ) -> None:
     events = template["Resources"]["PublisherFunction"]["Properties"]["Events"]
@@ -319,7 +317,7 @@ def test_silence_is_reported_at_the_end_of_its_last_hour_and_ends_with_the_next_
     assert states[-2:] == ["OK", "OK"]
 
 
-def test_an_hour_less_than_the_hours_is_no_silence(alarms: dict[str, Json]) -> None:
+def test_one_hour_less_than_silence_hours_raises_no_alarm(alarms: dict[str, Json]) -> None:
     events: Series = [1.0, *[None] * (HOURS - 1)] * 5
     metrics = {"accepted": events, "waiting": counted(events)}
 
@@ -358,7 +356,7 @@ def letters(waiting: Series, sent: dict[int, float] | None = None) -> dict[str, 
 @ANY_CLOUDWATCH
 @pytest.mark.parametrize("late", [0, LATE])
 @pytest.mark.parametrize("sent", [{12: 1.0}, {}], ids=["sent", "moved by SQS"])
-def test_the_first_letter_after_a_rest_sends_a_mail(
+def test_the_first_dead_letter_in_an_idle_queue_sends_an_email(
     alarms: dict[str, Json], sent: dict[int, float], late: int, beyond: int, *, fills_empty: bool
 ) -> None:
     metrics = letters(QUIET + [1.0] * 20, sent)
@@ -372,7 +370,7 @@ def test_the_first_letter_after_a_rest_sends_a_mail(
 
 @ANY_CLOUDWATCH
 @pytest.mark.parametrize("sent", [{12: 1.0, 32: 1.0}, {}], ids=["sent", "moved by SQS"])
-def test_each_cause_that_begins_when_the_one_before_is_over_sends_a_mail_of_its_own(
+def test_a_new_cause_after_the_end_of_the_last_one_sends_another_email(
     alarms: dict[str, Json], sent: dict[int, float], beyond: int, *, fills_empty: bool
 ) -> None:
     metrics = letters(KNOWN + [6.0] * 20 + [7.0] * 20, sent)
@@ -383,13 +381,13 @@ def test_each_cause_that_begins_when_the_one_before_is_over_sends_a_mail_of_its_
     assert raised(states)[1:] == [12, 32]
 
 
-def test_a_cause_that_goes_on_sends_one_mail(alarms: dict[str, Json]) -> None:
+def test_a_continuing_cause_sends_one_email(alarms: dict[str, Json]) -> None:
     growing: Series = [float(n // 4) for n in range(60)]  # one letter every 20 minutes
 
     assert len(raised(history(alarms["DeadLettersAlarm"], letters(growing)))) == 1
 
 
-def test_a_letter_that_takes_the_place_of_a_deleted_one_is_seen_as_sent(
+def test_a_dead_letter_that_arrives_as_another_is_deleted_raises_the_alarm(
     alarms: dict[str, Json],
 ) -> None:
     metrics = letters([*[0.0] * 5, *[1.0] * 20], {5: 1.0, 15: 1.0})
@@ -408,7 +406,7 @@ def test_a_letter_that_takes_the_place_of_a_deleted_one_is_seen_as_sent(
     ],
     ids=["rest", "gap", "purge"],
 )
-def test_letters_that_rest_or_go_send_no_mail(
+def test_dead_letters_that_stay_or_are_removed_send_no_email(
     alarms: dict[str, Json], waiting: Series, beyond: int, *, fills_empty: bool
 ) -> None:
     metrics = letters(KNOWN + waiting)
@@ -473,17 +471,17 @@ def widgets(monitoring: Json) -> list[Json]:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_readme_lists_exactly_the_metrics_that_a_function_emits(package: str) -> None:
+def test_the_reference_lists_exactly_the_metrics_that_a_function_emits(package: str) -> None:
     written = {name: star for name, (where, star) in listed().items() if package in where}
 
     assert written == written_metrics(package)
 
 
-def test_readme_names_only_functions_that_there_are() -> None:
+def test_the_reference_names_only_existing_functions() -> None:
     assert set().union(*(where for where, _ in listed().values())) == set(PACKAGES)
 
 
-def test_every_metric_of_ours_that_is_watched_or_shown_is_listed(
+def test_the_reference_lists_every_own_metric_that_an_alarm_or_widget_uses(
     alarms: dict[str, Json], widgets: list[Json]
 ) -> None:
     ours = [(n, d) for space, n, d in named(alarms, widgets) if space == dashboard.NAMESPACE]
@@ -537,7 +535,7 @@ def resource_in(argument: Any) -> str:
 # ---------------------------------------------------------------- dashboard
 
 
-def test_the_body_and_the_picture_follow_from_the_definition(source: str) -> None:
+def test_the_body_and_the_picture_are_those_of_the_definition(source: str) -> None:
     hint = "run: .venv/bin/python -m infra.dashboard"
 
     assert dashboard.written(source) == source, hint
@@ -562,7 +560,7 @@ def deployed(
 @pytest.mark.parametrize("silence", [True, False])
 @pytest.mark.parametrize("hydrate", [True, False])
 @pytest.mark.parametrize("on_aws", [True, False])
-def test_the_body_is_json_whatever_is_switched_on(
+def test_the_body_is_valid_json_with_any_options(
     monitoring: Json, widgets: list[Json], *, silence: bool, hydrate: bool, on_aws: bool
 ) -> None:
     always, hydration = dashboard.always_and_hydration(monitoring)
@@ -575,7 +573,7 @@ def test_the_body_is_json_whatever_is_switched_on(
     assert ("HydratorLogGroup" in json.dumps(body)) is hydrate
 
 
-def test_no_widget_is_over_another_one_or_outside_of_the_grid(widgets: list[Json]) -> None:
+def test_no_widget_overlaps_another_one_or_leaves_the_grid(widgets: list[Json]) -> None:
     taken: set[tuple[int, int]] = set()
     for widget in widgets:
         x, y, width, height = (widget[key] for key in ("x", "y", "width", "height"))
@@ -642,7 +640,7 @@ def test_the_dashboard_shows_every_alarm(monitoring: Json, alarms: dict[str, Jso
     assert sorted(shown) == sorted(f"{name}.Arn" for name in alarms)
 
 
-def test_the_memory_that_gigabyte_seconds_are_reckoned_with_is_the_functions(
+def test_gigabyte_seconds_are_calculated_with_the_functions_memory(
     template: Json, widgets: list[Json]
 ) -> None:
     factors = {
@@ -694,7 +692,7 @@ def test_a_link_opens_the_saved_query_on_its_log_groups(monitoring: Json, *, hyd
     assert not re.search(r"[()'\s]", "".join(links.values()))  # would end a link in Markdown
 
 
-def test_what_the_local_cloud_can_not_make_is_made_everywhere_else(monitoring: Json) -> None:
+def test_resources_that_the_local_cloud_lacks_exist_everywhere_else(monitoring: Json) -> None:
     conditions = {
         r.get("Condition")
         for r in monitoring["Resources"].values()
@@ -707,7 +705,7 @@ def test_what_the_local_cloud_can_not_make_is_made_everywhere_else(monitoring: J
     assert {"Condition": "OnAws"} in monitoring["Conditions"]["Silence"]["Fn::And"]
 
 
-def test_a_query_looks_for_messages_that_a_function_logs(monitoring: Json) -> None:
+def test_each_saved_query_searches_for_messages_that_a_function_logs(monitoring: Json) -> None:
     sources = "".join(p.read_text("utf-8") for p in (ROOT / "functions").rglob("*.py"))
     texts = [q["QueryString"] for q in of_type(monitoring, QUERY).values()]
     exact = set(re.findall(r'message = "([^"]+)"', "".join(texts)))
@@ -771,7 +769,7 @@ def test_the_runbook_explains_every_reason_for_503() -> None:
     assert set(explained) == given
 
 
-def test_readme_lists_every_alarm(alarms: dict[str, Json]) -> None:
+def test_the_reference_lists_every_alarm(alarms: dict[str, Json]) -> None:
     section = REFERENCE.split("\n## Alarms\n", 1)[1].split("\n## ", 1)[0]
     rows = re.findall(r"^\| `([a-z-]+)` \| .+ \| (all is well|stays)", section, re.MULTILINE)
     meaning = {"notBreaching": "all is well", "ignore": "stays"}
@@ -781,5 +779,5 @@ def test_readme_lists_every_alarm(alarms: dict[str, Json]) -> None:
     )
 
 
-def test_readme_shows_the_picture() -> None:
+def test_the_reference_shows_the_picture() -> None:
     assert f"]({dashboard.PICTURE.name})" in REFERENCE

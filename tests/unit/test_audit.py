@@ -1,4 +1,4 @@
-"""The look at known vulnerabilities: found ones fail the check, silence is not taken for safety."""
+"""The dependency audit: a vulnerability fails the check, and a missing answer is reported."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ SKIPPED = {"name": "powertools", "skip_reason": "Dependency not found"}
         (None, 0, "SKIPPED, the advisory service did not answer for: all packages\n"),
     ],
 )
-def test_a_vulnerability_fails_the_check_and_what_was_not_looked_up_is_named(
+def test_a_vulnerability_fails_the_check_and_unchecked_packages_are_named(
     report: dict[str, Any] | None,
     code: int,
     said: str,
@@ -44,7 +44,7 @@ def test_a_vulnerability_fails_the_check_and_what_was_not_looked_up_is_named(
 @pytest.mark.parametrize(
     ("output", "report"), [('{"dependencies": []}', {"dependencies": []}), ("no route", None)]
 )
-def test_only_a_report_counts_as_a_report(
+def test_output_that_is_not_json_is_no_report(
     output: str, report: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Done:

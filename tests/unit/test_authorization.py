@@ -30,60 +30,27 @@ def test_a_token_may_be_one_character_long() -> None:
     assert bearer_token("Bearer x") == "x"
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        None,
-        "",
-        " ",
-        "\t",
-        "Bearer",
-        "Bearer ",
-        "Bearer\t",
-        f"Bearer{TOKEN}",
-        f"Bearer\t{TOKEN}",
-        f"Bearer \t{TOKEN}",
-        f"Bearer\u00a0{TOKEN}",
-        f"Bearer\u3000{TOKEN}",
-        f"Bearer: {TOKEN}",
-        f"Bearer={TOKEN}",
-        TOKEN,
-        f'"Bearer {TOKEN}"',
-        f"Basic {TOKEN}",
-        f"Token {TOKEN}",
-        f"Digest {TOKEN}",
-        f"X-Bearer {TOKEN}",
-        f"Bearer Bearer {TOKEN}",
-        f"Bearer {TOKEN} {TOKEN}",
-        f"Bearer {TOKEN} trailing",
-        f"Bearer {TOKEN}\n",
-        f"Bearer {TOKEN}\r\nX: y",
-        f"Bearer {TOKEN}\0",
-        f"Bearer {TOKEN}\x7f",
-        f"Bearer {TOKEN}é",
-        f"Bearer {TOKEN}\u0660",
-        f"Bearer {TOKEN}\ud800",
-        f"Be\u0430rer {TOKEN}",  # a Cyrillic letter
-    ],
-)
-def test_anything_else_has_no_token(header: str | None) -> None:
-    assert bearer_token(header) is None
+NO_BEARER = [
+    *(None, "", " ", "\t", ",", "Bearer", "Bearer ", "Bearer\t", "bearer", TOKEN, f":{TOKEN}"),
+    *(f"{scheme} {TOKEN}" for scheme in ("Basic", "Digest", "Token", "ApiKey", "JWT", "X-Bearer")),
+    *(f'Digest username="{TOKEN}"', f'"Bearer {TOKEN}"', f"xBearer {TOKEN}"),
+    *(f"Bearer{TOKEN}", f"Bearer\t{TOKEN}", f"Bearer \t{TOKEN}", f"Bearer\u00a0{TOKEN}"),
+    *(f"Bearer\u3000{TOKEN}", f"Bearer: {TOKEN}", f"Bearer:{TOKEN}", f"Bearer={TOKEN}"),
+    *(f"Bearer Bearer {TOKEN}", f"Bearer {TOKEN} {TOKEN}", f"Bearer {TOKEN} trailing"),
+    # As API Gateway joins headers that come twice.
+    *(f"Bearer {TOKEN},Bearer {TOKEN}", f"Bearer {TOKEN}, Bearer other", f"Bearer {TOKEN},"),
+    *(f"Bearer other, Bearer {TOKEN}", f"Basic x, Bearer {TOKEN}", f"Bearer {TOKEN}, Basic x"),
+    *(f",Bearer {TOKEN}", f"Bearer ,{TOKEN}", f"Bearer {TOKEN},{TOKEN}"),
+    *(f"Bearer {TOKEN}\n", f"Bearer {TOKEN}\r\nX: y", f"Bearer {TOKEN}\0", f"\0Bearer {TOKEN}"),
+    *(f"Bearer {TOKEN}\x7f", f"Bearer \x0b{TOKEN}", f"Bearer {TOKEN}é", f"Bearer {TOKEN}\u0660"),
+    *(f"Bearer {TOKEN}\ud800", f"Bearer {TOKEN}\u200b", f"\ufeffBearer {TOKEN}"),
+    *(f"B\u0435arer {TOKEN}", f"\uff22earer {TOKEN}"),  # letters that look like ASCII's
+    *("B" * 65_536, "Bearer" + " " * 65_536, " " * 65_536, "Bearer " + "a " * 32_768),
+]
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        f"Bearer {TOKEN},Bearer {TOKEN}",
-        f"Bearer {TOKEN}, Bearer other",
-        f"Bearer other, Bearer {TOKEN}",
-        f"Basic eDp5,Bearer {TOKEN}",
-        f"Bearer {TOKEN},",
-        f",Bearer {TOKEN}",
-        f"Bearer ,{TOKEN}",
-    ],
-)
-def test_a_comma_joined_header_has_no_token(header: str) -> None:
-    assert bearer_token(header) is None
+def test_anything_else_has_no_token() -> None:
+    assert [header for header in NO_BEARER if bearer_token(header) is not None] == []
 
 
 @given(any_text | any_text.map(lambda text: f"Bearer {text}"))
@@ -100,21 +67,37 @@ def test_any_visible_ascii_without_a_comma_is_a_token(token: str) -> None:
     assert bearer_token(f"Bearer {token}") == token
 
 
-@pytest.mark.parametrize(
-    ("token", "found"),
-    [
-        ("current", [True, False]),
-        ("previous", [False, True]),
-        ("", [False, False]),
-        ("curren", [False, False]),
-        ("current ", [False, False]),
-        ("xcurrent", [False, False]),
-        ("Current", [False, False]),
-        ("currentprevious", [False, False]),
-    ],
-)
-def test_a_token_matches_only_the_very_same_secret(token: str, found: list[bool]) -> None:
-    assert matches(token, [digest("current"), digest("previous")]) == found
+def one_step_from(secret: str) -> set[str]:
+    """Every token that is one small step away from a secret, and some that are a large one."""
+    found = {"", secret * 2, secret[::-1], secret.upper(), secret[:16], f" {secret}", f"{secret} "}
+    found |= {
+        f'"{secret}"',
+        f"<{secret}>",
+        f"x{secret}",
+        f"{secret}=",
+        f"{secret}%00",
+        secret * 999,
+    }
+    for place, character in enumerate(secret):
+        before, after = secret[:place], secret[place + 1 :]
+        found |= {
+            before + after,
+            before + character * 2 + after,
+            before + chr(ord(character) ^ 1) + after,
+            before + character.swapcase() + after,
+            before + after[:1] + character + after[1:],
+        }
+    return found - {secret}
+
+
+def test_a_token_matches_only_the_very_same_secret() -> None:
+    secret, previous = "example-webhook-Secret-0123456789", "the-previous-Secret-0123456789"
+    accepted = [digest(secret), digest(previous)]
+    wrong = one_step_from(secret) | one_step_from(previous) | {secret + previous}
+
+    assert matches(secret, accepted) == [True, False]
+    assert matches(previous, accepted) == [False, True]
+    assert [token for token in wrong if any(matches(token, accepted))] == []
 
 
 def test_every_accepted_digest_is_compared_even_after_a_match() -> None:

@@ -1,6 +1,5 @@
-"""The pure parts of `make bench`: limits, log lines, figures, charts and the page."""
+"""The pure parts of `make bench`: limits, log lines, figures, charts and docs/benchmarks.md."""
 
-import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,17 @@ from infra.bench.environment import Bench
 from infra.bench.guard import Verdict, judge
 from infra.bench.instruments import Cost, spread_of
 from infra.bench.journey import EndToEnd, Journey, percentile, sizes
-from infra.bench.limits import Limit
+from infra.bench.limits import RegressionLimit
 from infra.bench.logs import LogBytes
 from infra.bench.report import write
 from infra.bench.stub import answer
 from infra.bench.throughput import Throughput
 from infra.bench.workloads import BATCH, WORKLOADS, batch_of
 
-LESS, MORE = Limit(measured=1.2, target=1.1), Limit(measured=4.0, target=5.0, at_most=False)
+LESS, MORE = (
+    RegressionLimit(measured=1.2, target=1.1),
+    RegressionLimit(measured=4.0, target=5.0, at_most=False),
+)
 
 
 # ---------------------------------------------------------------- limits and guard
@@ -39,39 +41,36 @@ LESS, MORE = Limit(measured=1.2, target=1.1), Limit(measured=4.0, target=5.0, at
         (MORE, 3.5, False, False),
     ],
 )
-def test_a_limit_gives_way_by_its_slack_and_no_further(
-    limit: Limit, value: float, holds: bool, meets: bool
+def test_a_value_may_exceed_its_limit_by_the_slack_and_no_more(
+    limit: RegressionLimit, value: float, holds: bool, meets: bool
 ) -> None:
     assert limit.holds(value, slack=0.1) is holds
     assert limit.meets_target(value) is meets
 
 
-def test_one_ratio_beyond_its_limit_fails_and_says_what_to_do() -> None:
-    well, worse = Verdict("warm", 1.2, LESS, 0.03), Verdict("cold", 1.3, LESS, 0.03)
+def test_one_ratio_worse_than_its_limit_fails_the_check_and_says_what_to_do() -> None:
+    good, worse = Verdict("warm", 1.2, LESS, 0.03), Verdict("cold", 1.3, LESS, 0.03)
 
-    text, code = judge([well, worse])
+    text, code = judge([good, worse])
 
     assert code == 1
-    assert "NO  cold: 1.30 (at most 1.24)" in text
+    assert "FAIL cold: 1.30 (at most 1.24)" in text
     assert "docs/decisions.md" in text
-    assert judge([well]) == ("  ok  warm: 1.20 (at most 1.24)", 0)
+    assert judge([good]) == ("  ok   warm: 1.20 (at most 1.24)", 0)
 
 
 # ---------------------------------------------------------------- instruments
 
 
 class FakeBench:
-    """A process costs 100 instructions a run and 7 a call; every count differs a little."""
-
-    def __init__(self) -> None:
-        self.noise = itertools.cycle([0, 1_000_000])
+    """A fake whose runs cost 100 million instructions each, and 7 million for each call."""
 
     def execute(self, _name: str, calls: int, _endpoint: str, *, under: Any) -> tuple[str, str]:
         assert under[0] == "valgrind"
         return "", f"==1== I   refs:      {100_000_000 + 7_000_000 * calls:,}\n"
 
 
-def test_a_warm_call_is_what_several_calls_cost_more_than_one() -> None:
+def test_the_cost_of_a_warm_call_is_the_difference_between_several_calls_and_one() -> None:
     bench: Any = FakeBench()
 
     found = instruments.instructions(bench, ["ingest"], "http://127.0.0.1", 50, 2)
@@ -84,22 +83,22 @@ def test_the_spread_is_half_of_the_range() -> None:
     assert spread_of([10.0]) == 0.0
 
 
-# ---------------------------------------------------------------- the stand-in for AWS
+# ---------------------------------------------------------------- the AWS stub
 
 
-def test_the_stand_in_confirms_what_the_functions_want_confirmed() -> None:
+def test_the_stub_confirms_every_call_that_the_functions_make() -> None:
     assert answer("SendMessage", {"MessageBody": "x"})["MessageId"]
     assert "ConsumedCapacity" in answer("PutItem", {})
     assert "ConsumedCapacity" in answer("TransactWriteItems", {})
     assert len(answer("PutEvents", {"Entries": [{}, {}]})["Entries"]) == 2
 
 
-def test_the_stand_in_knows_no_other_operation() -> None:
+def test_the_stub_refuses_any_other_operation() -> None:
     with pytest.raises(KeyError):
         answer("DeleteTable", {})
 
 
-def test_a_batch_has_no_event_and_no_profile_twice() -> None:
+def test_a_batch_has_no_duplicate_event_or_profile() -> None:
     bodies = [record["body"] for record in batch_of("sqs-batch", BATCH)["Records"]]
 
     assert len({re.findall(r"evt_\d+", body)[0] for body in bodies}) == BATCH
@@ -149,7 +148,7 @@ def test_the_access_log_line_has_a_value_for_each_variable() -> None:
     assert logs.access_line(made) == '{"a":"200","b":"200"}'
 
 
-def test_a_variable_whose_length_is_not_known_is_no_small_one() -> None:
+def test_an_unknown_variable_of_the_access_log_raises_an_error() -> None:
     with pytest.raises(KeyError, match="authorizer"):
         logs.access_line(template({}, "$context.authorizer.error"))
 
@@ -173,7 +172,7 @@ FOUND = EndToEnd(
 )
 
 
-def tables() -> list[results.Table]:
+def tables() -> list[results.ResultTable]:
     return [
         results.work_table(COSTS),
         results.time_table({"ingest": {"cold": [0.3, 0.4], "warm": [0.001, 0.002]}}),
@@ -184,7 +183,7 @@ def tables() -> list[results.Table]:
     ]
 
 
-def test_each_figure_stands_beside_its_floor_and_its_target() -> None:
+def test_each_row_shows_a_figure_with_its_floor_and_its_target() -> None:
     rows = {row[0]: row[1:] for row in results.work_table(COSTS).rows}
 
     assert rows["warm ingest call"] == ["4.00", "5.00", "**1.25**", "1.50", "≤ 1.18, not met"]
@@ -217,7 +216,7 @@ def test_the_size_of_a_function_counts_all_of_its_files(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- charts and page
 
 
-def test_a_bar_is_as_long_as_its_value_says_and_its_texts_are_escaped() -> None:
+def test_the_length_of_a_bar_is_proportional_to_its_value_and_texts_are_escaped() -> None:
     drawn = bars("A & B", "<ms>", [Bar("x <y>", 1, "1.00", "floor"), Bar("z", 4, "4.00")])
 
     root = ElementTree.fromstring(drawn)  # noqa: S314  our own text
@@ -236,7 +235,7 @@ def test_no_label_of_a_chart_is_cut_off() -> None:
             assert max(map(len, found)) <= 34
 
 
-def test_the_page_has_every_table_and_every_chart_that_was_drawn(tmp_path: Path) -> None:
+def test_the_document_has_every_table_and_every_chart(tmp_path: Path) -> None:
     today = "2026-11-24"
     document, charts = tmp_path / "benchmarks.md", tmp_path / "benchmarks"
 
@@ -259,7 +258,7 @@ def test_every_workload_that_is_named_exists() -> None:
     assert named <= WORKLOADS.keys()
 
 
-def test_nothing_of_the_developers_own_aws_account_reaches_a_workload(
+def test_the_developers_own_aws_settings_do_not_reach_a_workload(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_CONFIG_FILE", "AWS_ENDPOINT_URL_SQS"):

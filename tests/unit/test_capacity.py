@@ -1,4 +1,4 @@
-"""Which limit is met at which rate."""
+"""The calculation of the rate at which each limit is reached."""
 
 import math
 import tomllib
@@ -10,7 +10,7 @@ from infra.bench.capacity import (
     HIGHEST,
     QUOTAS,
     RATES,
-    Limit,
+    CapacityLimit,
     concurrency_for,
     hot_keys,
     limits,
@@ -27,12 +27,12 @@ DEFAULTS = settings_on_file()
 AWS = quotas_on_file()
 
 
-def limit(name: str, settings: Settings = DEFAULTS) -> Limit:
+def limit(name: str, settings: Settings = DEFAULTS) -> CapacityLimit:
     [found] = [one for one in limits(settings, FIGURES, AWS) if one.name == name]
     return found
 
 
-def test_the_first_limit_to_be_met_comes_first() -> None:
+def test_limits_are_in_the_order_in_which_a_growing_rate_reaches_them() -> None:
     rates = [one.highest_rate for one in limits(DEFAULTS, FIGURES, AWS)]
 
     assert rates == sorted(rates)
@@ -43,8 +43,8 @@ def test_a_limit_holds_just_below_its_rate_and_not_above(name: str) -> None:
     one = limit(name)
     rate = one.highest_rate
 
-    assert one.used(rate * 0.999) <= one.there
-    assert rate > HIGHEST - 1 or one.used(rate * 1.01) > one.there
+    assert one.used(rate * 0.999) <= one.available
+    assert rate > HIGHEST - 1 or one.used(rate * 1.01) > one.available
 
 
 def test_the_consumers_keep_up_with_what_the_api_lets_through_by_default() -> None:
@@ -53,7 +53,7 @@ def test_the_consumers_keep_up_with_what_the_api_lets_through_by_default() -> No
     assert consumers > limit("`RequestsPerSecond`").highest_rate
 
 
-def test_raising_a_parameter_raises_its_limit_alone() -> None:
+def test_raising_a_parameter_raises_only_its_own_limit() -> None:
     raised = replace(DEFAULTS, consumer_concurrency=50)
     changed = {
         one.name
@@ -69,7 +69,7 @@ def test_raising_a_parameter_raises_its_limit_alone() -> None:
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_what_is_recommended_for_a_rate_keeps_up_with_it(rate: int) -> None:
+def test_the_recommended_settings_keep_up_with_the_rate(rate: int) -> None:
     concurrency = concurrency_for(rate, DEFAULTS, FIGURES)
     factor = parallelization_for(rate, DEFAULTS, FIGURES, AWS)
     consumers = replace(DEFAULTS, consumer_concurrency=concurrency)

@@ -1,4 +1,5 @@
 import json
+import threading
 from decimal import Decimal
 from typing import Any
 
@@ -429,6 +430,23 @@ def test_a_batch_that_takes_too_long_to_parse_is_parsed_only_as_far_as_there_is_
 
     assert failures(result) == dict.fromkeys("123", "OutOfTimeError")
     assert consume.dynamodb.writes == []
+
+
+def test_a_write_that_hangs_fails_its_messages_when_the_time_is_over(consume: Consuming) -> None:
+    released = threading.Event()
+
+    def hang(_puts: list[dict[str, Any]]) -> None:
+        released.wait(60)
+
+    consume.dynamodb.before = hang
+    left = iter([1_000.0, 1_000.0, 0.0])  # parsing twice, the time for the threads
+    event = make_event("evt_1")
+
+    result = consume(event, event, deadline=Deadline(lambda: next(left, 1_000.0)))
+    released.set()
+
+    assert failures(result) == {"1": "OutOfTimeError", "2": "OutOfTimeError"}
+    assert outcomes(result) == {}
 
 
 def test_what_was_done_when_the_time_ran_out_stays_done(consume: Consuming) -> None:

@@ -26,6 +26,7 @@ PUNCTUATED = string.ascii_letters + "!#$%&()*+-./:;<=>?@[]^_{|}~"
 def refusal(value: str | None) -> UnusableCredentialError:
     with pytest.raises(UnusableCredentialError) as caught:
         usable(value)
+    assert caught.value.remedy  # whatever is wrong, the operator is told what to do
     return caught.value
 
 

@@ -1,4 +1,4 @@
-"""`make start`: who can reach it, and what it prints of what others chose."""
+"""`make start`: who can reach the cloud, and how it prints untrusted log lines."""
 
 import subprocess
 from itertools import islice
@@ -31,7 +31,7 @@ def test_only_a_cloud_for_containers_listens_beyond_loopback() -> None:
 
 
 @pytest.mark.parametrize(("arguments", "wanted"), [([], False), (["--docker"], True)])
-def test_containers_reach_the_cloud_only_if_that_was_asked_for(
+def test_containers_reach_the_cloud_only_with_the_docker_option(
     arguments: list[str], *, wanted: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked: list[bool] = []
@@ -50,7 +50,9 @@ def test_containers_reach_the_cloud_only_if_that_was_asked_for(
 @pytest.mark.parametrize(
     ("variables", "wanted"), [([], False), (["DOCKER=0"], False), (["DOCKER=1"], True)]
 )
-def test_make_start_asks_for_it_only_with_docker_1(variables: list[str], *, wanted: bool) -> None:
+def test_make_start_passes_the_docker_option_only_with_docker_1(
+    variables: list[str], *, wanted: bool
+) -> None:
     recipe = subprocess.run(
         ["make", "--dry-run", "start", *variables],
         cwd=ROOT,
@@ -63,7 +65,7 @@ def test_make_start_asks_for_it_only_with_docker_1(variables: list[str], *, want
     assert ("--docker" in recipe) is wanted
 
 
-def test_what_steers_a_terminal_is_printed_as_an_escape_and_lines_stay_lines() -> None:
+def test_control_characters_are_escaped_and_line_breaks_kept() -> None:
     hostile = "id \x1b[2J \x9b \u202e\u2028end"
     messages = [f"{hostile}\n", "Traceback\n\tline 1\n", "REPORT RequestId: 1\n"]
     stack: Any = SimpleNamespace(

@@ -1,4 +1,4 @@
-"""The simulation of the queue: what must hold whatever the scenario."""
+"""The simulation of the queue: properties that hold in every scenario."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,7 @@ def with_concurrency(number: int, **changes: Any) -> Scenario:
 
 
 def conserved(run: Run) -> bool:
-    """Whether at every time each message is done, dead, waiting or in flight, and only one."""
+    """Whether at any time each message is exactly one of done, dead, waiting and in flight."""
     return all(
         one.arrived == one.done + one.dead + one.waiting + one.in_flight for one in run.samples
     )
@@ -104,7 +104,7 @@ def test_no_more_is_in_flight_than_the_consumers_hold() -> None:
 
 
 @pytest.mark.parametrize("minutes", [10, 60])
-def test_an_outage_within_the_patience_makes_no_dead_letter(minutes: int) -> None:
+def test_an_outage_shorter_than_all_retries_causes_no_dead_letter(minutes: int) -> None:
     outage = minutes * 60
 
     run = simulated(replace(BASE, seconds=outage + 300, rate=steady(2), outage=(0, outage)))
@@ -113,7 +113,7 @@ def test_an_outage_within_the_patience_makes_no_dead_letter(minutes: int) -> Non
     assert run.most_receives <= outage / BASE.visibility_seconds + 2
 
 
-def test_an_hours_outage_makes_dead_letters_of_what_arrived_too_early_for_few_receives() -> None:
+def test_with_few_receives_an_outage_of_an_hour_causes_dead_letters() -> None:
     outage, rate = 3_600, 2
     patience = (FEW_RECEIVES - 1) * BASE.visibility_seconds  # from the first receive to the last
 
@@ -130,11 +130,11 @@ def test_an_hours_outage_makes_dead_letters_of_what_arrived_too_early_for_few_re
     assert run.dead == pytest.approx((outage - patience) * rate, rel=0.02)
 
 
-def test_the_templates_patience_is_longer_than_a_mornings_outage() -> None:
+def test_the_templates_retries_outlast_an_outage_of_four_hours() -> None:
     assert (BASE.max_receives - 1) * BASE.visibility_seconds >= 4 * 3_600
 
 
-def test_a_table_that_is_throttled_makes_consumers_wait_and_cost_more() -> None:
+def test_a_throttled_table_makes_consumers_wait_and_cost_more() -> None:
     quick, slow = (
         simulated(with_concurrency(20, backlog=20_000, table_units=units))
         for units in (1_000_000, 1_000)

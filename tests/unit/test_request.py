@@ -14,7 +14,12 @@ def test_a_genuine_request_of_api_gateway_is_read() -> None:
 
     request = from_api_gateway(event)
 
-    assert request == Request(event["headers"], event["body"].encode(), "203.0.113.10")
+    assert request == Request(
+        event["headers"],
+        event["body"].encode(),
+        "203.0.113.10",
+        "a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com",
+    )
 
 
 @pytest.mark.parametrize("name", ["authorization", "Authorization", "AUTHORIZATION"])

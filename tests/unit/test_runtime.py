@@ -27,6 +27,8 @@ INGEST = {
     "EVENTS_QUEUE_URL": "https://sqs.example/events",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.example/dead-letters",
     "HELD_QUEUE_URL": "https://sqs.example/held",
+    "ALLOWED_SOURCE_CIDRS": "",
+    "ONLY_DOMAIN_NAME": "",
     "HELD_DELIVERIES_PER_MINUTE": "60",
     "WEBHOOK_SECRET_ID": "secret-id",
     "MAX_BODY_BYTES": "262144",
@@ -52,6 +54,8 @@ def test_settings_are_the_environment_variables_of_the_same_names_with_their_typ
         max_body_bytes=262_144,
         secret_cache_seconds=300,
         previous_secret_grace_hours=24,
+        allowed_source_cidrs="",
+        only_domain_name="",
     )
 
 

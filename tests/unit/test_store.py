@@ -5,7 +5,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from aws.errors import NotConfirmedError
-from consumer.store import BUDGET, MAX_PAUSE_SECONDS, Store
+from consumer.store import BUDGET, FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, Store
 from deadline import Deadline, OutOfTimeError
 from getprofile.errors import NotStorableError
 from getprofile.outcome import Outcome
@@ -132,7 +132,14 @@ def test_a_transaction_that_met_another_one_is_sent_again(reasons: tuple[Any, An
 
     assert written.outcome is Outcome.APPLIED
     assert client.operations == ["transact_write_items"] * 9
-    assert all(0 < pause <= MAX_PAUSE_SECONDS for pause in client.pauses)
+    # Each pause is twice as long as the one before, less up to a half of it by chance.
+    longest = [FIRST_PAUSE_SECONDS * 2**retry for retry in range(4)] + [
+        0.8,
+        *[MAX_PAUSE_SECONDS] * 3,
+    ]
+    assert all(
+        most / 2 <= pause <= most for pause, most in zip(client.pauses, longest, strict=True)
+    )
 
 
 def test_a_single_put_that_met_a_transaction_is_sent_again() -> None:

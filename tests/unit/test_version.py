@@ -1,3 +1,4 @@
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -16,6 +17,18 @@ zones = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=
 # A day away from both ends, where a moment has no UTC.
 moments = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=zones)  # noqa: DTZ001
 facts = st.tuples(moments, st.sampled_from(sorted(RANKS)), ids)
+
+
+def test_a_timestamp_does_not_depend_on_the_machines_time_zone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        found = timestamp(NOON)
+    time.tzset()
+
+    assert found == "2023-10-01T12:00:00.000000Z"
 
 
 def test_a_version_is_time_rank_and_id() -> None:

@@ -1,4 +1,4 @@
-"""GetProfile's API as far as it is documented, on this machine, failing as it is told."""
+"""A fake of GetProfile's documented API on this machine. Tests can make it fail on demand."""
 
 import json
 import socket
@@ -16,20 +16,26 @@ _PREFIX = "/v1/profile/"
 
 
 @dataclass(frozen=True)
-class Request:
-    """A request that came. path: as it came. authorized: it brought the key."""
+class RecordedRequest:
+    """A request that the fake received.
+
+    path: exactly as received. authorized: whether the request carried the right key.
+    """
 
     path: str
     authorized: bool
 
 
-class ProfileApi:
-    """Serves `profiles` over HTTP on 127.0.0.1 for as long as a `with` block lasts.
+class FakeProfileApi:
+    """Serves `profiles` over HTTP on 127.0.0.1 for the duration of a `with` block.
 
-    key: what a request has to bring, at any moment. profiles: by id, what is answered under
-    `profile`. make_up: the profile of an id that is not among them; None for a 404.
-    requests: all that came. tls: for HTTPS. A POST to /fail lets all requests fail with 503, one
-    to /heal ends that.
+    key: the API key that requests must carry; may be changed at any time.
+    profiles: by id, the content of the response's field `profile`.
+    make_up: makes the profile of an id that is not in `profiles`; None means 404.
+    requests: all requests received so far.
+    tls: serve HTTPS with this context.
+
+    POST /fail makes all requests fail with 503, and POST /heal ends that.
     """
 
     def __init__(
@@ -43,13 +49,13 @@ class ProfileApi:
         self.make_up = make_up
         self.tls = tls
         self.profiles: dict[str, dict[str, Any]] = {}
-        self.requests: list[Request] = []
+        self.requests: list[RecordedRequest] = []
         self.gone = threading.Event()
-        self._faults: list[_Rule] = []
+        self._faults: list[_FaultRule] = []
         self._lock = threading.Lock()
         self._socket = _bound(0)
         self._port: int = self._socket.getsockname()[1]
-        self._server: _Server | None = None
+        self._server: _FakeApiServer | None = None
 
     def __enter__(self) -> Self:
         self.up()
@@ -71,39 +77,43 @@ class ProfileApi:
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """The number of open connections."""
         return self._server.connections if self._server else 0
 
     def down(self) -> None:
-        """Nobody listens any more; open connections break."""
+        """Stop listening, and break open connections."""
         if self._server:
             self._server.end()
-            # It keeps the port for `up`, without listening on it.
+            # The new socket reserves the port for `up` but does not listen.
             self._server, self._socket = None, _bound(self._port)
 
     def up(self) -> None:
+        """Listen, unless it already does."""
         if not self._server:
-            self._server = _Server(self, self._socket)
+            self._server = _FakeApiServer(self, self._socket)
 
     def fail(
         self, fault: "Fault", *, times: int | None = None, profile_id: str | None = None
     ) -> None:
-        """Let requests go wrong: so many (all when absent), about one profile or any."""
+        """Make requests fail.
+
+        times: how many; None for all. profile_id: only those for this profile; None for any.
+        """
         with self._lock:
-            self._faults.append(_Rule(fault, times, profile_id))
+            self._faults.append(_FaultRule(fault, times, profile_id))
 
     def heal(self) -> None:
-        """From here on, new requests succeed."""
+        """Make new requests succeed again."""
         with self._lock:
             self._faults.clear()
 
     def profile(self, profile_id: str) -> dict[str, Any] | None:
-        """What is answered under `profile`, or None for a 404."""
+        """The content of the response's field `profile`, or None for a 404."""
         known = self.profiles.get(profile_id)
         return self.make_up(profile_id) if known is None else known
 
     def fault_of(self, profile_id: str) -> "Fault | None":
-        """How the next request about a profile is to go wrong, if it is."""
+        """The fault that the next request for a profile must meet, if any."""
         with self._lock:
             for rule in self._faults:
                 if rule.times != 0 and rule.profile_id in {None, profile_id}:
@@ -113,17 +123,17 @@ class ProfileApi:
 
 
 class Exchange(BaseHTTPRequestHandler):
-    """One connection; what a fault plays on."""
+    """Handles the requests of one connection. A fault decides how it responds."""
 
     protocol_version = "HTTP/1.1"
 
     @property
-    def api(self) -> ProfileApi:
-        return cast("_Server", self.server).api
+    def api(self) -> FakeProfileApi:
+        return cast("_FakeApiServer", self.server).api
 
     def do_GET(self) -> None:
         authorized = self.headers.get("Authorization") == f"Bearer {self.api.key}"
-        self.api.requests.append(Request(self.path, authorized))
+        self.api.requests.append(RecordedRequest(self.path, authorized))
         if not authorized:
             self.answer(401, b'{"error": "Unauthorized"}')
             return
@@ -160,25 +170,28 @@ class Exchange(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-        """`ProfileApi.requests` is the log."""
+        """Log nothing: `FakeProfileApi.requests` records every request."""
 
 
-# ---------------------------------------------------------------- how it fails
+# ---------------------------------------------------------------- faults
 
-Fault = Callable[[Exchange, str], None]  # the connection and the profile's id
+# Responds to a request in place of the correct response. Gets the connection and the profile's id.
+Fault = Callable[[Exchange, str], None]
 
 
 def status(code: int, *, retry_after: str | None = None) -> Fault:
-    """An error, in JSON."""
+    """Respond with an error status and a JSON body."""
 
     def play(exchange: Exchange, _profile_id: str) -> None:
         headers = {} if retry_after is None else {"Retry-After": retry_after}
-        exchange.answer(code, b'{"error": "as told"}', headers)
+        exchange.answer(code, b'{"error": "injected"}', headers)
 
     return play
 
 
 def redirect(to: str) -> Fault:
+    """Redirect to another URL."""
+
     def play(exchange: Exchange, _profile_id: str) -> None:
         exchange.answer(302, b"", {"Location": to})
 
@@ -186,7 +199,7 @@ def redirect(to: str) -> Fault:
 
 
 def raw(body: bytes, **headers: str) -> Fault:
-    """200 with this body. headers: `Content_Encoding="gzip"`."""
+    """Respond with 200 and this body. headers: with `_` for `-`, like `Content_Encoding="gzip"`."""
 
     def play(exchange: Exchange, _profile_id: str) -> None:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -196,7 +209,7 @@ def raw(body: bytes, **headers: str) -> Fault:
 
 
 def other_profile(other_id: str) -> Fault:
-    """The profile that was asked for, under the id of another one."""
+    """Return the requested profile under another profile's id."""
 
     def play(exchange: Exchange, profile_id: str) -> None:
         document = exchange.document(profile_id) | {"profile_id": other_id}
@@ -206,7 +219,7 @@ def other_profile(other_id: str) -> Fault:
 
 
 def huge_log(size: int) -> Fault:
-    """An `update_log` of so many bytes."""
+    """Add an `update_log` of `size` bytes to the correct response."""
 
     def play(exchange: Exchange, profile_id: str) -> None:
         document = exchange.document(profile_id)
@@ -217,7 +230,7 @@ def huge_log(size: int) -> Fault:
 
 
 def slow(seconds: float) -> Fault:
-    """The right answer, but late."""
+    """Send the correct response after a delay."""
 
     def play(exchange: Exchange, profile_id: str) -> None:
         if not exchange.api.gone.wait(seconds):
@@ -227,7 +240,7 @@ def slow(seconds: float) -> Fault:
 
 
 def trickle(seconds: float) -> Fault:
-    """An answer of which one byte comes in so many seconds, so that there is never a silence."""
+    """Send a body byte by byte, one every `seconds`, so that no read times out."""
 
     def play(exchange: Exchange, _profile_id: str) -> None:
         exchange.head(200, {"Content-Length": "1000000"})
@@ -238,7 +251,7 @@ def trickle(seconds: float) -> Fault:
 
 
 def trickle_head(seconds: float) -> Fault:
-    """The same, before the answer has even begun."""
+    """Send a response header byte by byte, one every `seconds`, without end."""
 
     def play(exchange: Exchange, _profile_id: str) -> None:
         exchange.wfile.write(b"HTTP/1.1 200 OK\r\nX-Padding: ")
@@ -249,7 +262,7 @@ def trickle_head(seconds: float) -> Fault:
 
 
 def unbounded(seconds: float) -> Fault:
-    """An answer that says nothing of its length, and goes on and on."""
+    """Send a body without a Content-Length and without an end."""
 
     def play(exchange: Exchange, _profile_id: str) -> None:
         exchange.head(200, {"Connection": "close"})
@@ -260,7 +273,7 @@ def unbounded(seconds: float) -> Fault:
 
 
 def never_final(seconds: float) -> Fault:
-    """One interim response after the other, and never the final one."""
+    """Send interim responses (100) and never a final one."""
 
     def play(exchange: Exchange, _profile_id: str) -> None:
         while not exchange.api.gone.wait(seconds):
@@ -270,7 +283,7 @@ def never_final(seconds: float) -> Fault:
 
 
 def chunks(seconds: float) -> Fault:
-    """An answer in chunks, and never the last of them."""
+    """Send a chunked body without a last chunk."""
 
     def play(exchange: Exchange, _profile_id: str) -> None:
         exchange.head(200, {"Transfer-Encoding": "chunked"})
@@ -281,7 +294,7 @@ def chunks(seconds: float) -> Fault:
 
 
 def sent(data: bytes) -> Fault:
-    """These bytes in the place of an answer, and then the end of the connection."""
+    """Send these bytes instead of a response, then close the connection."""
 
     def play(exchange: Exchange, _profile_id: str) -> None:
         exchange.wfile.write(data)
@@ -291,7 +304,7 @@ def sent(data: bytes) -> Fault:
 
 
 def cut_short() -> Fault:
-    """The connection ends in the middle of the answer."""
+    """Close the connection in the middle of the body."""
 
     def play(exchange: Exchange, _profile_id: str) -> None:
         exchange.head(200, {"Content-Length": "1000"})
@@ -309,18 +322,18 @@ def _as_it_should(exchange: Exchange, profile_id: str) -> None:
 
 
 @dataclass
-class _Rule:
+class _FaultRule:
     fault: Fault
     times: int | None
     profile_id: str | None
 
 
-class _Server(ThreadingHTTPServer):
+class _FakeApiServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, api: ProfileApi, bound: socket.socket) -> None:
+    def __init__(self, api: FakeProfileApi, bound: socket.socket) -> None:
         super().__init__(("127.0.0.1", 0), Exchange, bind_and_activate=False)
         self.api = api
         self.socket.close()
@@ -344,7 +357,7 @@ class _Server(ThreadingHTTPServer):
         connection, address = super().get_request()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.api.tls:
-            # The handshake is left to the connection's own thread.
+            # The connection's own thread does the handshake.
             connection = self.api.tls.wrap_socket(
                 connection, server_side=True, do_handshake_on_connect=False
             )
@@ -356,7 +369,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away, as one does that waited long enough."""
+        """Ignore a client that disconnected, as it does after a timeout."""
 
 
 def _bound(port: int) -> socket.socket:

@@ -1,0 +1,39 @@
+"""gpw, run on a deployed stack as an operator runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from infra.local.stack import ROOT, Stack
+from infra.local.start import announced
+
+type Gpw = Callable[..., Any]
+
+
+@contextmanager
+def operated(stack: Stack, directory: Path) -> Iterator[Gpw]:
+    """Runs a command with --json on the local cloud; returns what it printed."""
+    path = directory / "cloud.json"
+
+    def run(*arguments: str, codes: tuple[int, ...] = (0,)) -> Any:
+        done = subprocess.run(
+            [sys.executable, "-m", "infra.gpw.cli", *arguments, "--local", "--json"],
+            cwd=ROOT,
+            env=os.environ | {"GPW_CLOUD_FILE": str(path)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+        assert stack.secret not in done.stdout + done.stderr
+        assert done.returncode in codes, done
+        return json.loads(done.stdout)
+
+    with announced(stack, path):
+        yield run
