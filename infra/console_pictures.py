@@ -11,13 +11,13 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
 
+from infra import chromium
 from infra.local.cloud import CLOUD_ERRORS, LocalCloud, LocalCloudError
 from infra.local.demo import DEMO_REQUESTS, EVENT, PATIENCE_SECONDS, PROFILE, drained
 from infra.local.fake_profile_api import FakeProfileApi
 from infra.local.stack import DEVELOPMENT_API_KEY, ROOT, Stack, build, deploy, headers_for
 from infra.local.start import announced
 from infra.local.story import complain, say, step, wait_until
-from tests import chromium
 
 DOCS = ROOT / "docs"
 SIZE = {"width": 1280, "height": 860}

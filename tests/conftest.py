@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from tests import chromium
+from infra import chromium
 
 # The same examples in every run, and nothing kept between two runs: a test that fails, fails for
 # everyone. `HYPOTHESIS_PROFILE=thorough` searches on, with other examples each time.

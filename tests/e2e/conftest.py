@@ -15,12 +15,12 @@ import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
 from aws import dynamodb
+from infra import chromium
 from infra.local.cloud import LocalCloud
 from infra.local.demo import drained
 from infra.local.fake_profile_api import FakeProfileApi
 from infra.local.stack import Stack, build, deploy
 from infra.local.story import wait_until
-from tests import chromium
 
 _numbers = itertools.count()
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, Playwright
 
+from infra import chromium
 from infra.local.stack import ROOT
-from tests import chromium
 
 END_SECONDS = 30
 

@@ -131,16 +131,13 @@ class Store:
     def count(self, filters: Filters, *, upto: int | None = None) -> int:
         """The number of events that match. upto: the id of the last row that counts."""
         where, values = condition(filters, upto)
-        [(count,)] = self._read(f"SELECT count(*) FROM events WHERE {where}", values)  # noqa: S608  # nosec B608
+        [(count,)] = self._read(_select("count(*)", where), values)
         return int(count)
 
     def matching(self, filters: Filters, *, upto: int | None = None) -> Iterator[dict[str, Any]]:
         """The items that match, oldest first. upto: the id of the last row that is meant."""
         where, values = condition(filters, upto)
-        found = self._read(
-            f"SELECT id FROM events WHERE {where} ORDER BY at, id",  # noqa: S608  # nosec B608
-            values,
-        )
+        found = self._read(_select("id", f"{where} ORDER BY at, id"), values)
         for start in range(0, len(found), SLICE):
             for (one,) in found[start : start + SLICE]:
                 for (text,) in self._read("SELECT item FROM events WHERE id = ?", (one,)):
@@ -157,15 +154,14 @@ class Store:
     def values(self, column: str, limit: int = 100) -> list[str]:
         """The values of a column, for a list to choose from. column: not from a request."""
         found = self._read(
-            f"SELECT {column} FROM events WHERE {column} <> '' GROUP BY 1 ORDER BY 1 LIMIT ?",  # noqa: S608  # nosec B608
-            (limit,),
+            _select(column, f"{column} <> '' GROUP BY 1 ORDER BY 1 LIMIT ?"), (limit,)
         )
         return [str(one) for (one,) in found]
 
     # ---------------------------------------------------------------- within
 
     def _rows(self, where: str, values: tuple[Any, ...]) -> list[Row]:
-        found = self._read(f"SELECT {_COLUMNS} FROM events WHERE {where}", values)  # noqa: S608  # nosec B608
+        found = self._read(_select(_COLUMNS, where), values)
         return [Row(*one) for one in found]
 
     def _read(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -215,6 +211,11 @@ def condition(filters: Filters, upto: int | None = None) -> tuple[str, tuple[Any
         " AND ".join(term for term, _ in meant) or "1",
         tuple(value for _, value in meant),
     )
+
+
+def _select(columns: str, where: str) -> str:
+    """A statement. Its parts are written in this file; what a request says is among the values."""
+    return f"SELECT {columns} FROM events WHERE {where}"  # noqa: S608  # nosec B608
 
 
 def _holding(word: str) -> tuple[str, str]:
