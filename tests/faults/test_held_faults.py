@@ -66,8 +66,10 @@ def test_a_held_queue_that_is_slow_is_given_the_rest_of_the_delivery_by_a_later_
 
 @pytest.mark.parametrize("fault", [faults.RESET, faults.BROKEN, lost(faults.RESET)], ids=str)
 def test_one_failure_of_the_held_queue_loses_no_delivery(
-    cloud: Cloud, ingest: Ingest, fault: Fault
+    cloud: Cloud, ingest: Ingest, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The SDK pauses for up to a second before its second attempt.
+    monkeypatch.setattr("ingest.hold.WAIT_SECONDS", 10.0)
     ingest.deliver()
     cloud.fail("SendMessage", fault, when=to_held_queue, calls={2})
     ingest.deliver(authorization=NEW)
