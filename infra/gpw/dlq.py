@@ -78,9 +78,9 @@ def ls(
     The scan hides the dead letters from others while it runs, and leaves them as they were.
     """
     chosen = Chosen(where(terms or [], datetime.now(UTC)))
-    found, missed = _collect(gpw, chosen, limit, lambda dead_letter: dead_letter)
+    found, missed = collect(gpw, chosen, limit, lambda dead_letter: dead_letter)
     dead_letters = sorted(found.values(), key=lambda dead_letter: dead_letter.sent_at)
-    gpw.out.document([_as_document(dead_letter, body=False) for dead_letter in dead_letters])
+    gpw.out.document([as_document(dead_letter, body=False) for dead_letter in dead_letters])
     if dead_letters:
         _show_table(gpw, dead_letters)
     else:
@@ -96,10 +96,10 @@ def show(
 ) -> None:
     """Show one dead letter: attributes, body, and what redriving it would do."""
     chosen = Chosen(Where(), _message_ids([message_id]))
-    found, _missed = _collect(gpw, chosen, None, lambda dead_letter: dead_letter)
+    found, _missed = collect(gpw, chosen, None, lambda dead_letter: dead_letter)
     [dead_letter] = found.values()
-    fate = _fate(dead_letter, _Redriver(gpw.target, force=False))
-    gpw.out.document(_as_document(dead_letter, body=True) | {"redrive": fate})
+    fate = fate_of(dead_letter, Redriver(gpw.target, force=False))
+    gpw.out.document(as_document(dead_letter, body=True) | {"redrive": fate})
     rows: list[list[str | Text]] = [
         [Text("message id", "dim"), dead_letter.message_id],
         [Text("kind", "dim"), dead_letter.kind.value],
@@ -148,8 +148,8 @@ def redrive_dead_letters(
     at worst an event is processed twice, which changes nothing.
     """
     chosen = _chosen(ids, terms, everything=everything)
-    redriver = _Redriver(gpw.target, force=force)
-    plans, missed = _collect(gpw, chosen, limit, lambda found: _plan(found, redriver))
+    redriver = Redriver(gpw.target, force=force)
+    plans, missed = collect(gpw, chosen, limit, lambda found: _plan(found, redriver))
     tally = Tally(missed=missed)
     tally.kept.update(plan for plan in plans.values() if not isinstance(plan, Destination))
     going = {message_id for message_id, plan in plans.items() if isinstance(plan, Destination)}
@@ -190,7 +190,7 @@ def purge(
     in the meantime.
     """
     chosen = _chosen(ids, terms, everything=everything)
-    reasons, missed = _collect(gpw, chosen, limit, lambda dead_letter: dead_letter.reason)
+    reasons, missed = collect(gpw, chosen, limit, lambda dead_letter: dead_letter.reason)
     purged = Purged(missed=missed)
     if dry_run or not reasons:
         purged.deleted.update(reasons.values())
@@ -284,7 +284,7 @@ def _message_ids(ids: list[str]) -> tuple[str, ...]:
 # ---------------------------------------------------------------- look at them
 
 
-def _collect[T](
+def collect[T](
     gpw: Gpw, chosen: Chosen, limit: int | None, of: Callable[[DeadLetter], T]
 ) -> tuple[dict[str, T], int]:
     """What is to be known of each dead letter that is meant, by message id; then release them.
@@ -347,7 +347,7 @@ class Tally:
         }
 
 
-class _Redriver:
+class Redriver:
     """What decides where a dead letter of a stack goes."""
 
     def __init__(self, target: Target, *, force: bool) -> None:
@@ -365,7 +365,7 @@ class _Redriver:
         )
 
 
-def _plan(dead_letter: DeadLetter, redriver: _Redriver) -> Destination | str:
+def _plan(dead_letter: DeadLetter, redriver: Redriver) -> Destination | str:
     """Where it goes, or why it is kept."""
     try:
         return redriver.redrive(dead_letter).to
@@ -373,12 +373,12 @@ def _plan(dead_letter: DeadLetter, redriver: _Redriver) -> Destination | str:
         return str(why)
 
 
-def _fate(dead_letter: DeadLetter, redriver: _Redriver) -> str:
+def fate_of(dead_letter: DeadLetter, redriver: Redriver) -> str:
     plan = _plan(dead_letter, redriver)
     return f"to {plan.value}" if isinstance(plan, Destination) else f"no: {plan}"
 
 
-def _redrive_all(gpw: Gpw, going: set[str], redriver: _Redriver, tally: Tally, pace: Pace) -> None:
+def _redrive_all(gpw: Gpw, going: set[str], redriver: Redriver, tally: Tally, pace: Pace) -> None:
     sqs, left = gpw.target.client("sqs"), set(going)
     with _scan(gpw, "redriving") as (scan, batches):
         for dead_letters in batches:
@@ -507,7 +507,7 @@ def _show_table(gpw: Gpw, dead_letters: list[DeadLetter]) -> None:
     )
 
 
-def _as_document(dead_letter: DeadLetter, *, body: bool) -> dict[str, Any]:
+def as_document(dead_letter: DeadLetter, *, body: bool) -> dict[str, Any]:
     document: dict[str, Any] = {
         "message_id": dead_letter.message_id,
         "kind": dead_letter.kind.value,
