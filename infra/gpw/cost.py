@@ -18,9 +18,9 @@ from infra.gpw.errors import USAGE, OperatorError
 from infra.gpw.pricing import (
     RATE_PROFILES,
     Charge,
+    CostSettings,
     Figures,
     Price,
-    Settings,
     Traffic,
     bill,
     charged,
@@ -154,7 +154,7 @@ def figures_on_file() -> Figures:
     return {name: value for name, (value, _source) in content["figures"].items()}
 
 
-def settings_on_file(parameters: Mapping[str, str] | None = None) -> Settings:
+def settings_on_file(parameters: Mapping[str, str] | None = None) -> CostSettings:
     """What template.yaml sets. parameters: values in the place of its defaults."""
     return settings(template_on_file(parameters), _yaml(MONITORING))
 
@@ -189,7 +189,7 @@ def _assignments(given: Sequence[str]) -> dict[str, str]:
 
 
 def estimate(
-    traffic: Traffic, chosen: Settings, figures: Figures, prices: Mapping[str, Price]
+    traffic: Traffic, chosen: CostSettings, figures: Figures, prices: Mapping[str, Price]
 ) -> Estimate:
     lines = bill(traffic, chosen, figures)
     at_rest = bill(replace(traffic, events=0), chosen, figures)

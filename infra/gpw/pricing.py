@@ -48,7 +48,7 @@ class Price:
 
 
 @dataclass(frozen=True)
-class Settings:
+class CostSettings:
     """What in the template decides about costs. memory_mb: by function, as in "ingest".
 
     No parameter switches history, bus or backups off: they are here to be priced.
@@ -126,30 +126,30 @@ def billed_ms(cpu_ms: float, wait_ms: float, memory_mb: int) -> int:
     return math.ceil(cpu_ms * max(1.0, FULL_PROCESSOR_MB / memory_mb) + wait_ms)
 
 
-def ingest_ms(settings: Settings, f: Figures) -> int:
+def ingest_ms(settings: CostSettings, f: Figures) -> int:
     return billed_ms(f["ingest_cpu_ms"], f["ingest_wait_ms"], settings.memory_mb["ingest"])
 
 
-def consumer_ms(events: float, settings: Settings, f: Figures) -> int:
+def consumer_ms(events: float, settings: CostSettings, f: Figures) -> int:
     """Of a batch of different profiles."""
     rounds = math.ceil(events / f["consumer_concurrent_writes"])
     cpu = f["consumer_batch_cpu_ms"] + events * f["consumer_event_cpu_ms"]
     return billed_ms(cpu, rounds * f["consumer_write_ms"], settings.memory_mb["consumer"])
 
 
-def publisher_ms(events: float, settings: Settings, f: Figures) -> int:
+def publisher_ms(events: float, settings: CostSettings, f: Figures) -> int:
     calls = math.ceil(events / 10)
     cpu = f["publisher_batch_cpu_ms"] + events * f["publisher_event_cpu_ms"]
     return billed_ms(cpu, calls * f["publisher_call_ms"], settings.memory_mb["publisher"])
 
 
-def consumer_limit(settings: Settings, f: Figures) -> float:
+def consumer_limit(settings: CostSettings, f: Figures) -> float:
     """Events a second that the consumers finish at the most."""
     batch = settings.consumer_batch
     return settings.consumer_concurrency * batch / consumer_ms(batch, settings, f) * 1000
 
 
-def consumer_batch(rate: float, settings: Settings, f: Figures) -> int:
+def consumer_batch(rate: float, settings: CostSettings, f: Figures) -> int:
     """Events of a batch: as few as keep up, because the consumer waits for no full batch."""
     for size in range(1, settings.consumer_batch):
         if settings.consumer_concurrency * size / consumer_ms(size, settings, f) * 1000 >= rate:
@@ -157,7 +157,7 @@ def consumer_batch(rate: float, settings: Settings, f: Figures) -> int:
     return settings.consumer_batch
 
 
-def publisher_batch(rate: float, settings: Settings, f: Figures) -> float:
+def publisher_batch(rate: float, settings: CostSettings, f: Figures) -> float:
     per_poll = rate / (f["stream_shards"] * f["stream_polls_per_second"])
     return min(max(1.0, per_poll), settings.publisher_batch)
 
@@ -180,7 +180,7 @@ def _share_with_any(expected: float) -> float:
 # ---------------------------------------------------------------- the bill
 
 
-def bill(t: Traffic, s: Settings, f: Figures) -> list[Line]:
+def bill(t: Traffic, s: CostSettings, f: Figures) -> list[Line]:
     """What a month of traffic uses, in the order in which an event meets it."""
     larger = t.event_bytes - f["event_bytes"]
     state_bytes, history_bytes = (f[f"{item}_item_bytes"] + larger for item in ("state", "history"))
@@ -308,7 +308,9 @@ def bill(t: Traffic, s: Settings, f: Figures) -> list[Line]:
     return lines
 
 
-def naive_bill(t: Traffic, s: Settings, f: Figures, *, api: str = "http_api_request") -> list[Line]:
+def naive_bill(
+    t: Traffic, s: CostSettings, f: Figures, *, api: str = "http_api_request"
+) -> list[Line]:
     """One function behind an API that puts the event into a table: as tutorials do it.
 
     No queue, no order, no history, no bus, no backup, no trace, no alarm.
@@ -360,8 +362,8 @@ def total(lines: Iterable[Line], prices: Mapping[str, Price]) -> tuple[float, fl
 # ---------------------------------------------------------------- what a setting changes
 
 
-def variations(s: Settings) -> dict[str, Settings]:
-    """Settings that cost or save, each changed alone; what is so already is left out."""
+def variations(s: CostSettings) -> dict[str, CostSettings]:
+    """Settings that change the cost, each changed alone; those already in effect are left out."""
     changed = {
         "EventRetentionDays=7": replace(s, retention_days=7),
         "EventRetentionDays=365": replace(s, retention_days=365),
@@ -387,11 +389,11 @@ def _units(size: float) -> int:
     return max(1, math.ceil(size / WRITE_UNIT))
 
 
-def _gb_second(s: Settings) -> str:
+def _gb_second(s: CostSettings) -> str:
     return f"lambda_gb_second_{s.architecture}"
 
 
-def _logged(function: str, events: float, s: Settings, f: Figures) -> float:
+def _logged(function: str, events: float, s: CostSettings, f: Figures) -> float:
     """Bytes of one invocation."""
     line = f[f"{function}_line_bytes" if s.log_events else f"{function}_metrics_bytes"]
     platform = f["platform_log_bytes"] if s.platform_logs else 0.0

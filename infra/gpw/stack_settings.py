@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.gpw.errors import USAGE, OperatorError
-from infra.gpw.pricing import Settings
+from infra.gpw.pricing import CostSettings
 
 type Json = Mapping[str, Any]
 
@@ -54,7 +54,7 @@ class Template:
         return [r for r in self._template["Resources"].values() if r["Type"] == kind]
 
 
-def settings(template: Template, monitoring: Json) -> Settings:
+def settings(template: Template, monitoring: Json) -> CostSettings:
     """monitoring: infra/monitoring.yaml."""
     functions = {
         name: template.function(f"{name.capitalize()}Function")
@@ -65,7 +65,7 @@ def settings(template: Template, monitoring: Json) -> Settings:
     logging = functions["ingest"]["LoggingConfig"]
     silence = template.number(template.parameter("SilenceHours"))
     resources = monitoring["Resources"].values()
-    return Settings(
+    return CostSettings(
         architecture=template.parameter("Architecture"),
         requests_per_second=template.number(template.parameter("RequestsPerSecond")),
         memory_mb={name: template.number(own["MemorySize"]) for name, own in functions.items()},

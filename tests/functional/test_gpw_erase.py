@@ -46,7 +46,7 @@ def people(stack: OperatedStack, cloud: Cloud) -> OperatedStack:
     stack.put("HydrationQueueUrl", json.dumps({"reconcile": {"since": "x", "after": after}}))
     merged = make_event("evt-merged", event_type="profile.merged", tenant_id="t-1")
     stack.happened(merged | {"data": {"profile_ids": ["p-1", "p-9"]}}, Outcome.RECORDED)
-    amount = make_event("evt-amount", event_type="invoice.paid", tenant_id="t-1")
+    amount = make_event("evt-amount", event_type="test.unknown", tenant_id="t-1")
     stack.happened(amount | {"data": {"amount": 1}}, Outcome.RECORDED)
     return stack
 
