@@ -40,8 +40,8 @@ from infra.gpw.verify_report import SHOWN, Report, anonymous
 from infra.gpw.verify_run import refusal_check
 from infra.gpw.webhook import Answer
 from infra.template import parse as parse_template
-from ingest.answer import refused
 from ingest.check import check
+from ingest.response import refused
 from publisher.entry import entry, trimmed_entry
 from tests.factories import NOON, make_record
 
