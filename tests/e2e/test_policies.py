@@ -109,6 +109,12 @@ def test_whoever_looks_sees_events_and_queues_and_is_refused_the_rest(
     ):
         ran = who(*words)
         assert ran.exit_code == 0, ran.output
+    for what, key in (("history", "event"), ("states", "status")):
+        ran = who("export", what, "--tenant", "abc-tenant")
+        assert ran.exit_code == 0, ran.output
+        rows = [json.loads(line) for line in ran.stdout.splitlines()]
+        [mine] = [row for row in rows if row.get("profile_id") == profile_id]
+        assert mine[key] == {"event": "profile.updated", "status": "ready"}[key]
     for words, action in (
         (["replay", "--tenant", "abc-tenant", "--profile-id", profile_id, "-y"], "SendMessage"),
         (["secret", "status"], "GetSecretValue"),

@@ -583,7 +583,7 @@ def test_a_scan_that_sqs_stops_at_its_limit_is_told_with_what_to_do(
     listed = stack.run("dlq", "ls")
     purged = stack.run("dlq", "purge", "--all", "--yes", "--json", code=1)
 
-    assert "About 5 more dead letters could not be looked at" in listed.err
+    assert "About 5 more dead letters could not be checked" in listed.err
     assert "run it again" in listed.err
     assert purged.document["purged"] == {"received_too_often": 20}
     assert purged.document["not_looked_at"] == 5

@@ -522,7 +522,7 @@ def test_up_does_not_start_a_second_cloud(holder: subprocess.Popen[str], cloud_f
     ran = CliRunner().invoke(app, ["local", "up"])
 
     assert ran.exit_code == 1
-    assert "running already" in ran.stderr
+    assert "already running" in ran.stderr
 
 
 def test_the_file_of_a_newer_cloud_stays(cloud_file: Path) -> None:

@@ -98,6 +98,12 @@ def history(stack: OperatedStack) -> str:
     return ""
 
 
+def history_and_state(stack: OperatedStack) -> str:
+    key = {"tenant_id": {"S": "abc-tenant"}, "profile_id": {"S": "12345"}}
+    stack.put_raw("ProfilesTableName", key)
+    return history(stack)
+
+
 LOAD = "gpw-load-0123abcd-1"
 VERIFY = "gpw-verify-0123456789abcdef"
 
@@ -166,6 +172,14 @@ RUNS: dict[str, tuple[Callable[[OperatedStack], str] | None, list[list[str]]]] =
     "gpw listen": (killed_listener, [LISTEN, [*LISTEN, *PROFILE]]),
     "gpw status": (history, [["status", "abc-tenant", "12345"]]),
     "gpw events": (history, [["events"], ["events", *PROFILE]]),
+    "gpw export": (
+        history_and_state,
+        [
+            [*words, *of]
+            for words in (["export", "history"], ["export", "states"])
+            for of in ([], PROFILE)
+        ],
+    ),
     "gpw dlq ls": (letters, [["dlq", "ls"]]),
     "gpw dlq show": (letters, [["dlq", "show", "ID"]]),
     "gpw dlq redrive": (letters, [["dlq", "redrive", "--all", "--force", "--yes"]]),
@@ -411,4 +425,4 @@ def test_a_policy_that_iam_would_not_take_is_refused_at_once(
 ) -> None:
     monkeypatch.setattr("infra.gpw.policies.MAX_POLICY_CHARACTERS", 100)
 
-    assert "IAM takes 100" in stack.run("policies", code=1).err
+    assert "IAM allows 100" in stack.run("policies", code=1).err

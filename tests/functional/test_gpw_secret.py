@@ -258,7 +258,7 @@ def test_rotate_waits_until_the_previous_one_is_unused(
 
     told = stack.run("secret", "rotate", "--watch", "--yes", stdin=NEW_SECRET).out
 
-    assert "No webhook came with the previous secret for 10 min" in told
+    assert "No webhook carried the previous secret for 10 min" in told
     assert len(looks) == 3
 
 

@@ -50,7 +50,17 @@ def help_of(*words: str) -> str:
 
 def test_there_is_every_command() -> None:
     assert set(COMMANDS) == CHANGING | {
-        *("tail", "listen", "status", "events", "dlq ls", "dlq show", "held ls", "secret status"),
+        *(
+            "tail",
+            "listen",
+            "status",
+            "events",
+            "export",
+            "dlq ls",
+            "dlq show",
+            "held ls",
+            "secret status",
+        ),
         *("local up", "local demo", "cost", "policies"),
     }
 
@@ -199,7 +209,7 @@ def test_the_local_cloud_is_a_place_of_its_own() -> None:
     found = CliRunner().invoke(app, ["events", "--local", "--region", "eu-central-1"])
 
     assert found.exit_code == 2
-    assert "leave --stack, --region and --profile out" in found.stderr
+    assert "omit --stack, --region and --profile" in found.stderr
 
 
 def test_a_local_cloud_that_does_not_run_is_told(
