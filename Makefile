@@ -8,13 +8,14 @@ SAM := $(shell command -v sam || echo .venv-sam/bin/sam)
 UV_VERSION := 0.13.9
 SAM_VERSION := 1.170.0
 CHECKOV_VERSION := 3.3.30
+PG := infra/examples/postgres/function
 FAILED := sh infra/build/download_failed.sh
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --python-version 3.13 --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start unit fast test soak bench docs simulate check build deploy release lock clean
+.PHONY: help setup demo start unit fast test postgres soak bench docs simulate check build deploy release lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,11 +31,14 @@ start: setup ## keep the stack running on this machine until Ctrl-C (for sam loc
 unit: setup ## run the unit tests: no network, in seconds
 	$(BIN)/pytest tests/unit --numprocesses auto --quiet
 
-fast: setup ## run every test but the end-to-end ones
+fast: setup postgres ## run every test but the end-to-end ones
 	$(BIN)/pytest --ignore tests/e2e --numprocesses auto --dist loadgroup --quiet
 
-test: setup ## run all tests, with the coverage of functions/
+test: setup postgres ## run all tests, with the coverage of functions/
 	$(BIN)/pytest --numprocesses auto --dist loadgroup --cov
+
+postgres:
+	@sh infra/build/postgres.sh
 
 soak: setup ## send a long storm through the local cloud: make soak EVENTS=5000 SEED=1
 	SOAK_EVENTS=$(or $(EVENTS),2000) SOAK_SEED=$(or $(SEED),1) $(BIN)/pytest tests/e2e/test_storm.py -q
@@ -42,8 +46,9 @@ soak: setup ## send a long storm through the local cloud: make soak EVENTS=5000 
 bench: setup .venv-bench/packages/.ready ## measure speed, size and logs into docs/benchmarks.md (only against the limits: make bench SHORT=1)
 	@$(BIN)/python -m infra.bench $(if $(SHORT),--short)
 
-docs: setup ## renew what is generated in docs/: tables of the reference, the dashboard's picture
+docs: setup ## renew what is generated: tables of the reference, the dashboard's picture, schemas of the bus
 	@$(BIN)/python -m infra.build.reference
+	@PYTHONPATH=functions $(BIN)/python -m infra.build.schema
 	@$(BIN)/python -m infra.dashboard
 
 simulate: setup ## simulate bursts, outages and backlogs into docs/simulation.md, and renew the tables of costs and limits
@@ -54,7 +59,7 @@ check: setup .venv-checkov/.ready .venv-bench/packages/.ready ## lint, format, t
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	PYTHONPATH=functions $(BIN)/lint-imports --no-cache --no-logo
-	$(BIN)/cfn-lint -a cfn_lint_serverless.rules -- template.yaml infra/monitoring.yaml infra/examples/*.yaml
+	$(BIN)/cfn-lint -a cfn_lint_serverless.rules -- template.yaml infra/monitoring.yaml infra/examples/*.yaml infra/examples/*/template.yaml
 	$(SAM) validate --lint --region us-east-1
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions infra
 	.venv-checkov/bin/checkov --config-file infra/build/checkov.yaml
@@ -76,6 +81,8 @@ lock: setup ## renew the pins of all that the named packages bring along, with t
 	sed '/^-c/d' requirements.txt | $(LOCK) - -o infra/pins/constraints.txt
 	{ echo --require-hashes; $(LOCK) --generate-hashes --constraint infra/pins/constraints.txt functions/requirements.in; } > functions/requirements.new
 	mv functions/requirements.new functions/requirements.txt
+	{ sed -n '1,/--require-hashes/p' $(PG)/requirements.txt; grep -o '^pg8000==[^ ]*' requirements.txt | $(LOCK) --generate-hashes --constraint infra/pins/constraints.txt -; } > $(PG)/requirements.new
+	mv $(PG)/requirements.new $(PG)/requirements.txt
 	echo aws-sam-cli==$(SAM_VERSION) | $(LOCK) - -o infra/pins/sam.txt
 	echo checkov==$(CHECKOV_VERSION) | $(LOCK) - -o infra/pins/checkov.txt
 

@@ -29,6 +29,11 @@ COMMANDS: list[Lazy | LazyGroup] = [
         "Send made-up traffic to the webhook URL, and prove that nothing was lost.",
     ),
     Lazy(
+        "verify",
+        "infra.gpw.verify:verify",
+        "Prove that the deployed stack does what it promises: run it once after a deployment.",
+    ),
+    Lazy(
         "tail",
         "infra.gpw.tail:tail",
         "Follow what happens to events, one line each, until Ctrl-C.",
@@ -40,6 +45,11 @@ COMMANDS: list[Lazy | LazyGroup] = [
     ),
     Lazy("status", "infra.gpw.look:status", "Show a profile's state and its newest events."),
     Lazy("events", "infra.gpw.look:events", "List events of the history, newest first."),
+    Lazy(
+        "export",
+        "infra.gpw.export:export",
+        "Export the history or the states as lines of JSON, CSV or Parquet.",
+    ),
     Lazy(
         "replay",
         "infra.gpw.replay:replay",

@@ -146,6 +146,16 @@ def price_list_on_file() -> PriceList:
     )
 
 
+def added_dollars(traffic: Traffic) -> float:
+    """What traffic adds to the bill, by the list and the template's defaults."""
+    prices, chosen, figures = price_list_on_file().prices, settings_on_file(), figures_on_file()
+    with_it, without = (
+        total(bill(one, chosen, figures), prices)[0]
+        for one in (traffic, replace(traffic, events=0))
+    )
+    return with_it - without
+
+
 def figures_on_file() -> Figures:
     content = json.loads(FIGURES.read_text(encoding="utf-8"))
     return {name: value for name, (value, _source) in content["figures"].items()}

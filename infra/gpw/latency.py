@@ -24,6 +24,11 @@ class Latencies:
             self._seconds.append(seconds)
             self._counts[bisect_left(BOUNDS, seconds)] += 1
 
+    @property
+    def count(self) -> int:
+        with self._lock:
+            return len(self._seconds)
+
     def percentile(self, hundredths: int) -> float | None:
         """A percentile of the latencies, such as 99; None if there are none yet."""
         with self._lock:

@@ -47,12 +47,16 @@ SWEEPING = (
     *on(LISTENER_RULES, "events:ListTagsForResource", "events:RemoveTargets", "events:DeleteRule"),
     *on(LISTENER_QUEUES, "sqs:ListQueueTags", "sqs:DeleteQueue"),
 )
-LISTENING = (
+SUBSCRIBING = (
     *SWEEPING,
     *on(LISTENER_RULES, "events:PutRule", "events:PutTargets", "events:TagResource"),
     *on(LISTENER_QUEUES, "sqs:CreateQueue", "sqs:TagQueue"),
     *on(LISTENER_QUEUES, "sqs:ReceiveMessage", "sqs:DeleteMessage"),
     *on("EventBusName", "events:PutEvents"),
+)
+LISTENING = (
+    *SUBSCRIBING,
+    # To complete events, and to fill a gap.
     *on("EventsTableName", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"),
 )
 

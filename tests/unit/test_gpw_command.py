@@ -38,7 +38,7 @@ CHANGING = {
         "resume",
         "secret set",
     ),
-    *("secret rotate", "erase", "reconcile", "local down", "load"),
+    *("secret rotate", "erase", "reconcile", "local down", "load", "verify"),
 }
 
 
@@ -50,7 +50,17 @@ def help_of(*words: str) -> str:
 
 def test_there_is_every_command() -> None:
     assert set(COMMANDS) == CHANGING | {
-        *("tail", "listen", "status", "events", "dlq ls", "dlq show", "held ls", "secret status"),
+        *(
+            "tail",
+            "listen",
+            "status",
+            "events",
+            "export",
+            "dlq ls",
+            "dlq show",
+            "held ls",
+            "secret status",
+        ),
         *("local up", "local demo", "cost", "policies"),
     }
 
