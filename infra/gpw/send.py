@@ -1,4 +1,4 @@
-"""`gpw send`: webhooks as GetProfile sends them."""
+"""`gpw send`: sends webhooks as GetProfile does."""
 
 import sys
 import time
@@ -35,7 +35,7 @@ def send(
     *,
     file: Annotated[
         Path | None,
-        typer.Argument(help="A file to send instead of the sample; - is standard input."),
+        typer.Argument(help="A file to send instead of the sample; - for standard input."),
     ] = None,
     tenant: Annotated[str, typer.Option(help="Tenant id of the sample.")] = SAMPLE["tenant_id"],
     profile_id: Annotated[str, typer.Option(help="Profile id of the sample.")] = "12345",
@@ -48,18 +48,18 @@ def send(
         bool, typer.Option("--malformed", help="Then send a body that is not an event.")
     ] = False,
     burst: Annotated[
-        int, typer.Option(min=0, help="Send this many events, each of another profile.")
+        int, typer.Option(min=0, help="Send this many events, each of a different profile.")
     ] = 0,
 ) -> None:
     """Send a sample event, or a file, to the webhook URL, and show the responses.
 
-    The sample is GetProfile's own example with a new id and the current time. The secret is read
-    from Secrets Manager with your credentials and never shown.
+    The sample is GetProfile's own example with a new id and the current time. The command reads the
+    secret from Secrets Manager with your credentials and never shows it.
     """
     if file and (duplicate or stale or malformed or burst):
-        raise OperatorError("A file is sent as it is", "leave the other options out", code=USAGE)
+        raise OperatorError("A file is sent unchanged", "omit the other options", code=USAGE)
     if burst and (duplicate or stale or malformed):
-        raise OperatorError("--burst sends new events only", "leave the others out", code=USAGE)
+        raise OperatorError("--burst sends only new events", "omit the other options", code=USAGE)
     planned = _plan(
         file,
         tenant,
@@ -126,7 +126,7 @@ def _post_at_once(
 
 
 def _post(webhook: Webhook, posting: Posting, secret: str) -> Answer:
-    """One of many: that it is not answered is a result like the others."""
+    """Send one of many requests. If there is no response, that is a result too."""
     began = time.monotonic()
     try:
         return webhook.post(posting.body, secret)

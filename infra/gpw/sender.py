@@ -1,4 +1,4 @@
-"""Sends deliveries to the webhook URL, each when it is due."""
+"""Sends planned deliveries to the webhook URL, each when it is due."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,8 +10,8 @@ from infra.gpw.proof import Ledger
 from infra.gpw.traffic import Delivery
 from infra.gpw.webhook import Webhook
 
-NO_ANSWER = 0  # in the place of a status
-LATE_SECONDS = 1.0  # a request that begins later than this shows that we can't keep the rate
+NO_ANSWER = 0  # stands for the status of a request without a response
+LATE_SECONDS = 1.0  # a request that begins later than this shows that the rate is too high
 
 
 def send(
@@ -23,9 +23,9 @@ def send(
     *,
     connections: int,
 ) -> None:
-    """Send them all at their time.
+    """Send each delivery when it is due.
 
-    KeyboardInterrupt stops it; ledger and latencies then hold what was sent.
+    After a KeyboardInterrupt, ledger and latencies contain the results so far.
     """
     began = time.monotonic()
 
@@ -35,10 +35,10 @@ def send(
         try:
             status = webhook.post(delivery.body, secret).status
         except OperatorError:
-            pass  # that nobody answers is a result like the others
+            pass  # no response is a result too
         finally:
             ledger.add(delivery, status, late=late)
-        # From when it was due, not from when we came to it: a slow answer holds up the next ones.
+        # Measured from when it was due, because slow responses delay the following requests.
         latencies.add(time.monotonic() - began - delivery.at)
 
     threads = ThreadPoolExecutor(connections)

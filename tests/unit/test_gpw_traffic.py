@@ -199,7 +199,7 @@ def test_an_event_whose_answer_was_lost_may_be_there_and_may_be_the_newest() -> 
 @pytest.mark.parametrize(
     ("history", "found", "problem"),
     [
-        ([item(OLD)], row(OLD), "e-2 was accepted and is not in the history"),
+        ([item(OLD)], row(OLD), "e-2 was accepted but is not in the history"),
         ([item(OLD), item(NEW)], row(OLD), "profile-0 is not at its newest event, e-2"),
         ([item(OLD), item(NEW)], None, "profile-0 has no row"),
         ([item(OLD), item(NEW, "stale")], row(NEW), "e-2 is its profile's newest, and called"),

@@ -192,7 +192,7 @@ def _refused(ledger: Ledger, _history: list[Json], _row: Json) -> None:
         ("duplicates", _lost, "is not in the history"),
         ("unknown type", _lost, "is not in the history"),
         ("duplicates", _again, "twice in its history"),
-        ("disorder", _swapped, "called stale"),
+        ("disorder", _swapped, "newest event but is stale"),
         ("same second", _behind, "is not at its newest event"),
         ("numbers", _less_precise, "another content in the history"),
         ("numbers", _less_precise_state, "another content in its row"),
