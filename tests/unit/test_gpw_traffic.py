@@ -202,7 +202,7 @@ def test_an_event_whose_answer_was_lost_may_be_there_and_may_be_the_newest() -> 
         ([item(OLD)], row(OLD), "e-2 was accepted but is not in the history"),
         ([item(OLD), item(NEW)], row(OLD), "profile-0 is not at its newest event, e-2"),
         ([item(OLD), item(NEW)], None, "profile-0 has no row"),
-        ([item(OLD), item(NEW, "stale")], row(NEW), "e-2 is its profile's newest, and called"),
+        ([item(OLD), item(NEW, "stale")], row(NEW), "e-2 is its profile's newest event but"),
         ([item(OLD, "recorded"), item(NEW)], row(NEW), "e-1 has the outcome recorded"),
         ([item(OLD, ""), item(NEW)], row(NEW), "e-1 has the outcome "),
         ([item(OLD, version="2022#0"), item(NEW)], row(NEW), "e-1 has another version"),
