@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start unit fast test postgres soak bench docs simulate check build deploy release lock clean
+.PHONY: help setup demo start unit fast test postgres chromium soak bench docs pictures simulate check build deploy release lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,11 +34,14 @@ unit: setup ## run the unit tests: no network, in seconds
 fast: setup postgres ## run every test but the end-to-end ones
 	$(BIN)/pytest --ignore tests/e2e --numprocesses auto --dist loadgroup --quiet
 
-test: setup postgres ## run all tests, with the coverage of functions/
+test: setup postgres chromium ## run all tests, with the coverage of functions/ (installs PostgreSQL and Chromium where they are missing and can be)
 	$(BIN)/pytest --numprocesses auto --dist loadgroup --cov
 
 postgres:
 	@sh infra/build/postgres.sh
+
+chromium:
+	@sh infra/build/chromium.sh
 
 soak: setup ## send a long storm through the local cloud: make soak EVENTS=5000 SEED=1
 	SOAK_EVENTS=$(or $(EVENTS),2000) SOAK_SEED=$(or $(SEED),1) $(BIN)/pytest tests/e2e/test_storm.py -q
@@ -50,6 +53,9 @@ docs: setup ## renew what is generated: tables of the reference, the dashboard's
 	@$(BIN)/python -m infra.build.reference
 	@PYTHONPATH=functions $(BIN)/python -m infra.build.schema
 	@$(BIN)/python -m infra.dashboard
+
+pictures: setup chromium ## photograph the console for docs/console.md, with the demo's data
+	@$(BIN)/python -m infra.console_pictures
 
 simulate: setup ## simulate bursts, outages and backlogs into docs/simulation.md, and renew the tables of costs and limits
 	@$(BIN)/python -m infra.bench.simulate

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from infra import chromium
+
 # The same examples in every run, and nothing kept between two runs: a test that fails, fails for
 # everyone. `HYPOTHESIS_PROFILE=thorough` searches on, with other examples each time.
 settings.register_profile(
@@ -35,6 +37,12 @@ botocore.loaders.create_loader = cache(botocore.loaders.create_loader)
 
 # What the tests attack with, and what came of it; each adds to these with `record_property`.
 FIGURES = ["faults injected", "hostile inputs", "deliveries", "workers killed", "lost"]
+
+
+def pytest_report_header() -> str:
+    """Whether there is a browser for the console's tests."""
+    path = chromium.found()
+    return f"browser: {path}" if path else f"browser tests are left out: {chromium.MISSING}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

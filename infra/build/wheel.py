@@ -1,7 +1,7 @@
-"""Adds the template to the wheel, because `gpw cost` reads it.
+"""Adds the template and the runbook to the wheel: `gpw cost` and `gpw ui` read them.
 
-Hatchling runs this build hook. Its option `force-include` would also copy the template into
-editable installs, where the copy would become outdated.
+Hatchling runs this build hook. Its option `force-include` would also copy the files into editable
+installs, where the copies would become outdated.
 """
 
 from typing import Any
@@ -10,9 +10,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class TemplateBuildHook(BuildHookInterface[Any]):
-    """Adds template.yaml to a standard build."""
+    """Adds the files to a standard build."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Add files before the build. version: `standard`, or `editable`."""
         if version == "standard":
             build_data["force_include"]["template.yaml"] = "infra/template.yaml"
+            build_data["force_include"]["docs/operations.md"] = "infra/operations.md"

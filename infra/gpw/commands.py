@@ -51,6 +51,11 @@ COMMANDS: list[Lazy | LazyGroup] = [
         "Export the history or the states as lines of JSON, CSV or Parquet.",
     ),
     Lazy(
+        "ui",
+        "infra.gpw.ui:ui",
+        "Open a web console on this machine: live events, search, profiles, dead letters.",
+    ),
+    Lazy(
         "replay",
         "infra.gpw.replay:replay",
         "Send events of the history through the events queue again.",

@@ -78,9 +78,9 @@ def ls(
     While the scan runs, it hides the dead letters from other readers; it does not change them.
     """
     chosen = Chosen(where(terms or [], datetime.now(UTC)))
-    found, missed = _collect(gpw, chosen, limit, lambda dead_letter: dead_letter)
+    found, missed = collect(gpw, chosen, limit, lambda dead_letter: dead_letter)
     dead_letters = sorted(found.values(), key=lambda dead_letter: dead_letter.sent_at)
-    gpw.out.document([_as_document(dead_letter, body=False) for dead_letter in dead_letters])
+    gpw.out.document([as_document(dead_letter, body=False) for dead_letter in dead_letters])
     if dead_letters:
         _show_table(gpw, dead_letters)
     else:
@@ -96,10 +96,10 @@ def show(
 ) -> None:
     """Show one dead letter: attributes, body, and what redriving it would do."""
     chosen = Chosen(Where(), _message_ids([message_id]))
-    found, _missed = _collect(gpw, chosen, None, lambda dead_letter: dead_letter)
+    found, _missed = collect(gpw, chosen, None, lambda dead_letter: dead_letter)
     [dead_letter] = found.values()
-    fate = _fate(dead_letter, _Redriver(gpw.target, force=False))
-    gpw.out.document(_as_document(dead_letter, body=True) | {"redrive": fate})
+    fate = fate_of(dead_letter, Redriver(gpw.target, force=False))
+    gpw.out.document(as_document(dead_letter, body=True) | {"redrive": fate})
     rows: list[list[str | Text]] = [
         [Text("message id", "dim"), dead_letter.message_id],
         [Text("kind", "dim"), dead_letter.kind.value],
@@ -148,9 +148,9 @@ def redrive_dead_letters(
     loses nothing: at worst an event is processed twice, which changes nothing.
     """
     chosen = _chosen(ids, terms, everything=everything)
-    redriver = _Redriver(gpw.target, force=force)
-    plans, missed = _collect(gpw, chosen, limit, lambda found: _plan(found, redriver))
-    tally = Tally(missed=missed)
+    redriver = Redriver(gpw.target, force=force)
+    plans, missed = collect(gpw, chosen, limit, lambda found: _plan(found, redriver))
+    tally = Redriven(missed=missed)
     tally.kept.update(plan for plan in plans.values() if not isinstance(plan, Destination))
     going = {message_id for message_id, plan in plans.items() if isinstance(plan, Destination)}
     if dry_run or not going:
@@ -190,7 +190,7 @@ def purge(
     in the meantime.
     """
     chosen = _chosen(ids, terms, everything=everything)
-    reasons, missed = _collect(gpw, chosen, limit, lambda dead_letter: dead_letter.reason)
+    reasons, missed = collect(gpw, chosen, limit, lambda dead_letter: dead_letter.reason)
     purged = Purged(missed=missed)
     if dry_run or not reasons:
         purged.deleted.update(reasons.values())
@@ -282,7 +282,7 @@ def _message_ids(ids: list[str]) -> tuple[str, ...]:
 # ---------------------------------------------------------------- scanning
 
 
-def _collect[T](
+def collect[T](
     gpw: Gpw, chosen: Chosen, limit: int | None, of: Callable[[DeadLetter], T]
 ) -> tuple[dict[str, T], int]:
     """Scan the queue, and return `of` of each selected dead letter, by message id.
@@ -323,7 +323,7 @@ def kinds_by_queue(target: Target) -> dict[str, Kind]:
 
 
 @dataclass
-class Tally:
+class Redriven:
     """The result of a redrive. missed: the number of dead letters that could not be checked."""
 
     sent: Counter[str] = field(default_factory=Counter)  # by queue
@@ -345,7 +345,7 @@ class Tally:
         }
 
 
-class _Redriver:
+class Redriver:
     """Decides where the dead letters of a stack go."""
 
     def __init__(self, target: Target, *, force: bool) -> None:
@@ -363,7 +363,7 @@ class _Redriver:
         )
 
 
-def _plan(dead_letter: DeadLetter, redriver: _Redriver) -> Destination | str:
+def _plan(dead_letter: DeadLetter, redriver: Redriver) -> Destination | str:
     """The destination of a dead letter, or the reason why it is kept."""
     try:
         return redriver.redrive(dead_letter).to
@@ -371,12 +371,14 @@ def _plan(dead_letter: DeadLetter, redriver: _Redriver) -> Destination | str:
         return str(why)
 
 
-def _fate(dead_letter: DeadLetter, redriver: _Redriver) -> str:
+def fate_of(dead_letter: DeadLetter, redriver: Redriver) -> str:
     plan = _plan(dead_letter, redriver)
     return f"to {plan.value}" if isinstance(plan, Destination) else f"no: {plan}"
 
 
-def _redrive_all(gpw: Gpw, going: set[str], redriver: _Redriver, tally: Tally, pace: Pace) -> None:
+def _redrive_all(
+    gpw: Gpw, going: set[str], redriver: Redriver, tally: Redriven, pace: Pace
+) -> None:
     sqs, left = gpw.target.client("sqs"), set(going)
     with _scan(gpw, "redriving") as (scan, batches):
         for dead_letters in batches:
@@ -411,7 +413,7 @@ def _by_queue(counts: Counter[str]) -> str:
     return ", ".join(f"{count} to {queue}" for queue, count in counts.items())
 
 
-def _tell_redriven(gpw: Gpw, tally: Tally, *, dry_run: bool) -> None:
+def _tell_redriven(gpw: Gpw, tally: Redriven, *, dry_run: bool) -> None:
     out = gpw.out
     out.document(tally.document(dry_run=dry_run))
     total = sum(tally.sent.values())
@@ -433,7 +435,7 @@ def _tell_redriven(gpw: Gpw, tally: Tally, *, dry_run: bool) -> None:
 
 @dataclass
 class Purged:
-    """The result of a purge, by reason; the other fields as in `Tally`."""
+    """The result of a purge, by reason; the other fields as in `Redriven`."""
 
     deleted: Counter[str] = field(default_factory=Counter)
     failed: int = 0
@@ -505,7 +507,7 @@ def _show_table(gpw: Gpw, dead_letters: list[DeadLetter]) -> None:
     )
 
 
-def _as_document(dead_letter: DeadLetter, *, body: bool) -> dict[str, Any]:
+def as_document(dead_letter: DeadLetter, *, body: bool) -> dict[str, Any]:
     document: dict[str, Any] = {
         "message_id": dead_letter.message_id,
         "kind": dead_letter.kind.value,

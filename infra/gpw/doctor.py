@@ -88,7 +88,7 @@ def doctor(
     """
     target, out = gpw.target, gpw.out
     found: list[Check] = []
-    for check in _checks(target):
+    for check in checks(target):
         found.append(check)
         show(gpw.out, check)
     send = target.local is not None if ping is None else ping
@@ -112,7 +112,7 @@ def doctor(
         raise typer.Exit(FAILED)
 
 
-def _checks(target: Target) -> Iterator[Check]:
+def checks(target: Target) -> Iterator[Check]:
     yield from _stack(target)
     for what, look in (
         ("permissions", _permissions),
@@ -242,7 +242,7 @@ def _domain(target: Target) -> Iterator[Check]:
 
 def _events_queue(target: Target) -> Iterator[Check]:
     found = depth(target.client("sqs"), target.output("EventsQueueUrl"))
-    age = _oldest(target, target.output("EventsQueueUrl"))
+    age = oldest_age(target, target.output("EventsQueueUrl"))
     old = age is not None and age > OLD_SECONDS and found.total > 0
     yield Check(
         "events queue",
@@ -253,7 +253,7 @@ def _events_queue(target: Target) -> Iterator[Check]:
     )
 
 
-def _oldest(target: Target, url: str) -> float | None:
+def oldest_age(target: Target, url: str) -> float | None:
     """How many seconds the oldest message of a queue has waited; None without a metric."""
     if target.local:
         return None

@@ -1,9 +1,10 @@
 """EventsTable, the history: selecting events, reading them, and restoring their bodies."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from getprofile import exact_json
@@ -18,7 +19,8 @@ class Selection:
     """Which events are meant; what is None is not asked about.
 
     since, until: the first moment, and the first one that is not meant any more. by: which of the
-    two times, `created_at` or `received_at`.
+    two times, `created_at` or `received_at`. status: the one in `data`. text: words, all of which
+    an event must hold somewhere.
     """
 
     tenant: str | None = None
@@ -28,6 +30,8 @@ class Selection:
     since: datetime | None = None
     until: datetime | None = None
     by: str = "created_at"
+    status: str | None = None
+    text: str | None = None
 
     def __post_init__(self) -> None:
         if self.profile is not None and self.tenant is None:
@@ -44,6 +48,8 @@ class Selection:
             f"profile {self.profile}" if self.profile else "",
             f"type {self.event}" if self.event else "",
             f"outcome {self.outcome}" if self.outcome else "",
+            f"status {self.status}" if self.status else "",
+            f"text {self.text!r}" if self.text else "",
             f"since {timestamp(self.since)}" if self.since else "",
             f"until {timestamp(self.until)}" if self.until else "",
         ]
@@ -63,6 +69,7 @@ def request(selection: Selection) -> tuple[str, dict[str, Any]]:
         ("tenant_id", "=", None if one_profile else selection.tenant),
         ("event", "=", selection.event),
         ("outcome", "=", selection.outcome),
+        ("data.status", "=", selection.status),
         (selection.by, ">=", timestamp(selection.since) if selection.since else None),
         (selection.by, "<", timestamp(selection.until) if selection.until else None),
     ]
@@ -71,9 +78,11 @@ def request(selection: Selection) -> tuple[str, dict[str, Any]]:
     arguments: dict[str, Any] = {}
     if meant:
         arguments["FilterExpression"] = " AND ".join(
-            f"#{name} {operator} :{n}" for n, (name, operator, _) in enumerate(meant)
+            f"{_path(name)} {operator} :{n}" for n, (name, operator, _) in enumerate(meant)
         )
-        arguments["ExpressionAttributeNames"] = {f"#{name}": name for name, _, _ in meant}
+        arguments["ExpressionAttributeNames"] = {
+            f"#{part}": part for name, _, _ in meant for part in name.split(".")
+        }
     if one_profile:
         arguments |= {"KeyConditionExpression": "subject = :subject", "ScanIndexForward": False}
         values[":subject"] = {"S": subject(str(selection.tenant), selection.profile)}
@@ -88,7 +97,48 @@ def read(table: Table, selection: Selection, *, consistent: bool = False) -> Ite
     consistent: read consistently, for twice the read units.
     """
     operation, arguments = request(selection)
-    return table.pages(operation, ConsistentRead=consistent, **arguments)
+    wanted = words(selection.text or "")
+    for page in table.pages(operation, ConsistentRead=consistent, **arguments):
+        yield Page([item for item in page.items if holds(item, wanted)], page.looked_at)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """What a search is for: each word on its own, upper and lower case alike."""
+    return tuple(text.casefold().split())
+
+
+def holds(item: Mapping[str, Any], wanted: Iterable[str]) -> bool:
+    """Whether an event holds all words, each somewhere: in a value or a name, or within one."""
+    wanted = tuple(wanted)
+    if not wanted:
+        return True
+    text = searchable(item)
+    return all(word in text for word in wanted)
+
+
+def searchable(item: Mapping[str, Any]) -> str:
+    """All names and values of an item as one text, folded."""
+    found: list[str] = []
+    left: list[Any] = [item]
+    while left:
+        match left.pop():
+            case Mapping() as one:
+                for name, value in one.items():
+                    found.append(name)
+                    left.append(value)
+            case list() as one:
+                left.extend(one)
+            case bool() | None:
+                pass
+            case Decimal() as one:
+                found.append(exact_json.dumps(one))
+            case one:
+                found.append(str(one))
+    return "\n".join(found).casefold()
+
+
+def _path(name: str) -> str:
+    return ".".join(f"#{part}" for part in name.split("."))
 
 
 def body(item: dict[str, Any]) -> str:

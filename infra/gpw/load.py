@@ -103,7 +103,7 @@ def needs_confirmation(traffic: Traffic, *, local: bool) -> bool:
 def dollars(traffic: Traffic) -> float:
     """What the traffic adds to the AWS bill, at list prices and with the template's defaults."""
     return cost.added_dollars(
-        pricing.Traffic(
+        pricing.MonthlyTraffic(
             traffic.deliveries,
             active_hours=traffic.seconds / 3600,
             duplicates=traffic.duplicates / (1 + traffic.duplicates),

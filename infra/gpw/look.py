@@ -25,6 +25,11 @@ ProfileOption = Annotated[
 ]
 TypeOption = Annotated[str | None, typer.Option("--type", help="Only events of this type.")]
 OutcomeOption = Annotated[Outcome | None, typer.Option(help="Only events with this outcome.")]
+StatusOption = Annotated[str | None, typer.Option(help="Only events whose data has this status.")]
+TextOption = Annotated[
+    str | None,
+    typer.Option(help="Only events that hold these words, each in any value or name, in any case."),
+]
 SinceOption = Annotated[
     str | None,
     typer.Option(help="Only events since this time: 2h (ago) or 2026-01-31T14:00:00Z."),
@@ -56,6 +61,8 @@ def selection(
     until: str | None,
     received: bool,
     now: datetime,
+    status: str | None = None,
+    text: str | None = None,
 ) -> Selection:
     """The selection that the options name. Raises: OperatorError."""
     try:
@@ -67,6 +74,8 @@ def selection(
             since=moment(since, now) if since is not None else None,
             until=moment(until, now) if until is not None else None,
             by="received_at" if received else "created_at",
+            status=status,
+            text=text,
         )
     except ValueError as error:
         raise OperatorError(str(error), code=USAGE) from None
@@ -131,6 +140,8 @@ def events(
     profile_id: ProfileOption = None,
     event: TypeOption = None,
     outcome: OutcomeOption = None,
+    status: StatusOption = None,
+    text: TextOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     received: ReceivedOption = False,
@@ -148,6 +159,8 @@ def events(
         profile=profile_id,
         event=event,
         outcome=outcome,
+        status=status,
+        text=text,
         since=since,
         until=until,
         received=received,

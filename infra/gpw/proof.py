@@ -11,7 +11,7 @@ from getprofile.outcome import Outcome
 from infra.gpw.history import Selection, read
 from infra.gpw.queues import depth
 from infra.gpw.target import Target
-from infra.gpw.traffic import Delivery
+from infra.gpw.traffic import PlannedDelivery
 
 # How long to wait without progress. If a worker dies, its messages are redelivered after the events
 # queue's visibility timeout of 180 s.
@@ -34,13 +34,13 @@ class Ledger:
     """
 
     answers: Counter[int] = field(default_factory=Counter)
-    accepted: dict[str, Delivery] = field(default_factory=dict)
+    accepted: dict[str, PlannedDelivery] = field(default_factory=dict)
     sent: set[str] = field(default_factory=set)
     statuses: dict[str, int] = field(default_factory=dict)
     late: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, delivery: Delivery, status: int, *, late: bool = False) -> None:
+    def add(self, delivery: PlannedDelivery, status: int, *, late: bool = False) -> None:
         with self.lock:
             self.late += late
             self.answers[status] += 1
@@ -49,9 +49,9 @@ class Ledger:
             if status == 200:
                 self.accepted[delivery.event_id] = delivery
 
-    def by_profile(self) -> dict[str, list[Delivery]]:
+    def by_profile(self) -> dict[str, list[PlannedDelivery]]:
         """The accepted events of each profile."""
-        found: dict[str, list[Delivery]] = {}
+        found: dict[str, list[PlannedDelivery]] = {}
         for delivery in self.accepted.values():
             found.setdefault(delivery.profile, []).append(delivery)
         return found
@@ -67,7 +67,7 @@ class Proof:
 
 def check_profile(
     profile: str,
-    accepted: Iterable[Delivery],
+    accepted: Iterable[PlannedDelivery],
     sent: set[str],
     history: Sequence[Item],
     row: Item | None,

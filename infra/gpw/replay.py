@@ -1,7 +1,7 @@
 """`gpw replay`: sends events of the history through the events queue again."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +22,9 @@ from infra.gpw.look import (
     RateOption,
     ReceivedOption,
     SinceOption,
+    StatusOption,
     TenantOption,
+    TextOption,
     TypeOption,
     UntilOption,
     check_all,
@@ -45,6 +47,8 @@ def replay(
     profile_id: ProfileOption = None,
     event: TypeOption = None,
     outcome: OutcomeOption = None,
+    status: StatusOption = None,
+    text: TextOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     received: ReceivedOption = False,
@@ -64,21 +68,38 @@ def replay(
         profile=profile_id,
         event=event,
         outcome=outcome,
+        status=status,
+        text=text,
         since=since,
         until=until,
         received=received,
         now=datetime.now(UTC),
     )
     check_all(chosen, everything=everything)
-    target = gpw.target
-    table, url = target.table("EventsTableName"), target.output("EventsQueueUrl")
-    sqs, pace = target.client("sqs"), Pace(rate)
+    table = gpw.target.table("EventsTableName")
     if not dry_run:
-        gpw.confirm(f"Replay the events ({chosen.describe()}) in {target.where}?")
-    sent, failed = 0, Counter[str]()
+        gpw.confirm(f"Replay the events ({chosen.describe()}) in {gpw.target.where}?")
+    replay_items(gpw, batches(table, chosen), dry_run=dry_run, rate=rate)
+
+
+def replay_items(
+    gpw: Gpw,
+    of_history: Iterable[tuple[list[dict[str, Any]], int]],
+    *,
+    dry_run: bool,
+    rate: float | None = None,
+    total: int | None = None,
+) -> None:
+    """Send these events, and tell what became of them.
+
+    of_history: batches of items, each with the number of events looked at until then; total: of
+    how many. Raises: typer.Exit, when some failed.
+    """
+    sqs, url = gpw.target.client("sqs"), gpw.target.output("EventsQueueUrl")
+    sent, failed, pace = 0, Counter[str](), Pace(rate)
     try:
-        with gpw.out.progress("replaying: of the history's events") as advance:
-            for items, looked_at in batches(table, chosen):
+        with gpw.out.progress("replaying: of the history's events", total) as advance:
+            for items, looked_at in of_history:
                 messages = list(_messages(items, failed))
                 if dry_run:
                     sent += len(messages)
@@ -87,7 +108,7 @@ def replay(
                     held, refused = send(sqs, url, messages)
                     sent += len(held)
                     failed.update(refused.values())
-                advance(to=looked_at)
+                advance(to=looked_at, total=total)
     finally:  # also when it is interrupted
         _tell(gpw, sent, failed, dry_run=dry_run)
     if failed:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +23,9 @@ from infra.gpw.look import (
     RateOption,
     ReceivedOption,
     SinceOption,
+    StatusOption,
     TenantOption,
+    TextOption,
     TypeOption,
     UntilOption,
     check_all,
@@ -42,7 +44,7 @@ type Item = dict[str, Any]
 
 
 @dataclass
-class Tally:
+class Republished:
     """The result of a republication. trimmed: events that were published without their data."""
 
     published: int = 0
@@ -69,6 +71,8 @@ def republish(
     profile_id: ProfileOption = None,
     event: TypeOption = None,
     outcome: OutcomeOption = None,
+    status: StatusOption = None,
+    text: TextOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     received: ReceivedOption = False,
@@ -88,23 +92,43 @@ def republish(
         profile=profile_id,
         event=event,
         outcome=outcome,
+        status=status,
+        text=text,
         since=since,
         until=until,
         received=received,
         now=datetime.now(UTC),
     )
     check_all(chosen, everything=everything)
-    target, tally = gpw.target, Tally()
-    table, name = target.table("EventsTableName"), target.output("EventBusName")
-    _check_bus(target)
+    table, name = gpw.target.table("EventsTableName"), gpw.target.output("EventBusName")
+    _check_bus(gpw.target)
     if not dry_run:
         gpw.confirm(f"Publish the events ({chosen.describe()}) on the bus {name} again?")
+    republish_items(gpw, batches(table, chosen), dry_run=dry_run, rate=rate)
+
+
+def republish_items(
+    gpw: Gpw,
+    of_history: Iterable[tuple[list[dict[str, Any]], int]],
+    *,
+    dry_run: bool,
+    rate: float | None = None,
+    total: int | None = None,
+) -> None:
+    """Publish these events, and tell what became of them.
+
+    of_history: batches of items, each with the number of events looked at until then; total: of
+    how many. Raises: OperatorError, when there is no bus; typer.Exit, when some failed.
+    """
+    target, tally = gpw.target, Republished()
+    name = target.output("EventBusName")
+    _check_bus(target)
     bus = Bus(target.client("events"))
     sender = Sender[Item](bus, name, lambda item: item, replayed=True, sleep=time.sleep)
     pace = Pace(rate)
     try:
-        with gpw.out.progress("publishing: of the history's events") as advance:
-            for items, looked_at in batches(table, chosen):
+        with gpw.out.progress("publishing: of the history's events", total) as advance:
+            for items, looked_at in of_history:
                 for call in calls(_prepared(sender, items, tally)):
                     if dry_run:
                         for one in call:
@@ -112,7 +136,7 @@ def republish(
                     else:
                         pace.wait(len(call))
                         _send(sender, call, tally)
-                advance(to=looked_at)
+                advance(to=looked_at, total=total)
     finally:  # also when it is interrupted
         _tell(gpw, tally, dry_run=dry_run)
     if not dry_run:
@@ -144,7 +168,7 @@ def bus_exists(target: Target) -> bool:
 
 
 def _prepared(
-    sender: Sender[Item], items: list[Item], tally: Tally
+    sender: Sender[Item], items: list[Item], tally: Republished
 ) -> Iterator[PreparedEvent[Item]]:
     for item in items:
         try:
@@ -154,7 +178,7 @@ def _prepared(
             tally.fail(type(error).__name__, item)
 
 
-def _send(sender: Sender[Item], call: list[PreparedEvent[Item]], tally: Tally) -> None:
+def _send(sender: Sender[Item], call: list[PreparedEvent[Item]], tally: Republished) -> None:
     """Send a call and count its entries. Raises: the error of a call that failed as a whole."""
     ends_at = time.monotonic() + PATIENCE_SECONDS
     sent = sender.send(call, Deadline(lambda: ends_at - time.monotonic()))
@@ -170,7 +194,7 @@ def _send(sender: Sender[Item], call: list[PreparedEvent[Item]], tally: Tally) -
         tally.fail("refused by the bus for now", one.source)
 
 
-def _tell(gpw: Gpw, tally: Tally, *, dry_run: bool) -> None:
+def _tell(gpw: Gpw, tally: Republished, *, dry_run: bool) -> None:
     out = gpw.out
     out.document(
         {

@@ -18,7 +18,7 @@ from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.permissions import Level, on
 from infra.gpw.sample import SAMPLE, Posting, burst, fresh, postings
 from infra.gpw.sender import NO_ANSWER
-from infra.gpw.webhook import Answer, Webhook, current_secret
+from infra.gpw.webhook import Webhook, WebhookResponse, current_secret
 from infra.gpw.when import duration
 
 CONNECTIONS = 16
@@ -110,7 +110,7 @@ def _plan(
 
 def _post_at_once(
     gpw: Gpw, webhook: Webhook, secret: str, planned: Sequence[Posting]
-) -> list[Answer]:
+) -> list[WebhookResponse]:
     with (
         gpw.out.progress("sending", len(planned)) as advance,
         ThreadPoolExecutor(CONNECTIONS) as threads,
@@ -125,16 +125,16 @@ def _post_at_once(
         return [one.result() for one in waiting]
 
 
-def _post(webhook: Webhook, posting: Posting, secret: str) -> Answer:
+def _post(webhook: Webhook, posting: Posting, secret: str) -> WebhookResponse:
     """Send one of many requests. If there is no response, that is a result too."""
     began = time.monotonic()
     try:
         return webhook.post(posting.body, secret)
     except OperatorError as error:
-        return Answer(NO_ANSWER, str(error), time.monotonic() - began)
+        return WebhookResponse(NO_ANSWER, str(error), time.monotonic() - began)
 
 
-def _show(gpw: Gpw, planned: Sequence[Posting], answers: Sequence[Answer]) -> None:
+def _show(gpw: Gpw, planned: Sequence[Posting], answers: Sequence[WebhookResponse]) -> None:
     out = gpw.out
     out.document(
         [

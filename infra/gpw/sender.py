@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from infra.gpw.errors import OperatorError
 from infra.gpw.latency import Latencies
 from infra.gpw.proof import Ledger
-from infra.gpw.traffic import Delivery
+from infra.gpw.traffic import PlannedDelivery
 from infra.gpw.webhook import Webhook
 
 NO_ANSWER = 0  # stands for the status of a request without a response
@@ -16,7 +16,7 @@ LATE_SECONDS = 1.0  # a request that begins later than this shows that the rate 
 
 def send(
     webhook: Webhook,
-    deliveries: Sequence[Delivery],
+    deliveries: Sequence[PlannedDelivery],
     secret: str,
     ledger: Ledger,
     latencies: Latencies,
@@ -29,7 +29,7 @@ def send(
     """
     began = time.monotonic()
 
-    def post(delivery: Delivery) -> None:
+    def post(delivery: PlannedDelivery) -> None:
         late = time.monotonic() - began - delivery.at > LATE_SECONDS
         status = NO_ANSWER
         try:
@@ -51,7 +51,7 @@ def send(
 
 
 def _at_their_time(
-    deliveries: Sequence[Delivery], began: float, submit: Callable[[Delivery], object]
+    deliveries: Sequence[PlannedDelivery], began: float, submit: Callable[[PlannedDelivery], object]
 ) -> None:
     for delivery in deliveries:
         pause = began + delivery.at - time.monotonic()

@@ -116,7 +116,7 @@ def _follow(gpw: Gpw, wanted: Filter, begin: datetime, end: float | None) -> Non
     footer = Live(console=out.console, transient=True, auto_refresh=False) if live else None
     depth_at = float("-inf")
     with footer or nullcontext():
-        for lines in _polls(target, begin):
+        for lines in polls(target, begin):
             for line in lines:
                 seen = replace(line, seconds=ages.of(line))
                 if wanted.shows(seen):
@@ -130,7 +130,7 @@ def _follow(gpw: Gpw, wanted: Filter, begin: datetime, end: float | None) -> Non
             time.sleep(POLL_SECONDS if end is None else min(POLL_SECONDS, end - time.monotonic()))
 
 
-def _polls(target: Target, begin: datetime) -> Iterator[list[Seen]]:
+def polls(target: Target, begin: datetime) -> Iterator[list[Seen]]:
     """Without end: the lines that are new since the last look, in the order of their times."""
     groups = {
         target.resources[name]: function

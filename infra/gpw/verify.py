@@ -132,8 +132,8 @@ def question(stack: str, where: str, tenant: str, *, keep: bool) -> str:
 
 def dollars() -> float:
     """What a run adds to the AWS bill, at list prices and with the template's defaults."""
-    small = pricing.Traffic(_requests(), active_hours=1)
-    large = pricing.Traffic(1, active_hours=1, event_bytes=LARGE_BYTES)
+    small = pricing.MonthlyTraffic(_requests(), active_hours=1)
+    large = pricing.MonthlyTraffic(1, active_hours=1, event_bytes=LARGE_BYTES)
     return cost.added_dollars(small) + cost.added_dollars(large)
 
 

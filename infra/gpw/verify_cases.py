@@ -16,7 +16,7 @@ from infra.gpw.bus_event import BusEvent
 from infra.gpw.checks import Check
 from infra.gpw.proof import Item, Ledger, check_profile
 from infra.gpw.sample import fresh
-from infra.gpw.traffic import Delivery
+from infra.gpw.traffic import PlannedDelivery
 from publisher.entry import MAX_ENTRY_BYTES, entry, entry_bytes
 
 WHO = re.compile(r"gpw-verify-[0-9a-f]{16}", re.ASCII)
@@ -48,13 +48,13 @@ class Case:
     name: str
     promise: str
     profile: str
-    first: tuple[Delivery, ...]
+    first: tuple[PlannedDelivery, ...]
     outcomes: Mapping[str, Outcome]
-    later: tuple[Delivery, ...] = ()
+    later: tuple[PlannedDelivery, ...] = ()
     state: bool = True
 
     @property
-    def deliveries(self) -> tuple[Delivery, ...]:
+    def deliveries(self) -> tuple[PlannedDelivery, ...]:
         return self.first + self.later
 
 
@@ -98,7 +98,7 @@ def profiles_of(tenant: str) -> list[str]:
 def cases(tenant: str, now: datetime, max_body_bytes: int) -> list[Case]:
     """The cases of a run. max_body_bytes: the stack's MaxBodyBytes."""
 
-    def event(profile: str, name: str, status: str = OTHER_STATUS, age: int = 0) -> Delivery:
+    def event(profile: str, name: str, status: str = OTHER_STATUS, age: int = 0) -> PlannedDelivery:
         return _delivery(tenant, profile, name, now - timedelta(seconds=age), status)
 
     once = event("duplicates", "duplicate")
@@ -170,7 +170,7 @@ def cases(tenant: str, now: datetime, max_body_bytes: int) -> list[Case]:
     ]
 
 
-def latency_deliveries(tenant: str, now: datetime) -> list[Delivery]:
+def latency_deliveries(tenant: str, now: datetime) -> list[PlannedDelivery]:
     """Events that measure latencies, evenly spread, each of a different profile."""
     return [
         _delivery(
@@ -213,7 +213,7 @@ def refusals(tenant: str, now: datetime, max_body_bytes: int) -> list[Refusal]:
     ]
 
 
-def not_storable(tenant: str, now: datetime) -> Delivery:
+def not_storable(tenant: str, now: datetime) -> PlannedDelivery:
     """An event that ingest accepts but no table can hold, so the consumer dead-letters it."""
     number = {"number": Decimal("1E+200")}  # DynamoDB's numbers end at 1E+126
     return _delivery(tenant, "not-storable", "not-storable", now, data=number)
@@ -232,18 +232,18 @@ def _delivery(
     data: Mapping[str, Any] | None = None,
     kind: str = "profile.updated",
     at: float = 0.0,
-) -> Delivery:
+) -> PlannedDelivery:
     event_id = f"{tenant}-{name}"
     event = fresh(event_id, created_at, tenant=tenant, profile=profile, status=status)
     event |= {"event": kind, "data": event["data"] | (data or {})}
     body = exact_json.dumps(event)
-    return Delivery(at, event_id, profile, parse_event(body).version, body.encode())
+    return PlannedDelivery(at, event_id, profile, parse_event(body).version, body.encode())
 
 
-def _large(tenant: str, now: datetime, size: int) -> Delivery:
+def _large(tenant: str, now: datetime, size: int) -> PlannedDelivery:
     """An event whose body has exactly that many bytes."""
 
-    def with_text(length: int) -> Delivery:
+    def with_text(length: int) -> PlannedDelivery:
         return _delivery(tenant, "large", "large", now, data={"text": "x" * length})
 
     return with_text(size - len(with_text(0).body))
@@ -280,7 +280,7 @@ def problems(case: Case, ledger: Ledger, found: Sequence[Item], row: Item | None
     return list(dict.fromkeys(wrong))
 
 
-def _same(item: Item, delivery: Delivery) -> bool:
+def _same(item: Item, delivery: PlannedDelivery) -> bool:
     try:
         kept = parse_event(history.body(dict(item)))
     except (KeyError, ValueError):  # another version

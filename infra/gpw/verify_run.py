@@ -24,7 +24,7 @@ from infra.gpw.proof import Item, Ledger, profile_history, wait_until_recorded
 from infra.gpw.queues import server_time
 from infra.gpw.sender import NO_ANSWER, send
 from infra.gpw.subscription import Subscription
-from infra.gpw.traffic import Delivery
+from infra.gpw.traffic import PlannedDelivery
 from infra.gpw.verify_cases import (
     LARGE_BYTES,
     MARK,
@@ -40,7 +40,7 @@ from infra.gpw.verify_cases import (
 )
 from infra.gpw.verify_cleanup import DEAD, is_held_for, messages, of_tenant
 from infra.gpw.verify_report import Report
-from infra.gpw.webhook import NO_TOKEN, OK, WRONG_TOKEN, Answer, Webhook
+from infra.gpw.webhook import NO_TOKEN, OK, WRONG_TOKEN, Webhook, WebhookResponse
 from infra.gpw.when import duration
 
 CONNECTIONS = 16  # for the events that measure latencies; the others are sent one by one
@@ -71,7 +71,7 @@ class VerifyRun:
         self._poll = POLL_SECONDS[gpw.target.local is not None]
         self._cases = cases(tenant, self._began, self._most)
         self._first_seconds: float | None = None
-        self._measured: list[Delivery] = []
+        self._measured: list[PlannedDelivery] = []
         self._ledger = Ledger()
         self._recorded = True  # whether all accepted events have reached the history
         self._items: list[Item] = []
@@ -195,7 +195,7 @@ class VerifyRun:
 
     def _send(
         self,
-        deliveries: list[Delivery],
+        deliveries: list[PlannedDelivery],
         latencies: Latencies | None = None,
         *,
         connections: int = 1,
@@ -210,7 +210,7 @@ class VerifyRun:
                 connections=connections,
             )
 
-    def _post(self, delivery: Delivery) -> Answer:
+    def _post(self, delivery: PlannedDelivery) -> WebhookResponse:
         """Send one delivery like `send`, and return the response."""
         status = NO_ANSWER
         try:
@@ -377,7 +377,7 @@ class VerifyRun:
 # ---------------------------------------------------------------- responses
 
 
-def _answer_check(what: str, answer: Answer, status: int, text: str) -> Check:
+def _answer_check(what: str, answer: WebhookResponse, status: int, text: str) -> Check:
     if answer.status != status:
         return Check(what, False, f"is answered with {answer.status}, not {status}", FIX)
     if answer.body != text:
@@ -386,7 +386,7 @@ def _answer_check(what: str, answer: Answer, status: int, text: str) -> Check:
     return Check(what, True, f"is answered with {status} {text}")
 
 
-def refusal_check(refusal: Refusal, answer: Answer) -> Check:
+def refusal_check(refusal: Refusal, answer: WebhookResponse) -> Check:
     """Check that a body is refused as promised. The check never quotes the response."""
     if answer.status != refusal.status:
         text = f"is answered with {answer.status}, not {refusal.status}"

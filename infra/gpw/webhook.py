@@ -16,7 +16,7 @@ WRONG_TOKEN = "Unauthorized: Invalid webhook secret"  # noqa: S105  # nosec B105
 
 
 @dataclass(frozen=True)
-class Answer:
+class WebhookResponse:
     """The endpoint's response. seconds: until it was complete."""
 
     status: int
@@ -38,7 +38,7 @@ class Webhook:
         *,
         content_type: str = "application/json",
         scheme: str = "Bearer",
-    ) -> Answer:
+    ) -> WebhookResponse:
         """Post a body. secret: None for no Authorization header.
 
         Raises: OperatorError, if there is no response. Its text never contains the secret.
@@ -55,7 +55,7 @@ class Webhook:
                 "check the network; `gpw doctor` checks the stack",
             ) from None
         text = answer.data.decode("utf-8", errors="replace")[:2000]
-        return Answer(answer.status, text, time.monotonic() - began)
+        return WebhookResponse(answer.status, text, time.monotonic() - began)
 
 
 def current_secret(target: Target) -> str:

@@ -123,6 +123,7 @@ def tell() -> None:
                 f"{error}\n\nThe end of the local cloud's log:\n{cloud.log_tail()}"
             ) from None
     say("\nThe local cloud is stopped. `make start` keeps one running for you to try things out.")
+    say("`.venv/bin/gpw ui --local` shows that one in a browser.")
 
 
 def send_requests(stack: Stack) -> None:

@@ -56,6 +56,9 @@ def under_other_names(levels: tuple[str, ...]) -> dict[str, Any]:
     ]
     if levels != ("look",):
         actions += ["sqs:SendMessageBatch", "sqs:DeleteMessageBatch"]
+        # It takes the bus, or nothing, for the rule that these name.
+        actions += ["events:PutTargets", "events:RemoveTargets"]
+        actions += ["events:TagResource", "events:ListTagsForResource"]
     statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
     return {"Version": "2012-10-17", "Statement": [statement]}
 

@@ -8,7 +8,7 @@ import pytest
 
 from getprofile.outcome import Outcome
 from infra.gpw import load, proof
-from infra.gpw.webhook import Answer
+from infra.gpw.webhook import WebhookResponse
 from tests.factories import SECRET, make_event
 from tests.functional.cloud import Cloud, aws_client
 from tests.functional.gpw_stack import OperatedStack
@@ -40,10 +40,10 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[[Endpoint], list[dict[
     def put(answer: Endpoint) -> list[dict[str, Any]]:
         posted: list[dict[str, Any]] = []
 
-        def post(_webhook: object, body: bytes, secret: str | None) -> Answer:
+        def post(_webhook: object, body: bytes, secret: str | None) -> WebhookResponse:
             assert secret == SECRET
             posted.append(json.loads(body))
-            return Answer(answer(posted[-1]), "OK", 0.001)
+            return WebhookResponse(answer(posted[-1]), "OK", 0.001)
 
         monkeypatch.setattr("infra.gpw.webhook.Webhook.post", post)
         monkeypatch.setattr(load, "CONNECTIONS", 1)  # moto is for one thread

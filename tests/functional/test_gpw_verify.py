@@ -18,7 +18,7 @@ from getprofile.credential import digest
 from infra.gpw import alarms, queues, verify, verify_cases, verify_cleanup, verify_run
 from infra.gpw.leases import prefix
 from infra.gpw.verify_cases import tenant_name, wrong_secret
-from infra.gpw.webhook import Answer
+from infra.gpw.webhook import WebhookResponse
 from publisher.entry import entry
 from tests.factories import (
     SECRET,
@@ -33,6 +33,8 @@ from tests.functional.conftest import Handler
 from tests.functional.gpw_stack import OperatedStack
 
 VERIFY = ("verify", "--yes", "--patience", "0.01")
+MEASURED = 4
+CASES = 6  # that make a state
 OTHER_TENANT = tenant_name("f" * 16)
 
 
@@ -96,6 +98,7 @@ def stack(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> OperatedStack:
     monkeypatch.setattr(verify_run, "CONNECTIONS", 1)  # moto is for one thread
     monkeypatch.setattr(verify_cleanup, "BETWEEN_SECONDS", 0.0)
     monkeypatch.setattr(verify_cases, "LATENCY_RATE", 1000.0)
+    monkeypatch.setattr(verify_cases, "LATENCY_EVENTS", MEASURED)
     monkeypatch.setattr(alarms, "alarm_names", lambda *_: [])  # moto's stacks have none
     stack = OperatedStack(cloud)
     for name in ("EventsAccepted", "EventsApplied"):
@@ -125,9 +128,9 @@ def endpoint(
         *,
         content_type: str = "application/json",
         scheme: str = "Bearer",
-    ) -> Answer:
+    ) -> WebhookResponse:
         answer = made.post(body, secret, content_type, scheme)
-        return Answer(answer["statusCode"], answer["body"], 0.001)
+        return WebhookResponse(answer["statusCode"], answer["body"], 0.001)
 
     monkeypatch.setattr("infra.gpw.webhook.Webhook.post", post)
     return made
@@ -166,7 +169,7 @@ def test_on_a_sound_stack_everything_is_well_and_nothing_is_left(
     assert False not in found.values()
     assert {"bus", "held", "dead letters", "numbers", "metrics", "wrong secret"} <= set(found)
     measured = ran.document["milliseconds"]
-    assert {one["events"] for one in measured.values()} == {verify_cases.LATENCY_EVENTS}
+    assert {one["events"] for one in measured.values()} == {MEASURED}
     assert ran.document["left"] == []
     assert everything(stack) == NOTHING
     written = report.read_text(encoding="utf-8")
@@ -283,8 +286,10 @@ def test_an_endpoint_that_echoes_the_secret_does_not_get_it_shown(
 ) -> None:
     stack.cloud.set_secret(SECRET)
 
-    def post(_webhook: object, _body: bytes, secret: str | None, **_: str) -> Answer:
-        return Answer(400, json.dumps({"error": secret, "fields": [{"field": secret}]}), 0.001)
+    def post(_webhook: object, _body: bytes, secret: str | None, **_: str) -> WebhookResponse:
+        return WebhookResponse(
+            400, json.dumps({"error": secret, "fields": [{"field": secret}]}), 0.001
+        )
 
     monkeypatch.setattr("infra.gpw.webhook.Webhook.post", post)
     report = tmp_path / "report.md"
@@ -317,7 +322,7 @@ def test_what_is_kept_is_removed_later_and_nobody_elses(
     stack: OperatedStack, endpoint: Endpoint
 ) -> None:
     kept = stack.run(*VERIFY, "--keep", "--json")
-    assert everything(stack)["states"] == 46
+    assert everything(stack)["states"] == CASES + MEASURED
     [tenant] = {word for word in kept.err.split() if verify_cases.is_tenant(word)}
 
     assert "no tenant that gpw verify made up" in stack.run("verify", "--remove", "t", code=2).err

@@ -53,6 +53,7 @@ def test_there_is_every_command() -> None:
         *(
             "tail",
             "listen",
+            "ui",
             "status",
             "events",
             "export",

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from infra.gpw.log_lines import Seen
-from infra.gpw.tail import LATE_MILLISECONDS, Lines, _polls
+from infra.gpw.tail import LATE_MILLISECONDS, Lines
+from infra.gpw.tail import polls as polls_of
 
 BEGIN = datetime(2026, 1, 31, 14, tzinfo=UTC)
 START = int(BEGIN.timestamp() * 1000)
@@ -64,7 +65,7 @@ def polls(logs: Logs) -> Iterator[list[Seen]]:
     target: Any = SimpleNamespace(
         resources={"ConsumerLogGroup": "group"}, client=lambda _service: logs
     )
-    return _polls(target, BEGIN)
+    return polls_of(target, BEGIN)
 
 
 @pytest.mark.usefixtures("clock")

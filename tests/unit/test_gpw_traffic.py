@@ -15,13 +15,13 @@ from getprofile.parse import parse_event
 from infra.gpw.latency import Latencies, histogram
 from infra.gpw.load import FREE_RATE, FREE_SECONDS, dollars, needs_confirmation
 from infra.gpw.proof import Ledger, check_profile
-from infra.gpw.traffic import Delivery, Traffic, plan, profiles_of, tenant_name
+from infra.gpw.traffic import PlannedDelivery, Traffic, plan, profiles_of, tenant_name
 
 NOON = datetime(2023, 10, 1, 12, 0, 0, 700_000, tzinfo=UTC)
 TENANT = tenant_name("0123abcd", 5)
 
 
-def planned(**changes: Any) -> list[Delivery]:
+def planned(**changes: Any) -> list[PlannedDelivery]:
     traffic = replace(Traffic(TENANT, rate=20.0, seconds=10.0, profiles=5), **changes)
     return plan(traffic, NOON, random.Random(1))  # noqa: S311
 
@@ -173,16 +173,16 @@ def test_without_any_latency_there_is_no_percentile() -> None:
 
 # ---------------------------------------------------------------- the proof
 
-OLD, NEW = (Delivery(at, f"e-{at}", "profile-0", f"2023#{at}", b"") for at in (1, 2))
+OLD, NEW = (PlannedDelivery(at, f"e-{at}", "profile-0", f"2023#{at}", b"") for at in (1, 2))
 SENT = {"e-1", "e-2"}
 
 
-def item(delivery: Delivery, outcome: str = "applied", **changes: Any) -> dict[str, Any]:
+def item(delivery: PlannedDelivery, outcome: str = "applied", **changes: Any) -> dict[str, Any]:
     found = {"event_id": delivery.event_id, "version": delivery.version, "outcome": outcome}
     return found | changes
 
 
-def row(delivery: Delivery) -> dict[str, Any]:
+def row(delivery: PlannedDelivery) -> dict[str, Any]:
     return {"version": delivery.version}
 
 

@@ -1,0 +1,1 @@
+"""The local web console, `gpw ui`: what gpw tells and does, in a browser."""

@@ -1,0 +1,280 @@
+"""What changes something: a dry run first, then the same for real when the operator says so."""
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import typer
+from starlette.requests import Request
+from starlette.responses import Response
+
+from infra.gpw import dlq, erase, held, replay, republish
+from infra.gpw.bus_event import from_history
+from infra.gpw.command import Gpw
+from infra.gpw.console.app import Console, check_write, console_of, form, post, render, route
+from infra.gpw.console.filters import Filters, read
+from infra.gpw.console.jobs import Then
+from infra.gpw.console.overview import job_fragment
+from infra.gpw.errors import FAILED, OperatorError
+from infra.gpw.forward import Form, by_http, development_secret
+from infra.gpw.history import subject
+from infra.gpw.loopback import destination
+from infra.gpw.queues import BATCH
+
+SHOWN_FAILURES = 20
+
+
+def forward_items(
+    gpw: Gpw,
+    of_history: Iterator[tuple[list[dict[str, Any]], int]],
+    *,
+    dry_run: bool,
+    url: str,
+    total: int | None = None,
+) -> None:
+    """POST events to an application on this machine, as `gpw listen` does, one after the other."""
+    to = destination(url)
+    forward = by_http(to, form=Form.WEBHOOK, secret=development_secret(None), remote=False)
+    bus, place = gpw.target.output("EventBusName"), gpw.target.place
+    answers, failures = Counter[str](), list[str]()
+    with gpw.out.progress("forwarding", total) as advance:
+        for items, looked_at in of_history:
+            for item in items:
+                try:
+                    event = from_history(item, bus, place)
+                except (KeyError, TypeError, ValueError) as error:
+                    failures.append(f"{item.get('event_id')}: {type(error).__name__}")
+                    continue
+                if dry_run:
+                    answers["would be sent"] += 1
+                    continue
+                result = forward(event, 1)
+                answers[str(result.status) if result.status else result.error] += 1
+                if not result.well and len(failures) < SHOWN_FAILURES:
+                    failures.append(f"{event.id}: {result.error or result.response[:200]}")
+            advance(to=looked_at, total=total)
+    for answer, count in answers.most_common():
+        gpw.out.say(f"{count:>6}  {answer}")
+    for failure in failures:
+        gpw.out.say(f"        {failure}")
+    if failures:
+        raise typer.Exit(FAILED)
+
+
+VERBS: dict[str, tuple[str, Callable[..., None]]] = {
+    "replay": ("Replay", replay.replay_items),
+    "republish": ("Republish", republish.republish_items),
+    "forward": ("Forward", forward_items),
+}
+EXPLAINED = {
+    "replay": "The events go through the events queue once more. States converge, so this is safe "
+    "at any time; nothing is published on the bus.",
+    "republish": "The events go on the bus once more, with `replayed: true`. Every rule that "
+    "matches gets them.",
+    "forward": "Each event is POSTed to a URL on this machine as GetProfile sends it, with the "
+    "development secret of `gpw listen` in the place of the real one.",
+}
+
+
+# ---------------------------------------------------------------- on all events that match
+
+
+def ask(request: Request) -> Response:
+    """What an action would do to all events that match; nothing is done yet."""
+    console, filters = console_of(request), read(request.query_params)
+    name = _verb(request)
+    upto = console.store.last_id()
+    return render(
+        request,
+        "action.html",
+        name=name,
+        verb=VERBS[name][0],
+        explained=EXPLAINED[name],
+        filters=filters,
+        count=console.store.count(filters, upto=upto),
+        command=_command(console, name, filters),
+        fields={**filters.asked, "upto": str(upto)},
+    )
+
+
+def act(request: Request) -> Response:
+    """The dry run, or the action itself, on the events that the page counted."""
+    console, name, fields = console_of(request), _verb(request), form(request)
+    given = {key: values[0] for key, values in fields.items()}
+    dry_run = given.pop("dry_run", "") == "yes"
+    if not dry_run:
+        check_write(console)
+    if not given.get("upto", "").isdecimal():
+        raise OperatorError("Which events?", "open the page of the action again")
+    upto, filters = int(given["upto"]), read(given)
+    verb, work = VERBS[name]
+    count = console.store.count(filters, upto=upto)
+
+    more = {"url": given["url"]} if name == "forward" and given.get("url") else {}
+    if name == "forward" and not more:
+        raise OperatorError("Where to?", "write a URL such as http://localhost:3000/hooks")
+
+    def run(gpw: Gpw) -> None:
+        work(gpw, batches(console, filters, upto), dry_run=dry_run, total=count, **more)
+
+    command = _command(console, name, filters, dry_run=dry_run, **more)
+    job = console.jobs.new(f"{verb} {_events(count)}", command)
+    if dry_run and count:
+        job.then = Then(f"{verb} {_events(count)}", f"/actions/{name}", {**given})
+    console.jobs.begin(job, run)
+    return job_fragment(request, job)
+
+
+def _command(
+    console: Console, name: str, filters: Filters, *, dry_run: bool | None = None, url: str = ""
+) -> str:
+    """What does the same in a terminal. dry_run: None where that is not decided yet."""
+    if name == "forward":
+        since = f" --since {filters.first}" if filters.first else f" --since {console.fill.since}"
+        return console.command(f"listen --forward-to {shlex.quote(url or 'URL')}{since}")
+    how = {None: "", True: " --dry-run", False: " --yes"}[dry_run]
+    return console.command(f"{name} {filters.options()}{how}")
+
+
+def batches(
+    console: Console, filters: Filters, upto: int
+) -> Iterator[tuple[list[dict[str, Any]], int]]:
+    """The items, as many as go into one request, and the number of them until then."""
+    batch: list[dict[str, Any]] = []
+    number = 0
+    for number, item in enumerate(console.store.matching(filters, upto=upto), start=1):
+        batch.append(item)
+        if len(batch) == BATCH:
+            yield batch, number
+            batch = []
+    yield batch, number
+
+
+def _verb(request: Request) -> str:
+    name = str(request.path_params["name"])
+    if name not in VERBS:
+        raise OperatorError("There is no such action")
+    return name
+
+
+def _events(count: int) -> str:
+    return "1 event" if count == 1 else f"{count:,} events"
+
+
+# ---------------------------------------------------------------- on dead letters
+
+
+def on_letters(request: Request) -> Response:
+    """Redrive or purge the dead letters that were chosen; the dry run first."""
+    console, fields = console_of(request), form(request)
+    name, ids = str(request.path_params["name"]), fields.get("id", [])
+    dry_run = fields.get("dry_run") == ["yes"]
+    if not dry_run:
+        check_write(console)
+    if not ids:
+        raise OperatorError("No dead letter is chosen", "mark some, or all of a group")
+    works = {"redrive": dlq.redrive_dead_letters, "purge": dlq.purge}
+    if name not in works:
+        raise OperatorError("There is no such action")
+    work = works[name]
+
+    def run(gpw: Gpw) -> None:
+        try:
+            work(gpw, list(ids), dry_run=dry_run)
+        finally:
+            if not dry_run:
+                console.letters = None
+
+    words = shlex.join(["dlq", name, *ids])
+    command = console.command(f"{words}{' --dry-run' if dry_run else ' --yes'}")
+    what = "1 dead letter" if len(ids) == 1 else f"{len(ids)} dead letters"
+    job = console.jobs.new(f"{name.capitalize()} {what}", command)
+    if dry_run:
+        label = f"Delete {what} permanently" if name == "purge" else f"Redrive {what}"
+        job.then = Then(label, f"/dead-letters/{name}", {"id": ids}, grave=name == "purge")
+    else:
+        job.follow = ("/dead-letters", "Look at the dead letters again")
+    console.jobs.begin(job, run)
+    return job_fragment(request, job)
+
+
+# ---------------------------------------------------------------- on held deliveries
+
+
+def on_held(request: Request) -> Response:
+    """Release what carries an accepted secret, or purge those of one secret; the dry run first."""
+    console, fields = console_of(request), form(request)
+    name, digests = str(request.path_params["name"]), fields.get("digest", [])
+    dry_run = fields.get("dry_run") == ["yes"]
+    if name not in {"release", "purge"}:
+        raise OperatorError("There is no such action")
+    if name == "purge" and not digests:
+        raise OperatorError("Those of which secret?", "mark at least one")
+    if not dry_run:
+        check_write(console)
+
+    def run(gpw: Gpw) -> None:
+        try:
+            if name == "release":
+                held.release(gpw, dry_run=dry_run)
+            else:
+                held.purge(gpw, list(digests), dry_run=dry_run)
+        finally:
+            if not dry_run:
+                console.held = console.letters = None
+
+    words = shlex.join(["held", name, *(digests if name == "purge" else [])])
+    command = console.command(f"{words}{' --dry-run' if dry_run else ' --yes'}")
+    job = console.jobs.new(f"{name.capitalize()} held deliveries", command)
+    if dry_run:
+        label = "Delete these permanently" if name == "purge" else "Release these"
+        job.then = Then(label, f"/held/{name}", {"digest": digests}, grave=name == "purge")
+    else:
+        job.follow = ("/held", "Look at the held deliveries again")
+    console.jobs.begin(job, run)
+    return job_fragment(request, job)
+
+
+# ---------------------------------------------------------------- on a profile
+
+
+def erase_profile(request: Request) -> Response:
+    """Remove what is kept of a person; the dry run first."""
+    console, fields = console_of(request), form(request)
+    tenant, profile = (fields.get(name, [""])[0] for name in ("tenant", "profile"))
+    if not tenant or not profile:
+        raise OperatorError("Which profile?")
+    dry_run = fields.get("dry_run") == ["yes"]
+    if not dry_run:
+        check_write(console)
+
+    def run(gpw: Gpw) -> None:
+        try:
+            erase.erase(gpw, tenant, profile, dry_run=dry_run)
+        finally:
+            if not dry_run:
+                console.store.forget(subject(tenant, profile))
+                console.letters = None
+
+    words = shlex.join(["erase", tenant, profile])
+    command = console.command(f"{words}{' --dry-run' if dry_run else ' --yes'}")
+    job = console.jobs.new(f"Erase {tenant} {profile}", command)
+    if dry_run:
+        job.then = Then(
+            "Erase all of this permanently",
+            "/profile/erase",
+            {"tenant": tenant, "profile": profile},
+            grave=True,
+        )
+    console.jobs.begin(job, run)
+    return job_fragment(request, job)
+
+
+ROUTES = [
+    route("/actions/{name}", ask),
+    post("/actions/{name}", act),
+    post("/dead-letters/{name}", on_letters),
+    post("/held/{name}", on_held),
+    post("/profile/erase", erase_profile),
+]

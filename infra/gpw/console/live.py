@@ -1,0 +1,125 @@
+"""Keeps the store current while the console runs: by the bus, or by looking at the history."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.gpw.bus_event import BusEvent
+from infra.gpw.console.store import Store
+from infra.gpw.errors import OperatorError, explained
+from infra.gpw.history import Selection, read, subject
+from infra.gpw.subscription import Subscription
+from infra.gpw.tables import Table
+from infra.gpw.target import Target
+from infra.gpw.when import duration
+
+WAIT_SECONDS = 2  # a poll of the queue: how long the console takes to end
+OUTAGE_SECONDS = 5.0  # before AWS is asked again when the network is down
+LOCAL_SECONDS = 2.0  # between two looks at the history of the local cloud
+AWS_SECONDS = 30.0  # the same on AWS, at the least
+# A look reads the whole table. At half a read unit for 4 KiB and 0.125 dollars a million units,
+# this many bytes a second are about 0.10 dollars an hour.
+AWS_BYTES_PER_SECOND = 1_700_000
+OVERLAP = timedelta(seconds=60)  # an event may be written this much later than it was received
+
+
+class Live:
+    """Brings new events in a thread. ready: called once, when none is missed from then on.
+
+    how: for the page, how events get here. problem: why they do not, right now.
+    """
+
+    def __init__(self, target: Target, store: Store, ready: Callable[[], None]) -> None:
+        self._target = target
+        self._store = store
+        self._ready = ready
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.how = "Subscribing to the bus…"
+        self.problem = ""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and wait until the rule and the queue are removed."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join(15)
+
+    def _run(self) -> None:
+        table = self._target.table("EventsTableName")
+        try:
+            with Subscription(self._target) as subscription:
+                self.how = "New events arrive by a temporary rule on the bus."
+                self._ready()
+                self._listen(subscription, table)
+        except OperatorError as error:
+            why = error
+        except (ClientError, BotoCoreError) as error:
+            why = explained(error)
+        else:
+            return
+        seconds = LOCAL_SECONDS if self._target.local else polling_seconds(table)
+        self.how = (
+            f"The bus can't be listened to ({why}), so the history is read every "
+            f"{duration(seconds)}."
+        )
+        since = datetime.now(UTC) - OVERLAP
+        self._ready()
+        while not self._ended.wait(seconds):
+            since = self._guarded(lambda since=since: look(table, self._store, since), since)  # type: ignore[misc]
+
+    def _listen(self, subscription: Subscription, table: Table) -> None:
+        while not self._ended.is_set():
+            before = self.problem
+            self._guarded(lambda: self._receive(subscription, table), None)
+            if self.problem and self.problem == before:
+                self._ended.wait(OUTAGE_SECONDS)
+
+    def _receive(self, subscription: Subscription, table: Table) -> None:
+        events = subscription.receive(wait_seconds=WAIT_SECONDS).events
+        # The history has them as they are: with all digits, and with what the bus did not take.
+        found = [table.get(key(event)) for event in events]
+        self._store.add([item for item in found if item], live=True)
+        for event in events:
+            subscription.done(event)
+
+    def _guarded[T](self, work: Callable[[], T], otherwise: T) -> T:
+        try:
+            done = work()
+        except OperatorError as error:
+            self.problem = str(error)
+        except (ClientError, BotoCoreError) as error:
+            self.problem = str(explained(error))
+        else:
+            self.problem = ""
+            return done
+        return otherwise
+
+
+def look(table: Table, store: Store, since: datetime) -> datetime:
+    """Take what was received since then. Returns: since when to look the next time."""
+    now = datetime.now(UTC)
+    for page in read(table, Selection(since=since, by="received_at")):
+        store.add(page.items, live=True)
+    return now - OVERLAP
+
+
+def polling_seconds(table: Table) -> float:
+    """Between two looks on AWS, by what they cost."""
+    try:
+        described = table.client.describe_table(TableName=table.name)["Table"]
+    except (ClientError, BotoCoreError):
+        return 600.0
+    return max(AWS_SECONDS, int(described["TableSizeBytes"]) / AWS_BYTES_PER_SECOND)
+
+
+def key(event: BusEvent) -> dict[str, str]:
+    """Where the history has an event."""
+    return {
+        "subject": subject(event.tenant, event.profile),
+        "version": str(event.detail["version"]),
+    }

@@ -1,0 +1,121 @@
+"""The overview: what doctor checks, how full the queues are, what happens each minute."""
+
+from datetime import UTC, datetime
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from infra.gpw import doctor
+from infra.gpw.command import Gpw
+from infra.gpw.console import charts
+from infra.gpw.console.app import Console, console_of, form, post, render, route
+from infra.gpw.console.counts import SERIES
+from infra.gpw.console.jobs import Job
+from infra.gpw.errors import OperatorError
+from infra.gpw.queues import depth
+from infra.gpw.tail import QUEUES
+from infra.gpw.when import duration
+
+CHECKS_SECONDS = 300.0  # how old findings may be: each check sends a request, which is refused
+
+
+def show(request: Request) -> Response:
+    return render(request, "overview.html")
+
+
+def checks(request: Request) -> Response:
+    """What doctor finds; looked for in the background when it is old."""
+    console = console_of(request)
+    if console.checks is None or (console.checks.over and _age(console) > CHECKS_SECONDS):
+        console.checks_at = datetime.now(UTC)
+        console.checks = console.jobs.new("Check the stack", console.command("doctor --no-ping"))
+        console.jobs.begin(console.checks, _check)
+    found = console.checks.document or (console.last_checks if not console.checks.over else [])
+    if console.checks.over:
+        console.last_checks = found
+    return render(request, "_checks.html", job=console.checks, checks=found)
+
+
+def queues(request: Request) -> Response:
+    target = console_of(request).target
+    sqs = target.client("sqs")
+    found = []
+    for name, output in QUEUES.items():
+        if url := target.outputs.get(output):
+            age = doctor.oldest_age(target, url)
+            found.append((name, depth(sqs, url), duration(age) if age is not None else ""))
+    return render(request, "_queues.html", queues=found)
+
+
+def minutes(request: Request) -> Response:
+    counts = console_of(request).counts
+    series = counts.series(datetime.now(UTC))
+    totals = [(name, sum(c[name] for _, c in series)) for name in SERIES]
+    return render(
+        request,
+        "_minutes.html",
+        chart=charts.bars(series, SERIES[:2], SERIES[2:]),
+        totals=totals,
+        problem=counts.problem,
+    )
+
+
+def fill(request: Request) -> Response:
+    """How far the history is read, or a new range of it."""
+    if request.method == "POST":
+        since = form(request).get("since", [""])[0]
+        console = console_of(request)
+        try:
+            console.fill.start(since)
+        except ValueError as error:
+            raise OperatorError(str(error)) from None
+        return RedirectResponse("/events", status_code=303)
+    return render(request, "_fill.html")
+
+
+def _check(gpw: Gpw) -> None:
+    found: list[dict[str, object]] = []
+    with gpw.out.progress("checking"):
+        for check in doctor.checks(gpw.target):
+            found.append(vars(check))
+            gpw.out.document(list(found))
+
+
+def _age(console: Console) -> float:
+    return (datetime.now(UTC) - console.checks_at).total_seconds()
+
+
+def job(request: Request) -> Response:
+    """How far a job is; where it is over, what became of it."""
+    console = console_of(request)
+    found = console.jobs.get(request.path_params["number"])
+    if found is None:
+        raise OperatorError("This job is gone", "its result is no longer kept")
+    return job_fragment(request, found)
+
+
+def stop(request: Request) -> Response:
+    found = console_of(request).jobs.get(request.path_params["number"])
+    if found is None:
+        raise OperatorError("This job is gone", "its result is no longer kept")
+    found.cancelled = True
+    return job_fragment(request, found)
+
+
+def job_fragment(request: Request, found: Job) -> Response:
+    answer = render(request, "_job.html", job=found)
+    if found.over and found.refresh and found.well:
+        answer.headers["hx-refresh"] = "true"
+    return answer
+
+
+ROUTES = [
+    route("/", show),
+    route("/overview/checks", checks),
+    route("/overview/queues", queues),
+    route("/overview/minutes", minutes),
+    route("/fill", fill),
+    post("/fill", fill),
+    route("/jobs/{number:int}", job),
+    post("/jobs/{number:int}/stop", stop),
+]

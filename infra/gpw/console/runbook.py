@@ -1,0 +1,23 @@
+"""What the runbook says about a reason."""
+
+import re
+from functools import cache
+
+from infra.gpw import INSTALLED, ROOT, SOURCES
+
+RUNBOOK = (SOURCES if INSTALLED else ROOT / "docs") / "operations.md"
+
+
+@cache
+def sections() -> dict[str, str]:
+    """The runbook's sections about dead letters, by reason."""
+    text = RUNBOOK.read_text(encoding="utf-8")
+    part = text.partition("\n## Dead letters\n")[2].partition("\n## ")[0]
+    found = re.split(r"^### (.+)$", part, flags=re.MULTILINE)
+    return dict(zip(found[1::2], (one.strip() for one in found[2::2]), strict=True))
+
+
+def about(reason: str) -> str:
+    """The section of a reason; that of `no reason` for those that the runbook does not name."""
+    found = sections()
+    return found.get(reason, found.get("no reason", ""))

@@ -1,0 +1,144 @@
+"""What stands between the console and every other page in the same browser."""
+
+import hmac
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ADDRESS = "127.0.0.1"
+SAFE_METHODS = {"GET", "HEAD"}
+MAX_FORM_BYTES = 4 * 1024 * 1024  # an edited event of 256 KiB, with every byte as %XX, and more
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+@dataclass
+class Access:
+    """Who may use the console at a port.
+
+    key: what the printed link carries, good for one use. session: what the cookie then carries.
+    """
+
+    port: int
+    key: str | None = field(default_factory=lambda: secrets.token_urlsafe(32))
+    session: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+
+    @property
+    def host(self) -> str:
+        return f"{ADDRESS}:{self.port}"
+
+    @property
+    def cookie(self) -> str:
+        """A name of its own for each port, because cookies do not tell ports apart."""
+        return f"gpw-console-{self.port}"
+
+    @property
+    def link(self) -> str:
+        return f"http://{self.host}/?key={self.key}"
+
+    def take(self, given: str) -> bool:
+        """Whether this is the key; after that it is none any more."""
+        if self.key is None or not _same(given, self.key):
+            return False
+        self.key = None
+        return True
+
+    def knows(self, cookies: Iterable[str]) -> bool:
+        """Whether a request has the session's cookie. cookies: its Cookie headers."""
+        for header in cookies:
+            try:
+                found = SimpleCookie(header).get(self.cookie)
+            except CookieError:
+                continue
+            if found and _same(found.value, self.session):
+                return True
+        return False
+
+
+class Guard:
+    """Lets through what the operator's own browser asks for, and refuses everything else."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return  # a WebSocket: the server refuses it when nobody accepts it
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(raw=message["headers"]).update(HEADERS)
+            await send(message)
+
+        answer = self._refusal(scope)
+        await (answer or self._app)(scope, receive, send_with_headers)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """What to answer in the application's place."""
+        access = self._access
+        if _values(scope, b"host") != [access.host]:
+            # Another name for this address: somebody's page that had its own name resolve here.
+            return _refuse(421, f"This console answers to http://{access.host} only.")
+        if scope["method"] not in SAFE_METHODS:
+            if _values(scope, b"sec-fetch-site") != ["same-origin"]:
+                return _refuse(403, "The request does not come from a page of this console.")
+            if not _fits(_values(scope, b"content-length")):
+                return _refuse(413, "The request is too large, or does not say how long it is.")
+        known = access.knows(_values(scope, b"cookie"))
+        given = parse_qs(scope["query_string"].decode("latin-1")).get("key", [])
+        if scope["path"] == "/" and given and (known or access.take(given[0])):
+            answer = RedirectResponse("/", status_code=303)
+            answer.set_cookie(
+                access.cookie, access.session, httponly=True, samesite="strict", path="/"
+            )
+            return answer
+        if not known:
+            return _refuse(
+                403,
+                "Open the link that gpw ui printed. It works once; after that, this browser has a "
+                "cookie. To use another browser, start gpw ui again.",
+            )
+        return None
+
+
+def _refuse(status: int, why: str) -> Response:
+    return PlainTextResponse(f"{why}\n", status)
+
+
+def _values(scope: Scope, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
+def _fits(lengths: list[str]) -> bool:
+    return (
+        len(lengths) == 1
+        and lengths[0].isascii()
+        and lengths[0].isdecimal()
+        and len(lengths[0]) <= len(str(MAX_FORM_BYTES))
+        and int(lengths[0]) <= MAX_FORM_BYTES
+    )
+
+
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode(), expected.encode())

@@ -1,0 +1,91 @@
+"""`gpw ui` as a process, and a browser in front of it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, Playwright
+
+from infra import chromium
+from infra.local.stack import ROOT
+
+END_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Running:
+    """A console. link: with the key, for one use."""
+
+    link: str
+    port: int
+    process: "subprocess.Popen[str]"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@contextmanager
+def console(cloud_file: Path, *options: str) -> Iterator[Running]:
+    """A console of the local cloud that the file describes; ended as by Ctrl-C."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "infra.gpw.cli", "ui", "--local", "--json", *options],
+        cwd=ROOT,
+        env=os.environ | {"GPW_CLOUD_FILE": str(cloud_file)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            text = ""
+            while not text.endswith("}\n"):
+                line = process.stdout.readline()
+                assert line, process.stderr.read() if process.stderr else ""
+                text += line
+            told = json.loads(text)
+            yield Running(told["url"], told["port"], process)
+            process.send_signal(signal.SIGINT)
+            _out, error = process.communicate(timeout=END_SECONDS)
+            assert process.returncode == 0, error
+            assert "Traceback" not in error
+        finally:
+            process.kill()
+
+
+@dataclass
+class Window:
+    """A page of a browser of its own. problems: what its console and its scripts complained of."""
+
+    page: Page
+    problems: list[str] = field(default_factory=list)
+
+
+def launch(playwright: Playwright) -> Browser:
+    # Chromium's sandbox refuses to work for root, as which CI runs.
+    root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return playwright.chromium.launch(executable_path=chromium.found(), args=root)
+
+
+@contextmanager
+def window(browser: Browser, **settings: Any) -> Iterator[Window]:
+    context = browser.new_context(**settings)
+    try:
+        found = Window(context.new_page())
+        found.page.on(
+            "console",
+            lambda told: found.problems.append(told.text) if told.type == "error" else None,
+        )
+        found.page.on("pageerror", lambda error: found.problems.append(str(error)))
+        found.page.on("dialog", lambda dialog: found.problems.append(dialog.message))
+        yield found
+    finally:
+        context.close()

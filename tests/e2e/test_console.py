@@ -1,0 +1,370 @@
+"""The console in a real browser, on the deployed template."""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from infra.gpw.leases import prefix
+from infra.local.stack import Stack
+from infra.local.start import announced
+from infra.local.story import wait_until
+from tests.e2e.console_process import Running, Window, console, launch, window
+from tests.factories import make_body, make_event
+
+AXE = Path(__file__).parent / "axe" / "axe-4.14.1.min.js"
+SECONDS = 30_000  # milliseconds that a page may take on a busy machine
+SERIOUS = {"serious", "critical"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=SECONDS)
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def cloud_file(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("console") / "cloud.json"
+    with announced(stack, path):
+        yield path
+
+
+@pytest.fixture(scope="module")
+def running(cloud_file: Path) -> Iterator[Running]:
+    with console(cloud_file, "--write") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def session(browser: Browser, running: Running) -> Any:
+    """What the browser keeps after the link was opened: the cookie."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(running.link)
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+@pytest.fixture
+def shown(browser: Browser, session: Any) -> Iterator[Window]:
+    """A window that is let in; it must not have complained in the end."""
+    with window(browser, storage_state=session) as shown:
+        shown.page.set_default_timeout(SECONDS)
+        yield shown
+
+        assert shown.problems == []
+
+
+@pytest.fixture
+def page(shown: Window) -> Page:
+    return shown.page
+
+
+Send = Callable[..., str]
+
+
+@pytest.fixture
+def send(stack: Stack, profile_id: str, history: Callable[..., list[dict[str, Any]]]) -> Send:
+    """Delivers an event of the test's profile, and waits until the history has it."""
+
+    def deliver(event_id: str, **data: Any) -> str:
+        named = f"{event_id}-{profile_id}"
+        event = make_event(named, **({"profile_id": profile_id} | data))
+        assert stack.post(make_body(event)).status == 200
+        wait_until(
+            lambda: (
+                named in [item["event_id"] for item in history(event["data"]["profile_id"])] or None
+            ),
+            seconds=60,
+            what="the event in the history",
+        )
+        return named
+
+    return deliver
+
+
+def row(page: Page, event_id: str) -> Any:
+    return page.locator("#rows tr", has=page.get_by_role("link", name=event_id, exact=True))
+
+
+# ---------------------------------------------------------------- pages
+
+
+def test_new_events_appear_without_a_reload_and_only_those_that_match(
+    page: Page, running: Running, send: Send
+) -> None:
+    page.goto(f"{running.url}/events?status=ready")
+    page.evaluate("document.body.dataset.same = 'page'")
+    other = send("live-other", status="processing")
+    live = send("live", status="ready")
+
+    expect(row(page, live)).to_be_visible()
+    expect(row(page, other)).to_have_count(0)
+    expect(page.locator("body")).to_have_attribute("data-same", "page")
+
+
+def test_an_event_is_found_by_a_word_in_its_payload_and_compared_with_the_one_before(
+    page: Page, running: Running, send: Send, profile_id: str
+) -> None:
+    send("first", status="processing", created_at="2023-10-01T12:00:00Z")
+    found = send("second", note=f"Hummingbird{profile_id}", created_at="2023-10-01T12:00:05Z")
+    page.goto(f"{running.url}/events")
+    expect(row(page, found)).to_be_visible()
+    page.keyboard.press("/")
+    page.keyboard.type(f"hummingbird{profile_id}")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"q=hummingbird"))
+    expect(page.locator("#rows tr[data-row]")).to_have_count(1)
+    page.locator("main").click(position={"x": 1, "y": 1})
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("heading", level=1)).to_have_text(found)
+    expect(page.locator("table.changes")).to_contain_text("data.status")
+    expect(page.locator("ol.way")).to_contain_text("consumer: event applied")
+
+
+def test_all_events_that_match_are_replayed_after_a_dry_run(
+    page: Page, running: Running, send: Send, profile_id: str
+) -> None:
+    for number in range(3):
+        send(f"many-{number}", note=f"replay{profile_id}")
+    page.goto(f"{running.url}/events?q=replay{profile_id}")
+    expect(page.locator("#rows tr[data-row]")).to_have_count(3)
+    page.get_by_role("link", name="Replay all").click()
+    expect(page.get_by_text("Would replay 3 events")).to_be_visible()
+    page.get_by_role("button", name="Replay 3 events").click()
+
+    expect(page.get_by_text("Replayed 3 events")).to_be_visible()
+
+
+def test_an_edited_event_is_sent_and_arrives(
+    page: Page, running: Running, send: Send, profile_id: str
+) -> None:
+    name = send("edit", status="processing")
+    page.goto(f"{running.url}/events?q={name}")
+    row(page, name).get_by_role("link", name=name).click()
+    body = page.get_by_role("textbox")
+    body.fill(body.input_value().replace('"processing"', '"edited"'))
+    page.get_by_role("button", name="New id and time").click()
+    sent = json.loads(body.input_value())
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.locator("#sent")).to_contain_text("200 OK")
+    page.goto(f"{running.url}/events?tenant=abc-tenant&profile={profile_id}")
+
+    expect(row(page, sent["id"])).to_contain_text("edited")
+    assert sent["id"] != name
+
+
+def test_a_dead_letter_is_redriven_after_a_dry_run(
+    page: Page, running: Running, stack: Stack, profile_id: str, dead_letters: Callable[[], Any]
+) -> None:
+    dead_letters()
+    stack.client("sqs").send_message(
+        QueueUrl=stack.outputs["DeadLetterQueueUrl"],
+        MessageBody=make_body(make_event(f"dead-{profile_id}", profile_id=profile_id)),
+        MessageAttributes={
+            name: {"DataType": "String", "StringValue": value}
+            for name, value in {"source": "consumer", "reason": "not_storable"}.items()
+        },
+    )
+    page.goto(f"{running.url}/dead-letters")
+    expect(page.get_by_role("heading", name="not_storable")).to_be_visible()
+    page.get_by_text("What to do about it").click()
+    expect(page.get_by_text("DynamoDB can't hold the event")).to_be_visible()
+    page.get_by_label("all of these").check()
+    page.get_by_role("button", name="Redrive chosen").click()
+    expect(page.get_by_text("Would redrive 1 dead letter")).to_be_visible()
+    page.get_by_role("button", name="Redrive 1 dead letter").click()
+    expect(page.get_by_text("Redrove 1 dead letter")).to_be_visible()
+    page.goto(f"{running.url}/events?q=dead-{profile_id}")
+
+    expect(row(page, f"dead-{profile_id}")).to_be_visible()
+
+
+def test_a_hostile_event_runs_no_script_anywhere(
+    page: Page, running: Running, send: Send, profile_id: str
+) -> None:
+    bad = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u202e"
+    name = send("hostile", status=bad, note=bad, **{f"{bad}": bad})
+    page.goto(f"{running.url}/events?q={name}")
+    expect(row(page, name)).to_contain_text("<script>alert(1)")
+    row(page, name).get_by_role("link", name=name).click()
+    expect(page.locator("pre.json").first).to_contain_text("<script>alert(1)")
+    for path in (f"/profile?tenant=abc-tenant&profile={profile_id}", "/types", "/"):
+        page.goto(f"{running.url}{path}")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_the_keys_are_listed_and_the_list_closes(page: Page, running: Running) -> None:
+    page.goto(f"{running.url}/events")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_the_overview_shows_checks_queues_and_minutes(page: Page, running: Running) -> None:
+    page.goto(running.url)
+
+    expect(page.locator(".checks li", has_text="alarms")).to_be_visible()
+    expect(page.locator(".tiles")).to_contain_text("dead letters")
+    expect(page.locator("svg.chart")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_no_page_has_a_serious_fault_of_accessibility_nor_is_wider_than_the_window(
+    browser: Browser, session: Any, running: Running, send: Send, scheme: str, width: int
+) -> None:
+    name = send("axe", note="for everybody")
+    settings = {"color_scheme": scheme, "viewport": {"width": width, "height": 900}}
+    with window(browser, storage_state=session, **settings) as shown:
+        page = shown.page
+        page.goto(f"{running.url}/events?q={name}")
+        links = row(page, name).get_by_role("link")
+        own = [links.nth(number).get_attribute("href") for number in (0, 1)]
+        faults = {}
+        for path in ("/", "/events", "/types", "/dead-letters", "/actions/replay", *own):
+            page.goto(f"{running.url}{path}")
+            page.wait_for_load_state("networkidle" if path in own else "load")
+            page.evaluate(AXE.read_text(encoding="utf-8"))
+            found = page.evaluate("axe.run()")["violations"]
+            faults[path] = [
+                (one["id"], node["html"])
+                for one in found
+                if one["impact"] in SERIOUS
+                for node in one["nodes"]
+            ]
+            overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert page.evaluate(overflow) <= 0, path
+
+        assert {path: found for path, found in faults.items() if found} == {}
+        assert shown.problems == []
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+def test_the_link_works_in_one_browser_and_another_one_sees_nothing(
+    browser: Browser, running: Running, session: Any
+) -> None:
+    with window(browser) as stranger:
+        for url in (running.link, running.url, f"{running.url}/static/console.css"):
+            answer = stranger.page.goto(url)
+            assert answer is not None
+            assert answer.status == 403
+
+
+def test_another_name_for_this_machine_is_refused(
+    browser: Browser, running: Running, session: Any
+) -> None:
+    with window(browser, storage_state=session) as shown:
+        answer = shown.page.goto(f"http://localhost:{running.port}/events")
+
+        assert answer is not None
+        assert answer.status == 421
+
+
+@pytest.fixture
+def elsewhere(running: Running) -> Iterator[str]:
+    """Another server on this machine, whose page attacks the console; the site is the same."""
+    attack = f"""<!doctype html><title>Elsewhere</title>
+    <form method=post action="{running.url}/profile/erase"><input name=tenant value=x>
+    <input name=profile value=y><button>Send</button></form>
+    <iframe name=framed src="{running.url}/events"></iframe>"""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            self.wfile.write(attack.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is logged."""
+
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_page_of_another_server_on_this_machine_can_neither_read_nor_write_nor_frame(
+    browser: Browser, running: Running, session: Any, elsewhere: str
+) -> None:
+    with window(browser, storage_state=session) as shown:
+        page = shown.page
+        page.goto(elsewhere)
+        read = page.evaluate(
+            "url => fetch(url, {credentials: 'include'}).then(() => 'read', () => 'refused')",
+            f"{running.url}/events",
+        )
+        written = page.evaluate(
+            "url => fetch(url, {method: 'POST', mode: 'no-cors', credentials: 'include'})"
+            ".then(() => 'sent', () => 'refused')",
+            f"{running.url}/profile/erase",
+        )
+        framed = page.frame("framed")
+        shown_in_frame = framed.url if framed else ""
+        with page.expect_response(f"{running.url}/profile/erase") as answer:
+            page.get_by_role("button", name="Send").click()
+
+        assert read == "refused"
+        assert written in {"sent", "refused"}  # nobody can read what became of it
+        assert shown_in_frame.startswith("chrome-error:")
+        assert answer.value.status == 403
+
+
+def test_a_console_without_write_shows_and_changes_nothing(
+    browser: Browser, cloud_file: Path, send: Send
+) -> None:
+    name = send("read-only")
+    with ExitStack() as closing:
+        running = closing.enter_context(console(cloud_file))
+        page = closing.enter_context(window(browser)).page
+        page.goto(running.link)
+        expect(page.locator(".badge").first).to_have_text("read only")
+        page.goto(f"{running.url}/events?q={name}")
+        row(page, name).get_by_role("link", name=name).click()
+        expect(page.get_by_text("This console only reads")).to_be_visible()
+        sent = page.evaluate(
+            "() => fetch('/event/send', {method: 'POST', body: 'to=local&body={}'})"
+            ".then(answer => answer.status)"
+        )
+
+        expect(page.get_by_role("textbox")).to_have_count(0)
+        assert sent == 400
+
+
+def test_a_console_that_has_ended_leaves_neither_rule_nor_queue(
+    stack: Stack, cloud_file: Path
+) -> None:
+    bus = stack.outputs["EventBusName"]
+
+    def left() -> set[str]:
+        rules = stack.client("events").list_rules(EventBusName=bus)["Rules"]
+        return {rule["Name"] for rule in rules if rule["Name"].startswith(prefix(bus))}
+
+    before = left()
+    with console(cloud_file):
+        during = wait_until(lambda: left() - before or None, seconds=60, what="the console's rule")
+
+    assert during
+    assert left() == before

@@ -1,0 +1,642 @@
+"""The console's pages on the stack in memory (moto), asked as a browser asks."""
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fnmatch import fnmatch
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from pytest_socket import disable_socket, enable_socket
+
+from aws.dynamodb import to_dynamodb
+from aws.sqs import held
+from getprofile.outcome import Outcome
+from infra.gpw import erase, queues
+from infra.gpw.commands import loaded
+from infra.gpw.console import fill, live
+from infra.gpw.console.app import Console, application
+from infra.gpw.console.filters import Filters
+from infra.gpw.console.security import Access
+from infra.gpw.errors import OperatorError
+from infra.gpw.permissions import LISTENING, physical_name
+from infra.gpw.permissions import STACK as PLACE
+from infra.gpw.target import Target
+from tests.factories import SECRET, make_body, make_event
+from tests.functional.cloud import REGION, STACK, Cloud
+from tests.functional.console_browser import Browser
+from tests.functional.gpw_calls import Calls
+from tests.functional.gpw_stack import OperatedStack
+
+HOSTILE = (
+    "{{7*7}}<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202e\x9b31m\x00\u05d0\u05d1"
+)
+Item = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def quick(no_network: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event loop talks to itself through a socket pair; SQS is not waited for."""
+    enable_socket()
+    disable_socket(allow_unix_socket=True)
+    monkeypatch.setattr(queues, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(erase, "COUNT_SECONDS", 0.0)
+
+
+@pytest.fixture
+def stack(cloud: Cloud) -> OperatedStack:
+    return OperatedStack(cloud)
+
+
+@pytest.fixture
+def target(stack: OperatedStack) -> Target:
+    return Target(STACK, boto3.Session(region_name=REGION))
+
+
+@pytest.fixture
+def console(target: Target) -> Iterator[Console]:
+    """A console that has read the history so far when `filled` is called; nothing runs beside."""
+    console = Console(target, Access(8765), write=True, since="30d")
+    yield console
+    console.stop()
+    console.store.close()
+
+
+@pytest.fixture
+def browser(console: Console) -> Browser:
+    access = console.access
+    return Browser(application(console), access.host, f"{access.cookie}={access.session}")
+
+
+@pytest.fixture
+def happened(stack: OperatedStack, console: Console) -> Callable[..., Item]:
+    """Puts an event into the history, and has the console read it."""
+
+    def put(
+        event_id: str = "evt_1",
+        outcome: Outcome = Outcome.APPLIED,
+        received_at: str | None = None,
+        **data: Any,
+    ) -> Item:
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+        event = make_event(event_id, **data)
+        item = stack.happened(event, outcome, received_at=received_at or now)
+        take(console, item)
+        return item
+
+    return put
+
+
+def take(console: Console, item: Item, *, live: bool = False) -> None:
+    """Have the console read an item of the history."""
+    found = console.target.table("EventsTableName").get(address(item))
+    assert found is not None
+    console.store.add([found], live=live)
+
+
+def address(item: Item) -> dict[str, str]:
+    return {name: item[name]["S"] for name in ("subject", "version")}
+
+
+# ---------------------------------------------------------------- what pages show
+
+
+PAGES = [
+    "/",
+    "/events",
+    "/types",
+    "/dead-letters",
+    "/overview/queues",
+    "/overview/minutes",
+    "/fill",
+]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_says_something_where_there_is_nothing_yet(browser: Browser, path: str) -> None:
+    answer = browser.get(path)
+
+    assert answer.status == 200
+    assert len(answer.text) > 50
+
+
+def test_a_hostile_event_is_text_on_every_page(
+    browser: Browser, console: Console, stack: OperatedStack
+) -> None:
+    event = make_event(
+        f"evt-{HOSTILE}",
+        event_type=HOSTILE,
+        tenant_id=HOSTILE,
+        profile_id=HOSTILE,
+        status=HOSTILE,
+    )
+    event["data"] |= {HOSTILE: HOSTILE, "number": 10**37}
+    item = stack.happened(event, Outcome.STALE, received_at="2099-01-01T00:00:00.000000Z")
+    older = event | {"id": "evt-before", "created_at": "2023-09-30T12:00:00Z", "data": {}}
+    older["data"] = {"profile_id": HOSTILE, "status": "ready"}
+    stack.happened(older)
+    stack.put_raw(
+        "ProfilesTableName",
+        {n: to_dynamodb(v) for n, v in {"profile_id": HOSTILE, "tenant_id": HOSTILE}.items()},
+    )
+    stack.dead_letter(make_body(event), reason="not_storable", detail="<script>", source="consumer")
+    take(console, item, live=True)
+    browser.job("/dead-letters/look")
+    profile = {"tenant": HOSTILE, "profile": HOSTILE}
+    shown = [
+        browser.get("/events"),
+        browser.get("/events", q="<script>", **profile),
+        browser.request("GET", "/events/stream", query="after=0", parts=2),
+        browser.get("/types"),
+        browser.get("/event", **address(item)),
+        browser.get("/profile", **profile),
+        browser.get("/dead-letters"),
+        browser.get("/actions/replay", q="{{7*7}}<script>", **profile),
+    ]
+
+    assert browser.get("/event/way", **address(item)).status == 200
+    for answer in shown:
+        assert answer.status == 200
+        assert "alert(1)" in answer.text
+        assert "<script>" not in answer.text
+        assert "<img" not in answer.text
+        assert "{{7*7}}" in answer.text
+        beside_fields = re.sub(r' value="[^"]*"', "", answer.text)  # these have to be sent back
+        assert not {"\u202e", "\x9b", "\x00"} & set(beside_fields)
+
+
+def test_a_large_payload_is_shown_whole_and_found_by_a_word_in_it(
+    browser: Browser, happened: Callable[..., Item]
+) -> None:
+    item = happened("evt-large", many=[f"member-{n}" for n in range(15_000)])
+    page = browser.get("/event", **address(item)).text
+
+    assert page.count("member-14999") >= 1
+    assert "evt-large" in browser.get("/events", q="member-14998").text
+
+
+def test_events_are_found_by_any_word_and_every_filter_stands_in_the_address(
+    browser: Browser, happened: Callable[..., Item]
+) -> None:
+    happened("evt-a", note="Blue Whale", status="processing")
+    happened("evt-b", Outcome.STALE, tenant_id="t-2", profile_id="p-2")
+
+    def found(**query: str) -> set[str]:
+        text = browser.get("/events", **query).text
+        return {name for name in ("evt-a", "evt-b") if f">{name}<" in text}
+
+    assert found() == {"evt-a", "evt-b"}
+    assert found(q="whale blue") == {"evt-a"}
+    assert found(status="processing") == {"evt-a"}
+    assert found(outcome="stale") == {"evt-b"}
+    assert found(tenant="t-2", profile="p-2") == {"evt-b"}
+    assert found(type="profile.updated", since="1h") == {"evt-a", "evt-b"}
+    assert found(until="2h") == set()
+    page = browser.get("/events", q="blue", tenant="abc-tenant").text
+    assert 'value="blue"' in page
+    assert "gpw events --tenant abc-tenant --text blue --stack" in page
+
+
+def test_a_time_that_is_none_is_answered_with_what_is_understood(browser: Browser) -> None:
+    answer = browser.get("/events", since="<yesterday>")
+
+    assert answer.status == 400
+    assert "write 30m, 2h or 7d" in answer.text
+    assert "<yesterday>" not in answer.text
+
+
+def test_new_events_that_match_are_streamed_once_and_others_are_not(
+    browser: Browser, console: Console, happened: Callable[..., Item]
+) -> None:
+    happened("evt-old")
+    after = console.store.last_id()
+    for name, status in (("evt-new", "ready"), ("evt-other", "processing")):
+        item = happened(name, status=status, profile_id=name)
+        console.store.forget(item["subject"]["S"])
+        take(console, item, live=True)
+    answer = browser.request("GET", "/events/stream", query=f"after={after}&status=ready", parts=2)
+
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.text.count("evt-new") >= 1
+    assert "evt-old" not in answer.text
+    assert "evt-other" not in answer.text
+
+
+def test_an_event_is_compared_with_the_one_before_it(
+    browser: Browser, happened: Callable[..., Item]
+) -> None:
+    happened("evt-1", created_at="2023-10-01T12:00:00Z", status="processing", gone=1)
+    item = happened("evt-2", created_at="2023-10-01T12:01:00Z", status="ready", added=[1])
+    page = browser.get("/event", **address(item)).text
+
+    assert "data.status" in page
+    assert "data.gone" in page
+    assert "data.added" in page
+    assert "data.profile_id" not in page
+
+
+def test_a_stale_event_names_the_newer_one_that_was_applied_before_it(
+    browser: Browser, happened: Callable[..., Item]
+) -> None:
+    happened("evt-newer", created_at="2023-10-01T12:05:00Z", received_at="2026-01-01T00:00:00Z")
+    item = happened("evt-late", Outcome.STALE, received_at="2026-01-01T00:00:09Z")
+    page = browser.get("/event", **address(item)).text
+
+    assert "Why it is stale" in page
+    assert "evt-newer" in page
+    assert "before this one" in page
+
+
+def test_the_way_of_an_event_has_the_times_that_the_functions_logged(
+    browser: Browser, stack: OperatedStack, happened: Callable[..., Item]
+) -> None:
+    received = datetime.now(UTC)
+    item = happened("evt-way", received_at=f"{received:%Y-%m-%dT%H:%M:%S.%fZ}")
+    line = {"level": "INFO", "message": "event applied", "correlation_id": "evt-way"}
+    stack.log(
+        "ConsumerLogGroup",
+        json.dumps(line | {"outcome": "applied"}),
+        int((received + timedelta(milliseconds=250)).timestamp() * 1000),
+    )
+    page = browser.get("/event/way", **address(item)).text
+
+    assert "consumer: event applied" in page
+    assert "GetProfile: created" in page
+
+
+def test_the_curl_command_holds_no_secret(
+    browser: Browser, cloud: Cloud, happened: Callable[..., Item]
+) -> None:
+    cloud.set_secret("a-secret-that-no-page-may-show-0123456789")
+    page = browser.get("/event", **address(happened(note="it's"))).text
+
+    assert "$WEBHOOK_SECRET" in page
+    assert "a-secret-that-no-page" not in page
+
+
+def test_a_sample_is_the_event_as_getprofile_sends_it(
+    browser: Browser, happened: Callable[..., Item]
+) -> None:
+    answer = browser.get("/event/sample", **address(happened("evt-s", note="x")))
+    sample = json.loads(answer.text)
+
+    assert "attachment" in answer.headers["content-disposition"]
+    assert set(sample) == set(make_event())
+    assert sample["data"]["note"] == "x"
+
+
+def test_an_export_has_what_matches_with_every_digit(
+    browser: Browser, happened: Callable[..., Item]
+) -> None:
+    happened("evt-x", exact=Decimal("0.1234567890123456789012345678901234567"))
+    happened("evt-y", status="processing")
+    [line] = browser.get("/events/export.ndjson", status="ready").text.splitlines()
+    rows = browser.get("/events/export.csv").text.splitlines()
+
+    assert "0.1234567890123456789012345678901234567" in line
+    assert len(rows) == 3
+
+
+def test_an_address_that_names_nothing_is_answered_by_a_page(browser: Browser) -> None:
+    assert browser.get("/nowhere").status == 404
+    assert browser.get("/event", subject="x", version="y").status == 400
+    assert browser.get("/profile").status == 400
+    assert browser.get("/actions/destroy").status == 400
+    assert browser.get("/jobs/99").status == 400
+    assert browser.get("/events/export.xml").status == 400
+
+
+# ---------------------------------------------------------------- what they do
+
+
+def test_a_replay_of_all_that_match_sends_exactly_what_the_dry_run_counted(
+    browser: Browser, cloud: Cloud, console: Console, happened: Callable[..., Item]
+) -> None:
+    for number in range(12):
+        happened(f"evt-{number}", profile_id=f"p-{number}", note="blue")
+    happened("evt-red", note="red")
+    page = browser.get("/actions/replay", q="blue").text
+    upto = str(console.store.last_id())
+    dry = browser.job("/actions/replay", q="blue", upto=upto, dry_run="yes")
+    untouched = cloud.messages("EventsQueue")
+    happened("evt-later", note="blue")
+    done = browser.job("/actions/replay", q="blue", upto=upto)
+    sent = {json.loads(message.body)["id"] for message in cloud.messages("EventsQueue")}
+
+    assert "Replay 12 events" in page
+    assert "Would replay 12 events" in dry
+    assert "gpw replay --text blue --dry-run --stack" in dry
+    assert untouched == []
+    assert "Replayed 12 events" in done
+    assert sent == {f"evt-{number}" for number in range(12)}
+
+
+def test_a_republish_goes_on_the_bus(browser: Browser, happened: Callable[..., Item]) -> None:
+    happened("evt-1")
+    done = browser.job("/actions/republish", upto="9", q="evt-1")
+
+    assert "Published 1 event" in done
+
+
+@pytest.mark.parametrize("url", ["http://192.0.2.1/x", "ftp://localhost/", "javascript:alert(1)"])
+def test_events_are_forwarded_to_this_machine_only(
+    browser: Browser, happened: Callable[..., Item], url: str
+) -> None:
+    happened("evt-1")
+    done = browser.job("/actions/forward", upto="9", url=url)
+
+    assert 'class="notice bad"' in done
+
+
+def test_dead_letters_are_grouped_with_the_runbooks_word_and_redriven_after_a_dry_run(
+    browser: Browser, stack: OperatedStack, cloud: Cloud
+) -> None:
+    good = stack.dead_letter(make_body(), reason="received_too_often")
+    bad = stack.dead_letter("{", reason="not_json", source="ingest")
+    browser.job("/dead-letters/look")
+    page = browser.get("/dead-letters").text
+    dry = browser.job("/dead-letters/redrive", id=[good, bad], dry_run="yes")
+    untouched = cloud.messages("EventsQueue")
+    done = browser.job("/dead-letters/redrive", id=[good, bad])
+
+    assert "It never becomes an event" in page
+    assert "Would redrive 1 dead letter" in dry
+    assert "would fail again: not_json" in dry
+    assert untouched == []
+    assert "Redrove 1 dead letter" in done
+    assert len(cloud.messages("EventsQueue")) == 1
+
+
+def test_a_purge_deletes_what_was_chosen_and_nothing_else(
+    browser: Browser, stack: OperatedStack, cloud: Cloud
+) -> None:
+    gone = stack.dead_letter("{", reason="not_json")
+    stack.dead_letter("[", reason="not_json")
+    done = browser.job("/dead-letters/purge", id=gone)
+
+    assert "Deleted 1 dead letter" in done
+    assert [message.body for message in cloud.messages("DeadLetterQueue")] == ["["]
+    assert "No dead letter is chosen" in browser.post("/dead-letters/purge").text
+
+
+def test_held_deliveries_of_an_accepted_secret_are_released_and_others_stay(
+    browser: Browser, stack: OperatedStack, cloud: Cloud
+) -> None:
+    cloud.set_secret(SECRET)
+    for event_id, secret in (("evt-known", SECRET), ("evt-strange", "somebody-elses-0123456789")):
+        message = held(
+            make_body(make_event(event_id)).encode(),
+            token_digest=hashlib.sha256(secret.encode()).hexdigest(),
+            source_ip="203.0.113.9",
+            received_at=datetime.now(UTC),
+        )
+        stack.put("HeldQueueUrl", message.body, **message.attributes)
+    browser.job("/held/look")
+    page = browser.get("/held").text
+    dry = browser.job("/held/release", dry_run="yes")
+    untouched = cloud.messages("EventsQueue")
+    browser.job("/held/release")
+
+    assert page.count("203.0.113.9") == 2
+    assert page.count("accepted now") == 1
+    assert SECRET not in page
+    assert "Would release 1" in dry
+    assert untouched == []
+    assert [json.loads(message.body)["id"] for message in cloud.messages("EventsQueue")] == [
+        "evt-known"
+    ]
+    assert len(cloud.messages("HeldQueue")) == 1
+
+
+def test_an_erasure_leaves_nothing_of_the_person_in_the_tables_nor_in_memory(
+    browser: Browser, stack: OperatedStack, console: Console, happened: Callable[..., Item]
+) -> None:
+    happened("evt-1", profile_id="p-1", note="blue")
+    happened("evt-2", profile_id="p-2")
+    person = {"tenant": "abc-tenant", "profile": "p-1"}
+    dry = browser.job("/profile/erase", **person, dry_run="yes")
+    before = len(stack.history())
+    browser.job("/profile/erase", **person)
+
+    assert "events in the history" in dry
+    assert "Erase all of this permanently" in dry
+    assert before == 2
+    assert [item["event_id"] for item in stack.history()] == ["evt-2"]
+    assert console.store.count(Filters(q="blue")) == 0
+
+
+CHANGES: list[tuple[str, dict[str, str]]] = [
+    ("/actions/replay", {"upto": "9"}),
+    ("/actions/republish", {"upto": "9"}),
+    ("/actions/forward", {"upto": "9", "url": "http://127.0.0.1:1/"}),
+    ("/dead-letters/redrive", {"id": "x"}),
+    ("/dead-letters/purge", {"id": "x"}),
+    ("/held/release", {}),
+    ("/held/purge", {"digest": "x"}),
+    ("/profile/erase", {"tenant": "t", "profile": "p"}),
+    ("/event/send", {"to": "stack", "body": "{}"}),
+]
+
+
+@pytest.mark.parametrize(("path", "fields"), CHANGES, ids=[path for path, _ in CHANGES])
+def test_without_write_nothing_can_be_changed(
+    browser: Browser, console: Console, happened: Callable[..., Item], path: str, fields: Any
+) -> None:
+    happened("evt-1")
+    console.write = False
+    answer = browser.post(path, **fields)
+
+    assert answer.status == 400
+    assert "This console only reads" in answer.text
+    assert console.jobs.get(1) is None
+
+
+def test_every_form_that_changes_something_is_among_those_that_need_write() -> None:
+    from infra.gpw.console import actions, event, events, letters, overview
+
+    posts = {
+        route.path
+        for module in (actions, event, events, letters, overview)
+        for route in module.ROUTES
+        if "POST" in (route.methods or ())
+    }
+    harmless = {"/fill", "/jobs/{number:int}/stop", "/dead-letters/look", "/held/look"}
+    patterns = {
+        "/actions/{name}",
+        "/dead-letters/{name}",
+        "/held/{name}",
+        "/profile/erase",
+        "/event/send",
+    }
+
+    assert posts == harmless | patterns
+
+
+def test_a_read_only_console_offers_the_dry_run_and_the_command(
+    browser: Browser, console: Console, happened: Callable[..., Item]
+) -> None:
+    happened("evt-1")
+    console.write = False
+    dry = browser.job("/actions/replay", upto="9", dry_run="yes", q="evt-1")
+
+    assert "Would replay 1 event" in dry
+    assert "This console only reads" in dry
+    assert "<form" not in dry
+
+
+def test_what_aws_refuses_is_told_by_the_page_and_by_the_job(
+    browser: Browser, console: Console, stack: OperatedStack, happened: Callable[..., Item]
+) -> None:
+    happened("evt-1")
+    boto3.client("sqs").delete_queue(QueueUrl=stack.outputs["EventsQueueUrl"])
+    job = browser.job("/actions/replay", upto="9", q="evt-1")
+
+    assert "the resource does not exist" in job
+    assert browser.get("/overview/queues").status == 400
+
+
+# ---------------------------------------------------------------- how they know
+
+
+def test_the_history_is_read_in_segments_as_far_back_as_asked(
+    stack: OperatedStack, console: Console
+) -> None:
+    now = datetime.now(UTC)
+    for number in range(20):
+        at = now - timedelta(hours=number)
+        event = make_event(f"evt-{number}", profile_id=f"p-{number}")
+        stack.happened(event, received_at=f"{at:%Y-%m-%dT%H:%M:%S.%fZ}")
+    console.fill.start("10h")
+    wait_for(lambda: not console.fill.running)
+
+    assert (console.fill.problem, console.fill.segments_done) == ("", fill.SEGMENTS)
+    assert console.store.count(Filters()) == 10
+
+
+def test_a_range_that_is_none_is_refused_and_what_is_in_memory_stays(
+    browser: Browser, console: Console, happened: Callable[..., Item]
+) -> None:
+    happened("evt-1")
+    answer = browser.post("/fill", since="soon")
+
+    assert answer.status == 400
+    assert console.store.count(Filters()) == 1
+
+
+def test_where_the_bus_cannot_be_listened_to_the_history_is_read_now_and_then_and_the_page_says_so(
+    stack: OperatedStack, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> Any:
+        raise OperatorError("The bus is missing")
+
+    monkeypatch.setattr(live, "Subscription", refused)
+    monkeypatch.setattr(live, "polling_seconds", lambda _table: 0.05)
+    console.start()
+    wait_for(lambda: "history is read every" in console.live.how)
+    now = datetime.now(UTC)
+    stack.happened(make_event("evt-polled"), received_at=f"{now:%Y-%m-%dT%H:%M:%S.%fZ}")
+    wait_for(lambda: console.store.count(Filters(q="evt-polled")) == 1)
+
+    assert "The bus is missing" in console.live.how
+
+
+def test_events_of_the_bus_are_taken_from_the_history_and_then_confirmed(
+    stack: OperatedStack, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = stack.happened(make_event("evt-live", exact=Decimal("1.10")))
+    arrived = FakeSubscription(item)
+    monkeypatch.setattr(live, "Subscription", lambda _target: arrived)
+    console.start()
+    wait_for(lambda: bool(arrived.confirmed))
+    console.live.stop()
+
+    assert [one.event_id for one in console.store.arrived(Filters(), after=0)] == ["evt-live"]
+    assert arrived.left
+
+
+def test_the_pages_call_exactly_the_actions_that_gpw_ui_declares(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = Calls(monkeypatch)
+    item = stack.happened(make_event("evt-1"))
+    stack.happened(make_event("evt-2", created_at="2023-10-01T12:00:09Z"))
+    calls.made.clear()
+    console = Console(
+        Target(STACK, boto3.Session(region_name=REGION)), Access(8765), write=False, since="30d"
+    )
+    access = console.access
+    browser = Browser(application(console), access.host, f"{access.cookie}={access.session}")
+    console.start()
+    wait_for(lambda: "rule on the bus" in console.live.how and not console.fill.running)
+    for path in PAGES:
+        browser.get(path)
+    browser.get("/event", **address(item))
+    browser.get("/event/way", **address(item))
+    browser.get("/profile", tenant="abc-tenant", profile="12345")
+    console.stop()
+    console.store.close()
+    needs = loaded()["ui"].needs
+    called = {call for call in calls.made if call[0] != "sts:GetCallerIdentity"}
+
+    assert {
+        (action, resource)
+        for action, resource in called
+        if not any(
+            action == need.action and matches(console.target, need.on, resource) for need in needs
+        )
+    } == set()
+    # What only a listener that was killed, or sleeps, makes it call is `gpw listen`'s own to test.
+    assert {
+        need for need in needs - {*LISTENING} if need.action not in {action for action, _ in called}
+    } == set()
+
+
+def matches(target: Target, on: str, resource: str) -> bool:
+    """Whether a need's resource is the one that a call names."""
+    name = physical_name(target, on)
+    return name is not None and (
+        resource in {name, "*"} or (on == PLACE and resource == STACK) or fnmatch(resource, name)
+    )
+
+
+class FakeSubscription:
+    """A subscription that brings one event."""
+
+    def __init__(self, item: Item) -> None:
+        detail = {"version": item["version"]["S"]}
+        self._events: list[Any] = [
+            SimpleNamespace(tenant="abc-tenant", profile="12345", detail=detail)
+        ]
+        self.confirmed: list[Any] = []
+        self.left = False
+        self._nothing = threading.Event()
+
+    def __enter__(self) -> "FakeSubscription":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.left = True
+
+    def receive(self, **_: int) -> Any:
+        events, self._events = self._events, []
+        if not events:
+            self._nothing.wait(0.05)
+        return SimpleNamespace(events=events)
+
+    def done(self, event: Any) -> None:
+        self.confirmed.append(event)
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 30.0) -> None:
+    ended = threading.Event()
+    for _ in range(int(seconds / 0.02)):
+        if what():
+            return
+        ended.wait(0.02)
+    raise AssertionError("it did not happen")

@@ -1,0 +1,299 @@
+"""The console's small parts: search, differences, highlighting, types, files of others."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.gpw import history
+from infra.gpw.console import charts, runbook
+from infra.gpw.console.compare import changes
+from infra.gpw.console.counts import MINUTES, SERIES, Counts
+from infra.gpw.console.events import csv_lines
+from infra.gpw.console.filters import Filters, read
+from infra.gpw.console.highlight import json_html, markdown_html
+from infra.gpw.console.kinds import MAX_PATHS, Kinds
+from infra.gpw.console.store import Store
+from infra.gpw.errors import OperatorError
+from infra.gpw.log_lines import Seen
+from infra.gpw.printable_json import dumps
+
+STATIC = Path(charts.__file__).parent / "static"
+# Of the released files: `npm pack htmx.org@2.0.11 htmx-ext-sse@2.2.4`.
+CHECKSUMS = {
+    "htmx-2.0.11.min.js": "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717",
+    "htmx-ext-sse-2.2.4.min.js": "98a46496de0c3605fbffdce9167ba427bdd9553184f83f149c261891a92c0136",
+}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=8,
+)
+
+
+def make_row(number: int = 1, /, **changed: Any) -> dict[str, Any]:
+    """An item of the history, received in the order of its number."""
+    at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
+    created_at = f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
+    return {
+        "subject": '["t","p"]',
+        "version": f"{created_at}#3#evt-{number}",
+        "event_id": f"evt-{number}",
+        "event": "profile.updated",
+        "tenant_id": "t",
+        "profile_id": "p",
+        "created_at": created_at,
+        "received_at": created_at,
+        "outcome": "applied",
+        "data": {"profile_id": "p", "status": "ready"},
+    } | changed
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with closing(Store()) as store:
+        yield store
+
+
+# ---------------------------------------------------------------- what is others'
+
+
+@pytest.mark.parametrize("name", CHECKSUMS)
+def test_what_others_wrote_is_what_they_released(name: str) -> None:
+    assert hashlib.sha256((STATIC / name).read_bytes()).hexdigest() == CHECKSUMS[name]
+    assert name in (STATIC / "LICENSES.txt").read_text(encoding="utf-8")
+
+
+def test_every_script_of_a_page_is_a_file_of_the_console_and_none_is_inline() -> None:
+    for template in (STATIC.parent / "templates").glob("*.html"):
+        text = template.read_text(encoding="utf-8")
+        for script in re.findall(r"<script\b[^>]*>.*?</script>", text, re.DOTALL):
+            source = re.fullmatch(r'<script src="/static/([^"]+)"(?: defer)?></script>', script)
+            assert source is not None, script
+            assert (STATIC / source[1]).is_file()
+        assert not re.search(r"\s(style|on\w+)=|javascript:|<style", text), template.name
+
+
+# ---------------------------------------------------------------- the store
+
+
+def test_the_newest_received_event_comes_first_and_each_event_once(store: Store) -> None:
+    new = store.add([make_row(1), make_row(3), make_row(2), make_row(3)])
+
+    assert new == 3
+    assert [row.event_id for row in store.newest(Filters())] == ["evt-3", "evt-2", "evt-1"]
+
+
+def test_a_list_goes_on_where_it_ended(store: Store) -> None:
+    store.add(make_row(number) for number in range(7))
+    first = store.newest(Filters(), limit=3)
+    rest = store.newest(Filters(), before=first[-1].id, limit=10)
+
+    assert [row.event_id for row in first + rest] == [f"evt-{n}" for n in reversed(range(7))]
+
+
+@given(
+    notes=st.lists(st.text('aAßé日*?[]"_%', max_size=12) | st.text(max_size=6), max_size=4),
+    asked=st.text('aAßé日*?[]"_% ', max_size=4) | st.text(max_size=4),
+)
+def test_the_console_finds_by_words_exactly_what_gpw_finds(notes: list[str], asked: str) -> None:
+    notes = [note.encode("utf-8", "ignore").decode() for note in notes]
+    asked = asked.encode("utf-8", "ignore").decode().replace("\0", "")
+    items = [make_row(n, data={"note": note}) for n, note in enumerate(notes)]
+    with closing(Store()) as store:
+        store.add(items)
+        found = {row.event_id for row in store.newest(Filters(q=asked))}
+
+    assert found == {
+        item["event_id"] for item in items if history.holds(item, history.words(asked))
+    }
+
+
+@pytest.mark.parametrize("word", ["*", "[a", "a]", "?", "x*y", "%", "_", '"', "日本", "ß", "É"])
+def test_what_is_special_to_a_search_engine_is_found_as_itself(store: Store, word: str) -> None:
+    store.add([make_row(1, data={"note": f"before{word}after"}), make_row(2)])
+
+    assert [row.event_id for row in store.newest(Filters(q=f"e{word}a"))] == ["evt-1"]
+
+
+def test_the_oldest_events_make_room_and_are_counted() -> None:
+    size = len(dumps(make_row(10)))
+    with closing(Store(max_bytes=size * 10)) as store:
+        store.add(make_row(number) for number in range(10, 40))
+        left = store.count(Filters())
+        newest = store.newest(Filters())[0]
+
+    assert 1 <= left <= 10
+    assert store.dropped == 30 - left
+    assert newest.event_id == "evt-39"
+
+
+def test_an_event_of_one_person_is_forgotten_also_by_the_search(store: Store) -> None:
+    store.add([make_row(1), make_row(2, subject='["t","q"]', profile_id="q")])
+    store.forget('["t","p"]')
+
+    assert [row.event_id for row in store.newest(Filters(q="evt"))] == ["evt-2"]
+
+
+def test_items_that_are_not_events_are_counted_and_the_others_taken(store: Store) -> None:
+    store.add([{"subject": "x", "version": "y"}, make_row(1) | {"data": {b"x"}}, make_row(2)])
+
+    assert (store.count(Filters()), store.unreadable) == (1, 2)
+
+
+def test_what_is_read_while_the_history_is_filled_does_not_appear_as_new(store: Store) -> None:
+    store.add([make_row(1)])
+    after = store.last_id()
+    store.add([make_row(2)])
+    store.add([make_row(3)], live=True)
+
+    assert [row.event_id for row in store.arrived(Filters(), after=after)] == ["evt-3"]
+
+
+def test_numbers_come_back_with_every_digit(store: Store) -> None:
+    exact = {"small": Decimal("0.1234567890123456789012345678901234567"), "big": Decimal("9" * 38)}
+    store.add([make_row(1, data=exact)])
+    [item] = store.matching(Filters())
+
+    assert item["data"] == exact
+
+
+# ---------------------------------------------------------------- filters
+
+
+def test_filters_are_the_options_of_gpw() -> None:
+    filters = read({"tenant": "t", "q": "two words", "status": "", "since": "2026-01-01"})
+
+    assert filters.options() == (
+        "--received --tenant t --text 'two words' --since 2026-01-01T00:00:00.000000Z"
+    )
+    assert filters.query == "tenant=t&since=2026-01-01&q=two+words"
+
+
+@pytest.mark.parametrize("query", [{"since": "yesterday"}, {"until": "9" * 400 + "w"}])
+def test_a_time_that_is_none_is_refused_with_what_is_understood(query: dict[str, str]) -> None:
+    with pytest.raises(OperatorError, match="write 30m, 2h or 7d"):
+        read(query)
+
+
+# ---------------------------------------------------------------- what pages show
+
+
+@given(JSON)
+def test_a_highlighted_value_is_the_same_json_and_nothing_of_it_is_markup(value: Any) -> None:
+    html = str(json_html(value))
+    text = re.sub(r"</?(?:bdi|span)(?: class=\"j-\w+\")?>", "", html)
+
+    assert "<" not in text
+    assert json.loads(unescape(text)) == value
+
+
+def test_characters_that_turn_the_direction_of_text_are_shown_as_escapes() -> None:
+    assert "\\u202e" in json_html({"a": "\u202egnp.exe", "b": "\x9b31m"})
+    assert "\u202e" not in json_html("\u202e")
+
+
+@given(JSON, JSON)
+def test_two_values_differ_in_nothing_exactly_if_they_are_the_same(one: Any, other: Any) -> None:
+    same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+    assert (not list(changes(one, other))) == same
+
+
+def test_a_difference_names_the_field_and_both_values() -> None:
+    before = {"a": {"b": [1, 2]}, "gone": None, "same": 1}
+    after = {"a": {"b": [1, 3, 4]}, "new": True, "same": 1}
+
+    assert [(c.path, c.kind, c.before, c.after) for c in changes(before, after)] == [
+        ("a.b[1]", "changed", 2, 3),
+        ("a.b[2]", "added", None, 4),
+        ("gone", "removed", None, None),
+        ("new", "added", None, True),
+    ]
+
+
+def test_a_payload_with_many_names_does_not_grow_the_list_of_fields_without_end() -> None:
+    kinds = Kinds()
+    for number in range(MAX_PATHS + 10):
+        kinds.see(make_row(number, data={f"name-{number}": number}))
+    kind = kinds.by_name["profile.updated"]
+
+    assert len(kind.paths) == MAX_PATHS
+    assert kind.cut
+    assert kind.seen.count == MAX_PATHS + 10
+
+
+def test_a_spreadsheet_gets_no_formula_from_an_event() -> None:
+    lines = list(csv_lines(iter([make_row(1, event_id="=HYPERLINK(1)", tenant_id="@x")])))
+
+    assert ",'=HYPERLINK(1)," in lines[1]
+    assert ",'@x," in lines[1]
+
+
+def test_a_timeline_of_one_event_and_of_many_is_drawn() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    marks = [charts.Mark(at + timedelta(days=n), "stale", "<b>", "/x?a=1&b=2") for n in range(300)]
+
+    assert str(charts.timeline(marks)).count("<circle") == charts.MAX_MARKS
+    assert "<b>" not in charts.timeline(marks[:1])
+
+
+# ---------------------------------------------------------------- the runbook
+
+
+def test_the_runbook_has_a_word_on_every_reason_that_it_names_and_on_the_others() -> None:
+    assert "can never be stored as it is" in runbook.about("not_storable")
+    assert runbook.about("never heard of") == runbook.sections()["no reason"]
+
+
+def test_the_runbooks_text_becomes_html_and_what_looks_like_html_stays_text() -> None:
+    html = markdown_html("**Do:** run `gpw <x>`, see [there](x.md#y)\n\nNext & last.")
+
+    assert str(html) == (
+        "<p><strong>Do:</strong> run <code>gpw &lt;x&gt;</code>, see there</p>"
+        "<p>Next &amp; last.</p>"
+    )
+
+
+# ---------------------------------------------------------------- the minutes
+
+
+def test_an_event_is_counted_once_for_each_thing_that_became_of_it() -> None:
+    now = datetime.now(UTC)
+    target: Any = None
+    counts = Counts(target)
+    for function, outcome, reason in (
+        ("ingest", "accepted", None),
+        ("consumer", "applied", None),
+        ("publisher", "applied", None),  # says again what the consumer said
+        ("ingest", "refused", "wrong_secret"),
+        ("ingest", "refused", "not_json"),
+        ("consumer", "dead-lettered", "not_storable"),
+        ("consumer", None, None),
+    ):
+        counts.add(Seen(now, function, "", outcome=outcome, reason=reason))
+    *_, (_minute, last) = counts.series(now)
+
+    assert last == {"accepted": 1, "applied": 1, "refused": 2, "dead": 2}
+
+
+def test_minutes_without_events_are_drawn_and_old_ones_forgotten() -> None:
+    now = datetime.now(UTC)
+    target: Any = None
+    counts = Counts(target)
+    counts.add(Seen(now - timedelta(hours=2), "ingest", "", outcome="accepted"))
+    series = counts.series(now)
+
+    assert len(series) == MINUTES
+    assert [one for _, one in series if one] == []
+    assert "0 accepted" in charts.bars(series, SERIES[:2], SERIES[2:])
