@@ -325,7 +325,7 @@ def test_what_is_kept_is_removed_later_and_nobody_elses(
     assert everything(stack)["states"] == CASES + MEASURED
     [tenant] = {word for word in kept.err.split() if verify_cases.is_tenant(word)}
 
-    assert "no tenant that gpw verify made up" in stack.run("verify", "--remove", "t", code=2).err
+    assert "not the tenant of a gpw verify run" in stack.run("verify", "--remove", "t", code=2).err
     stack.run("verify", "--remove", tenant, "--yes")
 
     assert everything(stack) == NOTHING
