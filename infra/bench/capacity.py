@@ -15,7 +15,7 @@ from infra.gpw.pricing import (
     WRITE_UNIT,
     CostSettings,
     Figures,
-    Traffic,
+    MonthlyTraffic,
     bill,
     consumer_batch,
     consumer_limit,
@@ -326,6 +326,6 @@ def _per_shard(s: CostSettings, f: Figures) -> float:
 
 def _log_bytes(rate: float, s: CostSettings, f: Figures) -> float:
     """Bytes of one event in the logs of all functions."""
-    month = Traffic(events=round(rate * MONTH_SECONDS))
+    month = MonthlyTraffic(events=round(rate * MONTH_SECONDS))
     [gb] = [line.quantity for line in bill(month, s, f) if line.price == "log_gb"]
     return gb * GB / month.events

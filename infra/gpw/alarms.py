@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from infra.gpw.permissions import STACK, Need
 from infra.gpw.target import Target
 
-AT_ONCE = 100  # names that CloudWatch takes in one request
-# The stack's resources, and those of the stack within it that has the alarms.
+AT_ONCE = 100  # CloudWatch's maximum of names in one request
+# The resources of the stack, and those of the nested stack that has the alarms.
 ALARMS = (
     *(Need("cloudformation:ListStackResources", one) for one in (STACK, "Monitoring")),
     Need("cloudwatch:DescribeAlarms", "*"),
@@ -14,7 +14,7 @@ ALARMS = (
 
 
 def alarm_names(target: Target, stack: str) -> Iterator[str]:
-    """Those of the stack and of the stacks nested in it."""
+    """The names of the alarms of the stack and of its nested stacks."""
     for resource in target.listed(stack):
         match resource["ResourceType"]:
             case "AWS::CloudWatch::Alarm" | "AWS::CloudWatch::CompositeAlarm":
@@ -24,7 +24,7 @@ def alarm_names(target: Target, stack: str) -> Iterator[str]:
 
 
 def ringing(target: Target, names: Sequence[str]) -> dict[str, str]:
-    """Those of the alarms that are in ALARM now, with their descriptions."""
+    """The alarms that are in the state ALARM now, with their descriptions."""
     cloudwatch = target.client("cloudwatch")
     found: dict[str, str] = {}
     for start in range(0, len(names), AT_ONCE):

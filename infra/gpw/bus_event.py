@@ -1,4 +1,4 @@
-"""An event as it comes from the bus: EventBridge's envelope around what the publisher wrote."""
+"""An event from the bus: EventBridge's envelope around the publisher's detail."""
 
 import uuid
 from dataclasses import dataclass, replace
@@ -13,19 +13,20 @@ from infra.gpw.queues import sent_at
 from infra.gpw.tables import Table
 from publisher.entry import ENVELOPE, SOURCE, entry
 
-# What the receiver adds to an event in a detail.
+# The fields that the receiver adds to the event in `detail`.
 ADDED = ("outcome", "version", "received_at", "replayed", "data_omitted")
 
-# Ids of envelopes made from the history: the same for the same event, each time.
+# The namespace of the envelope ids of events from the history; an event always gets the same id.
 _HISTORY_IDS = uuid.UUID("5b0d2f0c-7c55-4a0e-9b46-1f7d3f1f8f0a")
 
 
 @dataclass(frozen=True)
 class BusEvent:
-    """One event. envelope: EventBridge's, with the event in `detail`; numbers are `Decimal`.
+    """An event from the bus or the history.
 
-    receipt: of the message that holds it, for `Subscription.done`; None for one of the history.
-    arrived_at: when SQS got it from the bus, by AWS's clock; None for one of the history.
+    envelope: EventBridge's, with the event in `detail`; numbers are `Decimal`. receipt: that of its
+    message, for `Subscription.done`. arrived_at: when SQS received it from the bus, by AWS's clock.
+    Both are None for an event from the history.
     """
 
     envelope: dict[str, Any]
@@ -63,25 +64,26 @@ class BusEvent:
 
     @property
     def incomplete(self) -> bool:
-        """Whether the bus did not take all of it, and the history could not complete it."""
+        """Whether the bus delivered it trimmed, and the history could not complete it."""
         return self.detail.get("data_omitted") is True
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What duplicates have in common.
+        """The key that duplicates share.
 
-        The tenant belongs to it: two tenants' events are two, whatever their ids. One that was
-        published again on purpose is a new delivery, so its envelope's id belongs to it as well.
+        It contains the tenant, because two tenants may use the same id. An event that was published
+        again on purpose is not a duplicate, so its key also contains the envelope's id.
         """
         again = (str(self.envelope["id"]),) if self.replayed else ()
         return (self.tenant, self.id, *again)
 
     def body(self) -> str:
-        """The event as GetProfile would send it, every number exact."""
+        """The event as GetProfile would send it, with exact numbers."""
         sent = {name: value for name, value in self.detail.items() if name not in ADDED}
-        # The receiver writes microseconds; GetProfile writes none where there are none.
+        # The receiver always writes microseconds, GetProfile does not.
         sent["created_at"] = str(sent["created_at"]).replace(".000000Z", "Z")
-        # The documented order; the history does not keep whether a field was null or absent.
+        # In the documented order. Null fields are omitted, because the history does not distinguish
+        # them from absent ones.
         ordered = {name: sent[name] for name in ENVELOPE if name in sent} | sent
         return exact_json.dumps(
             {name: value for name, value in ordered.items() if value is not None}
@@ -89,10 +91,7 @@ class BusEvent:
 
 
 def from_message(message: dict[str, Any]) -> BusEvent | None:
-    """The event of a message that a rule sent to a queue; None when it is not one.
-
-    message: SQS's.
-    """
+    """The event in an SQS message that a rule sent; None if the message is not an event."""
     try:
         envelope = strict_json.loads(message["Body"])
         event = BusEvent(envelope, message["ReceiptHandle"], sent_at(message))
@@ -103,10 +102,10 @@ def from_message(message: dict[str, Any]) -> BusEvent | None:
 
 
 def from_history(item: dict[str, Any], bus: str, place: tuple[str, str, str]) -> BusEvent:
-    """The event of a history's item, as the bus would deliver it.
+    """The event in an item of the history, as the bus would deliver it.
 
     place: partition, region and account.
-    Raises: KeyError, TypeError or ValueError, when the item is not an event.
+    Raises: KeyError, TypeError or ValueError, if the item is not an event.
     """
     made = entry(item, bus)
     _partition, region, account = place
@@ -126,7 +125,7 @@ def from_history(item: dict[str, Any], bus: str, place: tuple[str, str, str]) ->
 
 
 def completed(event: BusEvent, history: Table, bus: str, place: tuple[str, str, str]) -> BusEvent:
-    """The whole event, from the history, where the bus did not take it whole."""
+    """Complete a trimmed event from the history; other events are returned unchanged."""
     if not event.incomplete:
         return event
     key = {
@@ -135,7 +134,7 @@ def completed(event: BusEvent, history: Table, bus: str, place: tuple[str, str, 
     }
     item = history.get(key)
     if item is None:
-        return event  # removed meanwhile
+        return event  # it has been removed from the history
     whole = from_history(item, bus, place).detail
     again = {"replayed": True} if event.replayed else {}
     return replace(event, envelope=event.envelope | {"detail": whole | again})

@@ -1,4 +1,4 @@
-"""One thing that was checked, as `gpw doctor` and `gpw verify` show it."""
+"""The result of a check, as `gpw doctor` and `gpw verify` show it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from infra.gpw.output import Output
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was checked.
+    """The result of a check.
 
-    well: None when it can't be told, or is no problem yet. fix: what to do, if anything.
+    well: None if it is unknown, or not a problem yet. fix: what to do, if anything.
     """
 
     what: str
@@ -24,7 +24,7 @@ class Check:
 
 
 def show(out: Output, check: Check) -> None:
-    """One line, for people."""
+    """Print a check as one line, for people."""
     out.say(
         out.marks[check.well],
         f" {check.what:<12} {check.found}",
@@ -33,7 +33,7 @@ def show(out: Output, check: Check) -> None:
 
 
 def guarded(what: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
-    """What a look finds; that it could not look is a finding too."""
+    """Run a check. An error of the check itself becomes a result too."""
     try:
         yield from look()
     except OperatorError as error:

@@ -20,8 +20,8 @@ from infra.gpw.pricing import (
     Charge,
     CostSettings,
     Figures,
+    MonthlyTraffic,
     Price,
-    Traffic,
     bill,
     charged,
     naive_bill,
@@ -64,7 +64,7 @@ class Estimate:
     list prices.
     """
 
-    traffic: Traffic
+    traffic: MonthlyTraffic
     charges: Sequence[Charge]
     totals: Mapping[str, tuple[float, float]]
     changes: Mapping[str, float]
@@ -113,7 +113,7 @@ def cost(
         raise OperatorError("--stale and --duplicates add up to more than 1", code=USAGE)
     price_list, figures = price_list_on_file(), figures_on_file()
     chosen = settings_on_file(_assignments(parameters or []))
-    traffic = Traffic(
+    traffic = MonthlyTraffic(
         events=count(events),
         active_hours=RATE_PROFILES[rate_profile],
         stale=stale,
@@ -146,7 +146,7 @@ def price_list_on_file() -> PriceList:
     )
 
 
-def added_dollars(traffic: Traffic) -> float:
+def added_dollars(traffic: MonthlyTraffic) -> float:
     """What traffic adds to the bill, by the list and the template's defaults."""
     prices, chosen, figures = price_list_on_file().prices, settings_on_file(), figures_on_file()
     with_it, without = (
@@ -196,7 +196,7 @@ def _assignments(given: Sequence[str]) -> dict[str, str]:
 
 
 def estimate(
-    traffic: Traffic, chosen: CostSettings, figures: Figures, prices: Mapping[str, Price]
+    traffic: MonthlyTraffic, chosen: CostSettings, figures: Figures, prices: Mapping[str, Price]
 ) -> Estimate:
     lines = bill(traffic, chosen, figures)
     at_rest = bill(replace(traffic, events=0), chosen, figures)
@@ -289,7 +289,7 @@ def readme_table() -> str:
         "|---|---|---|---|---|---|",
     ]
     for shown, events in README_EVENTS.items():
-        found = estimate(Traffic(events), chosen, figures, prices)
+        found = estimate(MonthlyTraffic(events), chosen, figures, prices)
         dollars, after = found.totals["this receiver"]
         naive = [money(found.totals[f"a naive receiver, {api}"][0]) for api in NAIVE_APIS]
         cells = [shown, money(dollars), money(after), found.per_million(dollars), *naive]

@@ -1,4 +1,4 @@
-"""`gpw dlq`: look at the dead letters, redrive them, or delete them."""
+"""`gpw dlq`: list, show, redrive or delete dead letters."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -31,9 +31,9 @@ from infra.gpw.scanning import note_missed, scanning
 from infra.gpw.target import Target
 from infra.gpw.when import ago
 
-WIDE = 120  # columns of a terminal from which on details have room beside the rest
+WIDE = 120  # minimum columns of a terminal to show details
 SHORT_ID = 8  # characters of a message id in a table
-FULL_ID = 36  # characters of a whole one: SQS's are UUIDs
+FULL_ID = 36  # characters of a full message id, because SQS uses UUIDs
 
 IdsArgument = Annotated[
     list[str] | None,
@@ -44,7 +44,7 @@ WhereOption = Annotated[
     typer.Option(
         "--where",
         help="Only dead letters with name=value; names: reason, type, tenant, profile, source, "
-        "kind, since, until. All of several must match.",
+        "kind, since, until. Can be repeated; all must match.",
     ),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Every dead letter.")]
@@ -54,7 +54,7 @@ LimitOption = Annotated[
 ]
 
 
-# To look at a queue is to receive its messages, and to give them back.
+# Scanning a queue means receiving its messages and making them visible again.
 LOOK = on(
     "DeadLetterQueueUrl",
     "sqs:GetQueueAttributes",
@@ -75,7 +75,7 @@ def ls(
 ) -> None:
     """List the dead letters with their reasons.
 
-    The scan hides the dead letters from others while it runs, and leaves them as they were.
+    While the scan runs, it hides the dead letters from other readers; it does not change them.
     """
     chosen = Chosen(where(terms or [], datetime.now(UTC)))
     found, missed = collect(gpw, chosen, limit, lambda dead_letter: dead_letter)
@@ -137,20 +137,20 @@ def redrive_dead_letters(
     ] = None,
     limit: LimitOption = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Redrive also those that would fail again.")
+        bool, typer.Option("--force", help="Also redrive those that would fail again.")
     ] = False,
 ) -> None:
     """Send dead letters back to the queue they came from.
 
     Events go to the events queue and hydration messages to the hydration queue. Dead letters that
-    would only fail again are kept, with the reason. The command shows what it found and asks; then
-    it redrives exactly those. It sends each before it deletes it, so an interruption loses nothing:
-    at worst an event is processed twice, which changes nothing.
+    would only fail again are kept, and the reason is shown. The command shows what it found and
+    asks. It then redrives exactly those. It sends each one before it deletes it, so an interruption
+    loses nothing: at worst an event is processed twice, which changes nothing.
     """
     chosen = _chosen(ids, terms, everything=everything)
     redriver = Redriver(gpw.target, force=force)
     plans, missed = collect(gpw, chosen, limit, lambda found: _plan(found, redriver))
-    tally = Tally(missed=missed)
+    tally = Redriven(missed=missed)
     tally.kept.update(plan for plan in plans.values() if not isinstance(plan, Destination))
     going = {message_id for message_id, plan in plans.items() if isinstance(plan, Destination)}
     if dry_run or not going:
@@ -186,7 +186,7 @@ def purge(
 ) -> None:
     """Delete dead letters permanently.
 
-    The command shows what it found and asks; then it deletes exactly those, and none that arrived
+    The command shows what it found and asks. It then deletes exactly those, and none that arrived
     in the meantime.
     """
     chosen = _chosen(ids, terms, everything=everything)
@@ -210,12 +210,12 @@ def purge(
         raise typer.Exit(FAILED)
 
 
-# ---------------------------------------------------------------- which ones are meant
+# ---------------------------------------------------------------- selecting dead letters
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which dead letters a command is about. ids: or the beginnings of them; empty for any."""
+    """The dead letters that a command selects. ids: whole ones or beginnings; empty for any."""
 
     where: Where
     ids: tuple[str, ...] = ()
@@ -226,9 +226,9 @@ class Chosen:
         )
 
     def check_ids(self, found: Iterable[str], *, whole: bool) -> None:
-        """Check that each id means exactly one of the dead letters found.
+        """Check that each given id names exactly one of the dead letters found.
 
-        whole: whether SQS handed out every dead letter. Raises: OperatorError.
+        whole: whether SQS returned every dead letter. Raises: OperatorError.
         """
         found = sorted(found)
         for given in self.ids:
@@ -236,7 +236,7 @@ class Chosen:
             if not meant:
                 raise OperatorError(
                     f"There is no dead letter {given!r}, so nothing was done",
-                    "`gpw dlq ls` lists them; one that somebody else looks at is back in 5 minutes",
+                    "`gpw dlq ls` lists them; a scan can hide dead letters for up to 5 minutes",
                 )
             if len(meant) > 1:
                 raise OperatorError(
@@ -252,7 +252,7 @@ class Chosen:
                 )
 
     def settled(self, found: Iterable[str]) -> bool:
-        """Whether no further dead letter can be meant."""
+        """Whether no other dead letter can match."""
         return (
             bool(self.ids)
             and all(len(one) == FULL_ID for one in self.ids)
@@ -261,11 +261,9 @@ class Chosen:
 
 
 def _chosen(ids: list[str] | None, terms: list[str] | None, *, everything: bool) -> Chosen:
-    """What arguments and options say. Raises: OperatorError, also when they say nothing."""
+    """The selection that arguments and options name. Raises: OperatorError, also for none."""
     if everything and (ids or terms):
-        raise OperatorError(
-            "--all means every dead letter", "leave ids and --where out", code=USAGE
-        )
+        raise OperatorError("--all selects every dead letter", "omit ids and --where", code=USAGE)
     if not (everything or ids or terms):
         raise OperatorError(
             "Which dead letters?", "name message ids, --where name=value, or --all", code=USAGE
@@ -281,19 +279,19 @@ def _message_ids(ids: list[str]) -> tuple[str, ...]:
     return tuple(ids)
 
 
-# ---------------------------------------------------------------- look at them
+# ---------------------------------------------------------------- scanning
 
 
 def collect[T](
     gpw: Gpw, chosen: Chosen, limit: int | None, of: Callable[[DeadLetter], T]
 ) -> tuple[dict[str, T], int]:
-    """What is to be known of each dead letter that is meant, by message id; then release them.
+    """Scan the queue, and return `of` of each selected dead letter, by message id.
 
-    Returns: also the number of those that could not be looked at. Raises: OperatorError.
+    Returns: also the number of dead letters that could not be checked. Raises: OperatorError.
     """
     found: dict[str, T] = {}
-    most = None if chosen.ids else limit  # an id is looked for among all of them
-    with _scan(gpw, "looking at dead letters") as (scan, batches):
+    most = None if chosen.ids else limit  # with ids, all dead letters are searched
+    with _scan(gpw, "checking dead letters") as (scan, batches):
         for dead_letters in batches:
             for dead_letter in filter(chosen.matches, dead_letters):
                 if most is None or len(found) < most:
@@ -307,26 +305,26 @@ def collect[T](
 
 @contextmanager
 def _scan(gpw: Gpw, what: str) -> Iterator[tuple[QueueScan, Iterator[list[DeadLetter]]]]:
-    """A scan over the dead-letter queue, with a progress bar. Yields: also its batches."""
+    """Scan the dead-letter queue, with a progress bar. Yields: the scan, and its batches."""
     kinds = kinds_by_queue(gpw.target)
     with scanning(gpw, gpw.target.output("DeadLetterQueueUrl"), what) as (scan, batches):
         yield scan, ([from_sqs(raw, kinds) for raw in batch] for batch in batches)
 
 
 def kinds_by_queue(target: Target) -> dict[str, Kind]:
-    """What SQS moves to the dead-letter queue, by the name of the queue it comes from."""
+    """The kinds of dead letters that SQS moves, by the name of their original queue."""
     urls = {target.output("EventsQueueUrl"): Kind.EVENT}
     if target.hydration_queue:
         urls[target.hydration_queue] = Kind.HYDRATION
     return {url.rpartition("/")[2]: kind for url, kind in urls.items()}
 
 
-# ---------------------------------------------------------------- redrive them
+# ---------------------------------------------------------------- redriving
 
 
 @dataclass
-class Tally:
-    """What became of dead letters. missed: the number of those that could not be looked at."""
+class Redriven:
+    """The result of a redrive. missed: the number of dead letters that could not be checked."""
 
     sent: Counter[str] = field(default_factory=Counter)  # by queue
     kept: Counter[str] = field(default_factory=Counter)  # by reason
@@ -348,7 +346,7 @@ class Tally:
 
 
 class Redriver:
-    """What decides where a dead letter of a stack goes."""
+    """Decides where the dead letters of a stack go."""
 
     def __init__(self, target: Target, *, force: bool) -> None:
         hydration = target.hydration_queue
@@ -359,14 +357,14 @@ class Redriver:
         self._force = force
 
     def redrive(self, dead_letter: DeadLetter) -> Redrive:
-        """Raises: NotRedrivableError."""
+        """The message that redrives a dead letter. Raises: NotRedrivableError."""
         return redrive(
             dead_letter, hydrating=self._hydrating, now=datetime.now(UTC), force=self._force
         )
 
 
 def _plan(dead_letter: DeadLetter, redriver: Redriver) -> Destination | str:
-    """Where it goes, or why it is kept."""
+    """The destination of a dead letter, or the reason why it is kept."""
     try:
         return redriver.redrive(dead_letter).to
     except NotRedrivableError as why:
@@ -378,7 +376,9 @@ def fate_of(dead_letter: DeadLetter, redriver: Redriver) -> str:
     return f"to {plan.value}" if isinstance(plan, Destination) else f"no: {plan}"
 
 
-def _redrive_all(gpw: Gpw, going: set[str], redriver: Redriver, tally: Tally, pace: Pace) -> None:
+def _redrive_all(
+    gpw: Gpw, going: set[str], redriver: Redriver, tally: Redriven, pace: Pace
+) -> None:
     sqs, left = gpw.target.client("sqs"), set(going)
     with _scan(gpw, "redriving") as (scan, batches):
         for dead_letters in batches:
@@ -399,12 +399,12 @@ def _redrive_all(gpw: Gpw, going: set[str], redriver: Redriver, tally: Tally, pa
                 held, refused = send(sqs, redriver.urls[queue], outgoing)
                 tally.sent[queue.value] += len(held)
                 tally.failed.update(refused.values())
-                deleted = scan.delete(list(held))  # only what SQS holds elsewhere
+                deleted = scan.delete(list(held))  # only those that SQS has confirmed
                 tally.twice += len(held - deleted)
             if not left:
                 return
     if scan.missed:
-        tally.failed["SQS did not hand it out again"] += len(left)
+        tally.failed["SQS did not return it again"] += len(left)
     else:
         tally.gone = len(left)
 
@@ -413,7 +413,7 @@ def _by_queue(counts: Counter[str]) -> str:
     return ", ".join(f"{count} to {queue}" for queue, count in counts.items())
 
 
-def _tell_redriven(gpw: Gpw, tally: Tally, *, dry_run: bool) -> None:
+def _tell_redriven(gpw: Gpw, tally: Redriven, *, dry_run: bool) -> None:
     out = gpw.out
     out.document(tally.document(dry_run=dry_run))
     total = sum(tally.sent.values())
@@ -426,16 +426,16 @@ def _tell_redriven(gpw: Gpw, tally: Tally, *, dry_run: bool) -> None:
         for why, count in counts.most_common():
             out.say(f"  {count:>6}  {verb}: {plain(why)}")
     if tally.twice:
-        out.say(f"  {tally.twice:>6}  sent, but not deleted: they are there twice, harmlessly")
+        out.say(f"  {tally.twice:>6}  sent, but not deleted: harmless duplicates remain")
     _say_gone(gpw, tally.gone)
 
 
-# ---------------------------------------------------------------- delete them
+# ---------------------------------------------------------------- purging
 
 
 @dataclass
 class Purged:
-    """What became of dead letters, by reason. Else as in `Tally`."""
+    """The result of a purge, by reason; the other fields as in `Redriven`."""
 
     deleted: Counter[str] = field(default_factory=Counter)
     failed: int = 0
@@ -453,8 +453,8 @@ class Purged:
 
 
 def _delete_all(gpw: Gpw, reasons: dict[str, str], purged: Purged) -> None:
-    # A scan of its own: how long the operator took to answer does not matter, and meanwhile the
-    # dead letters were in everybody's sight.
+    # A new scan, so that it does not matter how long the operator took to answer. Meanwhile, other
+    # readers could see the dead letters.
     left = dict(reasons)
     with _scan(gpw, "deleting dead letters") as (scan, batches):
         for dead_letters in batches:
@@ -481,10 +481,10 @@ def _tell_purged(gpw: Gpw, purged: Purged, *, dry_run: bool) -> None:
         out.say(f"  {count:>6}  {plain(reason)}")
     _say_gone(gpw, purged.gone)
     if purged.failed:
-        out.say(out.marks[False], f" {purged.failed} could not be deleted for now; run it again")
+        out.say(out.marks[False], f" {purged.failed} could not be deleted; run it again")
 
 
-# ---------------------------------------------------------------- what is shown
+# ---------------------------------------------------------------- output
 
 
 def _show_table(gpw: Gpw, dead_letters: list[DeadLetter]) -> None:
@@ -534,7 +534,7 @@ def _note_counts(gpw: Gpw, counts: Counter[str]) -> None:
 
 def _say_gone(gpw: Gpw, count: int) -> None:
     if count:
-        gpw.out.say(f"  {count:>6}  no longer there: redriven, deleted or held by somebody else")
+        gpw.out.say(f"  {count:>6}  no longer there: redriven, deleted, or hidden by another scan")
 
 
 def _some(ids: list[str], most: int = 10) -> str:

@@ -1,4 +1,4 @@
-"""`gpw doctor`: checks everything that a webhook meets, and says what to do."""
+"""`gpw doctor`: checks every part of a webhook's path, and says what to do."""
 
 import json
 import math
@@ -26,25 +26,25 @@ from infra.gpw.target import Target
 from infra.gpw.webhook import NO_TOKEN, Webhook, current_secret
 from infra.gpw.when import ago, duration
 
-RENEWED_BEFORE = timedelta(days=30)  # ACM renews 60 days before the end
-OLD_SECONDS = 300  # an event that waits for longer is no burst any more
+RENEWED_BEFORE = timedelta(days=30)  # ACM renews 60 days before the expiry
+OLD_SECONDS = 300  # an event that waits for longer is not just part of a burst
 PING_TENANT, PING_TYPE = "gpw-doctor", "gpw.ping"
 PING_SECONDS = 30.0
 
-# Functions that run at once, all of an account together.
-USUAL_CONCURRENCY = 1_000  # what AWS grants as a rule; a new account may start with 10
-PUBLISHERS = 4  # one for each shard of the history's stream: a new on-demand table has four
-ANSWER_SECONDS = 0.05  # of one delivery; some 20 ms when warm, the rest is for cold starts
+# Concurrent executions, which all functions of an account share.
+USUAL_CONCURRENCY = 1_000  # AWS usually grants this; a new account may start with 10
+PUBLISHERS = 4  # one for each shard of the history's stream; a new on-demand table has four
+ANSWER_SECONDS = 0.05  # for one delivery: about 20 ms when warm, the rest is for cold starts
 ASK = (
     "ask for more: aws service-quotas request-service-quota-increase --service-code lambda "
     f"--quota-code L-B99A9384 --desired-value {USUAL_CONCURRENCY}"
 )
 
 
-# What to do when the endpoint does not answer 401 without a secret, by the status of the answer.
+# What to do if the endpoint does not answer 401 to a request without a secret, by its status.
 _WRONG_ANSWER = {
-    403: "AllowedSourceCidrs leaves this machine out, or OnlyOwnDomain this URL",
-    None: "is it this stack's? look at the log of IngestFunction: gpw tail --errors",
+    403: "AllowedSourceCidrs excludes this machine, or OnlyOwnDomain excludes this URL",
+    None: "is it this stack's endpoint? read IngestFunction's log: gpw tail --errors",
 }
 
 
@@ -67,7 +67,7 @@ _SECRETS = ("WebhookSecretArn", "ProfileApiSecretArn")
         *on("EventsTableName", "dynamodb:Query"),
         *SWEEPING,
     ],
-    level=Level.LOOK,  # but for --ping, which needs the secret
+    level=Level.LOOK,  # except for --ping, which needs the secret
     changes=True,
 )
 def doctor(
@@ -83,8 +83,8 @@ def doctor(
 ) -> None:
     """Check stack, permissions, secret, endpoint, queues, functions, concurrency, bus and alarms.
 
-    It changes nothing, unless a ping is sent; it only removes the temporary rules and queues of
-    killed listeners. Exits with 1 if it finds a problem.
+    It changes nothing, except that it removes the temporary rules and queues of killed listeners,
+    and sends a ping if you ask for one. Exits with 1 if it finds a problem.
     """
     target, out = gpw.target, gpw.out
     found: list[Check] = []
@@ -133,7 +133,7 @@ def checks(target: Target) -> Iterator[Check]:
 
 
 def _stack(target: Target) -> Iterator[Check]:
-    """Raises: OperatorError, when there is no stack: then there is nothing else to look at."""
+    """Check the stack. Raises: OperatorError, if there is none, because all else needs it."""
     status = target.description["StackStatus"]
     fix = "" if target.settled else "wait for the deployment, or deploy again: make deploy"
     yield Check("stack", target.settled, f"{target.stack} in {target.where}: {status}", fix)
@@ -177,7 +177,7 @@ def _secret(target: Target) -> Iterator[Check]:
             yield Check(
                 "secret",
                 False,
-                f"webhooks still come with the previous one ({ago(used, now)} ago); it is refused "
+                f"webhooks still carry the previous one ({ago(used, now)} ago); it will be refused "
                 f"in {secret.duration_until(state, now)}",
                 "set the new one at GetProfile",
             )
@@ -207,7 +207,7 @@ def _endpoint(target: Target) -> Iterator[Check]:
 
 
 def _domain(target: Target) -> Iterator[Check]:
-    """Whether the webhook's own name leads here, with a certificate that stays valid."""
+    """Check that the webhook's own name leads to this stack and that its certificate is valid."""
     leads_to = target.outputs.get("DomainTarget")
     if target.local or not leads_to:
         return
@@ -222,7 +222,7 @@ def _domain(target: Target) -> Iterator[Check]:
         yield Check("domain", False, f"{name} does not resolve", record)
         return
     here = bool(found & expected)
-    elsewhere = "leads to other addresses: is it behind a proxy, or not changed yet?"
+    elsewhere = "leads to other addresses: is it behind a proxy, or has DNS not changed yet?"
     yield Check("domain", here or None, f"{name} {'leads here' if here else elsewhere}", record)
     try:
         left = domain.certificate_expires_at(name) - datetime.now(UTC)
@@ -247,14 +247,14 @@ def _events_queue(target: Target) -> Iterator[Check]:
     yield Check(
         "events queue",
         not old,
-        f"{found.waiting} wait, {found.in_flight} are worked on"
+        f"{found.waiting} waiting, {found.in_flight} being processed"
         + (f", the oldest for {duration(age)}" if age else ""),
         "is the consumer paused or failing? gpw resume; gpw tail --errors" if old else "",
     )
 
 
 def oldest_age(target: Target, url: str) -> float | None:
-    """Seconds that the oldest message of a queue has waited; None where no metric tells."""
+    """How many seconds the oldest message of a queue has waited; None without a metric."""
     if target.local:
         return None
     now = datetime.now(UTC)
@@ -282,7 +282,7 @@ def _dead_letters(target: Target) -> Iterator[Check]:
 
 
 def _held(target: Target) -> Iterator[Check]:
-    """Deliveries with an unknown secret: anybody can send some, so they are no problem yet."""
+    """Count held deliveries. Anybody can send some, so they are not a problem yet."""
     if "HeldQueueUrl" not in target.outputs:
         return  # a stack of an older version
     count = depth(target.client("sqs"), target.outputs["HeldQueueUrl"]).total
@@ -291,12 +291,12 @@ def _held(target: Target) -> Iterator[Check]:
             "held",
             None,
             f"{count} held, because their secret was unknown; each is kept for 4 days",
-            "gpw held ls shows whose; if GetProfile's: gpw secret set, gpw held release",
+            "gpw held ls shows their senders; if GetProfile's: gpw secret set, gpw held release",
         )
     elif target.parameters.get("HeldDeliveriesPerMinute") == "0":
         yield Check("held", True, "none, and none will be (HeldDeliveriesPerMinute is 0)")
     else:
-        yield Check("held", True, "none: no delivery came with an unknown secret")
+        yield Check("held", True, "none: no delivery carried an unknown secret")
 
 
 def _sources(target: Target) -> Iterator[Check]:
@@ -317,7 +317,7 @@ def _source(target: Target, function: str, what: str) -> Iterator[Check]:
 
 
 def _concurrency(target: Target) -> Iterator[Check]:
-    """Whether ingest can still run when everything else of the stack is busy."""
+    """Check that ingest can run even if all other functions of the stack are busy."""
     if target.local:
         return  # there is no limit
     limits = target.client("lambda").get_account_settings()["AccountLimit"]
@@ -338,14 +338,14 @@ def _concurrency(target: Target) -> Iterator[Check]:
         found += f", {shared} of them not reserved"
     found += (
         f"; this stack uses up to {others + ingest}: {bounded}, {PUBLISHERS} for the publisher, "
-        f"{ingest} for ingest at {rate:.0f} requests a second"
+        f"{ingest} for ingest at {rate:.0f} requests per second"
     )
     if shared >= others + ingest:
         yield Check("concurrency", True, found)
     elif shared > others:
         yield Check("concurrency", None, found, ASK)
     else:
-        yield Check("concurrency", False, f"{found}. A backlog can leave ingest none", ASK)
+        yield Check("concurrency", False, f"{found}. A backlog can leave none for ingest", ASK)
 
 
 def _bus(target: Target) -> Iterator[Check]:
@@ -356,16 +356,16 @@ def _bus(target: Target) -> Iterator[Check]:
         yield Check(
             "bus",
             False,
-            f"{name} is missing: EventBridge accepts what is published and drops it",
+            f"{name} is missing: EventBridge accepts events for it and drops them",
             f"aws events create-event-bus --name {name}; then see docs/operations.md",
         )
 
 
 def _listeners(target: Target) -> Iterator[Check]:
-    """Whether anybody listens, and what those left that were killed."""
+    """Count running listeners, and remove what killed ones left behind."""
     found = sweep(target)
     running = f"{len(found.alive)} listening now, or killed within 4 h" if found.alive else "none"
-    swept = f"; removed what {len(found.removed)} left behind" if found.removed else ""
+    swept = f"; removed the leftovers of {len(found.removed)}" if found.removed else ""
     yield Check("listeners", True, running + swept)
 
 
@@ -392,11 +392,11 @@ def _alarms(target: Target) -> Iterator[Check]:
     for name, about in found.items():
         yield Check("alarm", False, name, about or "see docs/operations.md")
     if not found:
-        yield Check("alarms", True, f"none of {len(names)} rings")
+        yield Check("alarms", True, f"none of {len(names)} is raised")
 
 
 def _ping(gpw: Gpw) -> Iterator[Check]:
-    """From the endpoint to the history."""
+    """Send an event, and check that it reaches the history."""
     target, now = gpw.target, datetime.now(UTC)
     event_id = f"gpw-{uuid.uuid4().hex}"
     event: dict[str, Any] = {

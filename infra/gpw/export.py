@@ -1,4 +1,4 @@
-"""`gpw export`: the history or the profiles' states, for DuckDB, pandas or a spreadsheet."""
+"""`gpw export`: exports the history or the states, for DuckDB, pandas or a spreadsheet."""
 
 import os
 import sys
@@ -32,13 +32,13 @@ from infra.gpw.tables import Page, Table
 
 
 class What(StrEnum):
-    """Which table."""
+    """The table to export."""
 
     HISTORY = "history"
     STATES = "states"
 
 
-# The columns of CSV and Parquet. Lines of JSON have whatever the items have.
+# The columns of CSV and Parquet. Lines of JSON have all attributes of an item.
 COLUMNS = {
     What.HISTORY: (
         *("tenant_id", "profile_id", "version", "event_id", "event", "outcome", "created_at"),
@@ -67,7 +67,7 @@ def export(
     ] = None,
     form: Annotated[
         Format | None,
-        typer.Option("--format", help="By default what the file's name ends with, else ndjson."),
+        typer.Option("--format", help="By default according to the file's extension, else ndjson."),
     ] = None,
     tenant: TenantOption = None,
     profile_id: ProfileOption = None,
@@ -79,11 +79,12 @@ def export(
 ) -> None:
     """Export the history or the states as lines of JSON, CSV or Parquet.
 
-    Lines of JSON hold every attribute, and numbers with all their digits. CSV and Parquet have a
-    text per column; `data` is JSON in it. In CSV, a text that a spreadsheet could take for a
-    formula begins with an apostrophe. Rows come in no order: sort them by `version`.
+    Lines of JSON contain every attribute, and numbers with all their digits. CSV and Parquet have
+    only text columns; `data` is a text of JSON. In CSV, a text that a spreadsheet could take for a
+    formula begins with an apostrophe. The rows are in no order: sort them by `version`.
 
-    States take --tenant and --profile-id alone. Without both, the whole table is scanned.
+    For states, only --tenant and --profile-id are allowed. Unless both are given, the whole table
+    is scanned.
     """
     chosen = selection(
         tenant=tenant,
@@ -97,8 +98,8 @@ def export(
     )
     if what is What.STATES and chosen != Selection(tenant, profile_id):
         raise OperatorError(
-            "States are selected by --tenant and --profile-id alone",
-            "the other options are about events: export the history",
+            "States can be selected only by --tenant and --profile-id",
+            "the other options select events: export the history",
             code=USAGE,
         )
     if output == Path("-"):
@@ -107,13 +108,13 @@ def export(
     written = form or ENDINGS.get(ending, Format.NDJSON)
     check(written)
     if gpw.out.as_json and output is None and written is not Format.NDJSON:
-        raise OperatorError(f"--json is not {written}", "add --output, or leave it out", code=USAGE)
+        raise OperatorError(f"--json is not {written}", "add --output, or omit --json", code=USAGE)
     table = gpw.target.table(TABLES[what])
     pages = read(table, chosen) if what is What.HISTORY else _states(table, tenant, profile_id)
     count, looked_at = 0, 0
     with (
         _file(output, written) as (file, terminal),
-        # On a terminal the rows themselves show how far it is.
+        # On a terminal, the rows themselves show the progress.
         nullcontext() if terminal else gpw.out.progress(f"reading the {what}") as advance,
         writing(written, file, COLUMNS[what], terminal=terminal) as writer,
     ):
@@ -146,9 +147,9 @@ def _states(table: Table, tenant: str | None, profile: str | None) -> Iterator[P
 
 @contextmanager
 def _file(path: Path | None, written: Format) -> Iterator[tuple[BinaryIO, bool]]:
-    """Where to write, and whether somebody reads it on a terminal.
+    """Open the output. Yields: the file, and whether it is a terminal.
 
-    A file has its name only once it is whole, and nobody but its owner can read it.
+    A file gets its name only when it is complete, and only its owner can read it.
     Raises: OperatorError.
     """
     if path is None:
@@ -160,7 +161,7 @@ def _file(path: Path | None, written: Format) -> Iterator[tuple[BinaryIO, bool]]
             yield sys.stdout.buffer, terminal
             sys.stdout.buffer.flush()
         except BrokenPipeError:
-            raise  # as of `head`, which has had enough
+            raise  # the reader has closed the pipe, as `head` does
         except OSError as error:
             raise OperatorError(f"Standard output can't be written: {error.strerror}") from None
         return

@@ -1,4 +1,4 @@
-"""The forms in which `gpw export` writes rows: a line of JSON each, CSV, Parquet."""
+"""The formats of `gpw export`: lines of JSON, CSV, Parquet."""
 
 import csv
 import re
@@ -12,15 +12,15 @@ from infra.gpw import printable_json
 from infra.gpw.errors import USAGE, OperatorError
 from infra.gpw.output import plain
 
-# Spreadsheets take a cell for a formula that begins with one of these, also in their full width.
-# The apostrophe is among them, so that what was put before a cell can be taken away again.
+# Spreadsheets take a cell that begins with one of these as a formula, even in full-width form.
+# The apostrophe is one of them, so that a reader can always remove the first apostrophe.
 GUARDED = re.compile("['=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 type Item = dict[str, Any]
 
 
 class Format(StrEnum):
-    """How rows are written."""
+    """A format for rows."""
 
     NDJSON = "ndjson"
     CSV = "csv"
@@ -28,15 +28,15 @@ class Format(StrEnum):
 
 
 class Writer(Protocol):
-    """Writes rows, a page at a time."""
+    """Writes rows, page by page."""
 
     def write(self, items: Sequence[Item]) -> None: ...
 
 
 def text(column: str, value: Any) -> str | None:
-    """A value as one text: texts as they are, the rest as JSON with every number exact.
+    """A value as text: strings unchanged, everything else as JSON with exact numbers.
 
-    `data` and `extra` are always JSON, so that a reader need not guess.
+    `data` and `extra` are always JSON, so that readers need not guess.
     """
     if value is None:
         return None
@@ -46,18 +46,18 @@ def text(column: str, value: Any) -> str | None:
 
 
 def cell(column: str, value: Any) -> str:
-    """A text that no spreadsheet takes for a formula. Empty where there is no value."""
+    """A value as a text that no spreadsheet takes as a formula; empty without a value."""
     found = text(column, value)
     if found is None:
         return ""
-    # JSON begins with a bracket, a quote, a letter or a number, and none of them is a formula.
+    # JSON needs no guard: it begins with a bracket, a quote, a letter or a number.
     if isinstance(value, str) and column not in {"data", "extra"} and GUARDED.match(found):
         return f"'{found}"
     return found
 
 
 class NdjsonWriter:
-    """An item of the table per line, with every attribute."""
+    """Writes an item per line, with all attributes."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -68,7 +68,7 @@ class NdjsonWriter:
 
 
 class CsvWriter:
-    """CSV as RFC 4180 has it, in UTF-8, every cell in quotes. terminal: as one may show it."""
+    """Writes CSV (RFC 4180) in UTF-8, with every cell in quotes. terminal: make it safe to show."""
 
     def __init__(self, file: BinaryIO, columns: Sequence[str], *, terminal: bool = False) -> None:
         self._columns, self._terminal = columns, terminal
@@ -84,12 +84,12 @@ class CsvWriter:
             self._csv.writerow(map(plain, cells) if self._terminal else cells)
 
     def finish(self) -> None:
-        """Leave the file to whoever opened it."""
+        """Detach from the file without closing it."""
         self._text.detach()
 
 
 class ParquetWriter:
-    """Parquet with a text per column: no type that would round a number or a time."""
+    """Writes Parquet with only text columns, so that no type rounds a number or a time."""
 
     def __init__(self, file: BinaryIO, columns: Sequence[str]) -> None:
         self._pyarrow, parquet = _pyarrow()

@@ -1,4 +1,4 @@
-"""EventsTable, the history: which events are meant, how to read them, how to make them again."""
+"""EventsTable, the history: selecting events, reading them, and restoring their bodies."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,14 +35,14 @@ class Selection:
 
     def __post_init__(self) -> None:
         if self.profile is not None and self.tenant is None:
-            raise OperatorError("A profile is one of a tenant", "add --tenant", code=USAGE)
+            raise OperatorError("A profile belongs to a tenant", "add --tenant", code=USAGE)
 
     @property
     def everything(self) -> bool:
         return self == Selection(by=self.by)
 
     def describe(self) -> str:
-        """In words, for a question."""
+        """The selection in words, for a prompt."""
         parts = [
             f"tenant {self.tenant}" if self.tenant else "",
             f"profile {self.profile}" if self.profile else "",
@@ -57,13 +57,13 @@ class Selection:
 
 
 def subject(tenant: str, profile: str | None = None) -> str:
-    """The partition of a profile's events, or of the tenant's that name no profile."""
+    """The partition key of a profile's events, or of the tenant's events without a profile."""
     names = [tenant] if profile is None else [tenant, profile]
     return json.dumps(names, ensure_ascii=False, separators=(",", ":"))
 
 
 def request(selection: Selection) -> tuple[str, dict[str, Any]]:
-    """A `query` where one profile is meant (newest first), else a `scan`; and its arguments."""
+    """A `query` for one profile (newest first), or else a `scan`; and its arguments."""
     one_profile = selection.tenant is not None and selection.profile is not None
     conditions = [
         ("tenant_id", "=", None if one_profile else selection.tenant),
@@ -92,9 +92,9 @@ def request(selection: Selection) -> tuple[str, dict[str, Any]]:
 
 
 def read(table: Table, selection: Selection, *, consistent: bool = False) -> Iterator[Page]:
-    """The events that are meant, page by page; those of one profile newest first.
+    """The selected events, page by page; those of one profile are newest first.
 
-    consistent: with all that was written until now, for twice the units.
+    consistent: read consistently, for twice the read units.
     """
     operation, arguments = request(selection)
     wanted = words(selection.text or "")
@@ -142,9 +142,9 @@ def _path(name: str) -> str:
 
 
 def body(item: dict[str, Any]) -> str:
-    """The event of a history's item as GetProfile would send it, every number exact.
+    """The event in an item of the history as GetProfile would send it, with exact numbers.
 
-    Raises: ValueError, when the event would have another version than the item has.
+    Raises: ValueError, if the event's version would differ from the item's.
     """
     event = item.get("extra", {}) | {
         "id": item["event_id"],
@@ -156,5 +156,5 @@ def body(item: dict[str, Any]) -> str:
     }
     text = exact_json.dumps({name: value for name, value in event.items() if value is not None})
     if parse_event(text).version != item["version"]:
-        raise ValueError("the event would get another version")
+        raise ValueError("the event would have another version")
     return text

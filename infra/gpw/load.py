@@ -1,4 +1,4 @@
-"""`gpw load`: made-up traffic, and the proof that none of it was lost."""
+"""`gpw load`: sends made-up traffic, and proves that no event was lost."""
 
 import math
 import random
@@ -22,8 +22,8 @@ from infra.gpw.traffic import Traffic, plan, profiles_of, tenant_name
 from infra.gpw.webhook import Webhook, current_secret
 from infra.gpw.when import duration
 
-CONNECTIONS = 64  # requests under way at once
-FREE_RATE, FREE_SECONDS = 100.0, 600.0  # beyond these it asks, also on the local cloud
+CONNECTIONS = 64  # concurrent requests
+FREE_RATE, FREE_SECONDS = 100.0, 600.0  # above these it asks, even on the local cloud
 MAX_RATE, MAX_SECONDS, MAX_EVENTS = 1000.0, 3600.0, 200_000
 POLL_SECONDS = {True: 0.5, False: 5.0}  # by whether the stack is local
 
@@ -42,28 +42,28 @@ POLL_SECONDS = {True: 0.5, False: 5.0}  # by whether the stack is local
 def load(
     gpw: Gpw,
     *,
-    rate: Annotated[float, typer.Option(min=0.1, max=MAX_RATE, help="Events a second.")] = 10.0,
+    rate: Annotated[float, typer.Option(min=0.1, max=MAX_RATE, help="Events per second.")] = 10.0,
     seconds: Annotated[
         float,
         typer.Option("--duration", min=0.1, max=MAX_SECONDS, help="How long to send, in seconds."),
     ] = 30.0,
     profiles: Annotated[int, typer.Option(min=1, max=10_000, help="The number of profiles.")] = 20,
     duplicates: Annotated[
-        float, typer.Option(min=0, max=1, help="The share of events that is delivered twice.")
+        float, typer.Option(min=0, max=1, help="Share of events that are delivered twice.")
     ] = 0.05,
     disorder: Annotated[
-        float, typer.Option(min=0, max=1, help="The share of events that newer ones overtake.")
+        float, typer.Option(min=0, max=1, help="Share of events that arrive after newer ones.")
     ] = 0.05,
     remove: Annotated[
-        str | None, typer.Option(help="Send nothing; remove what the run of this tenant made.")
+        str | None, typer.Option(help="Only remove the data of an earlier run, by its tenant.")
     ] = None,
 ) -> None:
     """Send made-up traffic to the webhook URL, and prove that nothing was lost.
 
-    Afterwards every accepted event must be in the history with its outcome, and every profile at
-    its newest event. Exits 1 when anything is lost. All of it is of a tenant of its own, which
-    --remove removes. On AWS it costs money and asks first. No event has the status ready, so no
-    profile is fetched; rules on the bus that match other events do see them.
+    Afterwards, every accepted event must be in the history with its outcome, and every profile
+    must be at its newest event. Exits with 1 if anything was lost. Each run has its own tenant,
+    whose data --remove removes. On AWS it costs money, so it asks first. No event has the status
+    ready, so no profile is fetched, but rules on the bus may match the events.
     """
     if remove is not None:
         _remove(gpw, remove)
@@ -75,7 +75,7 @@ def load(
     )
     if traffic.deliveries > MAX_EVENTS:
         raise OperatorError(
-            f"That is {traffic.deliveries:,} requests; {MAX_EVENTS:,} are the maximum",
+            f"That is {traffic.deliveries:,} requests; the maximum is {MAX_EVENTS:,}",
             "lower --rate or --duration",
             code=USAGE,
         )
@@ -83,9 +83,9 @@ def load(
     if needs_confirmation(traffic, local=target.local is not None):
         gpw.confirm(question(traffic, target))
     secret = current_secret(target)
-    # Before anything is sent: whoever interrupts this needs it.
+    # Shown before anything is sent, because it is needed if the run is interrupted.
     where = " --local" if target.local else ""
-    gpw.out.note(f"To remove what this makes: gpw load --remove {traffic.tenant}{where}")
+    gpw.out.note(f"To remove the data of this run: gpw load --remove {traffic.tenant}{where}")
     ledger, latencies = Ledger(), Latencies()
     _send(gpw, traffic, secret, ledger, latencies)
     with gpw.out.progress("waiting for the history", len(ledger.accepted)) as advance:
@@ -101,9 +101,9 @@ def needs_confirmation(traffic: Traffic, *, local: bool) -> bool:
 
 
 def dollars(traffic: Traffic) -> float:
-    """What the traffic adds to the bill on AWS, by the list and the template's defaults."""
+    """What the traffic adds to the AWS bill, at list prices and with the template's defaults."""
     return cost.added_dollars(
-        pricing.Traffic(
+        pricing.MonthlyTraffic(
             traffic.deliveries,
             active_hours=traffic.seconds / 3600,
             duplicates=traffic.duplicates / (1 + traffic.duplicates),
@@ -112,10 +112,10 @@ def dollars(traffic: Traffic) -> float:
 
 
 def question(traffic: Traffic, target: Target) -> str:
-    """What is about to happen, to be confirmed."""
+    """The question that the operator must confirm."""
     price = "" if target.local else f" It costs about ${max(0.01, dollars(traffic)):.2f}."
     return (
-        f"Send about {traffic.deliveries:,} requests ({traffic.rate:g} a second for "
+        f"Send about {traffic.deliveries:,} requests ({traffic.rate:g} per second for "
         f"{traffic.seconds:g} s) as tenant {traffic.tenant} to the stack {target.stack!r} in "
         f"{target.where}?{price} Rules on the bus see the events."
     )
@@ -125,18 +125,18 @@ def question(traffic: Traffic, target: Target) -> str:
 
 
 def _send(gpw: Gpw, traffic: Traffic, secret: str, ledger: Ledger, latencies: Latencies) -> None:
-    """Send it all at its time; Ctrl-C ends it."""
+    """Send each event when it is due; Ctrl-C stops the sending."""
     webhook = Webhook(gpw.target.webhook_url, connections=CONNECTIONS)
     deliveries = plan(traffic, datetime.now(UTC), random.Random())  # noqa: S311  # nosec B311
     with gpw.out.live(lambda: _progress(ledger, latencies, len(deliveries))):
         try:
             send(webhook, deliveries, secret, ledger, latencies, connections=CONNECTIONS)
         except KeyboardInterrupt:
-            gpw.out.note("Stopped sending; checking what was accepted (Ctrl-C ends that, too).")
+            gpw.out.note("Stopped sending; checking the accepted events (Ctrl-C stops this too).")
 
 
 def _progress(ledger: Ledger, latencies: Latencies, total: int) -> list[str]:
-    """How far it is, in lines."""
+    """The progress, as lines."""
     with ledger.lock:
         answers = dict(ledger.answers)
     done, accepted = sum(answers.values()), answers.get(200, 0)
@@ -144,7 +144,7 @@ def _progress(ledger: Ledger, latencies: Latencies, total: int) -> list[str]:
     return [first, *histogram(latencies)]
 
 
-# ---------------------------------------------------------------- telling
+# ---------------------------------------------------------------- output
 
 
 def _tell(out: Output, tenant: str, ledger: Ledger, latencies: Latencies, proof: Proof) -> None:
@@ -183,24 +183,26 @@ def _tell(out: Output, tenant: str, ledger: Ledger, latencies: Latencies, proof:
         out.say(
             out.marks[True],
             f" All {len(ledger.accepted)} accepted events are in the history, and every profile is "
-            f"at its newest ({told}).",
+            f"at its newest event ({told}).",
         )
     else:
-        out.say(out.marks[False], " Nothing was accepted; gpw doctor looks for the reason.")
+        out.say(out.marks[False], " Nothing was accepted. To find the reason: gpw doctor")
 
 
 # ---------------------------------------------------------------- removing
 
 
 def _remove(gpw: Gpw, tenant: str) -> None:
-    """Remove rows and history of a run's tenant, and of no other."""
+    """Remove the rows and the history of a run's tenant, and of no other tenant."""
     profiles = profiles_of(tenant)
     if profiles is None:
         raise OperatorError(
-            f"{tenant!r} is no tenant that gpw load made up", "gpw erase removes others", code=USAGE
+            f"{tenant!r} is not the tenant of a gpw load run",
+            "gpw erase removes other data",
+            code=USAGE,
         )
     target = gpw.target
-    gpw.confirm(f"Remove all of the tenant {tenant} from {target.stack!r}?")
+    gpw.confirm(f"Remove all data of the tenant {tenant} from {target.stack!r}?")
     rows, events = target.table("ProfilesTableName"), target.table("EventsTableName")
     removed = {"rows": 0, "events": 0}
     with gpw.out.progress("removing", len(profiles)) as advance:
@@ -214,5 +216,5 @@ def _remove(gpw: Gpw, tenant: str) -> None:
             advance(1)
     gpw.out.document({"removed": removed})
     gpw.out.say(
-        gpw.out.marks[True], f" {removed['rows']} rows and {removed['events']} events are removed."
+        gpw.out.marks[True], f" Removed {removed['rows']} rows and {removed['events']} events."
     )

@@ -1,4 +1,4 @@
-"""`gpw status` and `gpw events`: a profile's state, and the history."""
+"""`gpw status` and `gpw events`: show a profile's state, and the history."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ TextOption = Annotated[
 ]
 SinceOption = Annotated[
     str | None,
-    typer.Option(help="Only events from this time on: 2h (ago) or 2026-01-31T14:00:00Z."),
+    typer.Option(help="Only events since this time: 2h (ago) or 2026-01-31T14:00:00Z."),
 ]
 UntilOption = Annotated[str | None, typer.Option(help="Only events before this time.")]
 ReceivedOption = Annotated[
@@ -64,7 +64,7 @@ def selection(
     status: str | None = None,
     text: str | None = None,
 ) -> Selection:
-    """What the options say. Raises: OperatorError."""
+    """The selection that the options name. Raises: OperatorError."""
     try:
         return Selection(
             tenant=tenant,
@@ -82,11 +82,11 @@ def selection(
 
 
 def check_all(chosen: Selection, *, everything: bool) -> None:
-    """Check that --all is given, or something that says which events. Raises: OperatorError."""
+    """Check that the options select events, or that --all is given. Raises: OperatorError."""
     if chosen.everything and not everything:
-        raise OperatorError("Which events?", "say which ones, or --all", code=USAGE)
+        raise OperatorError("Which events?", "select some with options, or give --all", code=USAGE)
     if everything and not chosen.everything:
-        raise OperatorError("--all means every event", "leave the other options out", code=USAGE)
+        raise OperatorError("--all selects every event", "omit the other options", code=USAGE)
 
 
 @command(
@@ -151,8 +151,8 @@ def events(
 ) -> None:
     """List events of the history, newest first.
 
-    Events of one profile (--tenant and --profile-id) are looked up by key. Anything else scans the
-    whole history, which takes time and read units if that is long.
+    Events of one profile (--tenant and --profile-id) are looked up by key. Every other selection
+    scans the whole history, which takes time and read units if the history is long.
     """
     chosen = selection(
         tenant=tenant,
@@ -175,7 +175,7 @@ def events(
 
 
 def show_events(out: Output, items: Sequence[dict[str, Any]]) -> None:
-    """A table of the history's items."""
+    """Print a table of events of the history."""
     now = datetime.now(UTC)
     out.table(
         ["created", "ago", "outcome", "type", "status", "tenant", "profile", "id"],
@@ -205,7 +205,7 @@ def _newest(gpw: Gpw, chosen: Selection, limit: int) -> list[dict[str, Any]]:
             advance(to=looked_at)
             newest = nlargest(limit, newest + page.items, key=lambda item: item["version"])
             if chosen.profile is not None and len(newest) == limit:
-                break  # they come newest first
+                break  # they are returned newest first
     return newest
 
 

@@ -76,7 +76,7 @@ class CostSettings:
 
 
 @dataclass(frozen=True)
-class Traffic:
+class MonthlyTraffic:
     """A month's accepted deliveries. stale, duplicates: shares of them.
 
     Each profile has events_per_profile events per month; one of them makes it ready.
@@ -180,7 +180,7 @@ def _share_with_any(expected: float) -> float:
 # ---------------------------------------------------------------- the bill
 
 
-def bill(t: Traffic, s: CostSettings, f: Figures) -> list[Line]:
+def bill(t: MonthlyTraffic, s: CostSettings, f: Figures) -> list[Line]:
     """The billed usage of a month of traffic, in the order of an event's path."""
     larger = t.event_bytes - f["event_bytes"]
     state_bytes, history_bytes = (f[f"{item}_item_bytes"] + larger for item in ("state", "history"))
@@ -310,7 +310,7 @@ def bill(t: Traffic, s: CostSettings, f: Figures) -> list[Line]:
 
 
 def naive_bill(
-    t: Traffic, s: CostSettings, f: Figures, *, api: str = "http_api_request"
+    t: MonthlyTraffic, s: CostSettings, f: Figures, *, api: str = "http_api_request"
 ) -> list[Line]:
     """The bill of a receiver as in tutorials: one function that puts the event into a table.
 

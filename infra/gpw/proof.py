@@ -1,4 +1,4 @@
-"""That nothing was lost: what was accepted, held against the history and the profiles' rows."""
+"""Proves that nothing was lost: compares accepted events with the history and the states."""
 
 import threading
 import time
@@ -11,35 +11,36 @@ from getprofile.outcome import Outcome
 from infra.gpw.history import Selection, read
 from infra.gpw.queues import depth
 from infra.gpw.target import Target
-from infra.gpw.traffic import Delivery
+from infra.gpw.traffic import PlannedDelivery
 
-# A message whose worker died is redelivered after the events queue's visibility timeout, 180 s.
-PATIENCE_SECONDS = 240.0  # without any progress
-# An event without an answer may be applied between the look at the history and the one at the row.
+# How long to wait without progress. If a worker dies, its messages are redelivered after the events
+# queue's visibility timeout of 180 s.
+PATIENCE_SECONDS = 240.0
+# The check of a profile is repeated, because an unanswered event may be applied between reading the
+# history and reading the row.
 LOOKS = 3
-READ_SECONDS = 30.0  # between two looks at the history while the queue is not empty
+READ_SECONDS = 30.0  # between two reads of the history while the queue is not empty
 
 type Item = Mapping[str, Any]
 
 
 @dataclass
 class Ledger:
-    """What became of the requests; filled by several threads.
+    """The results of the requests; thread-safe.
 
-    answers: the number of requests by status. accepted: the event of each request that got 200.
-    sent: the ids of all events; one without an answer may have arrived.
-    statuses: the newest answer to each event. late: the number of requests that began too late for
-    the rate.
+    answers: the number of requests, by status. accepted: the events that got 200. sent: the ids of
+    all events; an unanswered one may have arrived. statuses: the last status of each event. late:
+    the number of requests that began too late for the rate.
     """
 
     answers: Counter[int] = field(default_factory=Counter)
-    accepted: dict[str, Delivery] = field(default_factory=dict)
+    accepted: dict[str, PlannedDelivery] = field(default_factory=dict)
     sent: set[str] = field(default_factory=set)
     statuses: dict[str, int] = field(default_factory=dict)
     late: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, delivery: Delivery, status: int, *, late: bool = False) -> None:
+    def add(self, delivery: PlannedDelivery, status: int, *, late: bool = False) -> None:
         with self.lock:
             self.late += late
             self.answers[status] += 1
@@ -48,9 +49,9 @@ class Ledger:
             if status == 200:
                 self.accepted[delivery.event_id] = delivery
 
-    def by_profile(self) -> dict[str, list[Delivery]]:
+    def by_profile(self) -> dict[str, list[PlannedDelivery]]:
         """The accepted events of each profile."""
-        found: dict[str, list[Delivery]] = {}
+        found: dict[str, list[PlannedDelivery]] = {}
         for delivery in self.accepted.values():
             found.setdefault(delivery.profile, []).append(delivery)
         return found
@@ -58,7 +59,7 @@ class Ledger:
 
 @dataclass
 class Proof:
-    """problems: one line for each thing that is not as it must be; none when nothing was lost."""
+    """The result of the check. problems: one line each; none if nothing was lost."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
@@ -66,22 +67,22 @@ class Proof:
 
 def check_profile(
     profile: str,
-    accepted: Iterable[Delivery],
+    accepted: Iterable[PlannedDelivery],
     sent: set[str],
     history: Sequence[Item],
     row: Item | None,
 ) -> list[str]:
-    """What is wrong with one profile, in words.
+    """The problems of one profile, in words.
 
-    sent: the ids of all events of the run; one that was not accepted may be in the history, too,
-    because an answer can be lost on its way.
+    sent: the ids of all events of the run. An event that was not accepted may also be in the
+    history, because its response may have been lost.
     """
     problems = []
     by_id = {item["event_id"]: item for item in history}
     for delivery in accepted:
         item = by_id.get(delivery.event_id)
         if item is None:
-            problems.append(f"{delivery.event_id} was accepted and is not in the history")
+            problems.append(f"{delivery.event_id} was accepted but is not in the history")
         elif item["version"] != delivery.version:
             problems.append(f"{delivery.event_id} has another version in the history")
     if len(by_id) != len(history):
@@ -99,7 +100,7 @@ def check_profile(
         elif row["version"] != newest["version"]:
             problems.append(f"{profile} is not at its newest event, {newest['event_id']}")
         if newest.get("outcome") == Outcome.STALE:
-            problems.append(f"{newest['event_id']} is its profile's newest, and called stale")
+            problems.append(f"{newest['event_id']} is its profile's newest event but is stale")
     return problems
 
 
@@ -113,7 +114,7 @@ def wait_and_check(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Proof:
-    """Wait as `wait_until_recorded` does, then check."""
+    """Wait like `wait_until_recorded`, then check."""
     wait_until_recorded(
         target, tenant, ledger, advance, poll_seconds=poll_seconds, clock=clock, sleep=sleep
     )
@@ -144,10 +145,11 @@ def wait_until_recorded(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Wait until every accepted event is in the history, or nothing moves any more.
+    """Wait until every accepted event is in the history, or until there is no progress.
 
-    advance: told how many events were found (`to`) of all (`total`). patience_seconds: how long to
-    wait without any progress, PATIENCE_SECONDS by default. Returns: whether all of them are there.
+    advance: called with the number of events found (`to`) and of all events (`total`).
+    patience_seconds: how long to wait without progress; by default PATIENCE_SECONDS.
+    Returns: whether all accepted events are in the history.
     """
     patience = PATIENCE_SECONDS if patience_seconds is None else patience_seconds
     waiting = ledger.by_profile()

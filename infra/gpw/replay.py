@@ -1,4 +1,4 @@
-"""`gpw replay`: events of the history through the events queue once more."""
+"""`gpw replay`: sends events of the history through the events queue again."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -59,9 +59,9 @@ def replay(
     """Send events of the history through the events queue again.
 
     This is safe at any time, because state converges: a profile keeps its newest event, and the
-    history stays as it is. A replay restores states that were lost, such as after a table was
-    restored from a backup. If it is interrupted, start it again. It does not publish anything on
-    the bus; `gpw republish` does.
+    history does not change. A replay restores lost states, such as after you restored a table from
+    a backup. If it is interrupted, start it again. It does not publish anything on the bus;
+    `gpw republish` does.
     """
     chosen = selection(
         tenant=tenant,
@@ -116,7 +116,7 @@ def replay_items(
 
 
 def batches(table: Table, chosen: Selection) -> Iterator[tuple[list[dict[str, Any]], int]]:
-    """What goes into one request, and how many events were looked at until then."""
+    """Batches of items for one request each, with the number of events read so far."""
     looked_at = 0
     for page in history.read(table, chosen):
         for start in range(0, len(page.items), BATCH):
@@ -130,7 +130,7 @@ def _messages(items: list[dict[str, Any]], failed: Counter[str]) -> Iterator[Out
         try:
             body = history.body(item)
         except (EventError, KeyError, TypeError, ValueError) as error:
-            # One that can't be made again, such as an item that somebody edited.
+            # Its event can't be restored, for example because somebody edited the item.
             failed[f"{type(error).__name__}: {item.get('subject')} {item.get('version')}"] += 1
             continue
         received_at = item.get("received_at")
@@ -139,7 +139,7 @@ def _messages(items: list[dict[str, Any]], failed: Counter[str]) -> Iterator[Out
             if received_at
             else {}
         )
-        text = accepted(body, datetime.now(UTC)).body  # what SQS refuses, as escapes
+        text = accepted(body, datetime.now(UTC)).body  # escapes the characters that SQS refuses
         yield Outgoing(f"{item['subject']} {item['version']}", text, attributes, {})
 
 

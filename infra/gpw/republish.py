@@ -1,4 +1,4 @@
-"""`gpw republish`: events of the history on the bus again."""
+"""`gpw republish`: publishes events of the history on the bus again."""
 
 import time
 from collections import Counter
@@ -38,14 +38,14 @@ from infra.gpw.target import Target
 from publisher.bus import Bus
 from publisher.send import PreparedEvent, RefusedForNowError, Sender, calls
 
-PATIENCE_SECONDS = 45.0  # with the entries of one call that the bus refuses for now
+PATIENCE_SECONDS = 45.0  # how long to retry the entries of a call that the bus refuses for now
 
 type Item = dict[str, Any]
 
 
 @dataclass
-class Tally:
-    """What became of the events. trimmed: of those published, the ones without their data."""
+class Republished:
+    """The result of a republication. trimmed: events that were published without their data."""
 
     published: int = 0
     trimmed: int = 0
@@ -82,10 +82,10 @@ def republish(
 ) -> None:
     """Publish events of the history on the bus again, such as after the bus was missing.
 
-    Every rule that matches gets them. Their detail has `"replayed": true`, so that a rule or a
-    workflow can tell them from first-time events; outcome and version are those recorded. States
-    and the history stay as they are. If it is interrupted and started again, events are published
-    once more: let workflows be idempotent by `detail.id`.
+    Every matching rule receives them. Their detail has `"replayed": true`, so that a rule or a
+    workflow can distinguish them from new events. Their outcome and version are the recorded ones.
+    States and the history do not change. If you start an interrupted republication again, some
+    events are published once more, so make workflows idempotent by `detail.id`.
     """
     chosen = selection(
         tenant=tenant,
@@ -120,7 +120,7 @@ def republish_items(
     of_history: batches of items, each with the number of events looked at until then; total: of
     how many. Raises: OperatorError, when there is no bus; typer.Exit, when some failed.
     """
-    target, tally = gpw.target, Tally()
+    target, tally = gpw.target, Republished()
     name = target.output("EventBusName")
     _check_bus(target)
     bus = Bus(target.client("events"))
@@ -140,13 +140,13 @@ def republish_items(
     finally:  # also when it is interrupted
         _tell(gpw, tally, dry_run=dry_run)
     if not dry_run:
-        _check_bus(target)  # whoever removes it meanwhile makes the counts untrue
+        _check_bus(target)  # if somebody deleted the bus meanwhile, the counts are wrong
     if tally.failed:
         raise typer.Exit(FAILED)
 
 
 def _check_bus(target: Target) -> None:
-    """Raises: OperatorError, when there is no bus."""
+    """Check that the bus exists. Raises: OperatorError."""
     if not bus_exists(target):
         name = target.output("EventBusName")
         raise OperatorError(
@@ -157,7 +157,7 @@ def _check_bus(target: Target) -> None:
 
 
 def bus_exists(target: Target) -> bool:
-    """Whether there is a bus to publish on: PutEvents answers 200 without one, too."""
+    """Whether the bus exists. PutEvents returns 200 even if it does not."""
     try:
         target.client("events").describe_event_bus(Name=target.output("EventBusName"))
     except ClientError as error:
@@ -168,18 +168,18 @@ def bus_exists(target: Target) -> bool:
 
 
 def _prepared(
-    sender: Sender[Item], items: list[Item], tally: Tally
+    sender: Sender[Item], items: list[Item], tally: Republished
 ) -> Iterator[PreparedEvent[Item]]:
     for item in items:
         try:
             yield sender.prepare(item)
         except (KeyError, TypeError, ValueError) as error:
-            # One that is not an event, such as an item that somebody edited.
+            # The item is not an event, for example because somebody edited it.
             tally.fail(type(error).__name__, item)
 
 
-def _send(sender: Sender[Item], call: list[PreparedEvent[Item]], tally: Tally) -> None:
-    """Raises: what a call as a whole fails with, once its entries are counted."""
+def _send(sender: Sender[Item], call: list[PreparedEvent[Item]], tally: Republished) -> None:
+    """Send a call and count its entries. Raises: the error of a call that failed as a whole."""
     ends_at = time.monotonic() + PATIENCE_SECONDS
     sent = sender.send(call, Deadline(lambda: ends_at - time.monotonic()))
     for one in sent.taken:
@@ -188,13 +188,13 @@ def _send(sender: Sender[Item], call: list[PreparedEvent[Item]], tally: Tally) -
         tally.fail("refused by the bus, even without its data", one.source)
     for one, error in sent.failed:
         if isinstance(error, NotConfirmedError):
-            raise OperatorError("EventBridge did not answer as itself", "try again")
+            raise OperatorError("EventBridge did not confirm the events", "try again")
         if not isinstance(error, RefusedForNowError):
             raise error
         tally.fail("refused by the bus for now", one.source)
 
 
-def _tell(gpw: Gpw, tally: Tally, *, dry_run: bool) -> None:
+def _tell(gpw: Gpw, tally: Republished, *, dry_run: bool) -> None:
     out = gpw.out
     out.document(
         {
@@ -207,6 +207,6 @@ def _tell(gpw: Gpw, tally: Tally, *, dry_run: bool) -> None:
     what = "1 event" if tally.published == 1 else f"{tally.published} events"
     out.say(out.marks[not tally.failed], f" {'Would publish' if dry_run else 'Published'} {what}")
     if tally.trimmed:
-        out.say(f"  {tally.trimmed:>6}  of them without their data, which the bus does not take")
+        out.say(f"  {tally.trimmed:>6}  of them without their data, because the bus refused it")
     for why, count in tally.failed.most_common():
         out.say(f"  {count:>6}  failed: {why}")

@@ -1,4 +1,4 @@
-"""`gpw send`: webhooks as GetProfile sends them."""
+"""`gpw send`: sends webhooks as GetProfile does."""
 
 import sys
 import time
@@ -18,7 +18,7 @@ from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.permissions import Level, on
 from infra.gpw.sample import SAMPLE, Posting, burst, fresh, postings
 from infra.gpw.sender import NO_ANSWER
-from infra.gpw.webhook import Answer, Webhook, current_secret
+from infra.gpw.webhook import Webhook, WebhookResponse, current_secret
 from infra.gpw.when import duration
 
 CONNECTIONS = 16
@@ -35,7 +35,7 @@ def send(
     *,
     file: Annotated[
         Path | None,
-        typer.Argument(help="A file to send instead of the sample; - is standard input."),
+        typer.Argument(help="A file to send instead of the sample; - for standard input."),
     ] = None,
     tenant: Annotated[str, typer.Option(help="Tenant id of the sample.")] = SAMPLE["tenant_id"],
     profile_id: Annotated[str, typer.Option(help="Profile id of the sample.")] = "12345",
@@ -48,18 +48,18 @@ def send(
         bool, typer.Option("--malformed", help="Then send a body that is not an event.")
     ] = False,
     burst: Annotated[
-        int, typer.Option(min=0, help="Send this many events, each of another profile.")
+        int, typer.Option(min=0, help="Send this many events, each of a different profile.")
     ] = 0,
 ) -> None:
     """Send a sample event, or a file, to the webhook URL, and show the responses.
 
-    The sample is GetProfile's own example with a new id and the current time. The secret is read
-    from Secrets Manager with your credentials and never shown.
+    The sample is GetProfile's own example with a new id and the current time. The command reads the
+    secret from Secrets Manager with your credentials and never shows it.
     """
     if file and (duplicate or stale or malformed or burst):
-        raise OperatorError("A file is sent as it is", "leave the other options out", code=USAGE)
+        raise OperatorError("A file is sent unchanged", "omit the other options", code=USAGE)
     if burst and (duplicate or stale or malformed):
-        raise OperatorError("--burst sends new events only", "leave the others out", code=USAGE)
+        raise OperatorError("--burst sends only new events", "omit the other options", code=USAGE)
     planned = _plan(
         file,
         tenant,
@@ -110,7 +110,7 @@ def _plan(
 
 def _post_at_once(
     gpw: Gpw, webhook: Webhook, secret: str, planned: Sequence[Posting]
-) -> list[Answer]:
+) -> list[WebhookResponse]:
     with (
         gpw.out.progress("sending", len(planned)) as advance,
         ThreadPoolExecutor(CONNECTIONS) as threads,
@@ -125,16 +125,16 @@ def _post_at_once(
         return [one.result() for one in waiting]
 
 
-def _post(webhook: Webhook, posting: Posting, secret: str) -> Answer:
-    """One of many: that it is not answered is a result like the others."""
+def _post(webhook: Webhook, posting: Posting, secret: str) -> WebhookResponse:
+    """Send one of many requests. If there is no response, that is a result too."""
     began = time.monotonic()
     try:
         return webhook.post(posting.body, secret)
     except OperatorError as error:
-        return Answer(NO_ANSWER, str(error), time.monotonic() - began)
+        return WebhookResponse(NO_ANSWER, str(error), time.monotonic() - began)
 
 
-def _show(gpw: Gpw, planned: Sequence[Posting], answers: Sequence[Answer]) -> None:
+def _show(gpw: Gpw, planned: Sequence[Posting], answers: Sequence[WebhookResponse]) -> None:
     out = gpw.out
     out.document(
         [

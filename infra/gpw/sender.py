@@ -1,4 +1,4 @@
-"""Sends deliveries to the webhook URL, each when it is due."""
+"""Sends planned deliveries to the webhook URL, each when it is due."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,38 +7,38 @@ from concurrent.futures import ThreadPoolExecutor
 from infra.gpw.errors import OperatorError
 from infra.gpw.latency import Latencies
 from infra.gpw.proof import Ledger
-from infra.gpw.traffic import Delivery
+from infra.gpw.traffic import PlannedDelivery
 from infra.gpw.webhook import Webhook
 
-NO_ANSWER = 0  # in the place of a status
-LATE_SECONDS = 1.0  # a request that begins later than this shows that we can't keep the rate
+NO_ANSWER = 0  # stands for the status of a request without a response
+LATE_SECONDS = 1.0  # a request that begins later than this shows that the rate is too high
 
 
 def send(
     webhook: Webhook,
-    deliveries: Sequence[Delivery],
+    deliveries: Sequence[PlannedDelivery],
     secret: str,
     ledger: Ledger,
     latencies: Latencies,
     *,
     connections: int,
 ) -> None:
-    """Send them all at their time.
+    """Send each delivery when it is due.
 
-    KeyboardInterrupt stops it; ledger and latencies then hold what was sent.
+    After a KeyboardInterrupt, ledger and latencies contain the results so far.
     """
     began = time.monotonic()
 
-    def post(delivery: Delivery) -> None:
+    def post(delivery: PlannedDelivery) -> None:
         late = time.monotonic() - began - delivery.at > LATE_SECONDS
         status = NO_ANSWER
         try:
             status = webhook.post(delivery.body, secret).status
         except OperatorError:
-            pass  # that nobody answers is a result like the others
+            pass  # no response is a result too
         finally:
             ledger.add(delivery, status, late=late)
-        # From when it was due, not from when we came to it: a slow answer holds up the next ones.
+        # Measured from when it was due, because slow responses delay the following requests.
         latencies.add(time.monotonic() - began - delivery.at)
 
     threads = ThreadPoolExecutor(connections)
@@ -51,7 +51,7 @@ def send(
 
 
 def _at_their_time(
-    deliveries: Sequence[Delivery], began: float, submit: Callable[[Delivery], object]
+    deliveries: Sequence[PlannedDelivery], began: float, submit: Callable[[PlannedDelivery], object]
 ) -> None:
     for delivery in deliveries:
         pause = began + delivery.at - time.monotonic()

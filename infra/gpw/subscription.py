@@ -1,4 +1,4 @@
-"""A temporary subscription to the bus: a rule and a queue, gone when it ends."""
+"""A temporary subscription to the bus: a rule and a queue, which are removed at its end."""
 
 import json
 import signal
@@ -31,12 +31,12 @@ from infra.gpw.target import Target
 from publisher.entry import SOURCE
 
 PROBE_SOURCE, PROBE_TYPE = "gpw.listen", "gpw.listen.probe"
-PROBE_SECONDS = 1.0  # between two probes, until one comes through
-READY_SECONDS = 120.0  # AWS: "a short period of time"; seconds as a rule
-RENEW_SECONDS = 900.0  # of the lease's 4 h: it outlasts 15 renewals that fail
-WAIT_SECONDS = 20  # the longest poll that SQS knows
-HOLD_SECONDS = 300  # a message is hidden while its batch is worked on: 10 events of 30 s each
-# An event received that long before a gap may have reached the bus within it.
+PROBE_SECONDS = 1.0  # between two probes, until one arrives
+READY_SECONDS = 120.0  # AWS documents "a short period of time"; usually it is seconds
+RENEW_SECONDS = 900.0  # the lease of 4 h survives 15 failed renewals
+WAIT_SECONDS = 20  # SQS's longest poll
+HOLD_SECONDS = 300  # hides a message while its batch is processed: 10 events of 30 s each
+# An event that was received this long before a gap may have reached the bus during the gap.
 BEFORE_GAP = timedelta(minutes=5)
 MESSAGE_BYTES = 1_048_576
 PATTERN_CHARACTERS = 2_048  # EventBridge's limit
@@ -44,10 +44,10 @@ PATTERN_CHARACTERS = 2_048  # EventBridge's limit
 
 @dataclass(frozen=True)
 class Received:
-    """What a look at the queue found.
+    """The result of a receive.
 
-    missed: since when the queue may have missed events; those among `events` that have no receipt
-    are the history's since then. None when nothing was missed.
+    missed: the time since which the queue may have missed events, or None. `events` then contains
+    the events of the history since that time, which have no receipt.
     """
 
     events: list[BusEvent] = field(default_factory=list)
@@ -55,14 +55,14 @@ class Received:
 
 
 class Subscription:
-    """The events of a bus from now on, as long as the block lasts.
+    """Receives the events of a bus from the beginning to the end of its `with` block.
 
-    It is ready when the block begins. `receive` also renews its lease, so call it at least every
-    4 hours; one that was away for longer fills the gap from the history. Events keep coming back
-    until they are `done`. For use by one thread at a time.
+    `receive` also renews the lease, so call it at least every 4 hours. After a longer pause, it
+    fills the gap from the history. Events are redelivered until they are `done`. Use it from one
+    thread at a time.
 
-    wanted: which events; its times are not looked at. complete: whether an event that the bus did
-    not take whole is completed from the history.
+    wanted: the events to receive; its times are ignored. complete: whether to complete trimmed
+    events from the history.
     """
 
     def __init__(
@@ -75,9 +75,9 @@ class Subscription:
         self._sqs = target.client("sqs")
         self._bus = target.output("EventBusName")
         self._history = target.table("EventsTableName")
-        self._early: list[BusEvent] = []  # what came before it was ready
+        self._early: list[BusEvent] = []  # events that arrived before it was ready
         self._url: str | None = None
-        self._missed: datetime | None = None  # a gap that is not filled yet
+        self._missed: datetime | None = None  # the start of a gap that is not filled yet
         self.name = ""
 
     def __enter__(self) -> Self:
@@ -95,9 +95,9 @@ class Subscription:
         self._close()
 
     def receive(self, *, wait_seconds: int = WAIT_SECONDS) -> Received:
-        """Events that are new, in no particular order; waits for the first one.
+        """Receive new events, in no particular order; waits for the first one.
 
-        Raises: ClientError, BotoCoreError; calling it again goes on.
+        Raises: ClientError, BotoCoreError. You can call it again afterwards.
         """
         if self._early:
             early, self._early = self._early, []
@@ -110,7 +110,7 @@ class Subscription:
         except ClientError as error:
             if not is_gone(error):
                 raise
-            # Another listener, or doctor, took this one for dead.
+            # Another listener or `gpw doctor` has removed this one's resources as expired.
             self._missed = self._confirmed
             self._close()
         if not self._url:
@@ -121,14 +121,14 @@ class Subscription:
         return Received(events, missed)
 
     def done(self, event: BusEvent) -> None:
-        """The event need not come again."""
+        """Acknowledge an event, so that it is not redelivered."""
         if event.receipt:
             self._delete(event.receipt)
 
     def since(self, moment: datetime) -> list[BusEvent]:
-        """The history's events that were received from then on, oldest first.
+        """The events of the history that were received since a time, oldest first.
 
-        It reads the history from end to end, unless one profile is wanted.
+        It scans the whole history, unless only one profile is wanted.
         """
         chosen = replace(self._wanted, since=moment, by="received_at")
         found: list[tuple[str, BusEvent]] = []
@@ -161,7 +161,7 @@ class Subscription:
         )["FailedEntries"]
         if failed:
             raise OperatorError(
-                f"EventBridge does not take the queue as a target: {failed[0].get('ErrorMessage')}",
+                f"EventBridge refused the queue as a target: {failed[0].get('ErrorMessage')}",
                 "try again; `gpw doctor` checks the stack",
             )
         self._probe()
@@ -209,7 +209,7 @@ class Subscription:
         return f"arn:{partition}:sqs:{region}:{account}:{self.name}"
 
     def _probe(self) -> None:
-        """Wait until events come through. Those that are not probes are kept.
+        """Send probes until one arrives. Other events that arrive meanwhile are kept.
 
         Raises: OperatorError.
         """
@@ -231,12 +231,12 @@ class Subscription:
                     self._renewed = _now()
                     return
         raise OperatorError(
-            f"No event came through to the queue within {READY_SECONDS:.0f} s",
+            f"No event reached the queue within {READY_SECONDS:.0f} s",
             "try again; `gpw doctor` checks the bus",
         )
 
     def _renew(self) -> datetime | None:
-        """Extend the lease when it is time. Returns: since when events may have been missed."""
+        """Renew the lease if it is time. Returns: since when events may have been missed."""
         if abs(_now() - self._renewed) < timedelta(seconds=RENEW_SECONDS):
             return None
         value = self._until()
@@ -244,7 +244,7 @@ class Subscription:
         self._events.tag_resource(ResourceARN=self._rule, Tags=[{"Key": UNTIL, "Value": value}])
         before, self._confirmed = self._confirmed, answered_at(answer)
         self._renewed = _now()
-        # The queue has dropped what is older.
+        # The queue has deleted older messages.
         lost = self._confirmed - before > timedelta(seconds=LEASE_SECONDS)
         return before if lost else None
 
@@ -252,7 +252,7 @@ class Subscription:
         return until(_now() + self._ahead)
 
     def _close(self) -> None:
-        """Remove both. What can't be removed now is swept when its lease is over."""
+        """Remove rule and queue. If that fails, a later sweep removes them after the lease."""
         with suppress(ClientError, BotoCoreError):
             remove_rule(self._events, self._bus, self.name)
         if self._url:
@@ -276,7 +276,7 @@ class Subscription:
         return answer.get("Messages", []), answered_at(answer)
 
     def _kept(self, messages: list[dict[str, Any]]) -> list[BusEvent]:
-        """The events among the messages; what is none, such as a probe, is removed."""
+        """The events in messages. Other messages, such as probes, are deleted."""
         kept = []
         for message in messages:
             event = from_message(message)
@@ -292,20 +292,20 @@ class Subscription:
         try:
             self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=receipt)
         except ClientError as error:
-            # Of a queue that is gone, or came back under another name.
+            # The receipt belongs to a queue that is gone or was replaced.
             if not (is_gone(error) or "ReceiptHandle" in error.response["Error"]["Code"]):
                 raise
 
 
 def _now() -> datetime:
-    # The wall clock: a monotonic one stands still while the machine sleeps.
+    # The wall clock, because a monotonic clock stands still while the machine sleeps.
     return datetime.now(UTC)
 
 
 def pattern(wanted: Selection, name: str) -> str:
-    """The rule's pattern: the wanted events, and the probes of this listener.
+    """The rule's pattern, which matches the wanted events and the listener's probes.
 
-    Raises: OperatorError, when EventBridge does not take it.
+    Raises: OperatorError, if it is too long for EventBridge.
     """
     events: dict[str, Any] = {"source": [SOURCE]}
     if wanted.event is not None:
@@ -322,12 +322,14 @@ def pattern(wanted: Selection, name: str) -> str:
     probes = {"source": [PROBE_SOURCE], "detail": {"listener": [name]}}
     text = json.dumps({"$or": [events, probes]}, ensure_ascii=False, separators=(",", ":"))
     if len(text) > PATTERN_CHARACTERS:
-        raise OperatorError("EventBridge does not take a filter that long", "filter by less")
+        raise OperatorError(
+            "The filter is too long for EventBridge", "use fewer or shorter filters"
+        )
     return text
 
 
 def policy(queue_arn: str, rule_arn: str) -> str:
-    """Who may send to the queue: EventBridge, for this rule."""
+    """The queue's policy: only EventBridge may send to it, and only for this rule."""
     allow = {
         "Effect": "Allow",
         "Principal": {"Service": "events.amazonaws.com"},
@@ -348,7 +350,7 @@ def is_probe(message: dict[str, Any], name: str) -> bool:
 
 
 class Ended(BaseException):
-    """A signal asked the process to end. code: the exit code that says so."""
+    """A signal asked the process to end. code: the exit code for that signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -357,11 +359,11 @@ class Ended(BaseException):
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """In the block, SIGTERM and SIGHUP raise `Ended`, so that what is temporary is removed.
+    """In the block, SIGTERM and SIGHUP raise `Ended`, so that temporary resources are removed.
 
-    A second one changes nothing: a closed terminal often sends two. SIGINT raises
-    KeyboardInterrupt anyway; its second one gives up the removal. In the main thread only;
-    elsewhere the block is just run.
+    Further signals of these kinds are ignored, because a closed terminal often sends two. SIGINT
+    raises KeyboardInterrupt as usual, and a second one aborts the removal. This works only in the
+    main thread; in other threads it does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -373,7 +375,7 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(one, signal.SIG_IGN)
         raise Ended(number)
 
-    # One that is ignored stays so: nohup.
+    # A signal that is ignored stays ignored, as with nohup.
     before = {
         number: signal.signal(number, end)
         for number in numbers

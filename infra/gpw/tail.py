@@ -1,4 +1,4 @@
-"""`gpw tail`: events and errors as they happen."""
+"""`gpw tail`: shows events and errors as they happen."""
 
 import time
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ from infra.gpw.queues import depth
 from infra.gpw.target import Target
 from infra.gpw.when import duration, moment
 
-POLL_SECONDS = 2.0  # CloudWatch answers 5 requests a second for all of an account's users
-OVERLAP_MILLISECONDS = 15_000  # before the newest line: most lines that are late are so by less
-LATE_MILLISECONDS = 300_000  # before the newest line: how late a line may be and still be shown
-LATE_SECONDS = 20.0  # between two looks that go back that far
-REMEMBERED = 100_000  # lines that were read; 5 minutes hold that many at some 100 events a second
+POLL_SECONDS = 2.0  # CloudWatch allows an account 5 requests per second
+OVERLAP_MILLISECONDS = 15_000  # how far a poll reads back; most late lines are less late than this
+LATE_MILLISECONDS = 300_000  # how late a line may be and still be shown
+LATE_SECONDS = 20.0  # between two polls that read back that far
+REMEMBERED = 100_000  # lines already read: 5 minutes of about 100 events per second
 DEPTH_SECONDS = 5.0
 
 LOG_GROUPS = {
@@ -33,7 +33,7 @@ LOG_GROUPS = {
     "PublisherLogGroup": "publisher",
     "HydratorLogGroup": "hydrator",
 }
-# Whose depths a terminal shows.
+# The queues whose depths a terminal shows.
 QUEUES = {
     "events": "EventsQueueUrl",
     "dead letters": "DeadLetterQueueUrl",
@@ -44,7 +44,7 @@ QUEUES = {
 
 @dataclass(frozen=True)
 class Filter:
-    """Which lines are shown; what is None is not asked about."""
+    """Selects the lines to show. A field that is None matches every line."""
 
     tenant: str | None
     profile: str | None
@@ -55,7 +55,7 @@ class Filter:
         if self.errors and not seen.bad:
             return False
         if self.outcome is None and seen.outcome == "accepted":
-            return False  # its outcome comes, as a line of its own
+            return False  # its outcome will follow, as another line
         pairs = (
             (self.tenant, seen.tenant),
             (self.profile, seen.profile),
@@ -94,9 +94,9 @@ def tail(
 ) -> None:
     """Follow what happens to events, one line each, until Ctrl-C.
 
-    It reads the functions' logs: with LogLevel=WARNING it shows problems only. The duration after
-    the outcome counts from when ingest accepted the event. A line that CloudWatch delivers up to 5
-    minutes late is shown when it arrives. With --json, each line is a JSON object.
+    It reads the functions' logs, so with LogLevel=WARNING it shows only problems. The duration
+    after the outcome counts from when ingest accepted the event. A line that CloudWatch delivers up
+    to 5 minutes late is shown when it arrives. With --json, each line is a JSON object.
     """
     try:
         begin = moment(since, datetime.now(UTC)) if since else datetime.now(UTC)
@@ -107,7 +107,7 @@ def tail(
     try:
         _follow(gpw, wanted, begin, end)
     except KeyboardInterrupt:
-        return  # the way to end it
+        return  # Ctrl-C is the normal way to end it
 
 
 def _follow(gpw: Gpw, wanted: Filter, begin: datetime, end: float | None) -> None:
@@ -156,25 +156,25 @@ def polls(target: Target, begin: datetime) -> Iterator[list[Seen]]:
 
 
 class Lines:
-    """Tells which lines of the logs are new, from the last minutes' lines; bounded in memory.
+    """Remembers the lines of the last minutes, to recognize new ones; bounded in memory.
 
-    begin: milliseconds since 1970; what is older is not asked for.
+    begin: milliseconds since 1970; older lines are not read.
     """
 
     def __init__(self, begin: int, most: int = REMEMBERED) -> None:
-        self._floor = begin  # nothing from before is read: it was not wanted, or is forgotten
+        self._floor = begin  # older lines are not read: they are not wanted, or were forgotten
         self._latest = begin
         self._most = most
         self._known: dict[int, int] = {}  # times of the lines, by a hash of each
 
     def horizon(self, back: int) -> int:
-        """From which time on to read, to see what is up to `back` milliseconds late."""
+        """The time from which to read, to see lines that are up to `back` milliseconds late."""
         return max(self._floor, self._latest - back)
 
     def is_new(self, group: str, event: dict[str, Any]) -> bool:
-        """Whether a line has not been seen; from now on it has."""
+        """Whether a line is new; it is then remembered."""
         at = event["timestamp"]
-        # A local cloud gives lines no ids.
+        # On the local cloud, lines have no ids.
         told = event.get("eventId") or (event["logStreamName"], at, event["message"])
         key = hash((group, told))
         if key in self._known:
@@ -184,7 +184,7 @@ class Lines:
         return True
 
     def forget(self) -> None:
-        """Forget lines that are not read again: those too old, and the oldest of too many."""
+        """Forget lines that are not read again: old ones, and the oldest if there are too many."""
         horizon = self.horizon(LATE_MILLISECONDS)
         if len(self._known) > self._most:
             newest = sorted(self._known.values(), reverse=True)[: self._most // 2]

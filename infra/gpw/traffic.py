@@ -39,7 +39,7 @@ class Traffic:
 
 
 @dataclass(frozen=True)
-class Delivery:
+class PlannedDelivery:
     """A planned request. at: seconds after the start; version: the event's."""
 
     at: float
@@ -64,7 +64,7 @@ def profile_name(number: int) -> str:
     return f"profile-{number}"
 
 
-def plan(traffic: Traffic, start: datetime, rng: random.Random) -> list[Delivery]:
+def plan(traffic: Traffic, start: datetime, rng: random.Random) -> list[PlannedDelivery]:
     """All deliveries, in the order in which they are due.
 
     An event's `created_at` is when it is first due, in whole seconds like GetProfile's. So several
@@ -84,10 +84,10 @@ def plan(traffic: Traffic, start: datetime, rng: random.Random) -> list[Delivery
 
 def _delivery(
     traffic: Traffic, number: int, created_at: datetime, at: float, rng: random.Random
-) -> Delivery:
+) -> PlannedDelivery:
     event_id = f"evt-{traffic.tenant}-{number}"
     profile = profile_name(rng.randrange(traffic.profiles))
     status = rng.choice(STATUSES)
     event = fresh(event_id, created_at, tenant=traffic.tenant, profile=profile, status=status)
     order = version(created_at, status, event_id)
-    return Delivery(at, event_id, profile, order, json.dumps(event).encode())
+    return PlannedDelivery(at, event_id, profile, order, json.dumps(event).encode())

@@ -1,4 +1,4 @@
-"""`gpw verify`: the proof that a deployed stack does what it promises."""
+"""`gpw verify`: proves that a deployed stack does what it promises."""
 
 import secrets
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ from infra.gpw.verify_report import Report
 from infra.gpw.verify_run import VerifyRun
 from infra.gpw.webhook import current_secret
 
-PATIENCE_SECONDS = 240.0  # as a message whose worker died is redelivered after 180 s
+PATIENCE_SECONDS = 240.0  # if a worker dies, its messages are redelivered after 180 s
 
 
 @command(
@@ -59,32 +59,32 @@ def verify(
     report: Annotated[
         Path | None,
         typer.Option(
-            help="Write a Markdown report to this file, without secret, account id and payloads."
+            help="Write a Markdown report to this file, without secret, account id or payloads."
         ),
     ] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave what it made, to be looked at.")
+        bool, typer.Option("--keep", help="Do not remove the data of the run.")
     ] = False,
     patience: Annotated[
         float,
-        typer.Option(min=0, max=3600, help="Seconds to wait for what makes no progress."),
+        typer.Option(min=0, max=3600, help="Seconds to wait without progress."),
     ] = PATIENCE_SECONDS,
     remove_tenant: Annotated[
         str | None,
         typer.Option(
-            "--remove", metavar="TENANT", help="Send nothing; remove what the run of TENANT made."
+            "--remove", metavar="TENANT", help="Only remove the data of the run of TENANT."
         ),
     ] = None,
 ) -> None:
     """Prove that the deployed stack does what it promises: run it once after a deployment.
 
-    It sends about 60 events of a tenant of its own and checks answers, state, history, dead
-    letters, held deliveries, bus, metrics and alarms, and measures latencies. Then it removes what
-    it made, also when it fails or is interrupted.
+    It sends about 60 events of its own tenant. It checks responses, state, history, dead letters,
+    held deliveries, bus, metrics and alarms, and measures latencies. Then it removes the data of
+    the run, even if it fails or is interrupted.
 
-    On AWS it costs about a cent and asks first. Rules on the bus see its events, and its dead
+    On AWS it costs about a cent and asks first. Rules on the bus may match its events, and its dead
     letters raise the alarm dead-letters. No event has the status ready, so no profile is fetched.
-    It does not change the secret. Exits 1 when something is wrong or could not be removed.
+    It does not change the secret. Exits with 1 if something is wrong or could not be removed.
     """
     target = gpw.target
     if remove_tenant is not None:
@@ -96,9 +96,9 @@ def verify(
     if not target.local:
         gpw.confirm(question(target.stack, target.where, tenant, keep=keep))
     secret = current_secret(target)
-    # Before anything is sent: whoever is interrupted needs it.
+    # Shown before anything is sent, because it is needed if the run is interrupted.
     where = " --local" if target.local else ""
-    gpw.out.note(f"To remove what this makes: gpw verify --remove {tenant}{where}")
+    gpw.out.note(f"To remove the data of this run: gpw verify --remove {tenant}{where}")
     told = Report(
         version("getprofile-webhooks"), target.where, datetime.now(UTC), target.parameters
     )
@@ -108,7 +108,7 @@ def verify(
             try:
                 run.everything()
                 _clean(gpw, tenant, run, told, keep=keep)
-            except BaseException:  # also within the removal; a second Ctrl-C gives it up
+            except BaseException:  # even during the removal; a second Ctrl-C aborts it
                 _clean(gpw, tenant, run, told, keep=keep)
                 raise
     except Ended as ended:
@@ -119,21 +119,21 @@ def verify(
 
 
 def question(stack: str, where: str, tenant: str, *, keep: bool) -> str:
-    """What is about to happen, to be confirmed."""
-    after = "what it makes stays" if keep else "what it makes is removed afterwards"
+    """The question that the operator must confirm."""
+    after = "its data stays" if keep else "its data is removed afterwards"
     return (
         f"Send about {_requests()} requests as tenant {tenant} to the stack {stack!r} in {where}? "
         f"It costs about ${max(0.01, dollars()):.2f}, and {after}. Rules on the bus see it. "
         f"{_dead_letters()} dead letters raise the alarm dead-letters, which sends a mail to "
-        "AlarmEmail; one delivery with a wrong secret counts towards the alarm wrong-secret, "
-        "which takes 5 in 15 minutes."
+        "AlarmEmail. One delivery with a wrong secret counts towards the alarm wrong-secret, "
+        "which is raised by 5 in 15 minutes."
     )
 
 
 def dollars() -> float:
-    """What a run adds to the bill on AWS, by the list and the template's defaults."""
-    small = pricing.Traffic(_requests(), active_hours=1)
-    large = pricing.Traffic(1, active_hours=1, event_bytes=LARGE_BYTES)
+    """What a run adds to the AWS bill, at list prices and with the template's defaults."""
+    small = pricing.MonthlyTraffic(_requests(), active_hours=1)
+    large = pricing.MonthlyTraffic(1, active_hours=1, event_bytes=LARGE_BYTES)
     return cost.added_dollars(small) + cost.added_dollars(large)
 
 
@@ -149,7 +149,7 @@ def _dead_letters() -> int:
     return len(refusals(tenant_name("0" * 16), datetime.now(UTC), LARGE_BYTES)) + 1
 
 
-# ---------------------------------------------------------------- telling and removing
+# ---------------------------------------------------------------- output and removal
 
 
 def _tell(gpw: Gpw, told: Report, path: Path | None) -> None:
@@ -180,14 +180,14 @@ def _clean(gpw: Gpw, tenant: str, run: VerifyRun, told: Report, *, keep: bool) -
 def _remove(gpw: Gpw, tenant: str) -> None:
     if not is_tenant(tenant):
         raise OperatorError(
-            f"{tenant!r} is no tenant that gpw verify made up",
-            "gpw erase removes others",
+            f"{tenant!r} is not the tenant of a gpw verify run",
+            "gpw erase removes other data",
             code=USAGE,
         )
     target = gpw.target
-    gpw.confirm(f"Remove all of the tenant {tenant} from {target.stack!r}?")
+    gpw.confirm(f"Remove all data of the tenant {tenant} from {target.stack!r}?")
     removed = remove(gpw, tenant)
-    # Nobody can look into it, and what comes out of it would make rows and history again.
+    # The queue can't be scanned, and its messages would restore rows and history.
     waiting = depth(target.client("sqs"), target.output("EventsQueueUrl")).total
     gpw.out.document({"removed": removed.counts, "left": removed.left, "events_queue": waiting})
     gpw.out.say(gpw.out.marks[not removed.left], f" Removed: {removed.describe()}")
@@ -196,7 +196,7 @@ def _remove(gpw: Gpw, tenant: str) -> None:
     if waiting:
         gpw.out.say(
             gpw.out.marks[None],
-            f" {waiting} messages are in the events queue: run it again when they are consumed",
+            f" {waiting} messages are in the events queue: run this again when they are consumed",
         )
     if removed.left:
         raise typer.Exit(FAILED)

@@ -1,4 +1,4 @@
-"""What `gpw verify` sends, and what must become of it: no I/O."""
+"""The events that `gpw verify` sends and the results that it expects, without I/O."""
 
 import json
 import re
@@ -16,16 +16,16 @@ from infra.gpw.bus_event import BusEvent
 from infra.gpw.checks import Check
 from infra.gpw.proof import Item, Ledger, check_profile
 from infra.gpw.sample import fresh
-from infra.gpw.traffic import Delivery
+from infra.gpw.traffic import PlannedDelivery
 from publisher.entry import MAX_ENTRY_BYTES, entry, entry_bytes
 
 WHO = re.compile(r"gpw-verify-[0-9a-f]{16}", re.ASCII)
 UNKNOWN_TYPE = "gpw.verify"
-# Not `ready`: that fetches profiles from GetProfile and starts the workflows of most rules.
+# Not `ready`, because that would fetch profiles from GetProfile and start most rules' workflows.
 OTHER_STATUS = "gpw-verify"
 LARGE_BYTES = 262_144
 LATENCY_EVENTS, LATENCY_RATE = 40, 8.0  # a second
-MARK = "never-echoed-0d7f"  # stands in bodies that are refused, and must not in the answers
+MARK = "never-echoed-0d7f"  # part of the refused bodies; no response may contain it
 NUMBERS = {
     "integer": 12345678901234567890123456789012345678,  # DynamoDB's 38 digits
     "beyond_a_float": 9007199254740993,
@@ -33,34 +33,34 @@ NUMBERS = {
     "huge": Decimal("1E+100"),
     "tiny": Decimal("-1.5E-100"),
 }
-# Long enough to be told from each other; with what separators, escapes and encodings stumble on.
+# Text with characters that break separators, escapes and encodings.
 UNICODE = 'prüfung 🧪 "#|\\ \u202e日本語 e\u0301'
 
 
 @dataclass(frozen=True)
 class Case:
-    """Events of one profile, and what is promised of them.
+    """Events of one profile, and what is promised for them.
 
-    first: sent at once. later: after those are in the history. outcomes: of the events of which
-    only one is right, by id. state: whether the profile gets a row.
+    first: sent immediately. later: sent after the first ones are in the history. outcomes: by event
+    id, for events with only one right outcome. state: whether the profile gets a row.
     """
 
     name: str
     promise: str
     profile: str
-    first: tuple[Delivery, ...]
+    first: tuple[PlannedDelivery, ...]
     outcomes: Mapping[str, Outcome]
-    later: tuple[Delivery, ...] = ()
+    later: tuple[PlannedDelivery, ...] = ()
     state: bool = True
 
     @property
-    def deliveries(self) -> tuple[Delivery, ...]:
+    def deliveries(self) -> tuple[PlannedDelivery, ...]:
         return self.first + self.later
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A body that is refused. fields: that the answer must name. reason: the dead letter's."""
+    """A body that must be refused. fields: named in the response. reason: of the dead letter."""
 
     name: str
     body: bytes
@@ -71,17 +71,17 @@ class Refusal:
 
 
 def tenant_name(random_hex: str) -> str:
-    """A tenant of its own for one run."""
+    """The name of a run's own tenant."""
     return f"gpw-verify-{random_hex}"
 
 
 def is_tenant(name: str) -> bool:
-    """Whether it is a tenant that `tenant_name` made up."""
+    """Whether `tenant_name` has made this name."""
     return WHO.fullmatch(name) is not None
 
 
 def wrong_secret(tenant: str) -> str:
-    """A token that could be a secret and is none; the same one for the tenant's clean-up."""
+    """A valid but wrong token. It depends only on the tenant, so that the cleanup knows it."""
     return f"{tenant}-wrong-secret"
 
 
@@ -92,13 +92,13 @@ def profiles_of(tenant: str) -> list[str]:
     return [*made, *(one.profile for one in latency_deliveries(tenant, now))]
 
 
-# ---------------------------------------------------------------- what is sent
+# ---------------------------------------------------------------- the events
 
 
 def cases(tenant: str, now: datetime, max_body_bytes: int) -> list[Case]:
-    """max_body_bytes: the stack's MaxBodyBytes."""
+    """The cases of a run. max_body_bytes: the stack's MaxBodyBytes."""
 
-    def event(profile: str, name: str, status: str = OTHER_STATUS, age: int = 0) -> Delivery:
+    def event(profile: str, name: str, status: str = OTHER_STATUS, age: int = 0) -> PlannedDelivery:
         return _delivery(tenant, profile, name, now - timedelta(seconds=age), status)
 
     once = event("duplicates", "duplicate")
@@ -117,15 +117,15 @@ def cases(tenant: str, now: datetime, max_body_bytes: int) -> list[Case]:
     return [
         Case(
             "duplicates",
-            "an event that came three times is in the history once",
+            "an event that was sent three times is in the history once",
             once.profile,
-            (once,),  # after it was sent to see the answer
+            (once,),  # it has already been sent once to check the response
             {once.event_id: applied},
             later=(once,),
         ),
         Case(
             "disorder",
-            "the newest event is the state; the older one that came after it is stale",
+            "the newest event is the state; the older one that arrived later is stale",
             newer.profile,
             (newer,),
             {newer.event_id: applied, older.event_id: stale},
@@ -170,8 +170,8 @@ def cases(tenant: str, now: datetime, max_body_bytes: int) -> list[Case]:
     ]
 
 
-def latency_deliveries(tenant: str, now: datetime) -> list[Delivery]:
-    """Events that measure how long things take, evenly spread, each of another profile."""
+def latency_deliveries(tenant: str, now: datetime) -> list[PlannedDelivery]:
+    """Events that measure latencies, evenly spread, each of a different profile."""
     return [
         _delivery(
             tenant,
@@ -185,7 +185,7 @@ def latency_deliveries(tenant: str, now: datetime) -> list[Delivery]:
 
 
 def refusals(tenant: str, now: datetime, max_body_bytes: int) -> list[Refusal]:
-    """What ingest must refuse. Each body names the tenant, so that its dead letter is found."""
+    """The bodies that ingest must refuse. Each names the tenant, to find its dead letter."""
 
     def body(**changes: Any) -> bytes:
         event = fresh(f"{tenant}-refused", now, tenant=tenant, profile=MARK, status=OTHER_STATUS)
@@ -213,9 +213,9 @@ def refusals(tenant: str, now: datetime, max_body_bytes: int) -> list[Refusal]:
     ]
 
 
-def not_storable(tenant: str, now: datetime) -> Delivery:
-    """An event that ingest accepts and no table can hold: the consumer's own dead letter."""
-    number = {"number": Decimal("1E+200")}  # DynamoDB ends at 1E+126
+def not_storable(tenant: str, now: datetime) -> PlannedDelivery:
+    """An event that ingest accepts but no table can hold, so the consumer dead-letters it."""
+    number = {"number": Decimal("1E+200")}  # DynamoDB's numbers end at 1E+126
     return _delivery(tenant, "not-storable", "not-storable", now, data=number)
 
 
@@ -232,18 +232,18 @@ def _delivery(
     data: Mapping[str, Any] | None = None,
     kind: str = "profile.updated",
     at: float = 0.0,
-) -> Delivery:
+) -> PlannedDelivery:
     event_id = f"{tenant}-{name}"
     event = fresh(event_id, created_at, tenant=tenant, profile=profile, status=status)
     event |= {"event": kind, "data": event["data"] | (data or {})}
     body = exact_json.dumps(event)
-    return Delivery(at, event_id, profile, parse_event(body).version, body.encode())
+    return PlannedDelivery(at, event_id, profile, parse_event(body).version, body.encode())
 
 
-def _large(tenant: str, now: datetime, size: int) -> Delivery:
+def _large(tenant: str, now: datetime, size: int) -> PlannedDelivery:
     """An event whose body has exactly that many bytes."""
 
-    def with_text(length: int) -> Delivery:
+    def with_text(length: int) -> PlannedDelivery:
         return _delivery(tenant, "large", "large", now, data={"text": "x" * length})
 
     return with_text(size - len(with_text(0).body))
@@ -253,7 +253,7 @@ def _large(tenant: str, now: datetime, size: int) -> Delivery:
 
 
 def problems(case: Case, ledger: Ledger, found: Sequence[Item], row: Item | None) -> list[str]:
-    """What is wrong with a case, in words. found: the profile's history."""
+    """The problems of a case, in words. found: the profile's history."""
     sent = {delivery.event_id: delivery for delivery in case.deliveries}
     wrong = [_refused(name, ledger) for name in sent if name not in ledger.accepted]
     if case.state:
@@ -280,7 +280,7 @@ def problems(case: Case, ledger: Ledger, found: Sequence[Item], row: Item | None
     return list(dict.fromkeys(wrong))
 
 
-def _same(item: Item, delivery: Delivery) -> bool:
+def _same(item: Item, delivery: PlannedDelivery) -> bool:
     try:
         kept = parse_event(history.body(dict(item)))
     except (KeyError, ValueError):  # another version
@@ -299,7 +299,7 @@ def _refused(event_id: str, ledger: Ledger) -> str:
 
 
 def check_case(case: Case, ledger: Ledger, found: Sequence[Item], row: Item | None) -> Check:
-    """A case as one line."""
+    """The result of a case, as one check."""
     wrong = problems(case, ledger, found, row)
     if wrong:
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
@@ -313,7 +313,7 @@ def check_case(case: Case, ledger: Ledger, found: Sequence[Item], row: Item | No
 def check_bus(
     items: Sequence[Item], arrived: Mapping[str, Sequence[BusEvent]], bus: str
 ) -> Iterator[Check]:
-    """Whether each event of the history arrived once, as it is there. arrived: by event id."""
+    """Check that each event of the history arrived once and unchanged. arrived: by event id."""
     missing = [item["event_id"] for item in items if not arrived.get(item["event_id"])]
     twice = [name for name, events in arrived.items() if len(events) > 1]
     wrong: list[str] = []
@@ -349,7 +349,7 @@ def check_bus(
         yield Check(
             "bus",
             None,
-            f"{len(twice)} events arrived more than once, which EventBridge allows itself",
+            f"{len(twice)} events arrived more than once, which EventBridge permits",
             "workflows must be idempotent by detail.id",
         )
     for name in omitted:
@@ -357,7 +357,7 @@ def check_bus(
 
 
 def _bus_problem(item: Item, event: BusEvent, bus: str) -> tuple[str, bool]:
-    """What is wrong with an event on the bus, and whether that is for certain."""
+    """The problem of an event on the bus, and whether it is certain."""
     whole = entry(dict(item), bus)
     expected = strict_json.loads(whole["Detail"])
     detail = event.detail
@@ -396,7 +396,7 @@ def _any_number(value: Any) -> bool:
 
 
 def _beyond_64_bits(value: Any) -> bool:
-    """Whether EventBridge may be unable to read an integer in it."""
+    """Whether the value has an integer that EventBridge may be unable to read."""
     return any(
         number == int(number) and not -(2**63) <= number < 2**63 for number in _numbers(value)
     )

@@ -1,4 +1,4 @@
-"""Removes what `gpw verify` made, and says what it could not remove."""
+"""Removes the data of a `gpw verify` run, and reports what it could not remove."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +20,7 @@ from infra.gpw.scanning import scanning
 from infra.gpw.verify_cases import profiles_of, wrong_secret
 
 DEAD = "DeadLetterQueueUrl"
-PASSES = 3  # what is redelivered meanwhile is made again
+PASSES = 3  # because redelivered messages may restore data in between
 BETWEEN_SECONDS = 2.0
 
 type Raw = Mapping[str, Any]
@@ -28,7 +28,7 @@ type Raw = Mapping[str, Any]
 
 @dataclass
 class Removed:
-    """What is removed, by what it was; left: what could not be, in words."""
+    """The result of a removal. counts: by kind. left: what could not be removed, in words."""
 
     counts: dict[str, int] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Removed:
 
 
 def of_tenant(raw: Raw, tenant: str) -> bool:
-    """Whether a message of a queue holds the tenant's name, which nobody else has."""
+    """Whether a message contains the tenant's name, which is unique."""
     message = received_message(raw)
     try:
         body = original_body(message)
@@ -55,7 +55,7 @@ def of_tenant(raw: Raw, tenant: str) -> bool:
 
 
 def is_held_for(raw: Raw, tenant: str) -> bool:
-    """Whether it is the delivery with a wrong secret that a run sends."""
+    """Whether a message is the run's held delivery with a wrong secret."""
     token = received_message(raw).attributes.get("token_sha256")
     return token == digest(wrong_secret(tenant)).hex() and of_tenant(raw, tenant)
 
@@ -63,9 +63,10 @@ def is_held_for(raw: Raw, tenant: str) -> bool:
 def messages(
     gpw: Gpw, output: str, is_ours: Callable[[Raw], bool], *, delete: bool = False
 ) -> tuple[list[Raw], int]:
-    """The run's own messages of a queue; others are given back as they were.
+    """The run's messages in a queue; other messages are not changed.
 
-    delete: and delete them. Returns: also the number of those that nobody could look at, or delete.
+    delete: also delete them. Returns: also the number of messages that could not be checked or
+    deleted.
     """
     found: list[Raw] = []
     failed = 0
@@ -80,7 +81,7 @@ def messages(
 
 
 def remove(gpw: Gpw, tenant: str) -> Removed:
-    """Remove rows, history, dead letters and held deliveries of a run's tenant, and no other's."""
+    """Remove rows, history, dead letters and held deliveries of a run's tenant only."""
     removed = Removed()
     for number in range(PASSES):
         before = removed.total
@@ -106,13 +107,13 @@ def _remove_messages(
     found, failed = messages(gpw, output, is_ours, delete=True)
     removed.add(what, len(found))
     if failed:
-        removed.left.append(f"{what}: SQS did not show or delete {failed} messages")
+        removed.left.append(f"{what}: SQS did not return or delete {failed} messages")
 
 
 def _remove_rows(gpw: Gpw, removed: Removed, tenant: str) -> None:
     target, profiles = gpw.target, profiles_of(tenant)
     states, events = target.table("ProfilesTableName"), target.table("EventsTableName")
-    # The state before the full profile, which is only written beside a state.
+    # The state before the full profile, which is stored only if there is a state.
     full = "FullProfilesTableName" in target.outputs
     tables = {"states": states}
     if full:
@@ -130,7 +131,7 @@ def _remove_rows(gpw: Gpw, removed: Removed, tenant: str) -> None:
 
 @contextmanager
 def _told(removed: Removed, what: str) -> Iterator[None]:
-    """What fails is told, and keeps nothing else from being removed."""
+    """Record an error, so that the rest is still removed."""
     try:
         yield
     except OperatorError as error:

@@ -1,4 +1,4 @@
-"""The report of `gpw verify`, to be attached to an issue: no secret, no account, no payload."""
+"""The report of `gpw verify`, for an issue: without secret, account id or payload."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from infra.gpw.latency import Latencies
 from infra.gpw.output import plain
 from infra.gpw.when import duration
 
-# Parameters whose values name nobody; of the others the report says only whether they are set.
+# Parameters whose values identify nobody. For others, the report says only whether they are set.
 SHOWN = {
     "Architecture",
     "RequestsPerSecond",
@@ -39,7 +39,7 @@ _NAMES = re.compile(r"arn:[^\s,;]*|https?://[^\s,;]*|\b\d{12}\b")
 
 @dataclass
 class Report:
-    """What a run found. latencies: by what they measure, in seconds."""
+    """The results of a run. latencies: in seconds, by what they measure."""
 
     version: str
     where: str
@@ -55,7 +55,7 @@ class Report:
         return all(check.well is not False for check in self.checks) and not self.left
 
     def rows(self) -> list[list[str]]:
-        """The latencies as cells: what, how many, p50, p99."""
+        """The latencies as table rows: what they measure, count, p50, p99."""
         return [
             [what, str(one.count), *(_shown(one.percentile(n)) for n in PERCENTILES)]
             for what, one in self.latencies.items()
@@ -99,7 +99,7 @@ class Report:
 
 
 def shown_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
-    """The stack's parameters without what may name somebody."""
+    """The stack's parameters, without values that may identify somebody."""
     return {
         name: value if name in SHOWN else "(set)" if value else "(empty)"
         for name, value in parameters.items()

@@ -1,4 +1,4 @@
-"""One run of `gpw verify`: what it sends, and what it finds."""
+"""One run of `gpw verify`: sends the events and checks the results."""
 
 import json
 import time
@@ -24,7 +24,7 @@ from infra.gpw.proof import Item, Ledger, profile_history, wait_until_recorded
 from infra.gpw.queues import server_time
 from infra.gpw.sender import NO_ANSWER, send
 from infra.gpw.subscription import Subscription
-from infra.gpw.traffic import Delivery
+from infra.gpw.traffic import PlannedDelivery
 from infra.gpw.verify_cases import (
     LARGE_BYTES,
     MARK,
@@ -40,14 +40,14 @@ from infra.gpw.verify_cases import (
 )
 from infra.gpw.verify_cleanup import DEAD, is_held_for, messages, of_tenant
 from infra.gpw.verify_report import Report
-from infra.gpw.webhook import NO_TOKEN, OK, WRONG_TOKEN, Answer, Webhook
+from infra.gpw.webhook import NO_TOKEN, OK, WRONG_TOKEN, Webhook, WebhookResponse
 from infra.gpw.when import duration
 
-CONNECTIONS = 16  # for the events that measure; the others are sent one by one
-SETTLE_SECONDS = 30.0  # for what is under way when the run is interrupted
+CONNECTIONS = 16  # for the events that measure latencies; the others are sent one by one
+SETTLE_SECONDS = 30.0  # how long an interrupted run waits for events that are being processed
 POLL_SECONDS = {True: 0.5, False: 2.0}  # by whether the stack is local
 ANSWER_SECONDS = 5.0  # GetProfile gives up after that
-METRIC_SECONDS = 300.0  # CloudWatch makes metrics of log lines within a minute or two as a rule
+METRIC_SECONDS = 300.0  # CloudWatch usually makes metrics of log lines within a minute or two
 METRIC_POLL_SECONDS = 15.0
 NAMESPACE = "GetProfileWebhooks"
 POSTED, APPLIED, ON_BUS = "POST to answer", "received to applied", "received to bus"
@@ -55,7 +55,7 @@ FIX = "gpw doctor; gpw tail --errors"
 
 
 class VerifyRun:
-    """One run: what it sent, and what became of it."""
+    """One run, with the events that it sent and their results."""
 
     def __init__(self, gpw: Gpw, tenant: str, secret: str, patience: float, report: Report) -> None:
         self._gpw = gpw
@@ -65,20 +65,20 @@ class VerifyRun:
         self._patience = patience
         self._report = report
         self._webhook = Webhook(gpw.target.webhook_url, connections=CONNECTIONS)
-        # AWS's clock: an event too far in the future is refused.
+        # By AWS's clock, because an event too far in the future is refused.
         self._began = server_time(gpw.target.client("sqs"), gpw.target.output("EventsQueueUrl"))
         self._most = int(gpw.target.parameters.get("MaxBodyBytes", LARGE_BYTES))
         self._poll = POLL_SECONDS[gpw.target.local is not None]
         self._cases = cases(tenant, self._began, self._most)
         self._first_seconds: float | None = None
-        self._measured: list[Delivery] = []
+        self._measured: list[PlannedDelivery] = []
         self._ledger = Ledger()
-        self._recorded = True  # whether all that was accepted came to be in the history
+        self._recorded = True  # whether all accepted events have reached the history
         self._items: list[Item] = []
         self._subscription: Subscription | None = None
 
     def everything(self) -> None:
-        """Send and check it all; each finding is shown as it comes."""
+        """Run all checks; each result is shown immediately."""
         with ExitStack() as stack:
             before = self._ringing()
             for what, look in (
@@ -97,7 +97,7 @@ class VerifyRun:
                     show(self._gpw.out, check)
 
     def settle(self) -> list[str]:
-        """Wait for what is under way, so that it is not made again once it is removed.
+        """Wait for events that are being processed, so that they do not restore removed data.
 
         Returns: what can't be removed, in words.
         """
@@ -109,7 +109,7 @@ class VerifyRun:
         if self._recorded:
             return []
         return [
-            "accepted events that are not in the history yet: once they are, "
+            "accepted events that are not in the history yet; later, run "
             f"gpw verify --remove {self._tenant}"
         ]
 
@@ -157,7 +157,7 @@ class VerifyRun:
 
     def _latencies(self) -> Iterator[Check]:
         if not self._recorded:
-            yield Check("latency", None, "not measured, because events do not get to the history")
+            yield Check("latency", None, "not measured, because events do not reach the history")
             return
         self._measured = latency_deliveries(self._tenant, self._began)
         posted = Latencies()
@@ -167,15 +167,15 @@ class VerifyRun:
         yield Check(
             "in time",
             slowest < ANSWER_SECONDS,
-            f"99 of 100 answers came within {duration(slowest)}; GetProfile waits for 5 s",
+            f"99 of 100 responses took at most {duration(slowest)}; GetProfile waits for 5 s",
             "" if slowest < ANSWER_SECONDS else FIX,
         )
         if self._first_seconds is not None:
-            # It often meets a cold start, and nothing tells when it does.
+            # The first request is often a cold start, but nothing shows whether it was.
             yield Check(
                 "cold start",
                 None,
-                "can't be told, because Lambda's REPORT lines are off; the first request took "
+                "unknown, because Lambda's REPORT lines are off; the first request took "
                 f"{duration(self._first_seconds)}",
             )
         self._wait(self._patience)
@@ -195,7 +195,7 @@ class VerifyRun:
 
     def _send(
         self,
-        deliveries: list[Delivery],
+        deliveries: list[PlannedDelivery],
         latencies: Latencies | None = None,
         *,
         connections: int = 1,
@@ -210,8 +210,8 @@ class VerifyRun:
                 connections=connections,
             )
 
-    def _post(self, delivery: Delivery) -> Answer:
-        """Like `send`, with the answer."""
+    def _post(self, delivery: PlannedDelivery) -> WebhookResponse:
+        """Send one delivery like `send`, and return the response."""
         status = NO_ANSWER
         try:
             answer = self._webhook.post(delivery.body, self._secret)
@@ -236,7 +236,7 @@ class VerifyRun:
 
     def _bus(self) -> Iterator[Check]:
         if self._subscription is None:
-            return  # told already
+            return  # already reported
         expected = {str(item["event_id"]) for item in self._items}
         arrived: dict[str, list[BusEvent]] = {}
         with self._gpw.out.progress("waiting for the bus", len(expected)) as advance:
@@ -245,7 +245,7 @@ class VerifyRun:
                 if self._take(self._subscription, arrived):
                     moved = time.monotonic()
                 advance(to=len(arrived), total=len(expected))
-            while self._take(self._subscription, arrived):  # what came twice
+            while self._take(self._subscription, arrived):  # duplicates that are still queued
                 pass
         measured = {one.event_id for one in self._measured}
         on_bus = self._report.latencies[ON_BUS] = Latencies()
@@ -280,10 +280,10 @@ class VerifyRun:
         self._until(look)
         if missing := due - found:
             names = ", ".join(sorted(missing))
-            yield Check("dead letters", False, f"none came with the reason {names}", FIX)
+            yield Check("dead letters", False, f"none has the reason {names}", FIX)
         for reason, count in sorted((found - due).items()):
-            twice = reason in due  # at least once is what queues promise
-            text = f"{count} more than were refused came with the reason {reason}"
+            twice = reason in due  # a queue may deliver a message twice
+            text = f"{count} more than were refused have the reason {reason}"
             yield Check("dead letters", None if twice else False, text, "" if twice else FIX)
         if found == due:
             names = ", ".join(sorted(due))
@@ -291,7 +291,7 @@ class VerifyRun:
 
     def _held(self) -> Iterator[Check]:
         if HELD not in self._target.outputs:
-            yield Check("held", None, "this stack is of a version without held deliveries")
+            yield Check("held", None, "this stack's version does not hold deliveries")
             return
         if self._target.parameters.get("HeldDeliveriesPerMinute") == "0":
             yield Check("held", None, "not checked: HeldDeliveriesPerMinute is 0")
@@ -306,11 +306,11 @@ class VerifyRun:
             "held",
             held,
             f"the delivery with a wrong secret is {'held' if held else 'not held'}",
-            "" if held else "has somebody else used up HeldDeliveriesPerMinute? gpw held ls",
+            "" if held else "have others used up HeldDeliveriesPerMinute? gpw held ls",
         )
 
     def _until(self, look: Callable[[], bool]) -> bool:
-        """Look until it is there. What can't come any more is looked for once."""
+        """Poll until `look` succeeds; only once if the events did not reach the history."""
         deadline = time.monotonic() + (self._patience if self._recorded else 0.0)
         while not (there := look()) and time.monotonic() < deadline:
             time.sleep(self._poll)
@@ -320,7 +320,7 @@ class VerifyRun:
 
     def _metrics(self) -> Iterator[Check]:
         if self._target.local:
-            yield Check("metrics", None, "not checked: the local cloud makes none of log lines")
+            yield Check("metrics", None, "not checked: the local cloud makes no metrics")
             return
         applied = sum(item.get("outcome") == Outcome.APPLIED for item in self._items)
         due = {
@@ -352,42 +352,42 @@ class VerifyRun:
         return float(sum(point["Sum"] for point in answer["Datapoints"]))
 
     def _ringing(self) -> set[str] | None:
-        """The alarms that ring now; None when that can't be told."""
+        """The alarms that are raised now; None if they can't be read."""
         try:
             names = list(alarms.alarm_names(self._target, self._target.stack))
             return set(alarms.ringing(self._target, names))
         except (ClientError, BotoCoreError) as error:
-            self._gpw.out.note(f"The alarms can't be looked at: {explained(error)}")
+            self._gpw.out.note(f"The alarms can't be read: {explained(error)}")
             return None
 
     def _alarms(self, before: set[str] | None) -> Iterator[Check]:
         after = self._ringing()
         if before is None or after is None:
-            yield Check("alarms", None, "can't be looked at")
+            yield Check("alarms", None, "can't be read")
             return
         due = f"{self._target.stack}-dead-letters"
         for name in sorted(after - before):
             well = None if name == due else False
-            yield Check("alarms", well, f"{name} rings since", "" if name == due else "gpw doctor")
+            yield Check("alarms", well, f"{name} was raised", "" if name == due else "gpw doctor")
         if not after - before:
-            later = "" if self._target.local else f"; {due} will, within some minutes"
-            yield Check("alarms", True, f"none rings that did not before{later}")
+            later = "" if self._target.local else f"; {due} will be, within some minutes"
+            yield Check("alarms", True, f"no alarm was raised{later}")
 
 
-# ---------------------------------------------------------------- answers
+# ---------------------------------------------------------------- responses
 
 
-def _answer_check(what: str, answer: Answer, status: int, text: str) -> Check:
+def _answer_check(what: str, answer: WebhookResponse, status: int, text: str) -> Check:
     if answer.status != status:
         return Check(what, False, f"is answered with {answer.status}, not {status}", FIX)
     if answer.body != text:
-        # Not shown: nobody knows what it quotes.
+        # The text is not shown, because it might quote anything.
         return Check(what, False, f"is answered with {status} and another text", FIX)
     return Check(what, True, f"is answered with {status} {text}")
 
 
-def refusal_check(refusal: Refusal, answer: Answer) -> Check:
-    """Whether a body is refused as it must be. The answer is not quoted."""
+def refusal_check(refusal: Refusal, answer: WebhookResponse) -> Check:
+    """Check that a body is refused as promised. The check never quotes the response."""
     if answer.status != refusal.status:
         text = f"is answered with {answer.status}, not {refusal.status}"
         return Check(refusal.name, False, text, FIX)

@@ -1,4 +1,4 @@
-"""The webhook endpoint, called as GetProfile calls it."""
+"""Calls the webhook endpoint as GetProfile does."""
 
 import time
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from getprofile.credential import UnusableCredentialError, usable
 from infra.gpw.errors import OperatorError
 from infra.gpw.target import Target
 
-# What GetProfile documents, to the letter.
+# The exact texts that GetProfile documents.
 OK = "OK"
 NO_TOKEN = "Unauthorized: Missing or invalid Authorization header"  # noqa: S105  # nosec B105
 WRONG_TOKEN = "Unauthorized: Invalid webhook secret"  # noqa: S105  # nosec B105
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the endpoint answered. seconds: until the whole answer was there."""
+class WebhookResponse:
+    """The endpoint's response. seconds: until it was complete."""
 
     status: int
     body: str
@@ -25,7 +25,7 @@ class Answer:
 
 
 class Webhook:
-    """Posts to the endpoint; safe to use from several threads."""
+    """Posts to the endpoint; thread-safe."""
 
     def __init__(self, url: str, *, connections: int = 1) -> None:
         self._url = url
@@ -38,10 +38,10 @@ class Webhook:
         *,
         content_type: str = "application/json",
         scheme: str = "Bearer",
-    ) -> Answer:
-        """Raises: OperatorError, when nobody answers. Its text never holds the secret.
+    ) -> WebhookResponse:
+        """Post a body. secret: None for no Authorization header.
 
-        secret: None for no Authorization header.
+        Raises: OperatorError, if there is no response. Its text never contains the secret.
         """
         headers = {"content-type": content_type}
         if secret is not None:
@@ -55,11 +55,11 @@ class Webhook:
                 "check the network; `gpw doctor` checks the stack",
             ) from None
         text = answer.data.decode("utf-8", errors="replace")[:2000]
-        return Answer(answer.status, text, time.monotonic() - began)
+        return WebhookResponse(answer.status, text, time.monotonic() - began)
 
 
 def current_secret(target: Target) -> str:
-    """The webhook secret, for a request. Raises: OperatorError, when it can't be one."""
+    """The current webhook secret. Raises: OperatorError, if it is unusable."""
     secrets = target.client("secretsmanager")
     answer = secrets.get_secret_value(SecretId=target.output("WebhookSecretArn"))
     try:

@@ -413,7 +413,7 @@ def test_everything_has_to_be_asked_for(
     stack.run("dlq", command, "--all", "--yes")
 
     assert "--all" in nothing.err
-    assert "--all means every dead letter" in both.err
+    assert "--all selects every dead letter" in both.err
     assert before == [body("evt-1")]
     assert bodies("DeadLetterQueue") == []
 

@@ -8,7 +8,7 @@ import pytest
 
 from getprofile.outcome import Outcome
 from infra.gpw import load, proof
-from infra.gpw.webhook import Answer
+from infra.gpw.webhook import WebhookResponse
 from tests.factories import SECRET, make_event
 from tests.functional.cloud import Cloud, aws_client
 from tests.functional.gpw_stack import OperatedStack
@@ -40,10 +40,10 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[[Endpoint], list[dict[
     def put(answer: Endpoint) -> list[dict[str, Any]]:
         posted: list[dict[str, Any]] = []
 
-        def post(_webhook: object, body: bytes, secret: str | None) -> Answer:
+        def post(_webhook: object, body: bytes, secret: str | None) -> WebhookResponse:
             assert secret == SECRET
             posted.append(json.loads(body))
-            return Answer(answer(posted[-1]), "OK", 0.001)
+            return WebhookResponse(answer(posted[-1]), "OK", 0.001)
 
         monkeypatch.setattr("infra.gpw.webhook.Webhook.post", post)
         monkeypatch.setattr(load, "CONNECTIONS", 1)  # moto is for one thread
@@ -112,7 +112,7 @@ def test_an_accepted_event_that_is_nowhere_is_lost_and_exits_1(
     told = stack.run(*QUICK, "--yes", "--json", code=1).document
 
     [problem] = told["problems"]
-    assert problem.endswith("-7 was accepted and is not in the history")
+    assert problem.endswith("-7 was accepted but is not in the history")
 
 
 def test_a_profile_behind_its_newest_event_exits_1(
@@ -168,7 +168,7 @@ def test_more_than_the_maximum_is_refused(
 
     ran = stack.run("load", "--rate", "1000", "--duration", "3600", "--yes", code=2)
 
-    assert "200,000 are the maximum" in ran.err
+    assert "the maximum is 200,000" in ran.err
     assert posted == []
 
 
@@ -207,7 +207,7 @@ def test_remove_refuses_a_tenant_that_is_not_a_runs(stack: OperatedStack) -> Non
 
     ran = stack.run("load", "--remove", "abc-tenant", "--yes", code=2)
 
-    assert "is no tenant that gpw load made up" in ran.err
+    assert "is not the tenant of a gpw load run" in ran.err
     assert len(stack.history()) == 1
 
 

@@ -319,7 +319,7 @@ def test_an_answer_of_somebody_else_is_no_success(
     ran = stack.run("republish", "--all", "--yes", "--json", code=1)
 
     assert ran.document["published"] == 0
-    assert "did not answer as itself" in ran.err
+    assert "did not confirm the events" in ran.err
 
 
 def test_an_item_that_is_no_event_is_told_and_the_others_go(

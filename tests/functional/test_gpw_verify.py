@@ -18,7 +18,7 @@ from getprofile.credential import digest
 from infra.gpw import alarms, queues, verify, verify_cases, verify_cleanup, verify_run
 from infra.gpw.leases import prefix
 from infra.gpw.verify_cases import tenant_name, wrong_secret
-from infra.gpw.webhook import Answer
+from infra.gpw.webhook import WebhookResponse
 from publisher.entry import entry
 from tests.factories import (
     SECRET,
@@ -128,9 +128,9 @@ def endpoint(
         *,
         content_type: str = "application/json",
         scheme: str = "Bearer",
-    ) -> Answer:
+    ) -> WebhookResponse:
         answer = made.post(body, secret, content_type, scheme)
-        return Answer(answer["statusCode"], answer["body"], 0.001)
+        return WebhookResponse(answer["statusCode"], answer["body"], 0.001)
 
     monkeypatch.setattr("infra.gpw.webhook.Webhook.post", post)
     return made
@@ -286,8 +286,10 @@ def test_an_endpoint_that_echoes_the_secret_does_not_get_it_shown(
 ) -> None:
     stack.cloud.set_secret(SECRET)
 
-    def post(_webhook: object, _body: bytes, secret: str | None, **_: str) -> Answer:
-        return Answer(400, json.dumps({"error": secret, "fields": [{"field": secret}]}), 0.001)
+    def post(_webhook: object, _body: bytes, secret: str | None, **_: str) -> WebhookResponse:
+        return WebhookResponse(
+            400, json.dumps({"error": secret, "fields": [{"field": secret}]}), 0.001
+        )
 
     monkeypatch.setattr("infra.gpw.webhook.Webhook.post", post)
     report = tmp_path / "report.md"
@@ -323,7 +325,7 @@ def test_what_is_kept_is_removed_later_and_nobody_elses(
     assert everything(stack)["states"] == CASES + MEASURED
     [tenant] = {word for word in kept.err.split() if verify_cases.is_tenant(word)}
 
-    assert "no tenant that gpw verify made up" in stack.run("verify", "--remove", "t", code=2).err
+    assert "not the tenant of a gpw verify run" in stack.run("verify", "--remove", "t", code=2).err
     stack.run("verify", "--remove", tenant, "--yes")
 
     assert everything(stack) == NOTHING

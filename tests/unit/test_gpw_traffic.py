@@ -15,13 +15,13 @@ from getprofile.parse import parse_event
 from infra.gpw.latency import Latencies, histogram
 from infra.gpw.load import FREE_RATE, FREE_SECONDS, dollars, needs_confirmation
 from infra.gpw.proof import Ledger, check_profile
-from infra.gpw.traffic import Delivery, Traffic, plan, profiles_of, tenant_name
+from infra.gpw.traffic import PlannedDelivery, Traffic, plan, profiles_of, tenant_name
 
 NOON = datetime(2023, 10, 1, 12, 0, 0, 700_000, tzinfo=UTC)
 TENANT = tenant_name("0123abcd", 5)
 
 
-def planned(**changes: Any) -> list[Delivery]:
+def planned(**changes: Any) -> list[PlannedDelivery]:
     traffic = replace(Traffic(TENANT, rate=20.0, seconds=10.0, profiles=5), **changes)
     return plan(traffic, NOON, random.Random(1))  # noqa: S311
 
@@ -173,16 +173,16 @@ def test_without_any_latency_there_is_no_percentile() -> None:
 
 # ---------------------------------------------------------------- the proof
 
-OLD, NEW = (Delivery(at, f"e-{at}", "profile-0", f"2023#{at}", b"") for at in (1, 2))
+OLD, NEW = (PlannedDelivery(at, f"e-{at}", "profile-0", f"2023#{at}", b"") for at in (1, 2))
 SENT = {"e-1", "e-2"}
 
 
-def item(delivery: Delivery, outcome: str = "applied", **changes: Any) -> dict[str, Any]:
+def item(delivery: PlannedDelivery, outcome: str = "applied", **changes: Any) -> dict[str, Any]:
     found = {"event_id": delivery.event_id, "version": delivery.version, "outcome": outcome}
     return found | changes
 
 
-def row(delivery: Delivery) -> dict[str, Any]:
+def row(delivery: PlannedDelivery) -> dict[str, Any]:
     return {"version": delivery.version}
 
 
@@ -199,10 +199,10 @@ def test_an_event_whose_answer_was_lost_may_be_there_and_may_be_the_newest() -> 
 @pytest.mark.parametrize(
     ("history", "found", "problem"),
     [
-        ([item(OLD)], row(OLD), "e-2 was accepted and is not in the history"),
+        ([item(OLD)], row(OLD), "e-2 was accepted but is not in the history"),
         ([item(OLD), item(NEW)], row(OLD), "profile-0 is not at its newest event, e-2"),
         ([item(OLD), item(NEW)], None, "profile-0 has no row"),
-        ([item(OLD), item(NEW, "stale")], row(NEW), "e-2 is its profile's newest, and called"),
+        ([item(OLD), item(NEW, "stale")], row(NEW), "e-2 is its profile's newest event but"),
         ([item(OLD, "recorded"), item(NEW)], row(NEW), "e-1 has the outcome recorded"),
         ([item(OLD, ""), item(NEW)], row(NEW), "e-1 has the outcome "),
         ([item(OLD, version="2022#0"), item(NEW)], row(NEW), "e-1 has another version"),

@@ -19,7 +19,7 @@ from infra.gpw import ROOT
 from infra.gpw.bus_event import BusEvent
 from infra.gpw.checks import Check
 from infra.gpw.proof import Ledger
-from infra.gpw.traffic import Delivery
+from infra.gpw.traffic import PlannedDelivery
 from infra.gpw.verify_cases import (
     LARGE_BYTES,
     MARK,
@@ -38,7 +38,7 @@ from infra.gpw.verify_cases import (
 )
 from infra.gpw.verify_report import SHOWN, Report, anonymous
 from infra.gpw.verify_run import refusal_check
-from infra.gpw.webhook import Answer
+from infra.gpw.webhook import WebhookResponse
 from infra.template import parse as parse_template
 from ingest.check import check
 from ingest.response import refused
@@ -84,7 +84,7 @@ def test_every_refusal_is_refused_for_its_reason_and_names_its_tenant(refusal: R
 
     answer = refused(raised.value)
     assert raised.value.reason == refusal.reason
-    assert refusal_check(refusal, Answer(answer.status, answer.body, 0.1)).well is True
+    assert refusal_check(refusal, WebhookResponse(answer.status, answer.body, 0.1)).well is True
     assert TENANT.encode() in refusal.body
     assert MARK.encode() in refusal.body
 
@@ -114,15 +114,15 @@ def test_only_a_name_that_a_run_made_up_is_a_tenant_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (Answer(200, "OK", 0.1), "answered with 200, not 400"),
-        (Answer(400, "{}", 0.1), "names other fields"),
-        (Answer(400, "nonsense", 0.1), "not the documented JSON"),
-        (Answer(400, "[1]", 0.1), "not the documented JSON"),
-        (Answer(400, f'{{"error": "{MARK}"}}', 0.1), "quotes the body"),
+        (WebhookResponse(200, "OK", 0.1), "answered with 200, not 400"),
+        (WebhookResponse(400, "{}", 0.1), "names other fields"),
+        (WebhookResponse(400, "nonsense", 0.1), "not the documented JSON"),
+        (WebhookResponse(400, "[1]", 0.1), "not the documented JSON"),
+        (WebhookResponse(400, f'{{"error": "{MARK}"}}', 0.1), "quotes the body"),
     ],
 )
 def test_another_answer_than_the_documented_one_is_found_and_never_quoted(
-    answer: Answer, told: str
+    answer: WebhookResponse, told: str
 ) -> None:
     found = refusal_check(REFUSALS["future"], answer)
 
@@ -192,7 +192,7 @@ def _refused(ledger: Ledger, _history: list[Json], _row: Json) -> None:
         ("duplicates", _lost, "is not in the history"),
         ("unknown type", _lost, "is not in the history"),
         ("duplicates", _again, "twice in its history"),
-        ("disorder", _swapped, "called stale"),
+        ("disorder", _swapped, "newest event but is stale"),
         ("same second", _behind, "is not at its newest event"),
         ("numbers", _less_precise, "another content in the history"),
         ("numbers", _less_precise_state, "another content in its row"),
@@ -314,7 +314,7 @@ def test_what_is_not_known_is_no_failure_and_what_was_not_removed_is_one() -> No
 
 
 def test_a_delivery_has_the_version_that_the_receiver_gives_it() -> None:
-    tied: tuple[Delivery, ...] = CASES["same second"].first
+    tied: tuple[PlannedDelivery, ...] = CASES["same second"].first
 
     assert {parse_event(one.body).created_at for one in tied} == {NOON}
     assert max(tied, key=lambda one: one.version) == tied[0]

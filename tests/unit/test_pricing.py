@@ -11,8 +11,8 @@ from infra.gpw.cost import figures_on_file, price_list_on_file, settings_on_file
 from infra.gpw.pricing import (
     CostSettings,
     Line,
+    MonthlyTraffic,
     Price,
-    Traffic,
     bill,
     charged,
     consumer_batch,
@@ -27,10 +27,10 @@ from infra.gpw.pricing import (
 PRICES = price_list_on_file().prices
 FIGURES = figures_on_file()
 DEFAULTS = settings_on_file()
-MILLION = Traffic(1_000_000)
+MILLION = MonthlyTraffic(1_000_000)
 
 traffics = st.builds(
-    Traffic,
+    MonthlyTraffic,
     events=st.integers(0, 10**11),
     active_hours=st.floats(1, 730),
     stale=st.floats(0, 0.5),
@@ -40,7 +40,7 @@ traffics = st.builds(
 settings = st.sampled_from([DEFAULTS, *variations(DEFAULTS).values()])
 
 
-def used(price: str, traffic: Traffic = MILLION, chosen: CostSettings = DEFAULTS) -> float:
+def used(price: str, traffic: MonthlyTraffic = MILLION, chosen: CostSettings = DEFAULTS) -> float:
     """Units of a price in a month."""
     return sum(one.quantity for one in bill(traffic, chosen, FIGURES) if one.price == price)
 
@@ -79,7 +79,7 @@ def test_every_price_of_the_list_is_used_and_no_other() -> None:
 
 @given(traffics, settings)
 def test_no_line_is_negative_and_an_allowance_never_adds(
-    traffic: Traffic, chosen: CostSettings
+    traffic: MonthlyTraffic, chosen: CostSettings
 ) -> None:
     charges = charged(bill(traffic, chosen, FIGURES), PRICES)
 
@@ -88,7 +88,7 @@ def test_no_line_is_negative_and_an_allowance_never_adds(
 
 
 @given(traffics)
-def test_more_events_never_cost_less(traffic: Traffic) -> None:
+def test_more_events_never_cost_less(traffic: MonthlyTraffic) -> None:
     fewer = replace(traffic, events=traffic.events // 2)
 
     now, half = (
@@ -107,7 +107,9 @@ def test_more_events_never_cost_less(traffic: Traffic) -> None:
         (replace(MILLION, event_bytes=1_500), 8),  # two items of 2 KB each
     ],
 )
-def test_an_event_takes_the_write_units_of_its_transaction(traffic: Traffic, units: int) -> None:
+def test_an_event_takes_the_write_units_of_its_transaction(
+    traffic: MonthlyTraffic, units: int
+) -> None:
     assert used("dynamodb_write_unit", traffic) == units * 1_000_000
 
 
@@ -146,7 +148,7 @@ def test_the_platforms_lines_are_logged_on_top_of_ours() -> None:
 
 
 def test_at_rest_only_what_is_there_costs_and_less_than_a_dollar_after_the_allowance() -> None:
-    lines = bill(Traffic(0), DEFAULTS, FIGURES)
+    lines = bill(MonthlyTraffic(0), DEFAULTS, FIGURES)
     _list_price, after_free = total(lines, PRICES)
 
     assert {line.what for line in lines if line.quantity} == {
