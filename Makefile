@@ -8,13 +8,14 @@ SAM := $(shell command -v sam || echo .venv-sam/bin/sam)
 UV_VERSION := 0.13.9
 SAM_VERSION := 1.170.0
 CHECKOV_VERSION := 3.3.30
+PG := infra/examples/postgres/function
 FAILED := sh infra/build/download_failed.sh
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --python-version 3.13 --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start unit fast test soak bench docs pictures simulate check build deploy lock clean
+.PHONY: help setup demo start unit fast test postgres chromium soak bench docs pictures simulate check build deploy release lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,12 +31,17 @@ start: setup ## keep the stack running on this machine until Ctrl-C (for sam loc
 unit: setup ## run the unit tests: no network, in seconds
 	$(BIN)/pytest tests/unit --numprocesses auto --quiet
 
-fast: setup ## run every test but the end-to-end ones
+fast: setup postgres ## run every test but the end-to-end ones
 	$(BIN)/pytest --ignore tests/e2e --numprocesses auto --dist loadgroup --quiet
 
-test: setup ## run all tests, with the coverage of functions/ (installs Chromium if it is missing and can be)
-	@sh infra/build/chromium.sh
+test: setup postgres chromium ## run all tests, with the coverage of functions/ (installs PostgreSQL and Chromium where they are missing and can be)
 	$(BIN)/pytest --numprocesses auto --dist loadgroup --cov
+
+postgres:
+	@sh infra/build/postgres.sh
+
+chromium:
+	@sh infra/build/chromium.sh
 
 soak: setup ## send a long storm through the local cloud: make soak EVENTS=5000 SEED=1
 	SOAK_EVENTS=$(or $(EVENTS),2000) SOAK_SEED=$(or $(SEED),1) $(BIN)/pytest tests/e2e/test_storm.py -q
@@ -43,12 +49,12 @@ soak: setup ## send a long storm through the local cloud: make soak EVENTS=5000 
 bench: setup .venv-bench/packages/.ready ## measure speed, size and logs into docs/benchmarks.md (only against the limits: make bench SHORT=1)
 	@$(BIN)/python -m infra.bench $(if $(SHORT),--short)
 
-docs: setup ## renew what is generated in docs/: tables of the reference, the dashboard's picture
+docs: setup ## renew what is generated: tables of the reference, the dashboard's picture, schemas of the bus
 	@$(BIN)/python -m infra.build.reference
+	@PYTHONPATH=functions $(BIN)/python -m infra.build.schema
 	@$(BIN)/python -m infra.dashboard
 
-pictures: setup ## photograph the console for docs/console.md, with the demo's data
-	@sh infra/build/chromium.sh
+pictures: setup chromium ## photograph the console for docs/console.md, with the demo's data
 	@$(BIN)/python -m infra.console_pictures
 
 simulate: setup ## simulate bursts, outages and backlogs into docs/simulation.md, and renew the tables of costs and limits
@@ -59,7 +65,7 @@ check: setup .venv-checkov/.ready .venv-bench/packages/.ready ## lint, format, t
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	PYTHONPATH=functions $(BIN)/lint-imports --no-cache --no-logo
-	$(BIN)/cfn-lint -a cfn_lint_serverless.rules -- template.yaml infra/monitoring.yaml infra/examples/*.yaml
+	$(BIN)/cfn-lint -a cfn_lint_serverless.rules -- template.yaml infra/monitoring.yaml infra/examples/*.yaml infra/examples/*/template.yaml
 	$(SAM) validate --lint --region us-east-1
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions infra
 	.venv-checkov/bin/checkov --config-file infra/build/checkov.yaml
@@ -74,15 +80,20 @@ deploy: build ## deploy to the AWS account of your credentials (the first time: 
 	$(if $(GRADUAL),$(BIN)/python infra/build/gradual.py $(GRADUAL) .aws-sam/build)
 	$(SAM) deploy $(if $(CONFIG_ENV),--config-env $(CONFIG_ENV)) $(if $(GUIDED),--guided)
 
+release: setup ## make the files of a release in dist/ (of a tag: make release TAG=v0.2.0; on GitHub too: PUBLISH=1)
+	@$(BIN)/python -m infra.build.release $(if $(TAG),--tag $(TAG)) $(if $(PUBLISH),--publish)
+
 lock: setup ## renew the pins of all that the named packages bring along, with the hashes of what is deployed
 	sed '/^-c/d' requirements.txt | $(LOCK) - -o infra/pins/constraints.txt
 	{ echo --require-hashes; $(LOCK) --generate-hashes --constraint infra/pins/constraints.txt functions/requirements.in; } > functions/requirements.new
 	mv functions/requirements.new functions/requirements.txt
+	{ sed -n '1,/--require-hashes/p' $(PG)/requirements.txt; grep -o '^pg8000==[^ ]*' requirements.txt | $(LOCK) --generate-hashes --constraint infra/pins/constraints.txt -; } > $(PG)/requirements.new
+	mv $(PG)/requirements.new $(PG)/requirements.txt
 	echo aws-sam-cli==$(SAM_VERSION) | $(LOCK) - -o infra/pins/sam.txt
 	echo checkov==$(CHECKOV_VERSION) | $(LOCK) - -o infra/pins/checkov.txt
 
 clean: ## remove everything that the other targets made
-	rm -rf $(VENV) .venv-sam .venv-checkov .venv-bench .aws-sam .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-sam .venv-checkov .venv-bench .aws-sam dist .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.ready: requirements.txt functions/requirements.in infra/pins/constraints.txt pyproject.toml .python-version
 	@echo "Setting up $(VENV) (about half a minute the first time)"

@@ -1,4 +1,4 @@
-"""What every function behind a queue does with a batch: quarantine, respond, report."""
+"""Shared by the functions behind queues: quarantine, partial batch response, report."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from aws.sqs import Queue, QueueMessage, Record, quarantined
 from deadline import Deadline, LoggableError
 from getprofile.errors import EventError
 
-# Nobody waits for a quarantine; the batch's own deadline bounds it.
+# No sender waits for a quarantine; the batch's deadline bounds it.
 DEAD_LETTER_BUDGET = Budget(attempts=3, connect_seconds=1, read_seconds=2, connections=8)
 
 
@@ -21,7 +21,7 @@ class DeadLetters(Protocol):
 
 @dataclass
 class Failures:
-    """Messages that a batch did not finish: given up for good, or to be redelivered."""
+    """The messages of a batch that did not succeed: dead-lettered, or failed and redelivered."""
 
     dead_lettered: list[tuple[Record, EventError]] = field(default_factory=list)
     failed: list[tuple[Record, Exception]] = field(default_factory=list)
@@ -43,18 +43,21 @@ def quarantine(
     *,
     source: str,
 ) -> None:
-    """Put messages that can never succeed on the dead-letter queue; if that fails, they fail."""
+    """Move messages that can never succeed to the dead-letter queue.
+
+    A message that could not be moved has failed, so it is redelivered.
+    """
     for record in records:
         try:
             deadline.check(DEAD_LETTER_BUDGET.longest_seconds)
             dead_letters.send(quarantined(record.message, error, source=source))
             failures.dead_lettered.append((record, error))
-        except Exception as failure:  # whatever it was, the message must be redelivered
+        except Exception as failure:  # whatever failed, the message must be redelivered
             failures.fail([record], failure)
 
 
 def response(failures: Failures) -> dict[str, Any]:
-    """A partial batch response: SQS deletes every message that is not in it."""
+    """The partial batch response: SQS deletes every message that it does not list."""
     return {
         "batchItemFailures": [
             {"itemIdentifier": record.message_id} for record, _error in failures.failed
@@ -63,7 +66,7 @@ def response(failures: Failures) -> dict[str, Any]:
 
 
 def report(failures: Failures, failed: Mapping[str, int]) -> None:
-    """Log and count every message that was not finished. failed: what one that failed counts as."""
+    """Log and count every message that did not succeed. failed: the counts of a failed message."""
     for record, error in failures.dead_lettered:
         runtime.record(
             "error",

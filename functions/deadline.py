@@ -1,38 +1,38 @@
-"""The end of an invocation, and work that keeps to it."""
+"""The deadline of an invocation, and running tasks until then."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Self
 
-REPORT_SECONDS = 1.0  # of the invocation, kept for the log and the response
+REPORT_SECONDS = 1.0  # kept at the end of the invocation for the log and the response
 
 
 class LoggableError(Exception):
-    """A failure whose text may be logged: it quotes no secret and nothing of an event."""
+    """A failure whose text is safe to log: it quotes neither a secret nor an event."""
 
 
 class OutOfTimeError(LoggableError):
-    """Too little of the invocation is left to begin a call, or to go on waiting for one."""
+    """The invocation has too little time left to begin a call, or to keep waiting for one."""
 
 
 @dataclass(frozen=True)
 class Deadline:
-    """The end of an invocation. seconds_left: until then, less what the report needs."""
+    """The end of an invocation. seconds_left: until then, without the time for the report."""
 
     seconds_left: Callable[[], float]
 
     @classmethod
     def of(cls, context: Any) -> Self:
-        """context: Lambda's."""
+        """The deadline of an invocation. context: Lambda's."""
         return cls(lambda: context.get_remaining_time_in_millis() / 1000 - REPORT_SECONDS)
 
     def earlier(self, seconds: float) -> "Deadline":
-        """One that keeps so many seconds for what comes after it."""
+        """A deadline that many seconds before this one, to leave time for later work."""
         return Deadline(lambda: self.seconds_left() - seconds)
 
     def check(self, seconds: float) -> None:
-        """Raises: OutOfTimeError, when a call that takes that long would not end in time."""
+        """Raises: OutOfTimeError, when less than that many seconds are left."""
         if self.seconds_left() < seconds:
             raise OutOfTimeError
 
@@ -40,11 +40,11 @@ class Deadline:
 def run[T](
     tasks: Sequence[Callable[[], T]], deadline: Deadline, threads: int
 ) -> list[T | Exception]:
-    """Run tasks side by side until they are done or the time is up.
+    """Run tasks concurrently until they are done or the time is up.
 
-    Returns: the result of each task in order, or what it raised; OutOfTimeError for those still
-    running. A task that hangs keeps its thread; each batch has threads of its own, so it holds up
-    no later batch.
+    Returns: for each task, in order, its result or the exception that it raised; OutOfTimeError for
+    a task that is still running. A task that hangs keeps its thread. Each batch has threads of its
+    own, so the task does not delay later batches.
     """
     if not tasks:
         return []

@@ -1,4 +1,4 @@
-"""What every function shares with the Lambda runtime: settings, log and metrics, trace header."""
+"""Shared by all functions: settings from the environment, logging with metrics, trace header."""
 
 import json
 import logging
@@ -11,12 +11,12 @@ from typing import Any, Literal, Self
 from aws_lambda_powertools import Logger
 from pydantic import BaseModel, ConfigDict
 
-# Its service name is the stack's (POWERTOOLS_SERVICE_NAME in template.yaml), so that two stages in
-# one account keep apart. It is never handed a request, a body, or an exception that quotes one.
-# Lambda reads a line's level and time only where the time is RFC 3339.
+# Its service name is the stack's name (POWERTOOLS_SERVICE_NAME in template.yaml), to separate two
+# stages in one account. Never pass it a request, a body, or an exception that quotes one.
+# Lambda reads a line's level and time only if the time is RFC 3339.
 logger = Logger(use_rfc3339=True, location=None)
-# Where Lambda's log format is JSON, Powertools takes Lambda's log level for its own. Ours stands:
-# Lambda's must let everything through, because it would drop metrics along with their lines.
+# With Lambda's JSON log format, Powertools uses Lambda's log level, so set our own again. Lambda's
+# level must pass every line, because it would drop the metrics along with their lines.
 logging.getLogger(logger.service).setLevel(os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
 
 _LEVELS = {
@@ -34,16 +34,16 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Each field out of the environment variable of its name in capitals.
+        """Read each field from the environment variable with its name in capitals.
 
-        Raises: pydantic.ValidationError for a missing or ill-typed one, so at start-up.
+        Raises: pydantic.ValidationError, at start-up, for a missing or invalid variable.
         """
         names = [name for name in cls.model_fields if name.upper() in os.environ]
         return cls.model_validate({name: os.environ[name.upper()] for name in names})
 
 
 def trace_header() -> str | None:
-    """The X-Ray trace header of this invocation, where Lambda sets one."""
+    """The X-Ray trace header of this invocation, if Lambda has set one."""
     return os.environ.get("_X_AMZN_TRACE_ID")
 
 
@@ -55,12 +55,11 @@ def record(
     by_reason: bool = False,
     **fields: Any,
 ) -> None:
-    """Write one line that is log and metrics at once (CloudWatch's embedded metric format).
+    """Write one line that is both log and metrics (CloudWatch's embedded metric format).
 
-    metrics: by name, an integer that is counted or a float of milliseconds; zero counts and None
-    are left out. by_reason: whether they are counted by the field `reason` too. fields: what else
-    the line says; None is left out. Where LogLevel suppresses the line, the metrics are written
-    without it.
+    metrics: by name, a count (int) or milliseconds (float). Zero counts and None are omitted.
+    by_reason: whether to count them by the field `reason` as well. fields: the other fields of the
+    line; None is omitted. If LogLevel suppresses the line, the metrics are still written.
     """
     fields = {name: value for name, value in fields.items() if value is not None}
     measured = {
@@ -75,12 +74,12 @@ def record(
         dimensions = {"service": logger.service}
         if by_reason:
             dimensions["reason"] = fields["reason"]
-        # In one call, so that lines of two threads do not mix.
+        # One call, so that the lines of two threads do not mix.
         sys.stdout.write(json.dumps(dimensions | embedded, separators=(",", ":")) + "\n")
 
 
 def _embedded(measured: dict[str, int | float], *, by_reason: bool) -> dict[str, Any]:
-    """The members that make a line metrics."""
+    """The JSON members that turn a log line into metrics."""
     directive = {
         "Namespace": os.environ["POWERTOOLS_METRICS_NAMESPACE"],
         "Dimensions": [["service"], ["service", "reason"]] if by_reason else [["service"]],

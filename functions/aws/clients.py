@@ -1,4 +1,4 @@
-"""AWS clients, each with a budget of time that it keeps to."""
+"""AWS clients, each with a time budget for its calls."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -14,8 +14,9 @@ MAX_BACKOFF_SECONDS = 20  # botocore's standard retry mode
 class Budget:
     """The time that a call may take.
 
-    connect_seconds, read_seconds: of each attempt; the latter bounds each silence, not the whole of
-    an answer that trickles in. connections: kept open, so the number of concurrent calls.
+    connect_seconds, read_seconds: timeouts of each attempt. The read timeout bounds each wait for
+    data, not a whole response that trickles in. connections: the size of the connection pool, so
+    the number of concurrent calls.
     """
 
     attempts: int
@@ -25,18 +26,18 @@ class Budget:
 
     @property
     def longest_seconds(self) -> float:
-        """The longest a call takes: every attempt times out, and every backoff is at its maximum.
+        """The longest that a call takes: every attempt times out, and every backoff is maximal.
 
-        botocore waits a random part of 1, 2, 4, … seconds between two attempts.
+        Between two attempts botocore waits for a random part of 1, 2, 4, … seconds.
         """
         backoff: int = sum(min(2**retry, MAX_BACKOFF_SECONDS) for retry in range(self.attempts - 1))
         return self.attempts * (self.connect_seconds + self.read_seconds) + backoff
 
 
 def make_client(service: str, budget: Budget, *, validate: bool = True) -> Any:
-    """A botocore client; safe to use from several threads.
+    """A thread-safe botocore client.
 
-    validate: whether the SDK checks every request against the service's model before it is sent.
+    validate: whether the SDK checks each request against the service's model before sending it.
     """
     config = Config(
         connect_timeout=budget.connect_seconds,
@@ -50,6 +51,6 @@ def make_client(service: str, budget: Budget, *, validate: bool = True) -> Any:
 
 @cache
 def _session() -> botocore.session.Session:
-    # botocore's own, because importing boto3 takes longer than everything else that ingest imports,
-    # most of it for S3 transfers.
+    # botocore, not boto3: importing boto3 takes longer than all of ingest's other imports together,
+    # mostly for S3 transfers.
     return botocore.session.get_session()

@@ -1,4 +1,4 @@
-"""DynamoDB: values in its own JSON form, exact in both directions, and what an item can hold."""
+"""DynamoDB: exact conversion to and from its JSON form, the limits of an item, and calls."""
 
 from collections.abc import Callable, Mapping
 from decimal import Context, Decimal
@@ -7,15 +7,15 @@ from typing import Any
 from aws.errors import NotConfirmedError
 from getprofile.errors import NotStorableError
 
-# DynamoDB's limits: nesting, names, significant digits, and magnitude 1E-130 to 9.99…E+125.
+# DynamoDB's limits: nesting, length of names, significant digits, magnitude 1E-130 to 9.99…E+125.
 MAX_DEPTH = 32
 MAX_NAME_BYTES = 65_535
 MAX_DIGITS = 38
 MIN_EXPONENT, MAX_EXPONENT = -130, 125
-MIN_LAST_DIGIT = -165  # boto3 can't read a digit below 1E-165, and the table's other readers use it
+MIN_LAST_DIGIT = -165  # boto3, which other readers of the table use, can't read digits below 1E-165
 MAX_ITEM_BYTES = 400 * 1024
 
-# Why DynamoDB refuses a write.
+# Reasons for which DynamoDB refuses a write.
 CONDITION_FAILED = "ConditionalCheckFailed"
 INVALID = "ValidationError"
 CONFLICT = "TransactionConflict"
@@ -24,10 +24,10 @@ _REASON_OF_ONE_ITEM = {
     "TransactionConflictException": CONFLICT,
     "ValidationException": INVALID,
 }
-# botocore retries none of these: it takes a canceled transaction for a final answer.
+# Temporary reasons. botocore retries none of them: it treats a canceled transaction as final.
 PASSING = {CONFLICT, "ThrottlingError", "ProvisionedThroughputExceeded"}
 
-# Wide enough that normalizing a number never rounds it: a body has fewer digits than this.
+# Precise enough that normalizing never rounds a number: no body has this many digits.
 _EXACT = Context(prec=10_000_000, Emin=-999_999_999, Emax=999_999_999)
 
 
@@ -35,7 +35,7 @@ def to_dynamodb(value: Any, *, depth: int = 0) -> dict[str, Any]:  # noqa: PLR09
     """A JSON value in DynamoDB's form, such as `{"N": "1"}`.
 
     value: as `strict_json.loads` returns it. Numbers keep their value, without trailing zeros.
-    Raises: NotStorableError, which names what is wrong but not the value.
+    Raises: NotStorableError, which says what is wrong but never quotes the value.
     """
     match value:
         case str():
@@ -60,8 +60,9 @@ def to_dynamodb(value: Any, *, depth: int = 0) -> dict[str, Any]:  # noqa: PLR09
 def from_dynamodb(attribute: Mapping[str, Any]) -> Any:
     """The counterpart of `to_dynamodb`; sets and binary values are returned as they are.
 
-    boto3's own deserializer raises on numbers that DynamoDB itself returns: it writes 1E+100 out in
-    full, which has more digits than boto3 accepts (github.com/boto/boto3, issues 2500 and 4693).
+    boto3's own deserializer raises on some numbers that DynamoDB returns. For example, DynamoDB
+    writes 1E+100 in full, with more digits than boto3 accepts (github.com/boto/boto3, issues 2500
+    and 4693).
     """
     [(kind, value)] = attribute.items()
     match kind:
@@ -80,7 +81,7 @@ def from_dynamodb(attribute: Mapping[str, Any]) -> Any:
 def item_to_dynamodb(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """An item's attributes in DynamoDB's form, without those that are None.
 
-    Raises: NotStorableError, also when DynamoDB would refuse the item for its size.
+    Raises: NotStorableError, also for an item that is too large for DynamoDB.
     """
     item = {n: to_dynamodb(value) for n, value in attributes.items() if value is not None}
     if item_bytes(item) > MAX_ITEM_BYTES:
@@ -94,16 +95,16 @@ def item_from_dynamodb(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def item_bytes(item: Mapping[str, Any]) -> int:
-    """The size of an item as DynamoDB counts it, at most a byte or two per number above."""
+    """The size of an item as DynamoDB counts it, or a byte or two more for each number."""
     return sum(len(name.encode("utf-8")) + _value_bytes(value) for name, value in item.items())
 
 
 def call(operation: Callable[..., dict[str, Any]], **request: Any) -> dict[str, Any]:
-    """Call an operation of a botocore client, and check that the response is DynamoDB's.
+    """Call an operation of a botocore client, and check that DynamoDB itself responded.
 
     Raises: NotConfirmedError, and botocore's errors.
     """
-    # Asked for although nobody reads it, because only DynamoDB returns one.
+    # Nobody reads the consumed capacity, but its presence shows that DynamoDB itself responded.
     response = operation(**request, ReturnConsumedCapacity="TOTAL")
     if "ConsumedCapacity" not in response:
         raise NotConfirmedError
@@ -113,7 +114,7 @@ def call(operation: Callable[..., dict[str, Any]], **request: Any) -> dict[str, 
 def get(
     client: Any, table: str, key: Mapping[str, str], names: str | None = None
 ) -> dict[str, Any]:
-    """An item as it is now, or of it the attributes of some names; empty when there is none."""
+    """An item, read consistently; empty when it does not exist. names: attributes, or all."""
     request = {"ProjectionExpression": names} if names else {}
     response = call(
         client.get_item,
@@ -133,10 +134,11 @@ def scan(
     after: Mapping[str, str] | None = None,
     limit: int | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """A page of a table's items, of each the attributes of some names.
+    """A page of a table's items.
 
-    after: what the page before this one returned. limit: items at most.
-    Returns: the items, and the key behind which the next page begins, None on the last one.
+    names: the attributes to return. after: the key that the previous page returned. limit: the
+    maximum number of items.
+    Returns: the items, and the key after which the next page begins; None on the last page.
     """
     request: dict[str, Any] = {"Limit": limit} if limit else {}
     if after:
@@ -148,7 +150,7 @@ def scan(
 
 
 def refusal_reasons(refusal: Mapping[str, Any]) -> set[str]:
-    """Why DynamoDB refused to write, by the names that a canceled transaction uses for its reasons.
+    """The reasons why DynamoDB refused a write, named as in a canceled transaction.
 
     refusal: the response of botocore's ClientError.
     """
@@ -165,7 +167,7 @@ def _value_bytes(attribute: Mapping[str, Any]) -> int:
         case "S":
             return len(value.encode("utf-8"))
         case "N":
-            return len(value) // 2 + 2  # two digits a byte, exponent, sign
+            return len(value) // 2 + 2  # two digits per byte, exponent, sign
         case "M":
             return 3 + len(value) + item_bytes(value)
         case "L":
@@ -176,12 +178,12 @@ def _value_bytes(attribute: Mapping[str, Any]) -> int:
 
 def _check_depth(depth: int) -> None:
     if depth >= MAX_DEPTH:
-        raise NotStorableError(f"Nested more than {MAX_DEPTH} levels deep")
+        raise NotStorableError(f"A value is nested more than {MAX_DEPTH} levels deep")
 
 
 def _name(value: str) -> str:
     if not 1 <= len(_text(value).encode("utf-8")) <= MAX_NAME_BYTES:
-        raise NotStorableError(f"A name has no character or more than {MAX_NAME_BYTES} bytes")
+        raise NotStorableError(f"A name is empty or longer than {MAX_NAME_BYTES} bytes")
     return value
 
 
@@ -189,14 +191,14 @@ def _text(value: str) -> str:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        raise NotStorableError("A text has half of a surrogate pair") from None
+        raise NotStorableError("A text contains half of a surrogate pair") from None
     return value
 
 
 def _number(value: Decimal) -> Decimal:
     if not value:
         return Decimal(0)
-    # Before any arithmetic, which would make zero of a number this small and overflow on a large.
+    # Checked first: arithmetic would turn a tiny number into zero and overflow on a huge one.
     if not MIN_EXPONENT <= value.adjusted() <= MAX_EXPONENT:
         raise NotStorableError("A number is outside 1E-130 to 9.99E+125")
     exact = value.normalize(_EXACT)

@@ -1,8 +1,8 @@
-"""How calls to AWS fail, beside botocore's own errors."""
+"""Errors of calls to AWS, in addition to botocore's."""
 
 
 class AwsCallError(Exception):
-    """A call that did not succeed. code: AWS's name for the failure, or a class name; loggable."""
+    """A failed call. code: AWS's name for the failure, or a class name; safe to log."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -10,9 +10,9 @@ class AwsCallError(Exception):
 
 
 class NotConfirmedError(AwsCallError):
-    """The response was not an error, but not the service's own either: nothing may have happened.
+    """The response was not an error, but it did not come from the service: the call may be lost.
 
-    botocore takes every response with status 200 for a success, even an empty one.
+    botocore takes every response with status 200 as success, even an empty one.
     """
 
     def __init__(self) -> None:
@@ -20,9 +20,9 @@ class NotConfirmedError(AwsCallError):
 
 
 def error_name(error: Exception) -> str:
-    """An error as a log may name it: AWS's code, else its class.
+    """A name for an error that is safe to log: AWS's code, or else the class.
 
-    Never its text: that of an unforeseen error might quote an event.
+    Never its text, because the text of an unexpected error might quote an event.
     """
     if isinstance(error, AwsCallError):
         return error.code

@@ -1,4 +1,4 @@
-"""SQS: what travels through the queues (a body and named attributes), and a queue to send to."""
+"""SQS: the messages that travel through the queues, and a queue to send them to."""
 
 import base64
 import re
@@ -13,26 +13,26 @@ from getprofile.version import timestamp
 
 BATCH_MESSAGES = 10  # SQS's maximum for one request
 
-# An SQS message, attributes included, has at most 1 MiB; our attributes need far less than 4 KiB.
+# SQS's limit of 1 MiB includes the attributes; ours need far less than 4 KiB.
 MAX_MESSAGE_BYTES = 1_048_576
 MAX_CONTENT_BYTES = MAX_MESSAGE_BYTES - 4_096
-MAX_HELD_BYTES = 65_536  # of a delivery whose sender we do not know
+MAX_HELD_BYTES = 65_536  # of a held delivery, whose sender is unknown
 
-# The characters that SQS takes are those of XML 1.0. Strict JSON has no raw control characters, so
-# what remains are the two noncharacters; they can only stand inside a JSON string.
+# SQS accepts the characters of XML 1.0. Strict JSON contains no raw control characters, so SQS can
+# refuse only two noncharacters in it. They can occur only inside JSON strings.
 _REFUSED_IN_JSON = re.compile("[\ufffe\uffff]")
 _REFUSED_BY_SQS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
 class QueueMessage:
-    """A message to send: text that SQS takes, and string attributes."""
+    """A message: a body that SQS accepts, and string attributes."""
 
     body: str
     attributes: dict[str, str] = field(default_factory=dict)
 
     def send_request(self, queue_url: str, trace_header: str | None = None) -> dict[str, Any]:
-        """The arguments of SQS `SendMessage`; an X-Ray trace header goes along as AWS wants it."""
+        """The arguments of SQS `SendMessage`. trace_header: X-Ray's, sent as a system attribute."""
         request: dict[str, Any] = {
             "QueueUrl": queue_url,
             "MessageBody": self.body,
@@ -49,20 +49,20 @@ class QueueMessage:
 
 
 def accepted(body: str, received_at: datetime) -> QueueMessage:
-    """An accepted event on its way to the consumer.
+    """The message for the consumer that holds an accepted event.
 
-    body: strict JSON, kept verbatim but for the characters that SQS refuses, which become JSON
-    escapes: the same value for every JSON parser.
+    body: strict JSON. It is kept verbatim, except that characters that SQS refuses become JSON
+    escapes, which mean the same to every JSON parser.
     """
     escaped = _REFUSED_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", body)
     return QueueMessage(escaped, {"received_at": timestamp(received_at)})
 
 
 def refused(body: bytes, error: EventError, received_at: datetime) -> QueueMessage:
-    """An authenticated body that ingest answers with 4xx, on its way to the dead-letter queue.
+    """The dead letter that holds an authenticated body to which ingest answers 4xx.
 
-    A body that SQS would refuse is sent in base64, and the attribute `encoding` says so. One too
-    long for a message is cut; `body_bytes` tells the whole length.
+    A body that SQS would refuse is sent in base64, with the attribute `encoding`. A body that is
+    too long for a message is cut; `body_bytes` has its full length.
     """
     attributes = {
         "source": "ingest",
@@ -74,9 +74,9 @@ def refused(body: bytes, error: EventError, received_at: datetime) -> QueueMessa
 
 
 def held(body: bytes, *, token_digest: str, source_ip: str, received_at: datetime) -> QueueMessage:
-    """A delivery with a secret that nobody knows yet, on its way to HeldQueue.
+    """The message for HeldQueue that holds a delivery with an unknown secret.
 
-    body: not looked at, as it came, of at most MAX_HELD_BYTES. token_digest: SHA-256 in hex.
+    body: unchecked, at most MAX_HELD_BYTES. token_digest: SHA-256 in hex.
     """
     attributes = {
         "token_sha256": token_digest,
@@ -89,9 +89,9 @@ def held(body: bytes, *, token_digest: str, source_ip: str, received_at: datetim
 
 
 def _any_body(body: bytes, attributes: dict[str, str]) -> QueueMessage:
-    """Whatever bytes there are as a message; `original_body` gives them back."""
+    """A message that holds any bytes; `original_body` restores them."""
     if not body:
-        # SQS refuses an empty message, and the operator should still see that one came.
+        # SQS refuses an empty message, but the operator should still see that one arrived.
         return QueueMessage("(empty)", attributes | {"encoding": "empty"})
     try:
         text = body.decode("utf-8")
@@ -107,19 +107,19 @@ def _any_body(body: bytes, attributes: dict[str, str]) -> QueueMessage:
 def quarantined(
     message: QueueMessage, error: EventError, *, source: str = "consumer"
 ) -> QueueMessage:
-    """A message that can never succeed, on its way to the dead-letter queue.
+    """The dead letter for a message that can never succeed.
 
-    Body and attributes are kept as they are; those that tell why it is dead are overwritten.
-    source: the short name of the function that gives it up.
+    It keeps the body and the attributes, and overwrites those that give the reason.
+    source: the short name of the function that dead-letters it.
     """
     return QueueMessage(message.body, message.attributes | {"source": source} | _cause(error))
 
 
 @dataclass(frozen=True)
 class Record:
-    """A message as Lambda hands it over in a batch.
+    """A message of a batch, as Lambda passes it to a function.
 
-    sent_at: a timestamp. receives: how often SQS has delivered it, this delivery included.
+    sent_at: a timestamp. receives: how often SQS has delivered it, including this delivery.
     """
 
     message_id: str
@@ -152,16 +152,17 @@ def _cause(error: EventError) -> dict[str, str]:
 
 
 def original_body(message: QueueMessage) -> bytes:
-    """The body as the sender sent it, whichever way it travelled.
+    """The body as the sender sent it, with the encoding undone.
 
-    Raises: NotJsonError when a body that is said to be base64 isn't (somebody edited the message).
+    Raises: NotJsonError, if the message is not the base64 that its attribute declares (somebody
+    edited it).
     """
     match message.attributes.get("encoding"):
         case "base64":
             try:
                 return base64.b64decode(message.body)
             except ValueError:
-                raise NotJsonError("The message is not the base64 it is said to be") from None
+                raise NotJsonError("The message is not base64, as its encoding says") from None
         case "empty":
             return b""
         case _:
@@ -169,7 +170,7 @@ def original_body(message: QueueMessage) -> bytes:
 
 
 class Queue:
-    """One SQS queue to send to; safe to use from several threads. client: a botocore client."""
+    """An SQS queue to send to; thread-safe. client: a botocore client."""
 
     def __init__(self, url: str, client: Any) -> None:
         self._url = url
@@ -179,7 +180,7 @@ class Queue:
         """Return once SQS holds the message. Raises: AwsCallError."""
         try:
             response = self._client.send_message(**message.send_request(self._url, trace_header))
-        except Exception as error:  # refused, unreachable, or a response that the SDK stumbles over
+        except Exception as error:  # refused, unreachable, or a response that the SDK can't parse
             raise AwsCallError(error_name(error)) from None
         if not response.get("MessageId"):
             raise NotConfirmedError
@@ -196,10 +197,10 @@ class Queue:
             raise NotConfirmedError
 
     def delay(self, receipts: Sequence[tuple[str, int]]) -> None:
-        """Hide received messages for some seconds more, up to BATCH_MESSAGES of them.
+        """Hide up to BATCH_MESSAGES received messages for longer.
 
-        receipts: (receipt handle, seconds from now). A single message that SQS refuses to delay is
-        redelivered after the queue's visibility timeout. Raises: AwsCallError.
+        receipts: (receipt handle, seconds from now). If SQS refuses to delay a single message, the
+        message is redelivered after the queue's visibility timeout. Raises: AwsCallError.
         """
         entries = [
             {"Id": str(n), "ReceiptHandle": handle, "VisibilityTimeout": seconds}

@@ -1,4 +1,4 @@
-"""A batch's way: parse, group by profile, write, quarantine what can never succeed."""
+"""Processes a batch: parse, group by profile, write, quarantine what can never succeed."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ from getprofile.errors import EventError
 from getprofile.outcome import Outcome
 
 
-class Store(Protocol):
+class EventWriter(Protocol):
     def apply(self, delivery: Delivery, deadline: Deadline, /) -> Written: ...
     def record(self, delivery: Delivery, outcome: Outcome, deadline: Deadline, /) -> Written: ...
 
 
 @dataclass
 class Consumed(Failures):
-    """What became of each message of a batch: exactly one of finished, dead-lettered, failed."""
+    """The outcome of each message of a batch: finished, dead-lettered or failed."""
 
     finished: list[tuple[Delivery, Written]] = field(default_factory=list)
 
@@ -36,13 +36,13 @@ type Task = Callable[[], Consumed]
 
 @dataclass(frozen=True)
 class Consumer:
-    """What a batch is consumed with."""
+    """Processes batches with a store and a dead-letter queue."""
 
-    store: Store
+    store: EventWriter
     dead_letters: DeadLetters
 
     def consume(self, records: Iterable[Record], deadline: Deadline) -> Consumed:
-        """Finish, dead-letter or fail every message; never raises for a single one."""
+        """Finish, dead-letter or fail each message. One message's error never fails the batch."""
         consumed = Consumed()
         deliveries: list[Delivery] = []
         tasks: list[tuple[list[Record], Task]] = []
@@ -73,8 +73,8 @@ class Consumer:
     def _write(self, group: list[Delivery], deadline: Deadline) -> Consumed:
         """Write the events of one profile: the newest as its state, the older ones as stale.
 
-        Whether an older one is stale is known only once the newest is written, so when that fails,
-        every message of the profile fails.
+        An older event is stale only once a newer one is written. So if the newest one fails, every
+        message of the profile fails.
         """
         consumed = Consumed()
         events = by_event(group)
@@ -83,10 +83,10 @@ class Consumer:
             try:
                 written = self.store.apply(newest[0], deadline)
             except EventError as error:
-                # Only this event can't be stored; the next one is the profile's newest then.
+                # Only this event can't be stored, so the next one is the profile's newest.
                 consumed.add(self._quarantine(_records(newest), error, deadline))
                 events = older
-            except Exception as error:  # whatever it was, the messages must be redelivered
+            except Exception as error:  # whatever failed, the messages must be redelivered
                 for same in events:
                     consumed.fail(_records(same), error)
                 return consumed
@@ -98,12 +98,12 @@ class Consumer:
         return consumed
 
     def _record(self, same: list[Delivery], outcome: Outcome, deadline: Deadline) -> Consumed:
-        """Add one event to the history; the messages are deliveries of it."""
+        """Add one event to the history. same: its deliveries in this batch."""
         try:
             written = self.store.record(same[0], outcome, deadline)
         except EventError as error:
             return self._quarantine(_records(same), error, deadline)
-        except Exception as error:  # whatever it was, the messages must be redelivered
+        except Exception as error:  # whatever failed, the messages must be redelivered
             consumed = Consumed()
             consumed.fail(_records(same), error)
             return consumed
@@ -120,7 +120,7 @@ def _records(deliveries: Iterable[Delivery]) -> list[Record]:
 
 
 def _finished(same: list[Delivery], written: Written) -> list[tuple[Delivery, Written]]:
-    """What was written for the first delivery of an event, for each of its deliveries."""
+    """The result of the first delivery, applied to all deliveries of the same event."""
     first, *others = same
     return [
         (first, written),

@@ -10,7 +10,7 @@ from getprofile.parse import parse_event
 
 @dataclass(frozen=True)
 class Delivery:
-    """A parsed message: the event, and the profile's state if its type tells one."""
+    """A parsed message: the event, and the profile state that it sets, if any."""
 
     record: Record
     event: Event
@@ -18,18 +18,18 @@ class Delivery:
 
     @property
     def received_at(self) -> str:
-        """When ingest received the event; for a message sent by hand, when that was sent."""
+        """When ingest received the event; for a message sent by hand, when it was sent."""
         return self.record.message.attributes.get("received_at", self.record.sent_at)
 
 
 def parse(record: Record) -> Delivery:
-    """Raises: EventError, when no retry can make an event of the message."""
+    """The delivery in a message. Raises: EventError, when the message can never be processed."""
     event = parse_event(original_body(record.message))
     return Delivery(record, event, event.profile_state())
 
 
 def by_event(deliveries: Iterable[Delivery]) -> list[list[Delivery]]:
-    """Deliveries of the same event together, the newest event first."""
+    """Groups of deliveries of the same event, the newest event first."""
     groups: dict[tuple[str, str], list[Delivery]] = {}
     for delivery in sorted(deliveries, key=lambda d: d.event.version, reverse=True):
         groups.setdefault((delivery.event.subject, delivery.event.version), []).append(delivery)
@@ -37,7 +37,7 @@ def by_event(deliveries: Iterable[Delivery]) -> list[list[Delivery]]:
 
 
 def by_profile(deliveries: Iterable[Delivery]) -> list[list[Delivery]]:
-    """Deliveries that tell the state of the same profile together."""
+    """Groups of deliveries that set the state of the same profile."""
     groups: dict[tuple[str, str], list[Delivery]] = {}
     for delivery in deliveries:
         if delivery.state:

@@ -1,4 +1,4 @@
-"""ConsumerFunction's entry point: a batch of SQS records in, the failed ones out."""
+"""ConsumerFunction's entry point: takes a batch of SQS records, returns the failed ones."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,7 +32,7 @@ _consumer = make_consumer(ConsumerSettings.from_environment())
 
 
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Consume a batch; SQS deletes the messages that are not in the response."""
+    """Process a batch. SQS deletes the messages that the response does not list."""
     records = [from_lambda(record) for record in event["Records"]]
     consumed = _consumer.consume(records, Deadline.of(context))
     report(consumed, datetime.now(UTC))

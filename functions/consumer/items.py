@@ -9,16 +9,16 @@ from consumer.delivery import Delivery
 from getprofile.outcome import Outcome
 from getprofile.version import timestamp
 
-# The attributes of a history item that GetProfile chose. Two deliveries with the same subject and
-# version should not differ in them.
+# The attributes of a history item that GetProfile sets. They should be equal in two deliveries with
+# the same subject and version.
 CONTENT = ("event", "webhook_id", "data", "extra")
 
 
 def state_put(table: str, delivery: Delivery, updated_at: datetime) -> dict[str, Any]:
-    """The arguments of `Put` for a profile's state, if the event is newer than the one it has.
+    """The arguments of `Put` that set a profile's state if the event is newer than the present one.
 
-    The one condition is the deduplication, the order and the idempotency. The row is replaced: it
-    holds its newest event's state and nothing else.
+    This single condition provides deduplication, ordering and idempotency. The write replaces the
+    row, so the row holds only the state of its newest event.
     Raises: NotStorableError.
     """
     event, state = delivery.event, delivery.state
@@ -50,9 +50,9 @@ def state_put(table: str, delivery: Delivery, updated_at: datetime) -> dict[str,
 def history_put(
     table: str, delivery: Delivery, outcome: Outcome, expires_at: datetime
 ) -> dict[str, Any]:
-    """The arguments of `Put` for an event's item in the history, if it has none yet.
+    """The arguments of `Put` that add an event to the history if it is not there yet.
 
-    Never replaced: each event is inserted into the stream once, with the outcome it has for good.
+    An item is never replaced, so each event enters the stream once, with its final outcome.
     Raises: NotStorableError.
     """
     event = delivery.event
@@ -70,7 +70,7 @@ def history_put(
                 "received_at": delivery.received_at,
                 "webhook_id": event.webhook_id,
                 "data": event.data,
-                "extra": event.model_extra or None,  # fields of the envelope that have no name here
+                "extra": event.model_extra or None,  # the envelope's other fields
                 "outcome": outcome.value,
                 "expires_at": int(expires_at.timestamp()),
             }
@@ -82,10 +82,10 @@ def history_put(
 
 
 def contradicts(item: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two history items of one subject and version differ in what GetProfile sent."""
+    """Whether two history items with the same subject and version differ in content."""
     return _content(item) != _content(other)
 
 
 def _content(item: Mapping[str, Any]) -> dict[str, Any]:
-    # By value, because DynamoDB returns some numbers in another spelling: 1E+100 written out.
+    # Compared by value, because DynamoDB may write a number differently, such as 1E+100 in full.
     return item_from_dynamodb({name: item[name] for name in CONTENT if name in item})

@@ -4,7 +4,7 @@ from runtime import Settings
 
 
 class ConsumerSettings(Settings):
-    """See template.yaml for what sets each."""
+    """template.yaml sets each of them."""
 
     dead_letter_queue_url: str
     profiles_table_name: str

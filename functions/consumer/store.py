@@ -1,4 +1,4 @@
-"""ProfilesTable and EventsTable: an event's state and history, written together or not at all."""
+"""Writes to ProfilesTable and EventsTable: state and history together, or neither."""
 
 import random
 import time
@@ -21,15 +21,16 @@ from getprofile.outcome import Outcome
 CONCURRENT_WRITES = 8
 BUDGET = Budget(attempts=3, connect_seconds=1, read_seconds=2, connections=CONCURRENT_WRITES)
 
-FIRST_PAUSE_SECONDS = 0.05  # several times what the other worker's transaction takes
+FIRST_PAUSE_SECONDS = 0.05  # several times as long as the other worker's transaction takes
 MAX_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Written:
-    """What the history holds about an event.
+    """The recorded result of an event.
 
-    outcome: of its first delivery. contradicts: whether this delivery has other content than that.
+    outcome: that of the first delivery. contradicts: whether this delivery's content differs from
+    that of the first one.
     """
 
     outcome: Outcome
@@ -37,10 +38,10 @@ class Written:
 
 
 class Store:
-    """Writes events; safe to use from several threads. client: a botocore client of DynamoDB.
+    """Writes events; thread-safe. client: a botocore client for DynamoDB.
 
-    Every method raises NotStorableError when DynamoDB can never take the event, before anything is
-    written; OutOfTimeError; and botocore's errors and NotConfirmedError.
+    Every method raises NotStorableError, before it writes anything, when DynamoDB can never store
+    the event. It also raises OutOfTimeError, NotConfirmedError and botocore's errors.
     """
 
     def __init__(
@@ -59,10 +60,11 @@ class Store:
         self._sleep = sleep
 
     def apply(self, delivery: Delivery, deadline: Deadline) -> Written:
-        """Make the event its profile's state unless the profile has an equal or newer one.
+        """Set the profile's state to this event's, unless it has an equal or newer one.
 
-        One transaction writes state and history. With two separate writes, a crash in between and a
-        newer event before the redelivery would record an applied event as stale.
+        One transaction writes state and history. Two separate writes could record an applied event
+        as stale, if the function crashed between them and a newer event arrived before the
+        redelivery.
         """
         now = datetime.now(UTC)
         state = state_put(self._profiles_table, delivery, now)
@@ -74,18 +76,18 @@ class Store:
         if by_state["Code"] == CONDITION_FAILED:
             if by_history["Code"] == CONDITION_FAILED:
                 return _known(by_history["Item"], history)
-            # Compared as bytes by DynamoDB; equal means that this event set the state itself, and
-            # that somebody has removed it from the history since.
+            # If the versions are equal, this event set the state, and somebody has since removed it
+            # from the history.
             held = by_state["Item"]["version"]["S"]
             applied = held == delivery.event.version
             return self.record(delivery, Outcome.APPLIED if applied else Outcome.STALE, deadline)
-        # The history has the event and the profile has no newer one: somebody removed or restored
-        # its row. The state comes back; the recorded outcome stays.
+        # The history has the event, but the profile's row is missing or older: somebody removed or
+        # restored it. Write the state again; the recorded outcome does not change.
         self._put(state, deadline)
         return _known(by_history["Item"], history)
 
     def record(self, delivery: Delivery, outcome: Outcome, deadline: Deadline) -> Written:
-        """Add the event to the history, unless it has the event already."""
+        """Add the event to the history, unless it is already there."""
         history = self._history(delivery, outcome, datetime.now(UTC))
         known = self._put(history, deadline)
         return _known(known, history) if known else Written(outcome)
@@ -96,15 +98,18 @@ class Store:
     def _transact(
         self, puts: list[dict[str, Any]], deadline: Deadline
     ) -> list[dict[str, Any]] | None:
-        """Returns: None when all was written, else one reason per put, one of them a condition."""
-        # The SDK adds an idempotency token, so when it repeats a request whose response was lost,
-        # DynamoDB answers with success instead of failing the request's own condition.
+        """Returns: None when everything was written; else a reason for each put.
+
+        At least one of the reasons is a failed condition.
+        """
+        # The SDK adds an idempotency token. So when it repeats a request whose response was lost,
+        # DynamoDB reports success instead of a failed condition.
         request = {"TransactItems": [{"Put": put} for put in puts]}
         refusal = self._write(self._client.transact_write_items, request, deadline)
         return refusal["CancellationReasons"] if refusal else None
 
     def _put(self, put: dict[str, Any], deadline: Deadline) -> dict[str, Any] | None:
-        """Returns: None when it was written, else the item that is there instead."""
+        """Returns: None when the item was written; else the item that is already there."""
         refusal = self._write(self._client.put_item, put, deadline)
         return refusal["Item"] if refusal else None
 
@@ -114,7 +119,7 @@ class Store:
         request: dict[str, Any],
         deadline: Deadline,
     ) -> dict[str, Any] | None:
-        """Returns: None when it was written, else the response that says which condition failed."""
+        """Returns: None when it was written; else the response with the failed condition."""
         for attempt in count():
             deadline.check(BUDGET.longest_seconds)
             try:
@@ -140,8 +145,8 @@ def _known(item: Mapping[str, Any], put: Mapping[str, Any]) -> Written:
 
 
 def dynamodb_client() -> Any:
-    """Without the SDK's own validation, which is half of the work for `data` of many small values.
+    """A client without the SDK's validation, which would be half of the work for large `data`.
 
-    Only `state_put` and `history_put` are sent, and DynamoDB validates them anyway.
+    Only `state_put` and `history_put` make its requests, and DynamoDB validates them anyway.
     """
     return make_client("dynamodb", BUDGET, validate=False)

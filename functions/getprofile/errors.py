@@ -1,4 +1,4 @@
-"""Every way in which an event can be refused, as one tree."""
+"""The errors for which an event is refused, as one tree."""
 
 from dataclasses import dataclass
 
@@ -6,22 +6,22 @@ from pydantic import ValidationError
 
 
 class EventError(Exception):
-    """An event that can never succeed, however often it is tried.
+    """An event that can never succeed, however often it is retried.
 
-    Its text is safe to log and to answer with: it never contains a value out of the event.
+    The text is safe to log and to return to the sender: it never quotes a value of the event.
     """
 
     reason = "invalid"
 
 
 class BodyTooLargeError(EventError):
-    """The body has more bytes than the receiver takes."""
+    """The body has more bytes than the receiver accepts."""
 
     reason = "body_too_large"
 
 
 class ContentTypeError(EventError):
-    """The sender says that the body is something else than JSON."""
+    """The request declares a content type other than JSON."""
 
     reason = "content_type"
 
@@ -33,21 +33,21 @@ class NotJsonError(EventError):
 
 
 class TooManyValuesError(EventError):
-    """The body holds more values than a function has the memory for."""
+    """The body has more values than fit into a function's memory."""
 
     reason = "too_many_values"
 
 
 @dataclass(frozen=True)
 class FieldProblem:
-    """One field of the event and what is wrong with it, without the field's value."""
+    """A field of the event and what is wrong with it, without the field's value."""
 
     field: str
     problem: str
 
 
 def field_problems(error: ValidationError) -> list[FieldProblem]:
-    """Field names and pydantic's constant texts: neither holds a value out of the event."""
+    """The invalid fields, with pydantic's constant texts; neither quotes a value of the event."""
     return [
         FieldProblem(".".join(str(part) for part in detail["loc"]) or "(body)", detail["msg"])
         for detail in error.errors(include_url=False, include_context=False, include_input=False)
@@ -55,7 +55,7 @@ def field_problems(error: ValidationError) -> list[FieldProblem]:
 
 
 class InvalidEventError(EventError):
-    """The body is JSON, but not an event that can be keyed and ordered."""
+    """The body is JSON, but a field by which events are keyed or ordered is missing or invalid."""
 
     reason = "invalid_event"
 
@@ -65,24 +65,24 @@ class InvalidEventError(EventError):
 
 
 class FutureEventError(InvalidEventError):
-    """`created_at` lies too far in the future: it would shadow every true event until then."""
+    """`created_at` is too far in the future: the event would outrank all others until then."""
 
     reason = "created_at_in_future"
 
 
 class NotPublishableError(EventError):
-    """The bus refuses the event, also without its `data`."""
+    """The bus refuses the event, even without its `data`."""
 
     reason = "not_publishable"
 
 
 class InvalidHydrationError(InvalidEventError):
-    """The message is none that asks for profiles to be fetched."""
+    """The message does not ask to fetch profiles."""
 
     reason = "invalid_hydration"
 
 
 class NotStorableError(EventError):
-    """The event holds a value that a DynamoDB item can't hold."""
+    """The event contains a value that DynamoDB can't store."""
 
     reason = "not_storable"

@@ -11,9 +11,9 @@ from pydantic_core import PydanticCustomError
 
 from getprofile.version import version
 
-MAX_ID_LENGTH = 128  # characters; at 4 bytes each still well within DynamoDB's 1,024-byte sort key
+MAX_ID_LENGTH = 128  # characters of up to 4 bytes; DynamoDB's sort key holds 1,024 bytes
 
-# RFC 3339. pydantic alone would also take numbers and day-only dates.
+# RFC 3339. pydantic alone would also accept numbers and dates without a time.
 _TIMESTAMP = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
@@ -37,7 +37,7 @@ Timestamp = Annotated[AwareDatetime, BeforeValidator(_only_rfc3339)]
 
 @dataclass(frozen=True)
 class ProfileState:
-    """What an event says about one profile of its tenant."""
+    """The state of one profile, as an event sets it."""
 
     profile_id: str
     status: str | None
@@ -45,11 +45,11 @@ class ProfileState:
 
 
 class Event(BaseModel):
-    """The envelope that every event has; also the type of every event that has no class of its own.
+    """The envelope of every event, and the class of every event type that has no class of its own.
 
-    Strict on what state is keyed and ordered by, open on the rest: fields that GetProfile adds
-    later are accepted and kept (`model_extra`). A subclass is one event type, with a line in
-    `getprofile.events.EVENT_TYPES`.
+    The fields by which state is keyed and ordered are validated strictly. Everything else is open:
+    fields that GetProfile may add are accepted and kept (`model_extra`). Each subclass is an event
+    type, listed in `getprofile.events.EVENT_TYPES`.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -69,26 +69,26 @@ class Event(BaseModel):
 
     @property
     def profile_id(self) -> str | None:
-        """The profile that `data` names, whatever the event's type; None when it names none."""
+        """The profile that `data` names, for any event type; None when it names none."""
         named = self.data.get("profile_id") if isinstance(self.data, dict) else None
         return named if isinstance(named, str) and 0 < len(named) <= MAX_ID_LENGTH else None
 
     @property
     def subject(self) -> str:
-        """What this event is about, as one text: `["tenant","profile"]`, or `["tenant"]`.
+        """The tenant and profile that this event is about: `["tenant","profile"]` or `["tenant"]`.
 
-        JSON, so that no two different pairs of ids ever give the same text. At most 1,543 bytes (a
-        control character takes 6), of 2,048 that a DynamoDB key may have.
+        It is JSON, so different pairs of ids never give the same text. It has at most 1,543 bytes,
+        because a control character takes 6 bytes; a DynamoDB partition key may have 2,048.
         """
         profile_id = self.profile_id
         ids = [self.tenant_id] if profile_id is None else [self.tenant_id, profile_id]
         return json.dumps(ids, ensure_ascii=False, separators=(",", ":"))
 
     def same_content(self, other: "Event") -> bool:
-        """Whether GetProfile said the same in both, beyond what the version is made of."""
+        """Whether both events have the same content, apart from the parts of the version."""
         mine, others = ((e.event, e.data, e.webhook_id, e.model_extra) for e in (self, other))
         return mine == others
 
     def profile_state(self) -> ProfileState | None:
-        """The state that this event tells, or None when its type does not affect profile state."""
+        """The state that this event sets; None if its type does not affect profile state."""
         return None

@@ -1,7 +1,6 @@
-"""JSON out, with every number exact: the counterpart of `strict_json`.
+"""Writes JSON with every number exact; the counterpart of `strict_json`.
 
-A module of its own because of simplejson, which takes 2 ms to import: ingest, which only reads
-JSON, does not pay for it.
+It is a separate module because importing simplejson takes 2 ms, and ingest only reads JSON.
 """
 
 import re
@@ -13,17 +12,17 @@ import simplejson
 
 from getprofile.version import timestamp
 
-# Longer numbers are written with an exponent, as JSON allows; not all readers take it for shorter.
+# Longer numbers are written with an exponent. Not every reader accepts one for shorter numbers.
 MAX_PLAIN_DIGITS = 38
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def dumps(value: Any, *, indent: int | None = None) -> str:
-    """JSON text that UTF-8 can encode, with the value of every number kept exactly.
+    """JSON text that UTF-8 can encode, with the exact value of every number.
 
-    value: what `json.dumps` takes, `Decimal`, and aware moments in time, which become timestamps.
-    Text stays as it is, but for what JSON must escape and halves of surrogate pairs.
+    value: anything that `json.dumps` accepts, `Decimal`, and aware `datetime`s, which become
+    timestamps. Only characters that JSON must escape and halves of surrogate pairs are escaped.
     indent: None for compact JSON on one line.
     Raises: ValueError for NaN and infinities, TypeError for other types.
     """
@@ -33,9 +32,9 @@ def dumps(value: Any, *, indent: int | None = None) -> str:
         separators=(",", ": " if indent else ":"),
         ensure_ascii=False,
         allow_nan=False,
-        encoding=None,  # or bytes would pass for text
+        encoding=None,  # otherwise bytes would be accepted as text
         namedtuple_as_object=False,  # arrays, as in `json.dumps`
-        use_decimal=False,  # it writes 1000 as 1E+3 where the Decimal says so
+        use_decimal=False,  # simplejson would write Decimal("1E+3") as 1E+3
         default=_write,
     )
     return _HALF_PAIR.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
@@ -47,12 +46,12 @@ def _write(value: Any) -> Any:
             return simplejson.RawJSON(_number(value))
         case datetime():
             return timestamp(value)
-    raise TypeError(f"JSON has no {type(value).__name__}")
+    raise TypeError(f"JSON can't represent {type(value).__name__}")
 
 
 def _number(value: Decimal) -> str:
     if not value.is_finite():
-        raise ValueError("JSON has no NaN and no infinity")
+        raise ValueError("JSON can't represent NaN or infinity")
     if value.adjusted() < 0:
         return str(value)
     if value.adjusted() <= MAX_PLAIN_DIGITS:

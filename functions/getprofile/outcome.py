@@ -1,16 +1,16 @@
-"""What became of an event."""
+"""The outcome of an event."""
 
 from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """How the consumer finished with an event."""
+    """The effect that an event had on its profile's state."""
 
     APPLIED = "applied"
-    """The profile's state was this event's at some time."""
+    """The event set the profile's state, which a newer event may have replaced since."""
 
     STALE = "stale"
     """An equal or newer event had already set the profile's state."""
 
     RECORDED = "recorded"
-    """Its type does not affect profile state."""
+    """The event's type does not affect profile state."""

@@ -1,4 +1,4 @@
-"""From a webhook's body to an event."""
+"""Parses a webhook's body into an event."""
 
 from datetime import datetime, timedelta
 
@@ -11,16 +11,15 @@ from getprofile.events import EVENT_TYPES
 
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 
-# A value of 2 bytes takes up to 900 bytes of memory on its way into the tables. A batch of ten
-# bodies with this many values each takes 222 MiB of ConsumerFunction's 512
-# (tests/functional/test_memory.py).
+# Processing a value of 2 bytes takes up to 900 bytes of memory. Ten bodies, each with this
+# many values, take 222 MiB of ConsumerFunction's 512 (tests/functional/test_memory.py).
 MAX_VALUES = 20_000
 
 
 def parse_event(body: bytes | str, *, now: datetime | None = None) -> Event:
-    """The event in a webhook's body, as the class registered for its type.
+    """The event in a webhook's body, as an instance of the class registered for its type.
 
-    body: strict JSON of at most MAX_VALUES values. now: if given, an event from more than
+    body: strict JSON of at most MAX_VALUES values. now: if given, an event that is more than
     MAX_CLOCK_SKEW later is refused.
     Raises: NotJsonError, TooManyValuesError, InvalidEventError, FutureEventError.
     """

@@ -1,4 +1,4 @@
-"""JSON in, as RFC 8259 says it, with every number kept exactly; `exact_json` writes it."""
+"""Reads strict JSON (RFC 8259) with every number exact; `exact_json` writes it."""
 
 import json
 import re
@@ -7,18 +7,18 @@ from typing import Any
 
 from getprofile.errors import NotJsonError, TooManyValuesError
 
-# Possessive, so that a long text takes no memory for ways back.
+# Possessive quantifiers, so that a long text needs no memory for backtracking.
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
 def loads(body: bytes | str, *, max_values: int | None = None) -> Any:
     """Parse strict JSON.
 
-    max_values: refuse a body with more values before they take memory; None for no limit.
-    Returns: numbers as `Decimal` (no digit is lost), the rest as `json.loads` does.
-    Raises: NotJsonError for bytes that are not UTF-8, NaN and Infinity, trailing data, a byte-order
-    mark, a key that an object has twice, a number outside `Decimal`'s range, nesting past Python's
-    recursion limit. TooManyValuesError.
+    max_values: refuse a body with more values, before they use memory; None for no limit.
+    Returns: numbers as `Decimal`, so that no digit is lost; everything else as `json.loads` does.
+    Raises: TooManyValuesError. NotJsonError for bytes that are not UTF-8, NaN and Infinity,
+    trailing data, a byte-order mark, duplicate keys in an object, a number outside `Decimal`'s
+    range, and nesting beyond Python's recursion limit.
     """
     try:
         text = body if isinstance(body, str) else body.decode("utf-8")
@@ -36,7 +36,7 @@ def loads(body: bytes | str, *, max_values: int | None = None) -> Any:
     except UnicodeDecodeError:
         raise NotJsonError("The body is not UTF-8") from None
     except json.JSONDecodeError as error:
-        # Only the position: the error's own text is safe today, but its document is the body.
+        # Only the position: the error's text is safe today, but the error also holds the body.
         raise NotJsonError(
             f"The body is not JSON (line {error.lineno}, column {error.colno})"
         ) from None
@@ -47,12 +47,12 @@ def loads(body: bytes | str, *, max_values: int | None = None) -> Any:
 
 
 def _has_more_values(text: str, limit: int) -> bool:
-    """Each value but the first of its array or object follows a comma, the first a bracket."""
+    """Counts commas and opening brackets: each value, except the outermost, follows one of them."""
 
     def at_most(counted: str) -> int:
         return 1 + sum(map(counted.count, ",[{"))
 
-    # Commas and brackets inside strings are not worth a second look until there are too many.
+    # Strings are removed only when there are too many commas and brackets, because that is slower.
     return at_most(text) > limit and at_most(_STRING.sub("", text)) > limit
 
 
@@ -61,7 +61,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Parsers disagree on which of two equal keys counts; to keep one is to lose the other.
+    # Parsers disagree about which of two equal keys counts, and keeping one would lose the other.
     found = dict(pairs)
     if len(found) != len(pairs):
         raise NotJsonError("An object has the same key twice")

@@ -1,4 +1,4 @@
-"""The key of GetProfile's API, out of Secrets Manager."""
+"""The key for GetProfile's API, read from Secrets Manager."""
 
 import time
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from getprofile.credential import UnusableCredentialError, usable
 from hydrator.errors import ApiKeyError
 
 CACHE_SECONDS = 300
-REREAD_SECONDS = 5  # while no key works; requests fail without one until then
+REREAD_SECONDS = 5  # while no key works; until the next read, every request fails
 
 _SET_IT = "set it with `gpw secret set --for api` (docs/full-profiles.md)"
 
 
 class ApiKey:
-    """The key's current value, kept for CACHE_SECONDS. client: a botocore client."""
+    """The current key, cached for CACHE_SECONDS. client: a botocore client."""
 
     def __init__(
         self, secret_id: str, client: Any, *, clock: Callable[[], float] = time.monotonic
@@ -28,7 +28,7 @@ class ApiKey:
         self._read_at = float("-inf")
 
     def value(self) -> str:
-        """Raises: ApiKeyError."""
+        """The key. Raises: ApiKeyError."""
         if self._clock() - self._read_at >= (CACHE_SECONDS if self._value else REREAD_SECONDS):
             self._read()
         if self._value is None:
@@ -36,9 +36,9 @@ class ApiKey:
         return self._value
 
     def refused(self) -> ApiKeyError:
-        """The API refused the value. A rotated key has another one, so it is read again."""
+        """Note that the API refused the key, so that it is read again: it may have been rotated."""
         self._value = None
-        self._problem = f"The API refused the key (401): if it is wrong, {_SET_IT}"
+        self._problem = f"The API refused the key (401). If it is wrong, {_SET_IT}"
         return ApiKeyError(self._problem)
 
     def _read(self) -> None:
@@ -49,5 +49,5 @@ class ApiKey:
             self._value = usable(response["SecretString"])
         except UnusableCredentialError as error:
             self._problem = f"The API key {error.problem}: {_SET_IT}"
-        except Exception as error:  # refused, unreachable, or not Secrets Manager's response
+        except Exception as error:  # refused, unreachable, or a response of something else
             self._problem = f"The API key can't be read ({error_name(error)})"

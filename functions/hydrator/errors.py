@@ -1,10 +1,10 @@
-"""Why a profile is not fetched now, so that its messages are redelivered, as one tree."""
+"""The errors for which a profile is fetched later (its messages are redelivered), as one tree."""
 
 from deadline import LoggableError
 
 
 class HydrationError(LoggableError):
-    """retry_after: for how many seconds GetProfile's API asks to be left alone."""
+    """A profile could not be fetched now. retry_after: the seconds that the API asks us to wait."""
 
     def __init__(self, detail: str, *, retry_after: float = 0) -> None:
         super().__init__(detail)
@@ -16,8 +16,8 @@ class ApiKeyError(HydrationError):
 
 
 class ApiUnavailableError(HydrationError):
-    """The API can't be reached, is too slow or overloaded, has failed, or asked for a pause."""
+    """The API is unreachable, too slow or overloaded, has failed, or has asked us to wait."""
 
 
 class UnexpectedAnswerError(HydrationError):
-    """The API's answer contradicts its documentation, or an event (404 for a ready profile)."""
+    """The API's response contradicts its documentation, or an event (404 for a ready profile)."""

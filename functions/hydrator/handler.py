@@ -1,4 +1,4 @@
-"""HydratorFunction's entry point: a batch of SQS records in, the failed ones out."""
+"""HydratorFunction's entry point: takes a batch of SQS records, returns the failed ones."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from hydrator.settings import HydratorSettings
 from hydrator.tables import ProfileTables
 from hydrator.transport import Transport
 
-WORKERS = 2  # MaximumConcurrency in template.yaml: each takes its share of the requests a second
+WORKERS = 2  # MaximumConcurrency in template.yaml; they share the requests per second equally
 
 
 def make_hydrator(settings: HydratorSettings) -> Hydrator:
@@ -37,7 +37,7 @@ _hydrator = make_hydrator(HydratorSettings.from_environment())
 
 
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Hydrate a batch; SQS deletes the messages that are not in the response."""
+    """Process a batch. SQS deletes the messages that the response does not list."""
     records = [from_lambda(record) for record in event["Records"]]
     failures = _hydrator.hydrate(records, Deadline.of(context))
     batch.report(failures, {"HydrationsFailed": 1})

@@ -1,4 +1,4 @@
-"""How a batch is processed: parse, coalesce, fetch one profile at a time, delay failures."""
+"""Processes a batch: parse, coalesce, fetch one profile at a time, delay failures."""
 
 import json
 import math
@@ -23,18 +23,18 @@ from hydrator.tables import ProfileTables
 
 BUDGET = Budget(attempts=2, connect_seconds=1, read_seconds=2)  # of every call to AWS
 
-# How long a failed message is hidden: doubles with each receive (see HydrationQueue).
+# How long a failed message is hidden. It doubles with each receive (see HydrationQueue).
 FIRST_DELAY_SECONDS = 20
 MAX_DELAY_SECONDS = 900
 
-NOT_YET = timedelta(minutes=15)  # after its newest event, a profile may still appear in the API
+NOT_YET = timedelta(minutes=15)  # after the newest event, the profile may not be in the API yet
 
 SKIPPED = "skipped"
 
 
 @dataclass(frozen=True)
 class Hydrator:
-    """Hydrates batches of messages. queue: HydrationQueue."""
+    """Processes batches. queue: HydrationQueue."""
 
     tables: ProfileTables
     api: ProfileApi
@@ -42,9 +42,12 @@ class Hydrator:
     dead_letters: DeadLetters
 
     def hydrate(self, records: Iterable[Record], deadline: Deadline) -> Failures:
-        """Finish and log every message except those returned; never raises for a single one."""
+        """Finish and log every message except those returned.
+
+        One message's error never fails the batch.
+        """
         failures = Failures()
-        before = deadline.earlier(BUDGET.longest_seconds)  # keeps the time that `_delay` takes
+        before = deadline.earlier(BUDGET.longest_seconds)  # leaves time for `_delay`
         hydrations: dict[Key, Hydration] = {}
         asking: defaultdict[Key, list[Record]] = defaultdict(list)
         tasks: dict[Callable[[], None], list[Record]] = {}
@@ -61,7 +64,7 @@ class Hydrator:
                 asking[asked.key].append(record)
         for key, hydration in hydrations.items():
             tasks[partial(self._fetch, hydration, asking[key], before)] = asking[key]
-        # A single thread sends one request at a time, and is given up at the deadline if it hangs.
+        # A single thread sends one request at a time. If it hangs, it is abandoned at the deadline.
         for concerned, result in zip(tasks.values(), run(list(tasks), before, 1), strict=True):
             if isinstance(result, Exception):
                 failures.fail(concerned, result)
@@ -69,7 +72,7 @@ class Hydrator:
         return failures
 
     def _fetch(self, asked: Hydration, records: list[Record], deadline: Deadline) -> None:
-        """Fetch one profile for all messages that ask for it, and log the outcome."""
+        """Fetch one profile for all messages that ask for it, and log the result."""
         status, detail = self._stored(asked, deadline)
         outcome = "hydrated" if status == COMPLETE else status
         counts = {
@@ -89,22 +92,22 @@ class Hydrator:
         )
 
     def _stored(self, asked: Hydration, deadline: Deadline) -> tuple[str, str]:
-        """Returns: the status that was stored, or SKIPPED; and why."""
+        """Fetch and store a profile. Returns: the stored status, or SKIPPED; and a detail."""
         deadline.check(2 * BUDGET.longest_seconds)
         state = self.tables.state(asked.key)
         if state is None:
-            return SKIPPED, "There is no such profile"
+            return SKIPPED, "The profile has no state"
         version, received_at = state
         known, fetched_at = self.tables.last_fetch(asked.key)
         if known >= asked.version and fetched_at >= timestamp(asked.since):
-            return SKIPPED, "It was fetched since"
+            return SKIPPED, "The profile has been fetched since"
         writes = 2 * BUDGET.longest_seconds
         fetched = self.api.fetch(asked.profile_id, deadline.earlier(writes))
         certain_from = timestamp(datetime.fromisoformat(received_at) + NOT_YET)
         if fetched.status == NOT_FOUND and fetched.fetched_at < certain_from:
             if asked.version:
                 raise UnexpectedAnswerError("The API does not have the profile yet (404)")
-            version = ""  # satisfies no event: a reconciliation looked too early
+            version = ""  # satisfies no event, because the reconciliation asked too early
         deadline.check(writes)
         try:
             written = self.tables.write(asked.key, version, fetched)
@@ -112,12 +115,13 @@ class Hydrator:
             fetched = replace(fetched, status=NOT_STORABLE, profile=None, detail=str(error))
             written = self.tables.write(asked.key, version, fetched)
         if not written:
-            return SKIPPED, "A newer answer is stored, or the profile is gone"
+            return SKIPPED, "A newer response is stored, or the profile was erased"
         return fetched.status, fetched.detail
 
     def _reconcile(self, record: Record, asked: Reconciliation, deadline: Deadline) -> None:
-        """Queue the page's profiles, then the next page. A page that fails is retried as a whole,
-        but a profile that is queued twice is fetched once.
+        """Queue the page's profiles, then the next page.
+
+        A page that fails is retried as a whole, but a profile that is queued twice is fetched once.
         """
         deadline.check(BUDGET.longest_seconds)
         keys, last = self.tables.page(asked.after)
@@ -142,13 +146,13 @@ class Hydrator:
         )
 
     def _delay(self, failures: Failures) -> None:
-        """If SQS refuses, messages are redelivered after the queue's visibility timeout."""
+        """Delay failed messages. If SQS refuses, the queue's visibility timeout applies."""
         for ten in batched(failures.failed, BATCH_MESSAGES, strict=False):
             self.queue.delay([(r.receipt_handle, delay_seconds(e, r.receives)) for r, e in ten])
 
 
 def delay_seconds(error: Exception, receives: int) -> int:
-    """How long to hide a message that failed. receives: how often it was delivered so far."""
+    """How long to hide a failed message. receives: how often it has been delivered."""
     backoff: int = min(FIRST_DELAY_SECONDS * 2 ** (receives - 1), MAX_DELAY_SECONDS)
     asked = error.retry_after if isinstance(error, HydrationError) else 0
     return math.ceil(max(backoff, asked))

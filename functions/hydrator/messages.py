@@ -1,4 +1,4 @@
-"""What a message of the hydration queue asks for: one profile, or a page of all of them."""
+"""The messages of the hydration queue: fetch one profile, or reconcile a page of all profiles."""
 
 import re
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from getprofile.errors import FieldProblem, InvalidHydrationError, field_problem
 from getprofile.event import Event, Id, Timestamp
 from getprofile.parse import MAX_VALUES
 
-MAX_MESSAGE_VALUES = MAX_VALUES + 100  # an event, and what the publisher and EventBridge add
+MAX_MESSAGE_VALUES = MAX_VALUES + 100  # an event, and the fields of publisher and EventBridge
 
 
 class Key(BaseModel, frozen=True):
@@ -25,8 +25,8 @@ class Key(BaseModel, frozen=True):
 class Hydration(Key, frozen=True):
     """Fetch one profile, unless a stored fetch began after the event or the reconciliation.
 
-    version: of the event. Versions, not times, tell whether a fetch began after it, because the
-    clocks of two functions may differ.
+    version: the event's. Versions decide whether a fetch began after the event, not times, because
+    the clocks of two functions may differ.
     since: when the reconciliation began.
     """
 
@@ -38,20 +38,20 @@ class Hydration(Key, frozen=True):
         return Key(profile_id=self.profile_id, tenant_id=self.tenant_id)
 
     def merged(self, other: "Hydration") -> "Hydration":
-        """A hydration that satisfies both."""
+        """One hydration that satisfies both."""
         newest = {name: max(mine, getattr(other, name)) for name, mine in self}
         return self.model_copy(update=newest)
 
 
 class Reconciliation(BaseModel, frozen=True):
-    """Refetch the page of profiles after a key, except those fetched since."""
+    """Refetch the page of profiles after a key, except profiles that were fetched since."""
 
     since: Timestamp
     after: Key | None = None
 
 
 def parse(record: Record) -> Hydration | Reconciliation:
-    """Raises: EventError, when no retry can make sense of the message."""
+    """The request in a message. Raises: EventError, when the message can never be processed."""
     document = strict_json.loads(record.message.body, max_values=MAX_MESSAGE_VALUES)
     try:
         match document:
@@ -75,8 +75,9 @@ def parse(record: Record) -> Hydration | Reconciliation:
 def fetchable(profile_id: str) -> bool:
     """Whether a URL can name the profile.
 
-    Servers and proxies resolve the steps `.` and `..`, also percent-encoded ones and ones between
-    encoded slashes, so an id with such a step would lead the request and the key somewhere else.
+    Servers and proxies resolve the path steps `.` and `..`, even if these are percent-encoded or
+    between encoded slashes. An id with such a step would send the request, and the key, to another
+    path.
     """
     while (decoded := unquote(profile_id)) != profile_id:
         profile_id = decoded

@@ -1,4 +1,4 @@
-"""GetProfile's API: one profile at a time, politely."""
+"""Fetches profiles from GetProfile's API, within its rate limits."""
 
 import time
 from collections.abc import Callable
@@ -17,27 +17,28 @@ from hydrator.errors import ApiUnavailableError, UnexpectedAnswerError
 from hydrator.transport import REQUEST_SECONDS, Transport
 from runtime import record
 
-# Of a whole answer. A value takes up to 530 bytes of memory on its way into the table: 210 MiB of
-# 512 with the largest batch (tests/functional/test_hydrator_memory.py).
+# Limits of a response. Processing a value takes up to 530 bytes of memory. The largest batch takes
+# 210 MiB of 512 (tests/functional/test_hydrator_memory.py).
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_VALUES = 300_000
 
 MAX_PAUSE_SECONDS = 3600.0  # even if the API asks for more: one request an hour does no harm
-TOO_MANY_SECONDS = 20.0  # the pause after a 429 that asks for none
+TOO_MANY_SECONDS = 20.0  # the pause after a 429 without Retry-After
 
-MAX_AHEAD = timedelta(days=1)  # a later `last_updated` would shadow true ones; a zone is 14 h
+# A `last_updated` further ahead would outrank genuine ones. A day covers every time zone (14 h).
+MAX_AHEAD = timedelta(days=1)
 
-COMPLETE = "complete"  # the whole profile, but for its `update_log`
-NOT_FOUND = "not_found"  # the API has no such profile
-NOT_STORABLE = "not_storable"  # the profile is more than an item of the table can hold
+COMPLETE = "complete"  # the whole profile, without its `update_log`
+NOT_FOUND = "not_found"  # the API does not have the profile
+NOT_STORABLE = "not_storable"  # an item of the table can't hold the profile
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """The outcome of one fetch.
+    """The result of a fetch.
 
-    fetched_at: when it began. updated_at: the API's `last_updated`, None where it told none. Both
-    are timestamps. profile: there when COMPLETE. detail: why it is not, safe to log.
+    fetched_at: when it began. updated_at: the API's `last_updated`, or None. Both are timestamps.
+    profile: only if COMPLETE. detail: why the profile is not complete; safe to log.
     """
 
     status: str
@@ -49,9 +50,9 @@ class Fetched:
 
 @dataclass
 class ProfileApi:
-    """Fetches profiles. interval: minimum seconds between the starts of two requests.
+    """Fetches profiles. interval: the minimum number of seconds between the starts of two requests.
 
-    It lives as long as the worker, so interval and pauses carry over to the next batch.
+    The object lives as long as the worker, so interval and pauses carry over to the next batch.
     """
 
     http: Transport
@@ -95,16 +96,16 @@ class ProfileApi:
     def _wait(self, deadline: Deadline) -> None:
         seconds = max(self.next_at - self.clock(), 0)
         if seconds > self.interval:
-            raise ApiUnavailableError("The API asked for a pause", retry_after=seconds)
+            raise ApiUnavailableError("The API has asked us to wait", retry_after=seconds)
         deadline.check(seconds + REQUEST_SECONDS)
         self.sleep(seconds)
         self.next_at = self.clock() + self.interval
 
 
 def parse_profile(body: bytes | None, profile_id: str, fetched_at: datetime) -> Fetched:
-    """The profile in the body of a 200. body: None for one of more than MAX_BODY_BYTES.
+    """The profile in the body of a 200. body: None if it has more than MAX_BODY_BYTES.
 
-    Raises: UnexpectedAnswerError, which names what is wrong and quotes nothing.
+    Raises: UnexpectedAnswerError, which says what is wrong and quotes nothing.
     """
     at = timestamp(fetched_at)
     if body is None:
@@ -118,11 +119,11 @@ def parse_profile(body: bytes | None, profile_id: str, fetched_at: datetime) -> 
         raise UnexpectedAnswerError(str(error)) from None
     match document:
         case {"profile_id": answered, "profile": {"last_updated": str(updated)} as profile}:
-            profile.pop("update_log", None)  # it grows without end
+            profile.pop("update_log", None)  # it grows without limit
         case _:
-            raise UnexpectedAnswerError("The answer does not have the shape of a profile")
+            raise UnexpectedAnswerError("The response does not have the shape of a profile")
     if answered != profile_id:
-        raise UnexpectedAnswerError("The answer is about another profile")
+        raise UnexpectedAnswerError("The response is about another profile")
     try:
         moment = datetime.fromisoformat(updated.upper())
         updated_at = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -134,13 +135,13 @@ def parse_profile(body: bytes | None, profile_id: str, fetched_at: datetime) -> 
 
 
 def pause_seconds(status: int, retry_after: str | None, now: datetime) -> float:
-    """How long the API asks to be left alone; Retry-After holds seconds or a date."""
+    """How long the API asks us to wait. retry_after: the header, with seconds or a date."""
     text = (retry_after or "").strip()
     try:
         if text.isdecimal():
             seconds = float(text)
         else:
-            date = parsedate_to_datetime(text)  # without a zone, it is in UTC
+            date = parsedate_to_datetime(text)  # a date without a zone is in UTC
             seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
     except (OverflowError, ValueError):
         seconds = TOO_MANY_SECONDS if status == 429 else 0

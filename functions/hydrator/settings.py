@@ -4,7 +4,7 @@ from runtime import Settings
 
 
 class HydratorSettings(Settings):
-    """See template.yaml for what sets each."""
+    """template.yaml sets each of them."""
 
     dead_letter_queue_url: str
     hydration_queue_url: str

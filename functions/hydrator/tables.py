@@ -1,4 +1,4 @@
-"""ProfilesTable, which the hydrator reads, and FullProfilesTable, which it writes."""
+"""Reads ProfilesTable; reads and writes FullProfilesTable."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from hydrator.profile_api import NOT_STORABLE, Fetched
 
 PAGE_ROWS = 250
 
-# A later `last_updated` is newer; of two answers with the same one, that of the later fetch is.
+# The response with the later `last_updated` is newer; with equal ones, that of the later fetch is.
 _NEWER = (
     "attribute_not_exists(profile_updated_at) OR profile_updated_at < :profile_updated_at"
     " OR (profile_updated_at = :profile_updated_at AND profile_fetched_at <= :profile_fetched_at)"
@@ -24,37 +24,41 @@ _FETCHED_LATER = (
 
 @dataclass(frozen=True)
 class ProfileTables:
-    """The names of both tables, and a botocore client, whose errors every method raises."""
+    """Both tables, by name. client: a botocore client; every method raises its errors."""
 
     profiles: str
     full_profiles: str
     client: Any
 
     def state(self, key: Key) -> tuple[str, str] | None:
-        """The state's version, and when its event was received; None for an unknown profile."""
+        """The version of the state and when its event was received; None for no state."""
         item = dynamodb.get(self.client, self.profiles, key.model_dump(), "version, received_at")
         return (item["version"], item["received_at"]) if item else None
 
     def last_fetch(self, key: Key) -> tuple[str, str]:
-        """The state's version when the last stored fetch began, and when that was; "" for never."""
+        """The version of the state when the last stored fetch began, and that time; or ""."""
         names = "state_version, profile_fetched_at"
         item = dynamodb.get(self.client, self.full_profiles, key.model_dump(), names)
         return item.get("state_version", ""), item.get("profile_fetched_at", "")
 
     def page(self, after: Key | None) -> tuple[list[Key], Key | None]:
-        """Up to PAGE_ROWS profiles after a key, and the key after which the next page begins."""
+        """Up to PAGE_ROWS profiles after a key, and the key after which the next page begins.
+
+        after: None for the first page. The returned key is None on the last page.
+        """
         start = after.model_dump() if after else None
         names = "profile_id, tenant_id"
         items, last = dynamodb.scan(self.client, self.profiles, names, after=start, limit=PAGE_ROWS)
         return [Key(**item) for item in items], Key(**last) if last else None
 
     def write(self, key: Key, version: str, fetched: Fetched) -> bool:
-        """Returns: whether it was written, as the profile is known and nothing newer is stored.
+        """Store a fetch, if the profile has a state and nothing newer is stored.
 
-        version: the state's when the fetch began. Raises: NotStorableError, when no retry helps.
+        version: that of the state when the fetch began. Returns: whether it was stored.
+        Raises: NotStorableError, when DynamoDB can never store it.
         """
         item_key = dynamodb.item_to_dynamodb(key.model_dump())
-        # In one transaction, or a profile that is erased while it is fetched would come back.
+        # In one transaction, so that a profile that is erased during its fetch is not stored again.
         known = {
             "TableName": self.profiles,
             "Key": item_key,
@@ -79,9 +83,9 @@ class ProfileTables:
 
 
 def changes(key: Key, version: str, fetched: Fetched) -> dict[str, Any]:
-    """What an `Update` changes, and its condition: an older answer never replaces a newer one.
+    """An `Update`'s changes, and the condition that nothing newer is stored.
 
-    Only a complete profile, or one that can't be stored, takes the place of the last known one.
+    Only a complete profile replaces the stored one, and only NOT_STORABLE removes it.
     Raises: NotStorableError.
     """
     attributes = {
@@ -91,7 +95,7 @@ def changes(key: Key, version: str, fetched: Fetched) -> dict[str, Any]:
         "profile_updated_at": fetched.updated_at,
         "profile": fetched.profile,
     }
-    item = dynamodb.item_to_dynamodb(key.model_dump() | attributes)  # all of it, for its size
+    item = dynamodb.item_to_dynamodb(key.model_dump() | attributes)  # whole, to check its size
     values = {f":{name}": item[name] for name in attributes if name in item}
     sets = ", ".join(f"{value[1:]} = {value}" for value in values)
     removes = " REMOVE profile" if fetched.status == NOT_STORABLE else ""

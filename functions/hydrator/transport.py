@@ -1,4 +1,4 @@
-"""One GET over HTTP/1.1, bounded as a whole in time and size."""
+"""GET requests over HTTP/1.1, each with a limit on its total time and size."""
 
 import io
 import socket
@@ -11,14 +11,15 @@ from urllib.parse import urlsplit
 
 from hydrator.errors import ApiUnavailableError
 
-CONNECT_SECONDS = 3.0  # to one address, and for the TLS handshake
-REQUEST_SECONDS = 10.0  # the whole, however slowly the answer trickles in
+CONNECT_SECONDS = 3.0  # for each address, and for the TLS handshake
+REQUEST_SECONDS = 10.0  # in total, however slowly the response trickles in
 
 
 class Transport:
-    """GETs below one URL, each over a connection of its own.
+    """Sends GET requests to one base URL, each over a connection of its own.
 
-    Checks certificate and host name, follows no redirect, uses no proxy, unpacks no encoding.
+    It checks certificate and host name. It follows no redirects, uses no proxy and decodes no
+    content encoding.
     """
 
     def __init__(self, url: str, *, max_bytes: int, seconds: float = REQUEST_SECONDS) -> None:
@@ -32,9 +33,9 @@ class Transport:
         self._seconds = seconds
 
     def get(self, path: str, headers: dict[str, str]) -> tuple[int, HTTPMessage, bytes | None]:
-        """Returns: status, headers, and the body, None when it is too large.
+        """Returns: status, headers and body; the body is None when it is too large.
 
-        path: behind the URL's own, escaped already. Raises: ApiUnavailableError.
+        path: appended to the base URL; already escaped. Raises: ApiUnavailableError.
         """
         ends_at = time.monotonic() + self._seconds
         try:
@@ -50,16 +51,16 @@ class Transport:
             if response.length:
                 raise IncompleteRead(body)
             return response.status, response.headers, body
-        except Exception as error:  # whatever it was; its text might quote what was sent or came
+        except Exception as error:  # its text might quote the request or the response
             name = type(error).__name__
             raise ApiUnavailableError(f"The API could not be reached ({name})") from None
 
 
 class _Bounded(io.RawIOBase):
-    """Stands in for a socket in `http.client`; no operation takes longer than until `ends_at`.
+    """Replaces the socket in `http.client`, and ends every operation at `ends_at`.
 
-    The timeouts of Python's HTTP clients bound each read, not a whole request, so the deadline is
-    enforced where they wait.
+    The timeouts of Python's HTTP clients bound each read, not a whole request. So the socket
+    enforces the deadline.
     """
 
     def __init__(self, connected: socket.socket, ends_at: float) -> None:
@@ -79,7 +80,7 @@ class _Bounded(io.RawIOBase):
         return self._in_time().recv_into(buffer)
 
     def close(self) -> None:
-        """The client closes before the body is read; `get` closes the socket itself."""
+        """Does nothing: the client calls it before the body is read; `get` closes the socket."""
 
     def _in_time(self) -> socket.socket:
         seconds = self._ends_at - time.monotonic()

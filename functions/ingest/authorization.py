@@ -10,15 +10,16 @@ _BEARER = re.compile(rf"[ \t]*bearer +({VISIBLE_ASCII})[ \t]*", re.IGNORECASE | 
 
 
 def bearer_token(header: str | None) -> str | None:
-    """The one token of a bearer header, or None when the header is absent or anything else."""
+    """The token of a bearer header; None when the header is absent or malformed."""
     match = _BEARER.fullmatch(header or "")
     return match[1] if match else None
 
 
 def matches(token: str, accepted: Sequence[bytes]) -> list[bool]:
-    """Which of the accepted digests is this token's, in constant time for their number.
+    """Whether the token has each of the accepted digests.
 
-    Every digest is compared, and each comparison looks at every byte (`hmac.compare_digest`).
+    The time depends only on the number of digests: every digest is compared, and each comparison
+    reads every byte (`hmac.compare_digest`).
     """
     presented = digest(token)
     return [hmac.compare_digest(presented, one) for one in accepted]

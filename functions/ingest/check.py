@@ -1,4 +1,4 @@
-"""What ingest asks of an authenticated body; for `gpw held release` too."""
+"""Checks an authenticated body; ingest and `gpw held release` both use it."""
 
 import re
 from datetime import datetime
@@ -15,7 +15,7 @@ _JSON_TYPE = re.compile(
 def check(
     body: bytes, *, content_type: str | None, received_at: datetime, max_body_bytes: int
 ) -> Event:
-    """The event in a body that may be queued. content_type: None when the sender named none.
+    """The event in a valid body. content_type: None when the request has none.
 
     Raises: EventError.
     """

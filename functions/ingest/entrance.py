@@ -1,4 +1,4 @@
-"""Who may knock at all: checked before the secret is looked at."""
+"""Restricts source addresses and domain name, before the secret is checked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from ingest.request import Request
 
 @dataclass(frozen=True)
 class Entrance:
-    """What a request must come from and to.
+    """The networks that requests may come from, and the domain name that they must be sent to.
 
-    networks: of the sender's addresses; empty for any. domain_name: of the URL; empty for any.
+    networks: empty allows every source address. domain_name: empty allows every domain name.
     """
 
     networks: Sequence[IPv4Network | IPv6Network] = ()
@@ -25,7 +25,7 @@ class Entrance:
         return cls([ip_network(one, strict=False) for one in named], domain_name)
 
     def refusal(self, request: Request) -> str | None:
-        """The short reason for which a request is refused, or None."""
+        """The short reason why a request is refused, or None."""
         if self.domain_name and request.domain_name.lower() != self.domain_name:
             return "generated_url"
         if self.networks and not self._knows(request.source_ip):

@@ -8,10 +8,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from aws.clients import make_client
 from aws.sqs import Queue
-from ingest.answer import Answer
 from ingest.deadline import DEADLINE_SECONDS, place, within_deadline
 from ingest.receive import QUEUE_BUDGET, Receiver
 from ingest.request import Request, from_api_gateway
+from ingest.response import Response
 from ingest.secret import WebhookSecret
 from ingest.settings import IngestSettings
 from runtime import record, trace_header
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def make_entrance(settings: IngestSettings) -> "Entrance | None":
-    """What requests must come from and to, or None."""
+    """The check of a request's source and domain name; None when neither is restricted."""
     if not settings.allowed_source_cidrs and not settings.only_domain_name:
         return None
-    from ingest.entrance import Entrance  # a cold start without it takes less
+    from ingest.entrance import Entrance  # imported only when used, to keep cold starts short
 
     return Entrance.of(settings.allowed_source_cidrs, settings.only_domain_name)
 
@@ -54,20 +54,20 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     """Answer one webhook request (HTTP API, payload format 2.0)."""
     began = time.monotonic()
     request = from_api_gateway(event)
-    answer = within_deadline(lambda: _receiver.receive(request, trace_header()))
-    report(answer, source_ip=request.source_ip, request_id=context.aws_request_id)
-    if answer.token_digest and _settings.held_deliveries_per_minute:
+    response = within_deadline(lambda: _receiver.receive(request, trace_header()))
+    report(response, source_ip=request.source_ip, request_id=context.aws_request_id)
+    if response.token_digest and _settings.held_deliveries_per_minute:
         ends = began + DEADLINE_SECONDS
-        _hold(request, answer.token_digest, context.aws_request_id, ends - time.monotonic())
-    return answer.for_api_gateway()
+        _hold(request, response.token_digest, context.aws_request_id, ends - time.monotonic())
+    return response.for_api_gateway()
 
 
 def _hold(request: Request, token_digest: str, request_id: str, seconds_left: float) -> None:
-    """Keep a delivery whose secret may be set here later. Never raises: the answer stands."""
+    """Hold a delivery whose secret may be set here later. Never raises: the 401 is final."""
     keys: dict[str, Any] = {"source_ip": request.source_ip, "function_request_id": request_id}
     try:
         _holding().hold(request, token_digest, keys, seconds_left)
-    except Exception as error:  # the answer is 401, whatever becomes of the delivery
+    except Exception as error:  # the response is 401, even if the delivery could not be held
         record("error", "delivery not held", {}, detail=place(error), **keys)
 
 
@@ -78,21 +78,21 @@ def _holding() -> "Holding":
     return Holding(_settings.held_queue_url, _settings.held_deliveries_per_minute)
 
 
-def report(answer: Answer, *, source_ip: str, request_id: str) -> None:
-    """Log and count an answer."""
+def report(response: Response, *, source_ip: str, request_id: str) -> None:
+    """Log and count a response."""
     keys: dict[str, Any] = {"source_ip": source_ip, "function_request_id": request_id}
-    if answer.status == 200:
-        counts = {"EventsAccepted": 1, "PreviousSecretUsed": int(answer.previous_secret)}
-        record("info", "event accepted", counts, correlation_id=answer.event_id, **keys)
+    if response.status == 200:
+        counts = {"EventsAccepted": 1, "PreviousSecretUsed": int(response.previous_secret)}
+        record("info", "event accepted", counts, correlation_id=response.event_id, **keys)
         if _receiver.secret.failure:
             record("warning", "secret not refreshed", {}, detail=str(_receiver.secret.failure))
         return
-    keys |= {"reason": answer.reason, "status": answer.status, "detail": answer.detail}
-    if answer.status < 500:
+    keys |= {"reason": response.reason, "status": response.status, "detail": response.detail}
+    if response.status < 500:
         record(
             "warning",
             "request refused",
-            {"RequestsRefused": 1, "DeadLettered": int(answer.dead_lettered)},
+            {"RequestsRefused": 1, "DeadLettered": int(response.dead_lettered)},
             by_reason=True,
             **keys,
         )

@@ -1,7 +1,7 @@
-"""Deliveries whose secret is unknown are kept, because the secret may be set here later.
+"""Holds deliveries that carry an unknown secret, because it may be set here later.
 
-GetProfile makes the secret, and the old one dies at once: until the new one is set here, every
-delivery is answered with 401. HeldQueue keeps them, and `gpw held release` sends them on.
+GetProfile generates the secret and stops using the old one at once. Until the new one is set here,
+every delivery gets 401. HeldQueue keeps these deliveries, and `gpw held release` sends them on.
 """
 
 import threading
@@ -20,22 +20,22 @@ from ingest.receive import QUEUE_BUDGET
 from ingest.request import Request
 from runtime import record
 
-# How long a 401 waits for HeldQueue. Lambda freezes the process once it has answered, and may never
-# run it again, so a delivery that is only begun may be lost. SQS takes one within some 10 ms, and
-# the first one, with its client and TLS, within some 200 ms. What takes longer goes on when the
-# worker runs again, which is better than nothing.
+# How long a 401 waits for HeldQueue. Lambda freezes the process after the response and may never
+# resume it, so an unfinished send may be lost. A send takes about 10 ms. The first one takes about
+# 200 ms, because it also makes the client and the TLS connection. A slower send continues if Lambda
+# resumes the process.
 WAIT_SECONDS = 0.5
-# Deliveries that are still under way, each in a thread, so that one that is stuck delays no other.
-# They take 90 KiB each.
+# Unfinished sends. Each has a thread of its own, so that a stuck one does not delay the others.
+# A delivery takes up to 90 KiB.
 MAX_PENDING = 10
 HELD_QUEUE_BUDGET = replace(QUEUE_BUDGET, connections=MAX_PENDING)
 MINUTE = 60.0
 
 
-class Budget:
-    """How many deliveries a worker may hold in a minute, so that a flood costs cents.
+class HoldBudget:
+    """Limits the deliveries that a worker holds per minute, so that a flood costs only cents.
 
-    Safe for threads.
+    Thread-safe.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.time) -> None:
@@ -46,10 +46,10 @@ class Budget:
         self._taken = 0
 
     def take(self) -> bool | None:
-        """Whether one more may be held; None for the first one of a minute that may not."""
+        """Whether another delivery may be held; None for the first refusal of a minute."""
         with self._lock:
             now = self._clock()
-            if not 0 <= now - self._began < MINUTE:  # also when the clock was set back
+            if not 0 <= now - self._began < MINUTE:  # or the clock was set back
                 self._began, self._taken = now, 0
             self._taken += 1
             if self._taken == self._per_minute + 1:
@@ -58,9 +58,9 @@ class Budget:
 
 
 class Holding:
-    """HeldQueue, the budget, and threads that send.
+    """Sends deliveries to HeldQueue from threads of its own, within the budget.
 
-    The client is one of its own, so that nothing here gets in the way of an event that is accepted.
+    It has its own SQS client, so that holding never delays an accepted event.
     """
 
     def __init__(
@@ -68,25 +68,25 @@ class Holding:
     ) -> None:
         self._queue_url = queue_url
         self._make = make
-        self._budget = Budget(per_minute)
-        self._queue: Queue | None = None  # made by a thread: it takes longer than a send
+        self._budget = HoldBudget(per_minute)
+        self._queue: Queue | None = None  # made in a thread, because that takes longer than a send
         self._making = threading.Lock()
         self._pending = threading.Semaphore(MAX_PENDING)
-        # It makes another thread only while all others are busy, so as a rule there is one.
+        # The pool starts another thread only while all others are busy, so there is usually one.
         self._threads = ThreadPoolExecutor(max_workers=MAX_PENDING, thread_name_prefix="hold")
 
     def hold(
         self, request: Request, token_digest: str, keys: dict[str, Any], seconds: float
     ) -> None:
-        """Send a delivery to HeldQueue; wait until that has it, but no longer than WAIT_SECONDS.
+        """Send a delivery to HeldQueue, and wait for the confirmation for up to WAIT_SECONDS.
 
-        keys: fields of the log line that tells the outcome. seconds: what is left of the deadline.
+        keys: fields for the log line about the outcome. seconds: the time left until the deadline.
         """
         received_at = datetime.now(UTC)
         allowed = self._budget.take()
         if not allowed:
-            if allowed is None:  # once a minute: a flood must not fill the log either
-                _not_held("the budget of this minute is spent (HeldDeliveriesPerMinute)", keys)
+            if allowed is None:  # logged once a minute, so that a flood does not fill the log
+                _not_held("this minute's budget is used up (HeldDeliveriesPerMinute)", keys)
             return
         if len(request.body) > MAX_HELD_BYTES:
             _not_held(f"the body is larger than {MAX_HELD_BYTES} bytes", keys)
@@ -115,7 +115,7 @@ class Holding:
             record("info", "delivery held", {"DeliveriesHeld": 1}, **keys)
         except AwsCallError as error:
             _not_held(error.code, keys)
-        except Exception as error:  # nobody looks at the future
+        except Exception as error:  # nothing reads the future's exception
             _not_held(type(error).__name__, keys)
         finally:
             self._pending.release()

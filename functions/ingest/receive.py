@@ -1,4 +1,4 @@
-"""The way of one request: authorize, check, queue, answer."""
+"""Handles one request: authorize, check, queue, answer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,59 +11,64 @@ from aws.errors import AwsCallError
 from aws.sqs import Queue
 from getprofile import credential
 from getprofile.errors import EventError
-from ingest import answer
-from ingest.answer import Answer
+from ingest import response
 from ingest.authorization import bearer_token
 from ingest.check import check
 from ingest.request import Request
+from ingest.response import Response
 from ingest.secret import Match, SecretUnavailableError, WebhookSecret
 
 if TYPE_CHECKING:
     from ingest.entrance import Entrance
 
-# 3.5 s at the longest, because a caller waits. The second attempt is for a kept-alive connection
-# that died while the function was frozen.
+# At most 3.5 s, because the sender waits. The second attempt is for a kept-alive connection that
+# was closed while the function was frozen.
 QUEUE_BUDGET = Budget(attempts=2, connect_seconds=0.5, read_seconds=0.75)
 
 
 @dataclass(frozen=True)
 class Receiver:
-    """What a request is received with."""
+    """Handles requests, with the secret, the queues and the limits of this stack."""
 
     secret: WebhookSecret
     events: Queue
     dead_letters: Queue
     max_body_bytes: int
-    entrance: "Entrance | None" = None  # None lets everybody knock
+    entrance: "Entrance | None" = None  # None: any source address and domain name
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def receive(self, request: Request, trace_header: str | None = None) -> Answer:
-        """The answer. 200 and 4xx are given only after SQS holds the body, 401 and 403 aside."""
+    def receive(self, request: Request, trace_header: str | None = None) -> Response:
+        """The response to a request. Unless it is 401, 403 or 503, SQS already holds the body."""
         if self.entrance and (reason := self.entrance.refusal(request)):
-            return answer.forbidden(reason)
+            return response.forbidden(reason)
         header = request.headers.get("authorization")
         token = bearer_token(header)
         if token is None:
             present = header is not None and header.strip()
-            return answer.no_bearer_token(
+            return response.no_bearer_token(
                 "malformed_authorization" if present else "missing_authorization"
             )
         try:
             match = self.secret.match(token)
         except SecretUnavailableError as error:
-            return answer.unavailable("secret_unavailable", str(error))
+            return response.unavailable("secret_unavailable", str(error))
         if match is Match.NONE:
-            # One that could never be a secret is not worth keeping a delivery for.
+            # A token that can't be a valid secret will never be set here, so nothing is held.
             may_be_new = credential.is_usable(token)
-            return answer.wrong_secret(credential.digest(token).hex() if may_be_new else None)
+            return response.wrong_secret(credential.digest(token).hex() if may_be_new else None)
         try:
-            return self._queue(request, trace_header, previous_secret=match is Match.PREVIOUS)
+            previous = match is Match.PREVIOUS
+            return self._accept_or_refuse(request, trace_header, previous_secret=previous)
         except AwsCallError as error:
-            return answer.unavailable("queue_unavailable", str(error))
+            return response.unavailable("queue_unavailable", str(error))
 
-    def _queue(
+    def _accept_or_refuse(
         self, request: Request, trace_header: str | None, *, previous_secret: bool
-    ) -> Answer:
+    ) -> Response:
+        """Queue an authenticated body: on the events queue, or on the dead-letter queue.
+
+        Raises: AwsCallError.
+        """
         received_at = self.now()
         try:
             event = check(
@@ -75,7 +80,7 @@ class Receiver:
         except EventError as error:
             dead = sqs.refused(request.body, error, received_at)
             self.dead_letters.send(dead, trace_header)
-            return answer.refused(error)
+            return response.refused(error)
         message = sqs.accepted(request.body.decode("utf-8"), received_at)
         self.events.send(message, trace_header)
-        return answer.accepted(event.id, previous_secret=previous_secret)
+        return response.accepted(event.id, previous_secret=previous_secret)

@@ -8,10 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Request:
-    """The parts of an HTTP request that ingest looks at.
+    """The parts of an HTTP request that ingest reads.
 
-    headers: names in lower case. body: the bytes as sent; a text that can't be UTF-8 keeps its
-    surrogates, so that parsing refuses it and nothing is lost.
+    headers: names in lower case. body: the bytes as sent. Text that UTF-8 can't encode keeps its
+    surrogates: nothing is lost, and parsing then refuses it.
     """
 
     headers: dict[str, str]
@@ -21,10 +21,10 @@ class Request:
 
 
 def from_api_gateway(event: dict[str, Any]) -> Request:
-    """Never raises, whatever the sender put into the request.
+    """The request in an API Gateway event. Never raises, whatever the sender sent.
 
-    Header names come in lower case from API Gateway and in title case from `sam local`. Values of a
-    repeated header are joined with commas, as API Gateway does.
+    API Gateway sends header names in lower case, `sam local` in title case. Values of a repeated
+    header are joined with commas, as API Gateway does.
     """
     headers: dict[str, str] = {}
     for name, value in (event.get("headers") or {}).items():
@@ -41,5 +41,5 @@ def _body(event: dict[str, Any]) -> bytes:
         try:
             return base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
-            pass  # not what was said; keep the text as it is
+            pass  # not base64 after all: keep the text as it is
     return text.encode("utf-8", errors="surrogatepass")

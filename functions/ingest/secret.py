@@ -1,4 +1,4 @@
-"""The webhook secret, out of Secrets Manager, as digests in this process's memory."""
+"""The webhook secret: read from Secrets Manager, kept in memory only as digests."""
 
 import threading
 import time
@@ -14,23 +14,24 @@ from getprofile import credential
 from getprofile.credential import UnusableCredentialError
 from ingest import authorization
 
-# A read is two calls, 3.0 s at the longest, and one attempt each, because a caller waits.
+# A read makes two calls, at most 3.0 s. Each has one attempt, because the sender waits.
 READ_BUDGET = Budget(attempts=1, connect_seconds=0.5, read_seconds=1.0)
 
-# How often a worker reads, at most. A call costs 5 dollars a million, so a worker under a flood of
-# wrong tokens costs 0.9 cents an hour, and twice that in the grace time, when a read is two calls.
-REREAD_SECONDS = 2  # because of tokens that do not match
-OUTAGE_SECONDS = 10  # because the last read failed: each one may take a request to its deadline
-RETRY_SECONDS = 1  # while nothing is accepted
+# The minimum time between two reads of a worker. A million calls cost 5 dollars, so a worker under
+# a flood of wrong tokens costs 0.9 cents an hour. In the grace period it costs twice that, because
+# a read then makes two calls.
+REREAD_SECONDS = 2  # after a token that did not match
+OUTAGE_SECONDS = 10  # after a failed read, because each one may take until a request's deadline
+RETRY_SECONDS = 1  # while no token can be accepted
 
-MAX_STALE_SECONDS = 3600  # how long values that were read bridge an outage of Secrets Manager
+MAX_STALE_SECONDS = 3600  # how long known values stay in use during an outage of Secrets Manager
 
 
 class SecretUnavailableError(Exception):
-    """The secret can't be read or used. Its text says what is wrong, never a value.
+    """The secret can't be read or used. The text says what is wrong and never quotes a value.
 
-    passing: Secrets Manager is slow or away, so a value read before may still be used; otherwise
-    the secret itself is absent, forbidden or unusable, and no one may come in.
+    passing: Secrets Manager is slow or unavailable, so a value that was read before may still be
+    used. Otherwise the secret itself is missing, forbidden or unusable, and every token is refused.
     """
 
     def __init__(self, message: str, *, passing: bool = False) -> None:
@@ -50,7 +51,7 @@ _OLDER = SecretUnavailableError(
 
 
 class Match(Enum):
-    """What a presented token is."""
+    """The value of the secret that a token matches."""
 
     CURRENT = auto()
     PREVIOUS = auto()
@@ -59,14 +60,14 @@ class Match(Enum):
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known of the secret; replaced as a whole, so that no thread sees half an update.
+    """What is known about the secret; replaced as a whole, so that no thread sees half an update.
 
-    failure: why the newest read failed, is incomplete or has not ended.
+    failure: why the newest read failed, is incomplete or has not finished.
     """
 
-    read: int = 0  # the read that found it; reads are numbered as they begin
+    read: int = 0  # the number of the read that found it; reads are numbered when they begin
     read_at: float = 0.0  # when that read began, in seconds since the epoch
-    digests: tuple[bytes, ...] = ()  # the current value's, then the previous one's if accepted
+    digests: tuple[bytes, ...] = ()  # of the current value, then of the previous one if accepted
     created_at: float = 0.0  # when the current value was set
     previous_until: float = 0.0
     failure: SecretUnavailableError | None = _NEVER_READ
@@ -78,17 +79,19 @@ class _Known:
 
 
 class WebhookSecret:
-    """Compares tokens with the secret's current and, for a grace time, previous value.
+    """Compares tokens with the secret's current value and, for a grace period, the previous one.
 
     cache_seconds: how long a value is used before it is read again. A token that does not match
-    causes a read unless the last one began less than REREAD_SECONDS ago, so a new value is accepted
-    within that time, however many wrong tokens arrive.
+    also causes a read, unless the last read began less than REREAD_SECONDS ago. So a new value is
+    accepted within REREAD_SECONDS, however many wrong tokens arrive.
     grace_seconds: how long after a rotation the previous value is still accepted.
-    While Secrets Manager is away, values stay in use for MAX_STALE_SECONDS after they were read.
+    During an outage of Secrets Manager, values stay in use for MAX_STALE_SECONDS after they were
+    read.
 
-    Safe for threads. A request that is abandoned at its deadline may go on reading, and Lambda may
-    freeze it meanwhile, so its result can be minutes late. Reads are therefore numbered as they
-    begin: a read counts as failed until it ends, and never replaces what a newer one found.
+    Thread-safe. A request that is abandoned at its deadline may continue to read, and Lambda may
+    freeze it in between, so its result can arrive minutes late. Reads are therefore numbered when
+    they begin. A read counts as failed until it finishes, and its result never replaces that of a
+    newer read.
     """
 
     def __init__(
@@ -112,14 +115,14 @@ class WebhookSecret:
 
     @property
     def failure(self) -> "SecretUnavailableError | None":
-        """Why the newest read failed, or None when it did not."""
+        """Why the newest read failed; None if it succeeded."""
         return self._known.failure
 
     def match(self, token: str) -> Match:
-        """Which value of the secret this token is.
+        """Which value of the secret the token matches.
 
-        Raises: SecretUnavailableError when that can't be told: there is no value to compare with,
-        or the token matches none and the newest read has failed or not ended.
+        Raises: SecretUnavailableError when that is unknown: there is no value to compare with, or
+        the token matches none and the newest read has failed or not finished.
         """
         self._read(at_most_every=self._refresh_seconds())
         found = self._compare(token, self._known)
@@ -159,7 +162,7 @@ class WebhookSecret:
         self._end(found)
 
     def _begin(self, at_most_every: float) -> _Known | None:
-        """A new read, which has found nothing yet; None if the last one is too recent."""
+        """Begin a read that has found nothing yet; None if the last one is too recent."""
         with self._lock:
             now = self._clock()
             if 0 <= now - self._tried_at < at_most_every:
@@ -173,7 +176,7 @@ class WebhookSecret:
         with self._lock:
             known = self._known
             if found.read < known.read:
-                return  # a newer read has found something
+                return  # a newer read has already found a value
             if self._lags_behind(found, known):
                 found = replace(found, digests=(), failure=_OLDER)
             newest = found.read == self._reads
@@ -182,16 +185,17 @@ class WebhookSecret:
             self._known = replace(known if found_nothing else found, failure=failure)
 
     def _lags_behind(self, found: _Known, known: _Known) -> bool:
-        """Whether the read found an older version than is known, which may have been revoked.
+        """Whether the read found an older version than the known one; it may have been revoked.
 
-        Secrets Manager is eventually consistent, so this is a copy that lags behind, unless it
-        lasts for the cache time: then somebody has moved AWSCURRENT back to the older version.
+        Secrets Manager is eventually consistent, so the read may have reached a stale replica. If
+        reads still find the older version after the cache time, somebody has moved AWSCURRENT back
+        to it.
         """
         older = bool(found.digests and known.digests) and found.created_at < known.created_at
         return older and 0 <= found.read_at - known.read_at < self._cache_seconds
 
     def _fetch(self, begun: _Known) -> _Known:
-        """What to accept; its failure says why the previous value is missing, if it is.
+        """The values to accept. failure: why the previous value could not be read, or None.
 
         Raises: SecretUnavailableError.
         """
@@ -204,7 +208,8 @@ class WebhookSecret:
             try:
                 digests.append(_digest(self._get("AWSPREVIOUS")))
             except SecretUnavailableError as error:
-                # Never rotated, or a value that can't be used anyway: there is no previous one.
+                # Without `passing`, there is no usable previous value: the secret was never
+                # rotated, or the previous value is invalid.
                 failure = error.again() if error.passing else None
         return replace(
             begun,
@@ -216,31 +221,33 @@ class WebhookSecret:
 
     def _get(self, stage: str) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = self._client.get_secret_value(
+            response: dict[str, Any] = self._client.get_secret_value(
                 SecretId=self._secret_id, VersionStage=stage
             )
         except ClientError as error:
             code = error.response["Error"]["Code"]
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            # AWSCURRENT was readable a moment ago: only that there is no other version is for good.
+            # AWSCURRENT was readable a moment ago, so only a missing version is permanent.
             previous_exists = stage == "AWSPREVIOUS" and code != "ResourceNotFoundException"
             raise SecretUnavailableError(
                 f"Secrets Manager refused to give the webhook secret ({code})",
                 passing=status >= 500 or "Throttl" in code or previous_exists,
             ) from None
-        except Exception as error:  # away, or an answer that the SDK stumbles over
+        except Exception as error:  # unreachable, or a response that the SDK can't parse
             raise SecretUnavailableError(
                 f"Secrets Manager could not be reached ({type(error).__name__})", passing=True
             ) from None
-        if "CreatedDate" not in answer:  # botocore takes any answer with status 200 for a success
-            raise SecretUnavailableError("Secrets Manager did not answer as itself", passing=True)
-        return answer
+        if "CreatedDate" not in response:  # botocore takes any response with status 200 as success
+            raise SecretUnavailableError(
+                "Something other than Secrets Manager responded", passing=True
+            )
+        return response
 
 
-def _digest(answer: dict[str, Any]) -> bytes:
-    """Raises: SecretUnavailableError, saying what is wrong with the value and what to do."""
+def _digest(response: dict[str, Any]) -> bytes:
+    """Raises: SecretUnavailableError; its text says what is wrong with the value and what to do."""
     try:
-        return credential.digest(credential.usable(answer.get("SecretString")))
+        return credential.digest(credential.usable(response.get("SecretString")))
     except UnusableCredentialError as error:
         raise SecretUnavailableError(
             f"The webhook secret {error} (docs/deploy.md, 'Set the secret')"

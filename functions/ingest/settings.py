@@ -4,7 +4,7 @@ from runtime import Settings
 
 
 class IngestSettings(Settings):
-    """See template.yaml for what sets each."""
+    """template.yaml sets each of them."""
 
     events_queue_url: str
     dead_letter_queue_url: str

@@ -1,4 +1,4 @@
-"""EventBus: where every event of the history is published."""
+"""EventBus, on which every event of the history is published."""
 
 from enum import Enum
 from typing import Any
@@ -8,21 +8,21 @@ from botocore.exceptions import ClientError
 from aws.clients import Budget, make_client
 from aws.errors import NotConfirmedError
 
-MAX_ENTRIES = 10  # of one call
+MAX_ENTRIES = 10  # in one call
 
 BUDGET = Budget(attempts=3, connect_seconds=1, read_seconds=2)
 
-# Refusals of the entry itself, which is then refused every time. Any other reason (throttling, an
-# internal failure, a missing permission) may pass.
+# The bus refuses the entry itself, permanently. Every other error (throttling, an internal failure,
+# a missing permission) may be temporary.
 _PERMANENT = {"InvalidArgument", "MalformedDetail", "RedactionFailure", "ValidationException"}
 
 
 class CallRefusedError(Exception):
-    """The call was refused permanently because of one of its entries: send each alone."""
+    """The bus refused the whole call because of one of its entries: send each entry alone."""
 
 
 class EntryStatus(Enum):
-    """What the bus did with one entry, or will do when it is sent again."""
+    """The result for one entry: accepted, refused for now, or refused permanently."""
 
     TAKEN = "taken"
     LATER = "later"
@@ -30,7 +30,7 @@ class EntryStatus(Enum):
 
 
 class Bus:
-    """Puts entries on the bus. client: a botocore client of EventBridge."""
+    """Puts entries on the bus. client: a botocore client for EventBridge."""
 
     def __init__(self, client: Any | None = None) -> None:
         self._client = client or make_client("events", BUDGET)
@@ -49,7 +49,7 @@ class Bus:
                 raise CallRefusedError from None
             return [EntryStatus.NEVER]
         results = response.get("Entries", [])
-        # botocore takes any response with status 200 for a success, even an empty one.
+        # botocore takes every response with status 200 as success, even an empty one.
         if len(results) != len(entries):
             raise NotConfirmedError
         return [_status(result) for result in results]

@@ -1,4 +1,4 @@
-"""An event of the history as an entry on the bus."""
+"""Makes an entry for the bus from an event of the history."""
 
 from datetime import datetime
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from getprofile import exact_json
 
 SOURCE = "getprofile.webhooks"
-# EventBridge takes less than 1 MiB, for an entry and for all of a call. 48,576 bytes are left for
-# the envelope that it adds, since a target such as SQS takes 1 MiB with the envelope.
+# EventBridge accepts less than 1 MiB, both for an entry and for a whole call. The remaining 48,576
+# bytes are for the envelope that it adds, because a target such as SQS accepts 1 MiB in total.
 MAX_ENTRY_BYTES = 1_000_000
-TIME_BYTES = 14  # what `Time` counts for
+TIME_BYTES = 14  # the size at which EventBridge counts `Time`
 
-# The envelope as GetProfile sent it, by attribute of the history's item.
+# GetProfile's fields, and the attributes of the history's item that hold them.
 ENVELOPE = {
     "id": "event_id",
     "event": "event",
@@ -21,12 +21,12 @@ ENVELOPE = {
     "webhook_id": "webhook_id",
 }
 
-# What only the receiver says in a detail; a field of that name that GetProfile may add is left out.
+# Fields that only the receiver sets in `detail`. If GetProfile sends such a field, it is dropped.
 OURS = ("replayed", "data_omitted")
 
 
 def event_of(item: dict[str, Any]) -> dict[str, Any]:
-    """The event of a history's item. Raises: KeyError, when the item is not an event."""
+    """The event in an item of the history. Raises: KeyError, when the item is not an event."""
     optional = {"data", "webhook_id"}
     known = {
         name: item.get(attribute) if name in optional else item[attribute]
@@ -37,10 +37,10 @@ def event_of(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def entry(item: dict[str, Any], bus: str, *, replayed: bool = False) -> dict[str, Any]:
-    """An entry of `PutEvents`: the event, what became of it, and when it was received.
+    """An entry for `PutEvents`: the event, its outcome, and when it was received.
 
-    item: the history's, its numbers as `Decimal`; they are written with all digits. replayed:
-    whether this is not the first time, which the detail then says.
+    item: from the history, with numbers as `Decimal`, which are written with all digits. replayed:
+    whether the event was published before; then `detail` has `"replayed": true`.
     Raises: KeyError or ValueError, when the item is not an event.
     """
     detail = {name: value for name, value in event_of(item).items() if name not in OURS}
@@ -48,10 +48,10 @@ def entry(item: dict[str, Any], bus: str, *, replayed: bool = False) -> dict[str
 
 
 def trimmed_entry(item: dict[str, Any], bus: str, *, replayed: bool = False) -> dict[str, Any]:
-    """The same without what may be large: of `data` only what rules match by most.
+    """A small entry that keeps only the fields of `data` that rules match most often.
 
-    For an event that the bus does not take whole: too large, or with an integer that it can't
-    read. `data_omitted` says so; the whole event is in the history.
+    It is for an event that the bus refuses as a whole, because it is too large or has an integer
+    that the bus can't read. It sets `data_omitted`. The history has the whole event.
     """
     data = item.get("data")
     kept = {
@@ -75,9 +75,9 @@ def entry_bytes(one: dict[str, Any]) -> int:
 
 
 def _receipt(item: dict[str, Any], *, replayed: bool) -> dict[str, Any]:
-    """What the receiver knows about an event: outcome, order, and when it came."""
+    """The fields that the receiver adds: outcome, version, time of receipt, and `replayed`."""
     known = {name: item[name] for name in ("outcome", "version", "received_at")}
-    # Absent the first time, so that a rule can leave replays out: {"replayed": [{"exists": false}]}
+    # Absent the first time, so that a rule can exclude replays: {"replayed": [{"exists": false}]}
     return known | ({"replayed": True} if replayed else {})
 
 

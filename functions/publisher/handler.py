@@ -1,4 +1,4 @@
-"""PublisherFunction's entry point: records of the history's stream in, the first unfinished out."""
+"""PublisherFunction's entry point: takes records of the stream, returns the first unfinished."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ _publisher = make_publisher(PublisherSettings.from_environment())
 
 
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Publish a batch; Lambda redelivers it from the record in the response on, if there is one."""
+    """Publish a batch. Lambda redelivers it from the record in the response on, if there is one."""
     records = [one for one in event["Records"] if one["eventName"] == "INSERT"]
     batch = _publisher.publish([from_stream(one) for one in records], Deadline.of(context))
     report(batch)

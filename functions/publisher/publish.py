@@ -1,4 +1,4 @@
-"""A batch's way: onto the bus in the stream's order, or to the dead-letter queue."""
+"""Publishes a batch in the stream's order; events that the bus refuses become dead letters."""
 
 import json
 import time
@@ -13,19 +13,19 @@ from deadline import Deadline
 from getprofile import exact_json
 from getprofile.errors import NotPublishableError
 from publisher.entry import event_of
-from publisher.send import EntryBus, Outgoing, Sender, calls
+from publisher.send import EntryBus, PreparedEvent, Sender, calls
 from publisher.stream import Insertion
 
 
 @dataclass
 class PublishedBatch:
-    """What became of a batch.
+    """The result of a batch.
 
-    unfinished: in the stream's order; Lambda delivers the batch again from the first of them on.
-    failed: those of them that were tried, and why.
+    unfinished: in the stream's order. Lambda redelivers the batch from the first of them on.
+    failed: the unfinished ones that were tried, with their errors.
     """
 
-    published: list[Outgoing[Insertion]] = field(default_factory=list)
+    published: list[PreparedEvent[Insertion]] = field(default_factory=list)
     dead_lettered: list[tuple[Insertion, NotPublishableError]] = field(default_factory=list)
     failed: list[tuple[Insertion, Exception]] = field(default_factory=list)
     unfinished: list[Insertion] = field(default_factory=list)
@@ -43,7 +43,8 @@ class Publisher:
     ) -> None:
         self._sender = Sender[Insertion](bus, bus_name, lambda one: one.item, sleep=sleep)
         self._dead_letters = dead_letters
-        # Finished behind a record that was not: Lambda delivers them again, mostly to this worker.
+        # Records that were finished after an unfinished one. Lambda redelivers them, mostly to this
+        # worker, which then skips them.
         self._ahead: deque[str] = deque(maxlen=1_000)
 
     def publish(self, insertions: list[Insertion], deadline: Deadline) -> PublishedBatch:
@@ -61,7 +62,7 @@ class Publisher:
             batch.published += sent.taken
             batch.failed += [(one.source, error) for one, error in sent.failed]
             for one in sent.refused:
-                text = "The bus refuses it, also without its data"
+                text = "The bus refuses the event, even without its data"
                 self._quarantine(one.source, text, deadline, batch)
             if len(batch.failed) > failures:
                 break
@@ -75,10 +76,10 @@ class Publisher:
 
     def _prepare(
         self, insertion: Insertion, deadline: Deadline, batch: PublishedBatch
-    ) -> Outgoing[Insertion] | None:
+    ) -> PreparedEvent[Insertion] | None:
         try:
             return self._sender.prepare(insertion)
-        except Exception:  # somebody wrote an item of their own, and the stream must go on
+        except Exception:  # somebody wrote an item by hand, and it must not block the stream
             self._quarantine(insertion, "The item is not an event", deadline, batch)
             return None
 
@@ -91,7 +92,7 @@ class Publisher:
             message = accepted(_body(insertion), datetime.now(UTC))
             self._dead_letters.send(quarantined(message, error, source="publisher"))
             batch.dead_lettered.append((insertion, error))
-        except Exception as failure:  # whatever it was, the record must be redelivered
+        except Exception as failure:  # whatever failed, the record must be redelivered
             batch.failed.append((insertion, failure))
 
 
@@ -104,4 +105,4 @@ def _body(insertion: Insertion) -> str:
         whole, event = json.dumps(insertion.image), dict.fromkeys(insertion.image)
     if len(whole.encode("utf-8")) <= MAX_CONTENT_BYTES:
         return whole
-    return exact_json.dumps(event | {"data": None})  # the history has it whole
+    return exact_json.dumps(event | {"data": None})  # the history has the whole event

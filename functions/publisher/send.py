@@ -1,4 +1,4 @@
-"""Events on their way to the bus: ten to a call, without their data if need be, tried again."""
+"""Sends events to the bus: up to ten in a call, trimmed if necessary, with retries."""
 
 import random
 import time
@@ -19,12 +19,12 @@ class EntryBus(Protocol):
 
 
 class RefusedForNowError(LoggableError):
-    """The bus may accept the entry later, such as when somebody has fixed a permission."""
+    """The bus may accept the entry later, for example once somebody has fixed a permission."""
 
 
 @dataclass(frozen=True)
-class Outgoing[T]:
-    """An event on its way to the bus. source: what the caller made it of."""
+class PreparedEvent[T]:
+    """An event with its entry for the bus. source: the caller's object that it was made from."""
 
     source: T
     entry: dict[str, Any]
@@ -33,19 +33,19 @@ class Outgoing[T]:
 
 @dataclass
 class Sent[T]:
-    """What became of a call's entries. refused: permanently, even without their data."""
+    """The result of a call's entries. refused: permanently, even without their data."""
 
-    taken: list[Outgoing[T]] = field(default_factory=list)
-    refused: list[Outgoing[T]] = field(default_factory=list)
-    failed: list[tuple[Outgoing[T], Exception]] = field(default_factory=list)
+    taken: list[PreparedEvent[T]] = field(default_factory=list)
+    refused: list[PreparedEvent[T]] = field(default_factory=list)
+    failed: list[tuple[PreparedEvent[T], Exception]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Sender[T]:
     """Sends events to one bus.
 
-    item: a source's item of the history, its numbers as `Decimal`. replayed: whether the events
-    were published before. sleep: between two attempts, in seconds.
+    item: returns a source's item of the history, with numbers as `Decimal`. replayed: whether the
+    events were published before. sleep: waits between two attempts, in seconds.
     """
 
     bus: EntryBus
@@ -54,23 +54,23 @@ class Sender[T]:
     replayed: bool = False
     sleep: Callable[[float], None] = time.sleep
 
-    def prepare(self, source: T) -> Outgoing[T]:
-        """Raises: KeyError, TypeError or ValueError, when the item is not an event."""
+    def prepare(self, source: T) -> PreparedEvent[T]:
+        """Make the entry. Raises: KeyError, TypeError or ValueError, for an item without event."""
         whole = entry(self.item(source), self.bus_name, replayed=self.replayed)
         if entry_bytes(whole) > MAX_ENTRY_BYTES:
             return self._trimmed(source)
-        return Outgoing(source, whole, trimmed=False)
+        return PreparedEvent(source, whole, trimmed=False)
 
-    def send(self, call: list[Outgoing[T]], deadline: Deadline) -> Sent[T]:
-        """Send the entries of one call; those that the bus refuses for now until the deadline."""
+    def send(self, call: list[PreparedEvent[T]], deadline: Deadline) -> Sent[T]:
+        """Send one call. Entries that the bus refuses for now are retried until the deadline."""
         sent = Sent[T]()
         for attempt in count(1):
             try:
                 statuses = self._put(call, deadline)
-            except Exception as error:  # whatever it was, the caller must know
+            except Exception as error:  # whatever failed, the caller must know
                 sent.failed += [(one, error) for one in call]
                 return sent
-            later: list[Outgoing[T]] = []
+            later: list[PreparedEvent[T]] = []
             for one, status in zip(call, statuses, strict=True):
                 match status:
                     case EntryStatus.TAKEN:
@@ -91,29 +91,29 @@ class Sender[T]:
             call = later
         raise AssertionError  # `count` does not end
 
-    def _trimmed(self, source: T) -> Outgoing[T]:
+    def _trimmed(self, source: T) -> PreparedEvent[T]:
         small = trimmed_entry(self.item(source), self.bus_name, replayed=self.replayed)
-        return Outgoing(source, small, trimmed=True)
+        return PreparedEvent(source, small, trimmed=True)
 
-    def _put(self, call: list[Outgoing[T]], deadline: Deadline) -> list[EntryStatus]:
+    def _put(self, call: list[PreparedEvent[T]], deadline: Deadline) -> list[EntryStatus]:
         deadline.check(BUDGET.longest_seconds)
         try:
             return self.bus.put([one.entry for one in call])
         except CallRefusedError:
-            # One of them is at fault. Alone, it does not take the others along.
+            # One entry is at fault. Sent alone, it does not affect the others.
             return [self._put_alone(one, deadline) for one in call]
 
-    def _put_alone(self, one: Outgoing[T], deadline: Deadline) -> EntryStatus:
+    def _put_alone(self, one: PreparedEvent[T], deadline: Deadline) -> EntryStatus:
         try:
             deadline.check(BUDGET.longest_seconds)
             return self.bus.put([one.entry])[0]
-        except Exception:  # those before it are published: only this one is sent again
+        except Exception:  # the entries before it are published, so only this one is retried
             return EntryStatus.LATER
 
 
-def calls[T](outgoing: Iterable[Outgoing[T]]) -> Iterator[list[Outgoing[T]]]:
-    """Consecutive entries that fit one call of PutEvents, by number and by size."""
-    call: list[Outgoing[T]] = []
+def calls[T](outgoing: Iterable[PreparedEvent[T]]) -> Iterator[list[PreparedEvent[T]]]:
+    """Groups of consecutive entries that fit into one PutEvents call, by number and size."""
+    call: list[PreparedEvent[T]] = []
     size = 0
     for one in outgoing:
         more = entry_bytes(one.entry)

@@ -1,4 +1,4 @@
-"""A record of EventsTable's stream, as Lambda hands it over."""
+"""A record of EventsTable's stream, as Lambda passes it to the function."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +8,9 @@ from aws.dynamodb import item_from_dynamodb
 
 @dataclass(frozen=True)
 class Insertion:
-    """An item that is new in the history.
+    """An item that was added to the history.
 
-    sequence_number: its place in the stream's shard. image: its attributes in DynamoDB's own JSON.
+    sequence_number: its position in the stream's shard. image: its attributes in DynamoDB's JSON.
     """
 
     sequence_number: str

@@ -13,8 +13,8 @@ from infra.gpw.pricing import (
     GB,
     MONTH_SECONDS,
     WRITE_UNIT,
+    CostSettings,
     Figures,
-    Settings,
     Traffic,
     bill,
     consumer_batch,
@@ -72,7 +72,7 @@ def quotas_on_file() -> Quotas:
     return {name: quota["value"] for name, quota in content.items()}
 
 
-def limits(s: Settings, f: Figures, q: Quotas) -> list[CapacityLimit]:
+def limits(s: CostSettings, f: Figures, q: Quotas) -> list[CapacityLimit]:
     """All limits, in the order in which a growing rate reaches them."""
 
     def at_once(rate: float) -> float:
@@ -181,7 +181,7 @@ def limits(s: Settings, f: Figures, q: Quotas) -> list[CapacityLimit]:
     return sorted(found, key=lambda limit: limit.highest_rate)
 
 
-def environments(rate: float, s: Settings, f: Figures, *, publishers: float) -> float:
+def environments(rate: float, s: CostSettings, f: Figures, *, publishers: float) -> float:
     """The average number of functions that run at once. publishers: the maximum of publishers."""
     consumers = rate / consumer_batch(rate, s, f) * _consumer_ms(rate, s, f) / 1000
     publishing = publisher_batch(rate, s, f)
@@ -198,7 +198,7 @@ def write_units(rate: float, f: Figures) -> float:
     return 2 * math.ceil(larger / WRITE_UNIT) * rate
 
 
-def concurrency_for(rate: float, s: Settings, f: Figures) -> int:
+def concurrency_for(rate: float, s: CostSettings, f: Figures) -> int:
     """The ConsumerMaximumConcurrency for a rate with HEADROOM; at least the default."""
     one = consumer_limit(replace(s, consumer_concurrency=1), f)
     return max(s.consumer_concurrency, math.ceil(rate * HEADROOM / one))
@@ -210,12 +210,12 @@ def shards_for(rate: float, f: Figures, q: Quotas) -> int:
     return max(int(f["stream_shards"]), partitions)
 
 
-def parallelization_for(rate: float, s: Settings, f: Figures, q: Quotas) -> int:
+def parallelization_for(rate: float, s: CostSettings, f: Figures, q: Quotas) -> int:
     """The ParallelizationFactor at which the publisher keeps up with the rate."""
     return math.ceil(rate / (shards_for(rate, f, q) * _per_shard(s, f)))
 
 
-def hot_keys(s: Settings, f: Figures, q: Quotas) -> list[HotKey]:
+def hot_keys(s: CostSettings, f: Figures, q: Quotas) -> list[HotKey]:
     """The highest rates when all traffic is for one tenant or one profile."""
     partition = q["dynamodb_partition"]
     one_at_a_time = 1000 / f["consumer_write_ms"]
@@ -251,7 +251,7 @@ def hot_keys(s: Settings, f: Figures, q: Quotas) -> list[HotKey]:
 # ---------------------------------------------------------------- Markdown
 
 
-def limits_table(s: Settings, f: Figures, q: Quotas) -> str:
+def limits_table(s: CostSettings, f: Figures, q: Quotas) -> str:
     rows = [
         "| limit | default | reached at, events a second | what to raise |",
         "|---|---|---|---|",
@@ -265,7 +265,7 @@ def limits_table(s: Settings, f: Figures, q: Quotas) -> str:
     return "\n".join(rows) + "\n"
 
 
-def rates_table(s: Settings, f: Figures, q: Quotas) -> str:
+def rates_table(s: CostSettings, f: Figures, q: Quotas) -> str:
     rows = [
         f"| at | {' | '.join(f'{rate:,} events a second' for rate in RATES)} |",
         f"|---|{'---|' * len(RATES)}",
@@ -297,7 +297,7 @@ def rates_table(s: Settings, f: Figures, q: Quotas) -> str:
     return "\n".join(rows) + "\n"
 
 
-def hot_keys_table(s: Settings, f: Figures, q: Quotas) -> str:
+def hot_keys_table(s: CostSettings, f: Figures, q: Quotas) -> str:
     rows = ["| all traffic is for | events a second | why |", "|---|---|---|"]
     for hot in hot_keys(s, f, q):
         rate = "no limit" if math.isinf(hot.rate) else f"{hot.rate:,.0f}"
@@ -315,16 +315,16 @@ def quotas_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def _consumer_ms(rate: float, s: Settings, f: Figures) -> int:
+def _consumer_ms(rate: float, s: CostSettings, f: Figures) -> int:
     return consumer_ms(consumer_batch(rate, s, f), s, f)
 
 
-def _per_shard(s: Settings, f: Figures) -> float:
+def _per_shard(s: CostSettings, f: Figures) -> float:
     """Events a second that one publisher handles of one shard."""
     return s.publisher_batch / publisher_ms(s.publisher_batch, s, f) * 1000
 
 
-def _log_bytes(rate: float, s: Settings, f: Figures) -> float:
+def _log_bytes(rate: float, s: CostSettings, f: Figures) -> float:
     """Bytes of one event in the logs of all functions."""
     month = Traffic(events=round(rate * MONTH_SECONDS))
     [gb] = [line.quantity for line in bill(month, s, f) if line.price == "log_gb"]

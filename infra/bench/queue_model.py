@@ -11,7 +11,7 @@ from typing import Any
 
 import simpy
 
-from infra.gpw.pricing import Figures, Settings, consumer_ms
+from infra.gpw.pricing import CostSettings, Figures, consumer_ms
 
 TICK = 0.1  # seconds; the events of one tick arrive together
 SAMPLE = 5.0  # seconds between samples
@@ -35,7 +35,7 @@ class Scenario:
     table_units: write units a second that each table takes.
     """
 
-    settings: Settings
+    settings: CostSettings
     figures: Figures
     visibility_seconds: float
     max_receives: int

@@ -27,7 +27,7 @@ from infra.gpw.cost import (
     settings_on_file,
     template_on_file,
 )
-from infra.gpw.pricing import Line, Price, Settings, total
+from infra.gpw.pricing import CostSettings, Line, Price, total
 
 FEW_RECEIVES = 5  # a common maxReceiveCount
 
@@ -72,7 +72,7 @@ def cases() -> list[Case]:
     default = begin.settings.consumer_concurrency
     allowed = begin.settings.requests_per_second
 
-    def concurrency(number: int) -> Settings:
+    def concurrency(number: int) -> CostSettings:
         return replace(begin.settings, consumer_concurrency=number)
 
     at_limit = replace(begin, seconds=300, rate=steady(allowed))

@@ -12,7 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-REQUIREMENTS = Path(__file__).resolve().parents[2] / "functions" / "requirements.txt"
+ROOT = Path(__file__).resolve().parents[2]
+# Of the functions, and of the example that has any.
+REQUIREMENTS = (
+    ROOT / "functions" / "requirements.txt",
+    ROOT / "infra" / "examples" / "postgres" / "function" / "requirements.txt",
+)
 
 
 def audit() -> dict[str, Any] | None:
@@ -20,7 +25,8 @@ def audit() -> dict[str, Any] | None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pip_audit", "--format", "json", "--progress-spinner", "off"),
-            *("--requirement", str(REQUIREMENTS), "--no-deps", "--disable-pip"),
+            *(word for path in REQUIREMENTS for word in ("--requirement", str(path))),
+            *("--no-deps", "--disable-pip"),
         ],
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""Forwarding of events: each once, and how it went."""
+"""Forwards each event once, and records every attempt."""
 
 import threading
 import time
@@ -16,13 +16,13 @@ from infra.gpw.forward import Form, Forward, Result, content
 from infra.gpw.look import OUTCOME_STYLES
 from infra.gpw.when import duration
 
-REMEMBERED = 100_000  # events; some 20 MB
-LONGEST_PAUSE_SECONDS = 30.0  # between two attempts; the first pause is 1 s, each is twice the last
+REMEMBERED = 100_000  # events; about 20 MB
+LONGEST_PAUSE_SECONDS = 30.0  # between two attempts; the first pause is 1 s, and each one doubles
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt, and the event that it was of. number: from 1."""
+    """One attempt to forward an event. number: from 1."""
 
     event: BusEvent
     number: int
@@ -30,7 +30,7 @@ class Attempt:
     at: datetime
 
     def document(self, whole: Form | None = None) -> dict[str, Any]:
-        """For programs. whole: with the event itself, in this form."""
+        """The attempt for `--json`. whole: include the event itself, in this form."""
         event, result = self.event, self.result
         told: dict[str, Any] = {
             "at": self.at,
@@ -52,7 +52,7 @@ class Attempt:
         return told | ({"body": strict_json.loads(content(event, whole))} if whole else {})
 
     def text(self) -> Text:
-        """On one line, for people. `Output` makes it safe to show."""
+        """The attempt as one line for people. `Output` makes it safe to show."""
         event, result = self.event, self.result
         status = str(result.status or ("ok" if result.well else "failed"))
         notes = [
@@ -72,10 +72,10 @@ class Attempt:
 
 
 class Forwarding:
-    """Forwards events, one at a time, whoever asks. Those it has seen are not forwarded again.
+    """Forwards events one at a time, also from several threads, and skips duplicates.
 
-    retries: further attempts after a failed one. show: gets each attempt. events, failed: the
-    number of events, and of those whose last attempt failed, before anybody retried by hand.
+    show: receives each attempt. retries: further attempts after a failed one. events: the number of
+    events. failed: the number of events whose last automatic attempt failed.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Forwarding:
         self.failed += not well
 
     def attempt(self, event: BusEvent) -> bool:
-        """Forward an event now. Returns: whether it went well."""
+        """Forward an event now. Returns: whether it succeeded."""
         with self._lock:
             number = self._attempts.get(event.key, 0) + 1
             if event.key in self._attempts:

@@ -1,4 +1,4 @@
-"""Attempts on a terminal, where one can be selected and retried."""
+"""Shows attempts on a terminal, where the operator can select and retry one."""
 
 import os
 import select
@@ -21,7 +21,7 @@ from infra.gpw.attempts import Attempt
 from infra.gpw.output import Output, safe
 
 ROWS = 10  # attempts that can be selected; older ones have scrolled away
-REST = 8  # lines of a low terminal that are for something else
+REST = 8  # lines of a small terminal that are reserved for other output
 RESPONSE_LINES = 3
 HELP = "↑/k ↓/j select   r retry   q quit"
 
@@ -38,9 +38,9 @@ KEYS = {
 
 
 class Screen:
-    """Shows the newest attempts at the bottom of the terminal, while the block lasts.
+    """Shows the newest attempts at the bottom of the terminal, until the `with` block ends.
 
-    retry: forwards the event of an attempt once more; called from a thread of its own.
+    retry: forwards the event of an attempt again; called from the keyboard's thread.
     """
 
     def __init__(self, out: Output, retry: Callable[[Attempt], None]) -> None:
@@ -54,7 +54,7 @@ class Screen:
         self._ended = threading.Event()
 
     def __enter__(self) -> Self:
-        # Notes have to go above the attempts, too.
+        # Notes must also be printed above the attempts.
         self._errors, self._out.errors = self._out.errors, self._out.console
         self._live.start()
         self._draw()
@@ -89,7 +89,7 @@ class Screen:
             self._draw()
 
     def press(self, key: str) -> None:
-        """What a key does."""
+        """Handle a key."""
         with self._lock:
             last = len(self._rows) - 1
             at = last if self._selected is None else self._selected
@@ -125,7 +125,7 @@ def _line(row: Attempt, *, selected: bool) -> Text:
 
 
 def _answer(row: Attempt) -> list[Text]:
-    """The start of the selected one's answer, line by line."""
+    """The first lines of the selected attempt's response or error."""
     lines = (row.result.error or row.result.response).splitlines()
     shown = [safe(Text(f"    {line}", "dim")) for line in lines[:RESPONSE_LINES]]
     for text in shown:
@@ -137,7 +137,7 @@ def _answer(row: Attempt) -> list[Text]:
 
 
 def can_be_used(out: Output) -> bool:
-    """Whether somebody sits before it: not in a pipe, not in the background."""
+    """Whether an operator can use the screen: not in a pipe, not in the background."""
     return (
         not out.as_json
         and out.console.is_terminal
@@ -148,9 +148,10 @@ def can_be_used(out: Output) -> bool:
 
 @contextmanager
 def keyboard(terminal: int) -> Iterator[None]:
-    """Keys come one by one and are not shown; afterwards the terminal is as it was.
+    """Read keys one by one without echo; restore the terminal afterwards.
 
-    Ctrl-C and Ctrl-Z work as ever. A shell may have reset the terminal when the process goes on.
+    Ctrl-C and Ctrl-Z work as usual. When the process continues after Ctrl-Z, the mode is set again,
+    because the shell may have reset the terminal.
     """
     before = termios.tcgetattr(terminal)
 
@@ -170,7 +171,7 @@ def keyboard(terminal: int) -> Iterator[None]:
     handlers = {
         signal.SIGTSTP: stop,
         signal.SIGCONT: go_on,
-        signal.SIGINT: signal.default_int_handler,  # some launchers have it ignored
+        signal.SIGINT: signal.default_int_handler,  # some launchers start a process that ignores it
     }
     old = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     tty.setcbreak(terminal)
@@ -183,7 +184,7 @@ def keyboard(terminal: int) -> Iterator[None]:
 
 
 def pressed(terminal: int, ended: threading.Event) -> Iterator[str]:
-    """Keys that mean something, until it has ended or the terminal is gone."""
+    """The known keys that are pressed, until `ended` is set or the terminal is closed."""
     while not ended.is_set():
         try:
             ready, _, _ = select.select([terminal], [], [], 0.2)
@@ -201,7 +202,7 @@ def pressed(terminal: int, ended: threading.Event) -> Iterator[str]:
 
 
 def keys(read: bytes) -> Iterator[str]:
-    """The keys in what a terminal sent."""
+    """The known keys in the bytes that a terminal sent."""
     while read:
         name = next((name for name in KEYS if read.startswith(name)), None)
         if name:

@@ -1,14 +1,15 @@
 """An event as it comes from the bus: EventBridge's envelope around what the publisher wrote."""
 
 import uuid
-from dataclasses import dataclass
-from datetime import UTC
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from getprofile import exact_json, strict_json
 from getprofile.errors import NotJsonError
 from getprofile.event import MAX_ID_LENGTH
 from infra.gpw.history import subject
+from infra.gpw.queues import sent_at
 from infra.gpw.tables import Table
 from publisher.entry import ENVELOPE, SOURCE, entry
 
@@ -24,10 +25,12 @@ class BusEvent:
     """One event. envelope: EventBridge's, with the event in `detail`; numbers are `Decimal`.
 
     receipt: of the message that holds it, for `Subscription.done`; None for one of the history.
+    arrived_at: when SQS got it from the bus, by AWS's clock; None for one of the history.
     """
 
     envelope: dict[str, Any]
     receipt: str | None = None
+    arrived_at: datetime | None = None
 
     @property
     def detail(self) -> dict[str, Any]:
@@ -92,7 +95,7 @@ def from_message(message: dict[str, Any]) -> BusEvent | None:
     """
     try:
         envelope = strict_json.loads(message["Body"])
-        event = BusEvent(envelope, message["ReceiptHandle"])
+        event = BusEvent(envelope, message["ReceiptHandle"], sent_at(message))
         known = all(isinstance(event.detail.get(name), str) for name in ("outcome", "version"))
         return event if envelope["source"] == SOURCE and known and event.key else None
     except (AttributeError, KeyError, TypeError, NotJsonError):
@@ -135,7 +138,7 @@ def completed(event: BusEvent, history: Table, bus: str, place: tuple[str, str, 
         return event  # removed meanwhile
     whole = from_history(item, bus, place).detail
     again = {"replayed": True} if event.replayed else {}
-    return BusEvent(event.envelope | {"detail": whole | again}, event.receipt)
+    return replace(event, envelope=event.envelope | {"detail": whole | again})
 
 
 def _profile(detail: dict[str, Any]) -> str | None:

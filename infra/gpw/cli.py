@@ -1,4 +1,4 @@
-"""The command `gpw`. Nothing here imports a command, nor what only commands need."""
+"""The command `gpw`. This module imports no command and nothing that only commands need."""
 
 import sys
 from typing import Annotated, Any
@@ -10,13 +10,13 @@ from infra.gpw.lazy import LazyGroup, flowing
 
 HELP = """Operate the GetProfile webhook receiver.
 
-All commands but `cost` work on the stack on AWS (--stack, --region, --profile) or on the local
+All commands except `cost` work on a stack on AWS (--stack, --region, --profile) or on the local
 cloud that `make start` runs (--local). Exit codes: 0 success, 1 a problem was found, 2 wrong usage.
 """
 
 
 class _Gpw(LazyGroup):
-    """All commands. Typer makes it, and knows of none."""
+    """The group of all commands. Typer creates it without commands, so it adds them."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings | {"commands": COMMANDS})
@@ -28,7 +28,7 @@ app = typer.Typer(
     help=flowing(HELP),
     no_args_is_help=True,
     rich_markup_mode="rich",
-    # A traceback would show what variables hold, the secret among them.
+    # A traceback would show the values of variables, including the secret.
     pretty_exceptions_enable=False,
     add_completion=True,
 )
@@ -52,7 +52,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """The options of gpw itself."""
+    """Declares the options of `gpw` itself."""
 
 
 def main() -> None:

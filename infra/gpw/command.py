@@ -1,4 +1,4 @@
-"""What all commands share: options for the stack and the output, needs, and how they fail."""
+"""Shared by all commands: options for stack and output, declared needs, and error handling."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -25,30 +25,31 @@ _ON_STACK = ("stack", "region", "aws_profile", "local")
 
 
 class Gpw(typer.Context):
-    """What a command works with: Typer's context, which holds the options that commands share.
+    """A command's context: the output, the stack and the confirmation prompt.
 
-    Typer hands it to the parameter that has it as its type.
+    It is Typer's context, which holds the shared options. Typer passes it to the parameter of this
+    type.
     """
 
     @cached_property
     def out(self) -> Output:
-        """Where the command's results go."""
+        """The output for the command's results."""
         return Output(as_json=self.params["as_json"])
 
     @property
     def yes(self) -> bool:
-        """Whether the operator confirmed beforehand."""
+        """Whether the operator passed --yes."""
         return bool(self.params.get("yes"))
 
     @cached_property
     def target(self) -> "Target":
-        """The stack; looked for when the command first asks."""
-        from infra.gpw.target import resolve  # as some commands have none
+        """The stack. It is resolved on first use."""
+        from infra.gpw.target import resolve  # imported late, because some commands need no stack
 
         return resolve(**{name: self.params[name] for name in _ON_STACK})
 
     def confirm(self, question: str) -> None:
-        """Go on only if the operator says so, now or with --yes."""
+        """Continue only if the operator confirms, at the prompt or with --yes."""
         if not self.yes:
             self.out.confirm(question)
 
@@ -63,7 +64,7 @@ def _shared(
         ),
     ] = None,
     region: Annotated[str | None, typer.Option(help="AWS region.", rich_help_panel=_STACK)] = None,
-    # `--profile`, as in all AWS tools; GetProfile's profiles are --profile-id or an argument.
+    # `--profile` is the AWS profile, as in all AWS tools; a GetProfile profile is --profile-id.
     aws_profile: Annotated[
         str | None,
         typer.Option("--profile", help="AWS profile, as in ~/.aws/config.", rich_help_panel=_STACK),
@@ -78,16 +79,16 @@ def _shared(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """The options that commands share; `Gpw` gives what they say."""
+    """Declares the shared options; `Gpw` provides their values."""
 
 
 class _Declared(NamedTuple):
-    """What is declared of a command beside its function."""
+    """A command's declaration, apart from its function."""
 
     example: str
     needs: frozenset[Need]
     level: Level
-    shared: frozenset[str]  # the names of shared options that it takes
+    shared: frozenset[str]  # the names of the shared options that it takes
 
 
 _DECLARED: dict[Callable[..., None], _Declared] = {}
@@ -103,9 +104,9 @@ def command[Function: Callable[..., None]](
 ) -> Callable[[Function], Function]:
     """Declare a function `(gpw: Gpw, …)` as a command; `commands.py` gives it a name.
 
-    example: for --help. needs: the AWS actions that it calls, on what; that it looks for its stack
-    goes without saying. level: who runs it, by default whoever operates if it changes something,
-    else whoever looks. changes: whether it takes --yes. on_stack: whether it works on a stack.
+    example: for --help. needs: the AWS actions that it calls, with their resources; looking up the
+    stack is added. level: who may run it; by default OPERATE if it changes something, else LOOK.
+    changes: whether it takes --yes. on_stack: whether it works on a stack.
     """
     looks = {Need("cloudformation:DescribeStacks", STACK)} if on_stack else set()
     shared = {"as_json", *(_ON_STACK if on_stack else ()), *(["yes"] if changes else [])}
@@ -120,7 +121,7 @@ def command[Function: Callable[..., None]](
 
 
 class Command(TyperCommand):
-    """A command with the options that commands share, and with the way in which they fail."""
+    """A command with the shared options and the shared error handling."""
 
     context_class = Gpw
     needs: frozenset[Need] = frozenset()
@@ -128,7 +129,7 @@ class Command(TyperCommand):
     own: frozenset[str] = frozenset()  # the names of the function's parameters
 
     def invoke(self, ctx: Any) -> None:
-        """Run the function with its own arguments; `Gpw` has the shared ones."""
+        """Run the function with its own arguments; `Gpw` holds the shared ones."""
         gpw: Gpw = ctx
         own = {name: gpw.params[name] for name in self.own}
 
@@ -141,7 +142,7 @@ class Command(TyperCommand):
 
 
 def built(name: str, function: Callable[..., None]) -> Command:
-    """The command that a function was declared as."""
+    """The command for a declared function."""
     declared = _DECLARED[function]
     made = _of_function(
         CommandInfo(
@@ -166,9 +167,9 @@ def _of_function(info: CommandInfo) -> Command:
 
 
 def _refuse_empty(gpw: Gpw) -> None:
-    """Refuse empty arguments: that of an unset shell variable is not what was meant.
+    """Refuse empty arguments, which usually come from an unset shell variable.
 
-    To a command it would be another stack, no limit in time, or every message.
+    A command would take one as another stack, no time limit, or every message.
     Raises: OperatorError.
     """
     for parameter in gpw.command.params:
@@ -189,7 +190,7 @@ def _name_on_command_line(parameter: Any) -> str:
 
 
 def run_guarded(out: Output, work: Callable[[], None]) -> None:
-    """Do the work; what was foreseen ends in a line that says what to do, and an exit code."""
+    """Run a command. An expected error becomes a message that says what to do, and an exit code."""
     try:
         work()
     except OperatorError as error:

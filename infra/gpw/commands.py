@@ -1,4 +1,4 @@
-"""Which commands there are."""
+"""The list of all commands."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from infra.gpw.command import Command
     from infra.gpw.permissions import Need
 
-# In the order of `gpw --help`. The line of help is the first paragraph of the function's docstring
-# (a test compares them), so that `gpw --help` need not import the function.
+# In the order of `gpw --help`. Each summary repeats the first paragraph of the function's docstring
+# (a test compares them), so that `gpw --help` does not import the function.
 COMMANDS: list[Lazy | LazyGroup] = [
     Lazy(
         "doctor",
@@ -29,6 +29,11 @@ COMMANDS: list[Lazy | LazyGroup] = [
         "Send made-up traffic to the webhook URL, and prove that nothing was lost.",
     ),
     Lazy(
+        "verify",
+        "infra.gpw.verify:verify",
+        "Prove that the deployed stack does what it promises: run it once after a deployment.",
+    ),
+    Lazy(
         "tail",
         "infra.gpw.tail:tail",
         "Follow what happens to events, one line each, until Ctrl-C.",
@@ -40,6 +45,11 @@ COMMANDS: list[Lazy | LazyGroup] = [
     ),
     Lazy("status", "infra.gpw.look:status", "Show a profile's state and its newest events."),
     Lazy("events", "infra.gpw.look:events", "List events of the history, newest first."),
+    Lazy(
+        "export",
+        "infra.gpw.export:export",
+        "Export the history or the states as lines of JSON, CSV or Parquet.",
+    ),
     Lazy(
         "ui",
         "infra.gpw.ui:ui",
@@ -88,7 +98,7 @@ COMMANDS: list[Lazy | LazyGroup] = [
     ),
     group(
         "dlq",
-        "Look at, redrive or delete the dead letters.",
+        "List, show, redrive or delete dead letters.",
         Lazy("ls", "infra.gpw.dlq:ls", "List the dead letters with their reasons."),
         Lazy(
             "show",
@@ -104,7 +114,7 @@ COMMANDS: list[Lazy | LazyGroup] = [
     ),
     group(
         "held",
-        "Look at, release or delete the held deliveries.",
+        "List, release or delete held deliveries.",
         Lazy("ls", "infra.gpw.held:ls", "List the held deliveries by the secret that they carry."),
         Lazy(
             "release",
@@ -149,17 +159,17 @@ COMMANDS: list[Lazy | LazyGroup] = [
 
 
 def listed() -> dict[str, Lazy]:
-    """Every command by its words, such as `dlq ls`."""
+    """Every command, by its name, such as `dlq ls`."""
     return {" ".join(words): one for one in COMMANDS for words, one in _leaves(one)}
 
 
 def loaded() -> "dict[str, Command]":
-    """Every command by its words, imported."""
+    """Every command, by its name; this imports all of them."""
     return {words: one.load() for words, one in listed().items()}
 
 
 def needs() -> "dict[str, frozenset[Need]]":
-    """What each command needs of AWS, by its command line, such as `gpw dlq ls`."""
+    """The AWS actions that each command needs, by its command line, such as `gpw dlq ls`."""
     return {f"gpw {words}": command.needs for words, command in loaded().items()}
 
 

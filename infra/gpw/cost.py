@@ -1,4 +1,4 @@
-"""`gpw cost`: what the receiver costs, line by line, beside a naive one."""
+"""`gpw cost`: estimates the bill line by line, and compares it with a naive receiver."""
 
 import json
 import re
@@ -18,9 +18,9 @@ from infra.gpw.errors import USAGE, OperatorError
 from infra.gpw.pricing import (
     RATE_PROFILES,
     Charge,
+    CostSettings,
     Figures,
     Price,
-    Settings,
     Traffic,
     bill,
     charged,
@@ -49,7 +49,7 @@ class RateProfile(StrEnum):
 
 @dataclass(frozen=True)
 class PriceList:
-    """prices.toml."""
+    """The content of prices.toml."""
 
     region: str
     date: date
@@ -58,7 +58,11 @@ class PriceList:
 
 @dataclass(frozen=True)
 class Estimate:
-    """totals: dollars a month by the list, and after the free allowance. changes: by the list."""
+    """The estimated bill, in dollars per month.
+
+    totals: at list prices, and after the free allowance. changes: the effect of each setting, at
+    list prices.
+    """
 
     traffic: Traffic
     charges: Sequence[Charge]
@@ -67,7 +71,7 @@ class Estimate:
 
     def per_million(self, dollars: float, *, sign: str = "") -> str:
         if self.traffic.events < 100_000:
-            return ""  # fixed costs would drown the rest
+            return ""  # fixed costs would dominate it
         return f"{dollars / self.traffic.events * 1e6:{sign},.2f}"
 
 
@@ -78,11 +82,13 @@ def cost(
     events: Annotated[str, typer.Option(help="Events a month: 1000, 10k, 2.5M, 1B.")] = "1M",
     rate_profile: Annotated[
         RateProfile,
-        typer.Option(help="When they arrive: always, 22 days of 8 hours, or in 1 % of the time."),
+        typer.Option(
+            help="When they arrive: always, on 22 days of 8 hours, or in 1 % of the time."
+        ),
     ] = RateProfile.STEADY,
     parameters: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A template parameter's value, NAME=VALUE; repeatable."),
+        typer.Option("--set", help="Set a template parameter: NAME=VALUE. Can be repeated."),
     ] = None,
     stale: Annotated[
         float, typer.Option(min=0, max=1, help="Share of events that arrive after a newer one.")
@@ -99,11 +105,12 @@ def cost(
 ) -> None:
     """Estimate the AWS bill from the template's settings, list prices and measured durations.
 
-    Reads only files of the project: it needs neither AWS nor a stack. The estimate is in dollars at
-    list prices in us-east-1. Lines marked * describe what no template parameter switches off.
+    The command reads only files of the project, so it needs neither AWS nor a stack. The estimate
+    is in dollars at list prices in us-east-1. No template parameter turns off what lines marked *
+    describe.
     """
     if stale + duplicates > 1:
-        raise OperatorError("--stale and --duplicates are more than all events", code=USAGE)
+        raise OperatorError("--stale and --duplicates add up to more than 1", code=USAGE)
     price_list, figures = price_list_on_file(), figures_on_file()
     chosen = settings_on_file(_assignments(parameters or []))
     traffic = Traffic(
@@ -117,7 +124,7 @@ def cost(
     if traffic.rate > chosen.requests_per_second:
         gpw.out.note(
             f"RequestsPerSecond is {chosen.requests_per_second}, so API Gateway would refuse some "
-            f"of {traffic.rate:,.0f} events a second; docs/capacity.md says what to raise."
+            f"of {traffic.rate:,.0f} events per second; docs/capacity.md says what to raise."
         )
     found = estimate(traffic, chosen, figures, price_list.prices)
     gpw.out.document(_document(price_list, found))
@@ -139,13 +146,23 @@ def price_list_on_file() -> PriceList:
     )
 
 
+def added_dollars(traffic: Traffic) -> float:
+    """What traffic adds to the bill, by the list and the template's defaults."""
+    prices, chosen, figures = price_list_on_file().prices, settings_on_file(), figures_on_file()
+    with_it, without = (
+        total(bill(one, chosen, figures), prices)[0]
+        for one in (traffic, replace(traffic, events=0))
+    )
+    return with_it - without
+
+
 def figures_on_file() -> Figures:
     content = json.loads(FIGURES.read_text(encoding="utf-8"))
     return {name: value for name, (value, _source) in content["figures"].items()}
 
 
-def settings_on_file(parameters: Mapping[str, str] | None = None) -> Settings:
-    """What template.yaml sets. parameters: values in the place of its defaults."""
+def settings_on_file(parameters: Mapping[str, str] | None = None) -> CostSettings:
+    """The settings in template.yaml. parameters: values that replace its defaults."""
     return settings(template_on_file(parameters), _yaml(MONITORING))
 
 
@@ -161,7 +178,7 @@ def _yaml(path: Path) -> Any:
 
 
 def count(text: str) -> int:
-    """A number of events, with a multiple. Raises: OperatorError."""
+    """Read a number of events, such as 10k. Raises: OperatorError."""
     found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)([kmb]?)", text.replace(",", "").lower())
     if found is None:
         raise OperatorError(f"{text} is not a number such as 1000, 10k or 2.5M", code=USAGE)
@@ -175,11 +192,11 @@ def _assignments(given: Sequence[str]) -> dict[str, str]:
     return {name: value for name, _sign, value in pairs}
 
 
-# ---------------------------------------------------------------- the answer
+# ---------------------------------------------------------------- the estimate
 
 
 def estimate(
-    traffic: Traffic, chosen: Settings, figures: Figures, prices: Mapping[str, Price]
+    traffic: Traffic, chosen: CostSettings, figures: Figures, prices: Mapping[str, Price]
 ) -> Estimate:
     lines = bill(traffic, chosen, figures)
     at_rest = bill(replace(traffic, events=0), chosen, figures)
@@ -221,7 +238,7 @@ def _document(price_list: PriceList, found: Estimate) -> dict[str, Any]:
 def _show(gpw: Gpw, price_list: PriceList, found: Estimate) -> None:
     out, traffic = gpw.out, found.traffic
     out.say(
-        f"{traffic.events:,} events a month, {_quantity(traffic.rate)} a second for "
+        f"{traffic.events:,} events per month, {_quantity(traffic.rate)} per second for "
         f"{traffic.active_hours:g} hours; dollars at list prices, {price_list.region}, "
         f"{price_list.date}."
     )
@@ -232,7 +249,7 @@ def _show(gpw: Gpw, price_list: PriceList, found: Estimate) -> None:
     ]
     totals = [(what, "", dollars, after) for what, (dollars, after) in found.totals.items()]
     out.table(
-        ["", "a month", "dollars", "per million events", "after free allowance"],
+        ["", "per month", "dollars", "per million events", "after free allowance"],
         [
             [what, quantity, money(dollars), found.per_million(dollars), money(after)]
             for what, quantity, dollars, after in [*lines, *totals]
@@ -240,7 +257,7 @@ def _show(gpw: Gpw, price_list: PriceList, found: Estimate) -> None:
     )
     out.say("")
     out.table(
-        ["what a setting changes", "dollars a month", "per million events"],
+        ["effect of a setting", "dollars per month", "per million events"],
         [
             [what, f"{dollars:+,.2f}", found.per_million(dollars, sign="+")]
             for what, dollars in found.changes.items()
@@ -248,10 +265,10 @@ def _show(gpw: Gpw, price_list: PriceList, found: Estimate) -> None:
     )
     out.say("")
     out.say(
-        "* No template parameter does this. DynamoDB's deletions of expired events and Lambda's "
-        "reads of the stream are free, as is encryption with AWS's own keys; a key of your own is "
-        "not in the estimate. Durations and "
-        f"sizes: {FIGURES.relative_to(ROOT)}; prices and their sources: {PRICES.relative_to(ROOT)}."
+        "* No template parameter does this. Three things are free: DynamoDB's deletion of expired "
+        "events, Lambda's reads of the stream, and encryption with AWS's own keys. The estimate "
+        "does not include a key of your own. Durations and sizes: "
+        f"{FIGURES.relative_to(ROOT)}; prices and their sources: {PRICES.relative_to(ROOT)}."
     )
 
 
@@ -264,7 +281,7 @@ def _quantity(value: float) -> str:
 
 
 def readme_table() -> str:
-    """The table in README, in Markdown."""
+    """README's table of costs, in Markdown."""
     prices, figures, chosen = price_list_on_file().prices, figures_on_file(), settings_on_file()
     rows = [
         "| events a month | dollars a month | after AWS's free allowance | per million events "

@@ -1,4 +1,4 @@
-"""What a dead letter is, which ones are meant, and where one goes when it is redriven."""
+"""Dead letters: their kind and reason, selecting them, and the destination of a redrive."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,8 @@ from infra.gpw.errors import USAGE, OperatorError
 from infra.gpw.queues import received_message, sent_at
 from infra.gpw.when import moment
 
-# What quarantine adds to a message, and what EventBridge adds to what it can't deliver.
+# The attributes that quarantine adds to a message, and those that EventBridge adds to one that it
+# can't deliver.
 QUARANTINE_ATTRIBUTES = {"source", "reason", "error", "detail", "body_bytes"}
 EVENT_BRIDGE_ATTRIBUTES = {
     "RULE_ARN",
@@ -32,7 +33,7 @@ MOVED_BY_SQS = "received_too_often"  # our name for it: SQS gives no reason
 
 
 class Kind(StrEnum):
-    """What a dead letter is, by where it was going."""
+    """The kind of a dead letter, by its original destination."""
 
     EVENT = "event"
     """A webhook's body, for the consumer."""
@@ -41,13 +42,13 @@ class Kind(StrEnum):
     """A request to fetch one profile or to reconcile all of them, for the hydrator."""
 
     PUBLICATION = "publication"
-    """An event of the history that the bus did not take."""
+    """An event of the history that the bus refused."""
 
     STREAM = "stream"
-    """Lambda's record of a batch of the history's stream that it gave up."""
+    """Lambda's record of a batch of the history's stream that it stopped retrying."""
 
     SCHEDULE = "schedule"
-    """EventBridge's record of a scheduled reconciliation that did not begin."""
+    """EventBridge's record of a scheduled reconciliation that did not start."""
 
 
 class Destination(StrEnum):
@@ -61,8 +62,8 @@ class Destination(StrEnum):
 class DeadLetter:
     """A message of the dead-letter queue.
 
-    raw: as SQS returned it. document: the body as JSON, None if it is not JSON at all. strict:
-    whether the body is strict JSON, so that everybody reads the same document in it.
+    raw: as SQS returned it. document: the body as JSON; None if it is not JSON at all. strict:
+    whether the body is strict JSON, so that every parser reads the same document.
     """
 
     raw: Mapping[str, Any]
@@ -84,7 +85,7 @@ class DeadLetter:
 
     @property
     def detail(self) -> str:
-        """Why it is here, in words."""
+        """Why it is a dead letter, in words."""
         attributes = self.message.attributes
         return attributes.get("detail") or attributes.get("ERROR_MESSAGE") or ""
 
@@ -110,7 +111,7 @@ class DeadLetter:
         return _text(named or about.get("profile_id"))
 
     def _about(self) -> dict[str, Any]:
-        """The object that names the tenant."""
+        """The part of the document that names tenant and profile."""
         if self.kind is Kind.HYDRATION:
             for name in ("detail", "hydrate"):
                 if isinstance(inner := self._member(name), dict):
@@ -122,9 +123,9 @@ class DeadLetter:
 
 
 def from_sqs(raw: Mapping[str, Any], kinds: Mapping[str, Kind] | None = None) -> DeadLetter:
-    """A dead letter from what SQS `ReceiveMessage` returns, with all attributes.
+    """A dead letter from a message of SQS `ReceiveMessage`, received with all attributes.
 
-    kinds: by the name of a queue, what SQS moves from there to the dead-letter queue.
+    kinds: by queue name, the kind of the messages that SQS moves from that queue.
     """
     message = received_message(raw)
     document, strict = _document(message)
@@ -152,7 +153,7 @@ def _document(message: QueueMessage) -> tuple[Any, bool]:
         return strict_json.loads(body), True
     except NotJsonError:
         pass
-    try:  # good enough to see what it is about
+    try:  # lenient, which is good enough to show what the letter is about
         return json.loads(body), False
     except (ValueError, RecursionError):
         return None, False
@@ -184,7 +185,7 @@ class _Batch(BaseModel):
 
 
 class _DiscardedBatch(BaseModel):
-    """What Lambda sends to an on-failure destination for records of a DynamoDB stream."""
+    """The message that Lambda sends to an on-failure destination of a DynamoDB stream."""
 
     requestContext: _Request  # noqa: N815
     version: str
@@ -200,9 +201,10 @@ def _discarded_batch(document: Any) -> _DiscardedBatch | None:
 
 
 def _kind(attributes: Mapping[str, str], moved_from: Kind | None, document: Any) -> Kind:
-    """Attributes first: only our functions, AWS and operators write them.
+    """The kind of a dead letter, by its attributes if possible.
 
-    What a sender wrote is in the body, and may look like anything.
+    Only our functions, AWS and operators write attributes. The body is the sender's, and may look
+    like anything.
     """
     match attributes:
         case {"source": source} if source in _KIND_BY_SOURCE:
@@ -211,9 +213,9 @@ def _kind(attributes: Mapping[str, str], moved_from: Kind | None, document: Any)
             return moved_from
         case {"RULE_ARN": _, "TARGET_ARN": _}:
             return Kind.SCHEDULE if _is_scheduled(document) else Kind.HYDRATION
-        case {"received_at": _}:  # ingest sets it, or a replay
+        case {"received_at": _}:  # ingest or a replay sets it
             return Kind.EVENT
-        case _:  # sent by hand, or moved by an SQS that does not say from where
+        case _:  # sent by hand, or moved by an SQS that does not name the source queue
             return _kind_by_body(document)
 
 
@@ -249,12 +251,12 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-# ---------------------------------------------------------------- which ones are meant
+# ---------------------------------------------------------------- selecting dead letters
 
 
 @dataclass(frozen=True)
 class Where:
-    """Which dead letters are meant. A field that is None matches every value."""
+    """A selection of dead letters. A field that is None matches every value."""
 
     reason: str | None = None
     type: str | None = None
@@ -282,14 +284,14 @@ class Where:
 
 
 def where(terms: list[str], now: datetime) -> Where:
-    """What the values of `--where name=value` say. Raises: OperatorError."""
+    """The selection in the values of `--where name=value`. Raises: OperatorError."""
     found: dict[str, Any] = {}
     names = list(Where.__dataclass_fields__)
     for term in terms:
         name, equals, value = term.partition("=")
         if name not in names or not equals:
             raise OperatorError(
-                f"--where {term!r} is not understood",
+                f"--where {term!r} is not valid",
                 f"write --where name=value, where name is one of {', '.join(names)}",
                 code=USAGE,
             )
@@ -308,12 +310,12 @@ def where(terms: list[str], now: datetime) -> Where:
     return Where(**found)
 
 
-# ---------------------------------------------------------------- where it goes
+# ---------------------------------------------------------------- redriving
 
 
 @dataclass(frozen=True)
 class Redrive:
-    """A message on its way back. attributes, system: as SQS `SendMessage` takes them."""
+    """The message that redrives a dead letter. attributes, system: as in SQS `SendMessage`."""
 
     to: Destination
     body: str
@@ -322,34 +324,34 @@ class Redrive:
 
 
 class NotRedrivableError(Exception):
-    """Sending this dead letter anywhere would not help. The text says why, and what does help."""
+    """Redriving this dead letter would not help. The text says why, and sometimes what helps."""
 
 
 def redrive(
     dead_letter: DeadLetter, *, hydrating: bool, now: datetime, force: bool = False
 ) -> Redrive:
-    """Where a dead letter goes, and as what.
+    """The destination of a dead letter and the message to send there.
 
-    hydrating: whether there is a hydration queue. force: send also what would fail again.
+    hydrating: whether there is a hydration queue. force: also send events that would fail again.
     Raises: NotRedrivableError.
     """
     match dead_letter.kind:
         case Kind.EVENT:
             return _to_events(dead_letter, now, force=force)
         case Kind.HYDRATION if hydrating:
-            # Without its trace header: Lambda's loop detection counts by it, and would stop at
-            # once what it has stopped before.
+            # Without its trace header. Lambda's loop detection counts by the header, so it would
+            # immediately stop a message again that it has stopped before.
             attributes = _attributes(dead_letter, EVENT_BRIDGE_ATTRIBUTES)
             return Redrive(Destination.HYDRATION, dead_letter.message.body, attributes, {})
         case Kind.HYDRATION:
             raise NotRedrivableError("full profiles are no longer fetched (HydrateProfiles)")
         case Kind.PUBLICATION:
-            raise NotRedrivableError("the event is in the history; the bus can't take it")
+            raise NotRedrivableError("the event is in the history, and the bus refuses it")
         case Kind.STREAM:
             raise NotRedrivableError(_stream(dead_letter.document))
         case Kind.SCHEDULE:
             raise NotRedrivableError(
-                "a scheduled reconciliation did not begin: `gpw reconcile` begins one"
+                "a scheduled reconciliation did not start: `gpw reconcile` starts one"
             )
 
 
@@ -361,12 +363,12 @@ def _to_events(dead_letter: DeadLetter, now: datetime, *, force: bool) -> Redriv
     try:
         body = original_body(message)
         if encoding and len(body) < int(message.attributes.get("body_bytes", "0")):
-            raise NotRedrivableError("the body was too long to be kept whole")
+            raise NotRedrivableError("the body was too long and was cut")
         event = parse_event(body, now=now)
         for value in (event.data, event.webhook_id, event.model_extra):
             to_dynamodb(value)
     except FutureEventError:
-        # The consumer would take it, and no true event would be newer until then.
+        # The consumer would accept it, and it would outrank every genuine event until then.
         raise NotRedrivableError("created_at is still in the future") from None
     except EventError as error:
         if not force:
@@ -374,10 +376,10 @@ def _to_events(dead_letter: DeadLetter, now: datetime, *, force: bool) -> Redriv
     except ValueError:  # somebody edited body_bytes
         pass
     else:
-        # Strict JSON, so text; what SQS does not take of it becomes an escape, as at ingest.
+        # Strict JSON is text. Characters that SQS refuses become escapes, as in ingest.
         text = accepted(body.decode("utf-8"), dead_letter.sent_at).body
         return _event(dead_letter, text, without={"encoding"})
-    # As it is: the consumer knows the encoding too.
+    # Unchanged, because the consumer understands the encoding.
     return _event(dead_letter, message.body)
 
 
@@ -403,10 +405,10 @@ def _attributes(dead_letter: DeadLetter, without: set[str]) -> dict[str, Any]:
 def _stream(document: Any) -> str:
     discarded = _discarded_batch(document)
     if discarded is None:
-        return "events did not get on the bus; the history has them: gpw events --received"
+        return "events were not published; the history has them: gpw events --received"
     batch = discarded.batch
     first, last = batch.approximateArrivalOfFirstRecord, batch.approximateArrivalOfLastRecord
     return (
-        f"not an event, but Lambda's record of {batch.batchSize} events of {first} to {last} that "
-        f"did not get on the bus; the history has them: gpw events --received --since {first}"
+        f"not an event, but Lambda's record of {batch.batchSize} events from {first} to {last} "
+        f"that were not published; the history has them: gpw events --received --since {first}"
     )

@@ -5,33 +5,31 @@ import math
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
-from rich.text import Text
+from botocore.exceptions import ClientError
 
-from infra.gpw import commands, domain, permissions, policies, secret
+from infra.gpw import alarms, commands, domain, permissions, policies, secret
+from infra.gpw.checks import Check, guarded, show
 from infra.gpw.command import Gpw, command
-from infra.gpw.errors import FAILED, OperatorError, explained, is_forbidden
+from infra.gpw.errors import FAILED, is_forbidden
 from infra.gpw.history import subject
 from infra.gpw.leases import sweep
 from infra.gpw.pause import MAPPINGS, mapping
-from infra.gpw.permissions import STACK, SWEEPING, Level, Need, on
+from infra.gpw.permissions import SWEEPING, Level, Need, on
 from infra.gpw.queues import depth
 from infra.gpw.republish import bus_exists
 from infra.gpw.target import Target
-from infra.gpw.webhook import Webhook, current_secret
+from infra.gpw.webhook import NO_TOKEN, Webhook, current_secret
 from infra.gpw.when import ago, duration
 
 RENEWED_BEFORE = timedelta(days=30)  # ACM renews 60 days before the end
 OLD_SECONDS = 300  # an event that waits for longer is no burst any more
 PING_TENANT, PING_TYPE = "gpw-doctor", "gpw.ping"
 PING_SECONDS = 30.0
-NO_TOKEN = "Unauthorized: Missing or invalid Authorization header"  # noqa: S105  # nosec B105
 
 # Functions that run at once, all of an account together.
 USUAL_CONCURRENCY = 1_000  # what AWS grants as a rule; a new account may start with 10
@@ -50,19 +48,6 @@ _WRONG_ANSWER = {
 }
 
 
-@dataclass(frozen=True)
-class Check:
-    """One thing that was checked.
-
-    well: None when it can't be told, or is no problem yet. fix: what to do, if anything.
-    """
-
-    what: str
-    well: bool | None
-    found: str
-    fix: str = ""
-
-
 _QUEUES = ("EventsQueueUrl", "DeadLetterQueueUrl", "HeldQueueUrl", "HydrationQueueUrl")
 _SECRETS = ("WebhookSecretArn", "ProfileApiSecretArn")
 
@@ -70,10 +55,9 @@ _SECRETS = ("WebhookSecretArn", "ProfileApiSecretArn")
 @command(
     example="gpw doctor --ping --yes",
     needs=[
-        # The stack's resources, and those of the stack within it that has the alarms.
-        *(Need("cloudformation:ListStackResources", one) for one in (STACK, "Monitoring")),
+        *alarms.ALARMS,
         *on("*", "iam:SimulatePrincipalPolicy", "iam:GetRole"),
-        *on("*", "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricStatistics"),
+        *on("*", "cloudwatch:GetMetricStatistics"),
         *on("*", "lambda:GetAccountSettings"),
         *(Need("lambda:GetEventSourceMapping", one) for one in MAPPINGS.values()),
         *(Need("sqs:GetQueueAttributes", queue) for queue in _QUEUES),
@@ -106,34 +90,26 @@ def doctor(
     found: list[Check] = []
     for check in checks(target):
         found.append(check)
-        _show(gpw, check)
+        show(gpw.out, check)
     send = target.local is not None if ping is None else ping
     if send:
         if not target.local:
             gpw.confirm(
                 f"Send an event {PING_TYPE} of the tenant {PING_TENANT} to {target.stack!r}?"
             )
-        for check in _guarded("ping", lambda: _ping(gpw)):
+        for check in guarded("ping", lambda: _ping(gpw)):
             found.append(check)
-            _show(gpw, check)
+            show(gpw.out, check)
     else:
         check = Check(
             "ping", None, "not sent", "gpw doctor --ping sends one through the whole system"
         )
         found.append(check)
-        _show(gpw, check)
+        show(gpw.out, check)
     well = all(check.well is not False for check in found)
     out.document({"well": well, "checks": [vars(check) for check in found]})
     if not well:
         raise typer.Exit(FAILED)
-
-
-def _show(gpw: Gpw, check: Check) -> None:
-    gpw.out.say(
-        gpw.out.marks[check.well],
-        f" {check.what:<12} {check.found}",
-        Text(f"  → {check.fix}" if check.fix else "", "yellow"),
-    )
 
 
 def checks(target: Target) -> Iterator[Check]:
@@ -153,19 +129,7 @@ def checks(target: Target) -> Iterator[Check]:
         ("hydration", _hydration),
         ("alarms", _alarms),
     ):
-        yield from _guarded(what, lambda look=look: look(target))  # type: ignore[misc]
-
-
-def _guarded(what: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
-    """What a look finds; that it could not look is a finding too."""
-    try:
-        yield from look()
-    except OperatorError as error:
-        yield Check(what, False, str(error), error.fix)
-    except (ClientError, BotoCoreError) as error:
-        told = explained(error)
-        unknown = isinstance(error, ClientError) and is_forbidden(error)
-        yield Check(what, None if unknown else False, str(told), told.fix)
+        yield from guarded(what, lambda look=look: look(target))  # type: ignore[misc]
 
 
 def _stack(target: Target) -> Iterator[Check]:
@@ -339,7 +303,7 @@ def _sources(target: Target) -> Iterator[Check]:
     for function in MAPPINGS:
         if function in target.resources:
             what = function.removesuffix("Function").lower()
-            yield from _guarded(what, lambda f=function, w=what: _source(target, f, w))  # type: ignore[misc]
+            yield from guarded(what, lambda f=function, w=what: _source(target, f, w))  # type: ignore[misc]
 
 
 def _source(target: Target, function: str, what: str) -> Iterator[Check]:
@@ -420,33 +384,15 @@ def _hydration(target: Target) -> Iterator[Check]:
 
 
 def _alarms(target: Target) -> Iterator[Check]:
-    names = list(alarm_names(target, target.stack))
+    names = list(alarms.alarm_names(target, target.stack))
     if not names:
         yield Check("alarms", None, "the stack has none")
         return
-    cloudwatch, ringing = target.client("cloudwatch"), []
-    for start in range(0, len(names), 100):
-        answer = cloudwatch.describe_alarms(
-            AlarmNames=names[start : start + 100],
-            AlarmTypes=["MetricAlarm", "CompositeAlarm"],
-            StateValue="ALARM",
-        )
-        ringing += [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
-    for alarm in ringing:
-        about = alarm.get("AlarmDescription") or "see docs/operations.md"
-        yield Check("alarm", False, alarm["AlarmName"], " ".join(about.split()))
-    if not ringing:
+    found = alarms.ringing(target, names)
+    for name, about in found.items():
+        yield Check("alarm", False, name, about or "see docs/operations.md")
+    if not found:
         yield Check("alarms", True, f"none of {len(names)} rings")
-
-
-def alarm_names(target: Target, stack: str) -> Iterator[str]:
-    """Those of the stack and of the stacks nested in it."""
-    for resource in target.listed(stack):
-        match resource["ResourceType"]:
-            case "AWS::CloudWatch::Alarm" | "AWS::CloudWatch::CompositeAlarm":
-                yield resource["PhysicalResourceId"]
-            case "AWS::CloudFormation::Stack":
-                yield from alarm_names(target, resource["PhysicalResourceId"])
 
 
 def _ping(gpw: Gpw) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""The webhook's own domain name: where it leads, and until when its certificate is valid."""
+"""The webhook's own domain name: its addresses, and the expiry of its certificate."""
 
 import socket
 import ssl
@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 PORT = 443
-SECONDS = 10.0  # for each of name server, connection and handshake
+SECONDS = 10.0  # timeout of the connection, and of the handshake
 
 
 def addresses(name: str) -> set[str]:
-    """What a name resolves to; empty when it does not exist. Raises: OSError for other failures."""
+    """The addresses of a name; empty if it does not exist. Raises: OSError for other failures."""
     try:
         found = socket.getaddrinfo(name, PORT, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -21,9 +21,9 @@ def addresses(name: str) -> set[str]:
 
 
 def certificate_expires_at(name: str) -> datetime:
-    """When the certificate that a server shows for a name ends.
+    """When the certificate that a server presents for a name expires.
 
-    Raises: ssl.SSLCertVerificationError for one that is not valid for the name; OSError.
+    Raises: ssl.SSLCertVerificationError, if it is not valid for the name; OSError.
     """
     context = ssl.create_default_context()
     with (

@@ -1,4 +1,4 @@
-"""`gpw erase`: removes what is kept of one person."""
+"""`gpw erase`: removes the data that is kept about one person."""
 
 import time
 from collections.abc import Iterator
@@ -17,17 +17,17 @@ from infra.gpw.output import plain
 from infra.gpw.permissions import Level, on
 from infra.gpw.queues import QueueScan, depth
 
-COUNT_SECONDS = 60.0  # SQS's counts may be a minute behind
+COUNT_SECONDS = 60.0  # SQS's counts may be a minute old
 COUNT_POLL_SECONDS = 5.0
-SHOWN = 20  # lines for people; --json lists all
+SHOWN = 20  # lines shown to people; --json lists all
 
 OUT_OF_REACH = [
     "logs: ids of tenant, profile and events, until LogRetentionDays",
     "point-in-time recovery of the tables: 35 days; a restored table needs this erasure again",
     "the history's stream: 24 hours",
-    "the bus: what your own rules delivered elsewhere, and the archive, if ArchiveDays is not 0",
+    "the bus: events that your own rules delivered, and the archive, if ArchiveDays is not 0",
     "tables and queues that are no longer in the stack, such as after HydrateProfiles=false",
-    "GetProfile itself: delete the profile there first, or its next webhook brings it back",
+    "GetProfile itself: delete the profile there first, or its next webhook restores the data",
 ]
 _MESSAGES = {
     "HeldQueueUrl": "held delivery",
@@ -38,7 +38,7 @@ _MESSAGES = {
 
 @dataclass(frozen=True)
 class Unsure:
-    """A thing that mentions the id, and may be another person's. name: how it is found again."""
+    """A record that mentions the id but may be another person's. name: identifies the record."""
 
     what: str
     name: str
@@ -49,10 +49,10 @@ class Unsure:
 
 @dataclass
 class Found:
-    """What is kept of a person.
+    """The data that is kept about a person.
 
-    events: keys in the history. dead_letters, held, hydration_messages: message ids. unsure: what
-    is not removed. unseen: by queue, the number of messages that nobody could look into.
+    events: keys in the history. dead_letters, held, hydration_messages: message ids. unsure:
+    records that are not removed. unseen: the number of unchecked messages, by queue.
     """
 
     state: bool = False
@@ -71,7 +71,7 @@ class Found:
 
     @property
     def certain(self) -> bool:
-        """Whether what was found is all there is, as far as counts can tell."""
+        """Whether everything was found, as far as the counts show."""
         return not self.unsure and not self.unseen
 
     def document(self) -> dict[str, Any]:
@@ -121,14 +121,15 @@ def erase(
 ) -> None:
     """Remove one person's data: state, full profile, history, and messages in the queues.
 
-    Removed is what names the profile for sure: its rows and its history; the tenant's other events,
-    dead letters, held deliveries and hydration messages that name it as `profile_id` or in
-    `profile_ids` and are not another profile's. Whatever else mentions the id is listed and left to
-    you: another profile's data, a body that is not strict JSON, or a message that names no tenant.
+    It removes only data that is surely about the profile: its rows and its history, and the
+    tenant's other events, dead letters, held deliveries and hydration messages that name it as
+    `profile_id` or in `profile_ids` and are not another profile's. Other records that mention the
+    id are listed and left to you: another profile's data, a body that is not strict JSON, or a
+    message that names no tenant.
 
-    Then it looks again. Exits 1 when something is left, when something is unsure, or when SQS
-    counts messages that it does not show. Reads all tables, and hides the messages of these queues
-    from others for a moment.
+    Then the command checks everything again. It exits with 1 if something is left or unsure, or if
+    SQS counts messages that it did not return. It reads all tables, and briefly hides the messages
+    of these queues from other readers.
     """
     person, out = _Person(gpw, tenant, profile), gpw.out
     found = person.look()
@@ -143,12 +144,12 @@ def erase(
         _show(gpw, erased, "Erased")
         left = person.look(settle=True)
         if left.count:
-            out.note(out.marks[False], f" {left.count} came back or stayed: run it again")
+            out.note(out.marks[False], f" {left.count} restored or remaining: run it again")
         _finish(gpw, erased, left, erased=True)
 
 
 class _Person:
-    """One profile in all places of a stack."""
+    """One profile's data, everywhere in a stack."""
 
     def __init__(self, gpw: Gpw, tenant: str, profile: str) -> None:
         self._gpw = gpw
@@ -157,17 +158,18 @@ class _Person:
         self._profile = profile
 
     def look(self, *, delete: bool = False, settle: bool = False) -> Found:
-        """Look everywhere, along the way that events take, so that none slips past.
+        """Check all places in the order of an event's path, so that no event slips past.
 
-        What was in a queue when that was looked at is in the tables by the time that they are, or
-        is counted. delete: and remove what is found. settle: give SQS's counts time to be right.
+        An event that has left a queue before the check of the queue is in the tables when they are
+        checked, or SQS still counts it. delete: also remove what is found. settle: wait until
+        SQS's counts are current.
         """
         found, target = Found(), self._target
-        seen: dict[str, int] = {"EventsQueueUrl": 0}  # nobody can look into it: see `_unseen`
-        # What is released goes from here to the others.
+        seen: dict[str, int] = {"EventsQueueUrl": 0}  # it can't be scanned: see `_unseen`
+        # First, because released deliveries move on to the other queues.
         if "HeldQueueUrl" in target.outputs:
             found.held, seen["HeldQueueUrl"] = self._messages("HeldQueueUrl", found, delete)
-        # Hydration next: what waits there would write the profile again.
+        # Hydration next, because a message there would store the profile again.
         if target.hydration_queue:
             ids, seen["HydrationQueueUrl"] = self._messages("HydrationQueueUrl", found, delete)
             found.hydration_messages = ids
@@ -177,21 +179,21 @@ class _Person:
         if not delete:
             found.unseen = self._unseen(seen, COUNT_SECONDS if settle else 0.0)
         found.events = self._events(found, delete)
-        # The state before the full profile, which is only written beside a state.
+        # The state before the full profile, which is stored only if there is a state.
         found.state = self._row("ProfilesTableName", found, delete)
         if "FullProfilesTableName" in target.outputs:
             found.full_profile = self._row("FullProfilesTableName", found, delete)
         return found
 
     def _messages(self, output: str, found: Found, delete: bool) -> tuple[list[str], int]:
-        """The ids of the profile's messages, and the number of those looked at and still there."""
+        """The ids of the profile's messages, and the number of checked messages that remain."""
         what = _MESSAGES[output]
         sure: list[str] = []
         seen = 0
         kinds, url = kinds_by_queue(self._target), self._target.output(output)
         with (
             QueueScan(self._target.client("sqs"), url) as scan,
-            self._gpw.out.progress(f"looking at each {what}", scan.expected) as advance,
+            self._gpw.out.progress(f"checking each {what}", scan.expected) as advance,
         ):
             for batch in scan.batches():
                 advance(len(batch))
@@ -210,10 +212,10 @@ class _Person:
         return sure, seen
 
     def _unseen(self, seen: dict[str, int], seconds: float) -> dict[str, int]:
-        """By queue, the number of messages that SQS counts beyond those that were looked at.
+        """By queue, the number of messages that SQS counts beyond those that were checked.
 
-        They are in flight, delayed, have just come, or could not be handed out. seconds: how long
-        to wait for counts that are behind.
+        They are in flight, delayed, new, or SQS did not return them. seconds: how long to wait for
+        counts to become current.
         """
         sqs, deadline = self._target.client("sqs"), time.monotonic() + seconds
         with self._gpw.out.progress("waiting for messages that are in flight"):
@@ -243,11 +245,12 @@ class _Person:
         return [key for key in keys.values() if not delete or table.delete(key)]
 
     def _history(self) -> Iterator[dict[str, Any]]:
-        """All events of the tenant, some of them twice."""
+        """All events of the tenant; some are returned twice."""
         table = self._target.table("EventsTableName")
-        # The profile's own apart: a scan may miss what is written while it goes on.
+        # The profile's own events are queried separately, because a scan may miss items that are
+        # written while it runs.
         own = Selection(tenant=self._tenant, profile=self._profile)
-        with self._gpw.out.progress("looking at the history") as advance:
+        with self._gpw.out.progress("checking the history") as advance:
             looked_at = 0
             for selection in (own, Selection(tenant=self._tenant)):
                 for page in read(table, selection, consistent=True):
@@ -256,11 +259,11 @@ class _Person:
                     yield from page.items
 
     def _row(self, output: str, found: Found, delete: bool) -> bool:
-        """Whether the profile has a row in a table of profiles."""
+        """Whether the profile has a row in a table."""
         table = self._target.table(output)
         what = "state" if output == "ProfilesTableName" else "full profile"
         own = {"profile_id": self._profile, "tenant_id": self._tenant}
-        with self._gpw.out.progress(f"looking at each {what}") as advance:
+        with self._gpw.out.progress(f"checking each {what}") as advance:
             looked_at = 0
             for page in table.pages(
                 "scan",
@@ -278,7 +281,7 @@ class _Person:
         return table.delete(own) if delete else table.get(own) is not None
 
 
-# ---------------------------------------------------------------- what is told
+# ---------------------------------------------------------------- output
 
 
 def _show(gpw: Gpw, found: Found, verb: str) -> None:
@@ -296,7 +299,7 @@ def _show(gpw: Gpw, found: Found, verb: str) -> None:
 
 
 def _finish(gpw: Gpw, found: Found, left: Found, *, erased: bool) -> None:
-    """Tell what the last look showed, and no more than that. Raises: typer.Exit."""
+    """Report the result of the last check. Raises: typer.Exit."""
     out = gpw.out
     out.document(
         {
@@ -309,8 +312,8 @@ def _finish(gpw: Gpw, found: Found, left: Found, *, erased: bool) -> None:
     if left.unsure:
         out.say(
             out.marks[None],
-            f" {len(left.unsure)} not removed, because they mention the id and may be about "
-            "somebody else. Look at them (docs/data.md says how):",
+            f" {len(left.unsure)} not removed, because they mention the id but may be about "
+            "somebody else. Check them yourself (docs/data.md says how):",
         )
         for one in left.unsure[:SHOWN]:
             out.say(f"  {one.what:>18}  {plain(one.name)}")
@@ -319,19 +322,19 @@ def _finish(gpw: Gpw, found: Found, left: Found, *, erased: bool) -> None:
     for queue, count in left.unseen.items():
         out.say(
             out.marks[None],
-            f" {count} in {queue} could not be looked at (in flight, delayed or new; the count can "
-            "be a minute old). If one is about this profile, it comes back: run it again when the "
-            "queue is at rest (gpw doctor)",
+            f" {count} in {queue} could not be checked (in flight, delayed or new; the count can "
+            "be a minute old). If one is about this profile, it restores the data. Run this again "
+            "when the queue is empty or idle (gpw doctor)",
         )
     if left.certain and not left.count:
-        again = "Looked again" if erased else "Looked everywhere"
+        again = "Checked again" if erased else "Checked everything"
         out.say(
             out.marks[True],
             f" {again}: nothing in the tables and queues mentions the profile, and SQS counts no "
-            "message that was not looked at. Its counts can be a minute old: run it again "
+            "message that was not checked. Its counts can be a minute old, so run it again "
             "tomorrow.",
         )
-    out.say("Not in this command's reach:")
+    out.say("This command can't reach:")
     for line in OUT_OF_REACH:
         out.say(f"  - {line}")
     if not left.certain or (erased and left.count):

@@ -1,4 +1,4 @@
-"""What can go wrong for an operator, said with what to do about it."""
+"""Errors that operators see, each with what to do about it."""
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -39,14 +39,14 @@ _GONE = {
     "AWS.SimpleQueueService.NonExistentQueue",
     "QueueDoesNotExist",
 }
-# The network is down, or on its way up after a laptop slept.
+# The network is down, or still coming up after a laptop slept.
 UNREACHABLE = (ConnectionError, HTTPClientError)
-# AWS quotes values that it finds invalid.
+# AWS quotes invalid values in its error messages.
 _SECRET_OPERATIONS = {"PutSecretValue", "GetSecretValue"}
 
 
 class OperatorError(Exception):
-    """Something that was foreseen. fix: what to do about it; code: the exit code."""
+    """An expected error. fix: what to do about it; code: the exit code."""
 
     def __init__(self, problem: str, fix: str = "", *, code: int = FAILED) -> None:
         super().__init__(problem)
@@ -65,7 +65,7 @@ def is_gone(error: ClientError) -> bool:
 
 
 def explained(error: ClientError | BotoCoreError) -> OperatorError:
-    """What the SDK raised, in the operator's terms. Never quotes what a request held."""
+    """The SDK's error in the operator's terms. It never quotes values of a request."""
     if isinstance(error, ClientError):
         return _refused(error)
     match error:

@@ -1,4 +1,4 @@
-"""One attempt to hand an event to an application: by HTTP, in process, or only by printing."""
+"""One attempt to forward an event to an application: by HTTP, in process, or by printing it."""
 
 import importlib
 import json
@@ -23,26 +23,26 @@ from infra.gpw.bus_event import BusEvent
 from infra.gpw.errors import USAGE, OperatorError
 from infra.gpw.loopback import Destination, addresses
 
-# Worth nothing anywhere: what the application on the laptop expects in the real one's place.
+# Not a real secret: the application on the laptop expects it instead of the real one.
 DEVELOPMENT_SECRET = "development-secret-of-gpw-listen"  # noqa: S105  # nosec B105
 TIMEOUT_SECONDS = 30.0
-RESPONSE_BYTES = 2_000  # of an answer, the start
+RESPONSE_BYTES = 2_000  # shown from the start of a response
 FUNCTION_SECONDS = 900  # the longest that Lambda runs a function
 
 
 class Form(StrEnum):
-    """What an event looks like when it is forwarded."""
+    """The form in which an event is forwarded."""
 
     WEBHOOK = "webhook"  # as GetProfile sends it
-    EVENTBRIDGE = "eventbridge"  # as a rule's target gets it
+    EVENTBRIDGE = "eventbridge"  # as a rule's target receives it
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of an attempt.
+    """The result of an attempt.
 
-    status: of HTTP; None where there is none. response: the start of the answer. error: why there
-    is no answer.
+    status: the HTTP status, or None. response: the start of the response. error: why there is no
+    response.
     """
 
     well: bool
@@ -62,7 +62,7 @@ def content(event: BusEvent, form: Form) -> str:
 
 
 def headers(event: BusEvent, attempt: int, secret: str) -> dict[str, str]:
-    """What goes with an event: GetProfile's own headers, and what only gpw knows."""
+    """The headers of a forwarded event: GetProfile's, and gpw's own."""
     found = {
         "content-type": "application/json",
         "authorization": f"Bearer {secret}",
@@ -79,13 +79,13 @@ def headers(event: BusEvent, attempt: int, secret: str) -> dict[str, str]:
 
 
 def header_value(text: str) -> str:
-    """A text that others chose, safe in a header: what is not plain ASCII is %-escaped."""
+    """A text from outside, made safe for a header: %-escapes replace all but plain ASCII."""
     plain = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
     return quote(text, safe=plain, errors="surrogatepass")
 
 
 def development_secret(variable: str | None) -> str:
-    """The bearer token to send: of an environment variable, or the documented one.
+    """The bearer token to send: from an environment variable, or the documented one.
 
     Raises: OperatorError.
     """
@@ -98,9 +98,9 @@ def development_secret(variable: str | None) -> str:
 
 
 def by_http(to: Destination, *, form: Form, secret: str, remote: bool) -> Forward:
-    """Posts events. Redirects are not followed; the addresses are checked for each event.
+    """Posts events to a URL. It follows no redirects, and checks the addresses for each event.
 
-    remote: whether others than this machine are allowed. Raises: OperatorError, when they are not.
+    remote: whether other machines are allowed. Raises: OperatorError, if the URL is not allowed.
     """
     addresses(to.host, to.port, remote=remote)
 
@@ -110,13 +110,13 @@ def by_http(to: Destination, *, form: Form, secret: str, remote: bool) -> Forwar
         began, error = time.monotonic(), ""
         try:
             found = addresses(to.host, to.port, remote=remote)
-        except OperatorError as moved:  # the name has another address now, or none
+        except OperatorError as moved:  # the name now has another address, or none
             return Result(False, time.monotonic() - began, error=str(moved))
         for address in found:
             try:
                 status, response = _post(to, address, body, sent)
             except urllib3.exceptions.NewConnectionError:
-                error = "connection refused"  # localhost has two addresses; apps listen on one
+                error = "connection refused"  # localhost has two addresses; an app may use only one
             except (urllib3.exceptions.HTTPError, OSError) as failed:
                 error = _kind(failed)
                 break
@@ -155,7 +155,7 @@ def _pool(to: Destination, address: str) -> urllib3.HTTPConnectionPool:
 
 
 def _start(response: urllib3.BaseHTTPResponse) -> str:
-    """The start of an answer's body, as text; an endless one is not waited for."""
+    """The start of a response's body as text; it does not wait for the end of the body."""
     found, deadline = b"", time.monotonic() + TIMEOUT_SECONDS
     while len(found) < RESPONSE_BYTES and time.monotonic() < deadline:
         part = response.read1(RESPONSE_BYTES)
@@ -168,11 +168,11 @@ def _start(response: urllib3.BaseHTTPResponse) -> str:
 def _kind(error: Exception) -> str:
     match error:
         case urllib3.exceptions.TimeoutError():
-            return f"no answer within {TIMEOUT_SECONDS:.0f} s"
+            return f"no response within {TIMEOUT_SECONDS:.0f} s"
         case urllib3.exceptions.SSLError():
             return "the certificate or the TLS handshake failed"
         case urllib3.exceptions.ProtocolError():
-            return "the connection broke off"
+            return "the connection was closed before the response"
         case _:
             return type(error).__name__
 
@@ -182,7 +182,7 @@ def _kind(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class Context:
-    """What Lambda passes as the context, as far as it makes sense here."""
+    """Lambda's context object, with the parts that make sense here."""
 
     function_name: str
     aws_request_id: str
@@ -203,8 +203,8 @@ class Context:
 def by_call(name: str, *, form: Form, secret: str) -> Forward:
     """Calls a Python function as Lambda does. name: `module:function`.
 
-    As eventbridge it gets what the Lambda target of a rule gets, as webhook what API Gateway's HTTP
-    API passes on. Raises: OperatorError, when there is no such function.
+    In the form eventbridge, the function receives what a rule's Lambda target receives; in the form
+    webhook, what an HTTP API passes to it. Raises: OperatorError, if there is no such function.
     """
     function = _loaded(name)
 
@@ -217,17 +217,17 @@ def by_call(name: str, *, form: Form, secret: str) -> Forward:
         began = time.monotonic()
         context = Context(name.rpartition(":")[2], str(uuid.uuid4()), began)
         try:
-            with redirect_stdout(sys.stderr):  # what it prints is not gpw's result
+            with redirect_stdout(sys.stderr):  # the function's output is not part of gpw's
                 returned = function(passed, context)
             return _returned(returned, time.monotonic() - began)
-        except (Exception, SystemExit):  # whatever it raises is shown, and the next event comes
+        except (Exception, SystemExit):  # show the error and continue with the next event
             return Result(False, time.monotonic() - began, error=_where_it_failed())
 
     return forward
 
 
 def http_event(body: str, sent: Mapping[str, str]) -> dict[str, Any]:
-    """API Gateway's event, payload format 2.0, as far as handlers read it."""
+    """API Gateway's event (payload format 2.0), with the fields that handlers read."""
     http = {"method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"}
     return {
         "version": "2.0",
@@ -245,9 +245,9 @@ def _loaded(name: str) -> Callable[[Any, Any], Any]:
     module, colon, attribute = name.partition(":")
     if not (module and colon and attribute):
         raise OperatorError(
-            f"--invoke is not a function: {name!r}", "write module:function", code=USAGE
+            f"--invoke does not name a function: {name!r}", "write module:function", code=USAGE
         )
-    sys.path.insert(0, str(Path.cwd()))  # as `python -m` has it
+    sys.path.insert(0, str(Path.cwd()))  # as `python -m` does
     try:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
@@ -278,5 +278,5 @@ def _where_it_failed() -> str:
 
 
 def by_printing(_event: BusEvent, _attempt: int) -> Result:
-    """Shows the event, and nothing else."""
+    """Does nothing but succeed; the attempt is printed."""
     return Result(True, 0.0)

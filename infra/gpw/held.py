@@ -1,4 +1,4 @@
-"""`gpw held`: deliveries that came with an unknown secret; look at, release or delete them."""
+"""`gpw held`: list, release or delete the deliveries that carried an unknown secret."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ from infra.gpw.when import ago
 
 SHORT_DIGEST = 12  # characters of a digest in a table
 SHOWN_SOURCES = 3
-NOBODY = "(none)"  # the digest or address that a message sent by hand does not have
+NOBODY = "(none)"  # shown for the missing digest or address of a message sent by hand
 
 READ_SECRET = on("WebhookSecretArn", "secretsmanager:GetSecretValue")
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
@@ -46,10 +46,10 @@ LimitOption = Annotated[
 def ls(gpw: Gpw) -> None:
     """List the held deliveries by the secret that they carry.
 
-    A secret is shown as the beginning of its SHA-256, and as current or previous when it is one
-    that the receiver accepts now. Anybody can send a delivery with an unknown secret: only those of
-    an accepted secret are known to be GetProfile's. The scan hides the deliveries from others while
-    it runs, and leaves them as they were.
+    A secret is shown as the beginning of its SHA-256, and as current or previous if the receiver
+    accepts it now. Anybody can send a delivery with an unknown secret, so only deliveries with an
+    accepted secret are known to be GetProfile's. While the scan runs, it hides the deliveries from
+    other readers; it does not change them.
     """
     accepted = _accepted_if_allowed(gpw)
     groups: dict[str, Group] = {}
@@ -62,11 +62,11 @@ def ls(gpw: Gpw) -> None:
         return
     _show(gpw, found, accepted)
     if any(group.token_digest in known for group in found):
-        gpw.out.say("Send on those of an accepted secret: gpw held release")
+        gpw.out.say("To send on those with an accepted secret: gpw held release")
     elif accepted is not None:
         gpw.out.say(
-            "None carries an accepted secret. If they are GetProfile's, set its secret "
-            "(gpw secret set); they are kept for 4 days."
+            "None of them carries an accepted secret. If they are GetProfile's, set its secret "
+            "(gpw secret set). They are kept for 4 days."
         )
 
 
@@ -87,10 +87,10 @@ def release(
 ) -> None:
     """Send on the held deliveries that carry a secret which is accepted now.
 
-    They take the checks that every webhook takes and keep their time of receipt. Those that fail go
-    to the dead-letter queue with the reason. All others stay. The command shows what it found and
-    asks. It sends each delivery before it deletes it, so an interruption loses nothing: at worst an
-    event is processed twice, which changes nothing.
+    They pass the same checks as every webhook and keep their time of receipt. Those that fail a
+    check go to the dead-letter queue with the reason. Deliveries with other secrets stay. The
+    command shows what it found and asks. It sends each delivery before it deletes it, so an
+    interruption loses nothing: at worst an event is processed twice, which changes nothing.
     """
     found = plan(gpw, accepted_digests(gpw.target), limit)
     if dry_run or not found.count:
@@ -101,11 +101,11 @@ def release(
         return
     gpw.confirm(f"Release {deliveries(found.count)} in {gpw.target.where}?")
     released = Released()
-    # Read again: it may have taken long to answer, and the secret may be another one.
+    # Read the secret again: the operator may have taken long to answer, and it may have changed.
     accepted = accepted_digests(gpw.target)
     try:
         release_all(gpw, accepted, released, pace=Pace(rate), limit=limit)
-    finally:  # also when it is interrupted
+    finally:  # even if it was interrupted
         gpw.out.document(released.document())
         tell(gpw, released)
     if released.failed or released.missed or found.missed:
@@ -127,14 +127,16 @@ def purge(
     gpw: Gpw,
     digests: Annotated[
         list[str] | None,
-        typer.Argument(help="Only those of a secret with this SHA-256, or a unique beginning."),
+        typer.Argument(
+            help="Only those with a secret of this SHA-256, or a unique beginning of it."
+        ),
     ] = None,
     *,
     source_ip: Annotated[
-        str | None, typer.Option(help="Only those that came from this address.")
+        str | None, typer.Option(help="Only those from this source address.")
     ] = None,
     message_id: Annotated[
-        str | None, typer.Option(help="Only the one with this whole message id.")
+        str | None, typer.Option(help="Only the one with this message id, in full.")
     ] = None,
     unknown: Annotated[
         bool, typer.Option("--unknown", help="Only those whose secret is not accepted now.")
@@ -145,8 +147,8 @@ def purge(
 ) -> None:
     """Delete held deliveries permanently.
 
-    The command shows what it found and asks; then it deletes exactly those, and none that arrived
-    in the meantime. Several conditions must all match.
+    The command shows what it found and asks. It then deletes exactly those, and none that arrived
+    in the meantime. If you give several conditions, a delivery must match all of them.
     """
     named = (digests, source_ip, message_id)
     chosen = _chosen(gpw, *named, unknown=unknown, everything=everything)
@@ -172,14 +174,14 @@ def purge(
         raise typer.Exit(FAILED)
 
 
-# ---------------------------------------------------------------- which ones are meant
+# ---------------------------------------------------------------- selecting deliveries
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which held deliveries are meant. digests: or the beginnings of them; empty for any.
+    """A selection of held deliveries. digests: whole ones or beginnings; empty for any.
 
-    source_ip, message_id: None for any. accepted: digests of which none is meant.
+    source_ip, message_id: None for any. accepted: digests to exclude.
     """
 
     digests: tuple[str, ...]
@@ -196,18 +198,18 @@ class Chosen:
         )
 
     def check_digests(self, found: set[str]) -> None:
-        """Check that each digest means one secret. Raises: OperatorError."""
+        """Check that each given digest names exactly one secret. Raises: OperatorError."""
         for given in self.digests:
             meant = sorted(digest for digest in found if digest.startswith(given))
             if not meant:
                 raise OperatorError(
                     f"No held delivery has the digest {given!r}, so nothing was done",
-                    "`gpw held ls` lists them; those that somebody looks at are back in 5 minutes",
+                    "`gpw held ls` lists them; a running scan hides deliveries for up to 5 minutes",
                 )
             if len(meant) > 1:
                 raise OperatorError(
-                    f"{given!r} is the beginning of {len(meant)} digests, so nothing was done",
-                    "`gpw held ls --json` shows them whole",
+                    f"{len(meant)} digests begin with {given!r}, so nothing was done",
+                    "`gpw held ls --json` shows them in full",
                     code=USAGE,
                 )
 
@@ -221,10 +223,12 @@ def _chosen(
     unknown: bool,
     everything: bool,
 ) -> Chosen:
-    """What arguments and options say. Raises: OperatorError, also when they say nothing."""
+    """The selection that arguments and options name. Raises: OperatorError, also for none."""
     named = bool(digests or source_ip or message_id or unknown)
     if everything and named:
-        raise OperatorError("--all means every held delivery", "leave the rest out", code=USAGE)
+        raise OperatorError(
+            "--all selects every held delivery", "omit the other conditions", code=USAGE
+        )
     if not everything and not named:
         raise OperatorError(
             "Which held deliveries?",
@@ -241,7 +245,7 @@ def _chosen(
 
 
 def _known(gpw: Gpw) -> dict[str, str]:
-    """The accepted digests. Raises: OperatorError, while GetProfile's can not be among them."""
+    """The accepted digests. Raises: OperatorError, if no usable secret is set."""
     found = state(gpw.target)
     if found.generated or found.problem:
         raise OperatorError(
@@ -253,14 +257,14 @@ def _known(gpw: Gpw) -> dict[str, str]:
 
 
 def _accepted_if_allowed(gpw: Gpw) -> dict[str, str] | None:
-    """The accepted digests; None for an operator who may look, but not read the secret."""
+    """The accepted digests; None if the operator is not allowed to read the secret."""
     try:
         return accepted_digests(gpw.target)
     except ClientError as error:
         if not is_forbidden(error):
             raise
     gpw.out.note(
-        gpw.out.marks[None], " You may not read the secret, so which ones carry it is not known."
+        gpw.out.marks[None], " You may not read the secret, so it is unknown which ones carry it."
     )
     return None
 
@@ -270,7 +274,7 @@ def _accepted_if_allowed(gpw: Gpw) -> dict[str, str] | None:
 
 @dataclass
 class Purged:
-    """What became of held deliveries, by digest. gone: no longer there when it was their turn."""
+    """The result of a purge, by digest. gone: deliveries that were no longer in the queue."""
 
     deleted: Counter[str] = field(default_factory=Counter)
     failed: int = 0
@@ -303,7 +307,7 @@ def _confirm_purge(gpw: Gpw, going: list[HeldDelivery]) -> None:
 
 
 def _delete_all(gpw: Gpw, going: Mapping[str, HeldDelivery], purged: Purged) -> None:
-    # A scan of its own: however long the operator took to answer.
+    # A new scan, because the operator may have taken any time to answer.
     left = dict(going)
     with held(gpw, "deleting held deliveries") as (scan, batches):
         for batch in batches:
@@ -331,9 +335,11 @@ def _tell_purged(gpw: Gpw, purged: Purged, *, dry_run: bool) -> None:
     for digest, count in purged.deleted.most_common():
         out.say(f"  {count:>6}  {_short(digest)}")
     if purged.gone:
-        out.say(f"  {purged.gone:>6}  no longer there: released, deleted or held by somebody else")
+        out.say(
+            f"  {purged.gone:>6}  no longer there: released, deleted, or hidden by another scan"
+        )
     if purged.failed:
-        out.say(out.marks[False], f" {purged.failed} could not be deleted for now; run it again")
+        out.say(out.marks[False], f" {purged.failed} could not be deleted; run it again")
 
 
 def _show(gpw: Gpw, groups: list[Group], accepted: Mapping[str, str] | None) -> None:

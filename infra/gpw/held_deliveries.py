@@ -1,4 +1,4 @@
-"""What a held delivery is, how many carry which secret, and what a release makes of one."""
+"""Held deliveries: reading them, grouping them by secret, and what a release sends."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ EVENTS, DEAD_LETTERS = "EventsQueueUrl", "DeadLetterQueueUrl"  # where a release
 
 @dataclass(frozen=True)
 class HeldDelivery:
-    """A message of HeldQueue: unauthenticated until its digest is that of an accepted secret.
+    """A message of HeldQueue. It is unauthenticated unless its digest matches an accepted secret.
 
-    token_digest: SHA-256 in hex of the token that it came with; empty if somebody else than ingest
-    sent the message.
+    token_digest: SHA-256 in hex of the token that the delivery carried; empty for a message that
+    ingest did not send.
     """
 
     message_id: str
@@ -31,7 +31,7 @@ class HeldDelivery:
 
 
 def from_sqs(raw: Mapping[str, Any]) -> HeldDelivery:
-    """A held delivery from what SQS `ReceiveMessage` returns, with all attributes."""
+    """A held delivery from a message of SQS `ReceiveMessage`, received with all attributes."""
     message = received_message(raw)
     attributes = message.attributes
     return HeldDelivery(
@@ -69,14 +69,14 @@ class Group:
 
 
 def add_to_groups(groups: dict[str, Group], delivery: HeldDelivery) -> None:
-    """groups: by digest."""
+    """Add a delivery to the group of its secret. groups: by digest."""
     digest, at = delivery.token_digest, delivery.received_at
     groups.setdefault(digest, Group(digest, at, at)).add(delivery)
 
 
 @dataclass(frozen=True)
 class Release:
-    """Where a released delivery goes, and as what. reason: why it is a dead letter, or None."""
+    """What a release sends, and where. reason: why it becomes a dead letter, or None."""
 
     to: str
     message: QueueMessage
@@ -84,7 +84,7 @@ class Release:
 
 
 def release(delivery: HeldDelivery, *, max_body_bytes: int) -> Release:
-    """What ingest would have done, had it known the secret, at the time of receipt."""
+    """What ingest would have done with the delivery if the secret had been set."""
     try:
         body = original_body(delivery.message)
     except NotJsonError as error:  # somebody edited the message
@@ -92,7 +92,7 @@ def release(delivery: HeldDelivery, *, max_body_bytes: int) -> Release:
     try:
         check(
             body,
-            content_type=None,  # not kept; that a body is JSON is seen from the body
+            content_type=None,  # not kept; parsing the body shows whether it is JSON
             received_at=delivery.received_at,
             max_body_bytes=max_body_bytes,
         )

@@ -1,4 +1,4 @@
-"""HeldQueue: looking through it, and releasing what carries an accepted secret."""
+"""HeldQueue: scanning it, and releasing deliveries that carry an accepted secret."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +19,7 @@ from infra.gpw.queues import Outgoing, Pace, QueueScan, depth, send
 from infra.gpw.scanning import note_missed, scanning
 
 HELD = "HeldQueueUrl"
-# To look at a queue is to receive its messages, and to give them back.
+# Scanning a queue means receiving its messages and making them visible again.
 LOOK = on(HELD, "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility")
 DELETE = on(HELD, "sqs:DeleteMessage")
 RELEASE = (*LOOK, *DELETE, *on(EVENTS, "sqs:SendMessage"), *on(DEAD_LETTERS, "sqs:SendMessage"))
@@ -27,14 +27,14 @@ RELEASE = (*LOOK, *DELETE, *on(EVENTS, "sqs:SendMessage"), *on(DEAD_LETTERS, "sq
 
 @contextmanager
 def held(gpw: Gpw, what: str) -> Iterator[tuple[QueueScan, Iterator[list[HeldDelivery]]]]:
-    """A scan over HeldQueue, with a progress bar. Yields: also its batches."""
+    """Scan HeldQueue, with a progress bar. Yields: the scan, and its batches of deliveries."""
     with scanning(gpw, gpw.target.output(HELD), what) as (scan, batches):
         yield scan, ([from_sqs(raw) for raw in batch] for batch in batches)
 
 
 def look(gpw: Gpw, see: Callable[[HeldDelivery], None]) -> int:
-    """Show every held delivery to a function. Returns: the number that nobody could look at."""
-    with held(gpw, "looking at held deliveries") as (scan, batches):
+    """Call `see` with every held delivery. Returns: the number that could not be checked."""
+    with held(gpw, "checking held deliveries") as (scan, batches):
         for batch in batches:
             for delivery in batch:
                 see(delivery)
@@ -48,9 +48,9 @@ def look(gpw: Gpw, see: Callable[[HeldDelivery], None]) -> int:
 
 @dataclass
 class Released:
-    """What became of the held deliveries that carry an accepted secret.
+    """The result of a release.
 
-    refused: sent to the dead-letter queue, by reason. others: those that carry another secret.
+    refused: sent to the dead-letter queue, by reason. others: deliveries with other secrets.
     """
 
     sent: int = 0
@@ -77,7 +77,7 @@ class Released:
 
 
 def plan(gpw: Gpw, accepted: Mapping[str, str], limit: int | None = None) -> Released:
-    """What a release would do. accepted: by digest, which version of the secret it is."""
+    """What a release would do. accepted: the versions of the secret, by digest."""
     found, most = Released(), _max_body_bytes(gpw)
 
     def see(delivery: HeldDelivery) -> None:
@@ -100,9 +100,9 @@ def release_all(
     pace: Pace,
     limit: int | None = None,
 ) -> None:
-    """Send on what carries an accepted secret, and delete what SQS holds elsewhere.
+    """Send on deliveries with an accepted secret; delete each once SQS has confirmed it.
 
-    released: counts what is done, also when this is interrupted.
+    released: counts the results, even if this is interrupted.
     """
     sqs, most = gpw.target.client("sqs"), _max_body_bytes(gpw)
     taken = 0
@@ -137,7 +137,7 @@ def release_all(
 
 
 def tell(gpw: Gpw, released: Released, *, dry_run: bool = False) -> None:
-    """For people."""
+    """Print the result of a release, for people."""
     out = gpw.out
     verb = "Would release" if dry_run else "Released"
     out.say(out.marks[not released.failed], f" {verb} {deliveries(released.sent)}")
@@ -146,9 +146,9 @@ def tell(gpw: Gpw, released: Released, *, dry_run: bool = False) -> None:
     for reason, count in released.failed.most_common():
         out.say(f"  {count:>6}  failed, and kept: {plain(reason)}")
     if released.twice:
-        out.say(f"  {released.twice:>6}  sent, but not deleted: they are there twice, harmlessly")
+        out.say(f"  {released.twice:>6}  sent, but not deleted: harmless duplicates remain held")
     if released.others:
-        out.say(f"  {released.others:>6}  kept: they carry another secret (gpw held ls)")
+        out.say(f"  {released.others:>6}  kept, because they carry other secrets (gpw held ls)")
 
 
 def deliveries(count: int) -> str:
@@ -168,10 +168,11 @@ def _max_body_bytes(gpw: Gpw) -> int:
 
 
 def offer_release(gpw: Gpw, digest: str, told: dict[str, Any]) -> None:
-    """Tell how many held deliveries carry a secret that was just set, and offer to release them.
+    """Say how many held deliveries carry the secret that was just set, and offer to release them.
 
-    digest: of the secret, in hex. told: what a program is told, which this adds to. That this can't
-    look is told too, but is no failure: the secret is set. Raises: typer.Exit, if a release fails.
+    digest: of the secret, in hex. told: the JSON output, to which this adds. If the queue can't be
+    read, that is reported but is not a failure, because the secret is set.
+    Raises: typer.Exit, if a release fails.
     """
     out, accepted = gpw.out, {digest: "current"}
     if HELD not in gpw.target.outputs:
@@ -185,8 +186,8 @@ def offer_release(gpw: Gpw, digest: str, told: dict[str, Any]) -> None:
     except (ClientError, BotoCoreError) as error:
         out.note(
             out.marks[None],
-            f" Could not look at the held deliveries: {explained(error)}. `gpw held release` sends "
-            "on those that carry this secret.",
+            f" Could not read the held deliveries: {explained(error)}. `gpw held release` sends on "
+            "those that carry this secret.",
         )
         told["held"] = None
         return
@@ -196,16 +197,16 @@ def offer_release(gpw: Gpw, digest: str, told: dict[str, Any]) -> None:
         f" {deliveries(found.count)} carried this secret before it was set here.",
     )
     if found.others:
-        out.say(f"  {found.others:>6}  carry another: is this what GetProfile sends? gpw held ls")
+        out.say(f"  {found.others:>6}  carry other secrets. Did you set the right one? gpw held ls")
     if not found.count:
         return
     if not gpw.yes and not out.ask("Release them now?"):
-        out.say("  They are kept for 4 days. Send them on: gpw held release")
+        out.say("  They are kept for 4 days. To send them on: gpw held release")
         return
     released = Released()
     try:
         release_all(gpw, accepted, released, pace=Pace(None))
-    finally:  # also when it is interrupted
+    finally:  # even if it was interrupted
         told["released"] = released.document()
         tell(gpw, released)
     if released.failed:

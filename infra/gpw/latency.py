@@ -1,4 +1,4 @@
-"""Latencies as a histogram that a terminal shows while they come in."""
+"""Latencies, and their histogram for a terminal."""
 
 import threading
 from bisect import bisect_left
@@ -6,13 +6,13 @@ from collections import Counter
 
 from infra.gpw.when import duration
 
-# Upper ends in seconds; beyond the last one GetProfile has given up.
+# Upper bounds in seconds; after the last one, GetProfile has given up.
 BOUNDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 BAR_WIDTH = 40
 
 
 class Latencies:
-    """Seconds, added by several threads; a percentile needs no copy of all of them for its bars."""
+    """Collects latencies in seconds; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -24,8 +24,13 @@ class Latencies:
             self._seconds.append(seconds)
             self._counts[bisect_left(BOUNDS, seconds)] += 1
 
+    @property
+    def count(self) -> int:
+        with self._lock:
+            return len(self._seconds)
+
     def percentile(self, hundredths: int) -> float | None:
-        """The latency that so many of a hundred do not exceed; None while there is none."""
+        """A percentile of the latencies, such as 99; None if there are none yet."""
         with self._lock:
             ordered = sorted(self._seconds)
         if not ordered:
@@ -33,7 +38,7 @@ class Latencies:
         return ordered[max(0, -(-len(ordered) * hundredths // 100) - 1)]
 
     def buckets(self) -> list[tuple[str, int]]:
-        """A label and a count for each range, without the empty ones at both ends."""
+        """The label and count of each range, without empty ranges at both ends."""
         with self._lock:
             counts = dict(self._counts)
         if not counts:
@@ -44,7 +49,7 @@ class Latencies:
 
 
 def histogram(latencies: Latencies) -> list[str]:
-    """The buckets as lines with bars."""
+    """The histogram as lines with bars."""
     buckets = latencies.buckets()
     most = max((count for _, count in buckets), default=0)
     return [

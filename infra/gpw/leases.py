@@ -1,4 +1,4 @@
-"""Temporary rules and queues of listeners: names, leases, and removing what a kill left behind."""
+"""Temporary rules and queues of listeners: names, leases, and cleanup after a killed listener."""
 
 import hashlib
 import secrets
@@ -16,17 +16,17 @@ from infra.gpw.queues import answered_at
 from infra.gpw.target import Target
 
 UNTIL = "gpw:until"  # the tag
-# As long as the queue keeps an event. A listener that sleeps for less gets everything from it, and
-# one that sleeps for longer has lost events anyway.
+# As long as the queue keeps an event. A listener that sleeps for less time gets everything from its
+# queue; one that sleeps for longer has lost events anyway.
 LEASE_SECONDS = 4 * 3600
 TARGET_ID = "queue"
 
 
 @dataclass(frozen=True)
 class Left:
-    """What was found of listeners of this stack, by name.
+    """The names of this stack's listeners that were found.
 
-    removed: expired, and removed now. at: when, by AWS's clock.
+    removed: expired and now removed. at: the time, by AWS's clock.
     """
 
     removed: list[str]
@@ -35,25 +35,25 @@ class Left:
 
 
 def prefix(bus: str) -> str:
-    """What the names of a bus's listeners begin with.
+    """The prefix of the names of a bus's listeners. Other rules do not have it.
 
-    A digest, because a queue's name has no room for a bus's. Rules of others begin otherwise.
+    It has a digest of the bus's name, because a queue's name is too short for the name itself.
     """
     return f"gpw-listen-{hashlib.sha256(bus.encode()).hexdigest()[:12]}-"
 
 
 def new_name(bus: str) -> str:
-    """A name that no other listener has, for a rule and its queue."""
+    """A unique name for a rule and its queue."""
     return prefix(bus) + secrets.token_hex(6)
 
 
 def until(now: datetime) -> str:
-    """The tag's value at the beginning of a lease."""
+    """The value of the tag for a lease that begins now."""
     return timestamp(now + timedelta(seconds=LEASE_SECONDS))
 
 
 def expired(tags: dict[str, str], now: datetime) -> bool:
-    """Whether the tags say that nobody needs it any more. Without the tag it is somebody else's."""
+    """Whether the lease in the tags has expired. Without the tag, the resource is not ours."""
     try:
         return datetime.fromisoformat(tags[UNTIL]) < now
     except (KeyError, ValueError, TypeError):
@@ -61,7 +61,7 @@ def expired(tags: dict[str, str], now: datetime) -> bool:
 
 
 def sweep(target: Target) -> Left:
-    """Remove the rules and queues of listeners that ended without doing so."""
+    """Remove the rules and queues of listeners that ended without removing them."""
     bus = target.output("EventBusName")
     events, sqs = target.client("events"), target.client("sqs")
     pages = list(
@@ -101,21 +101,21 @@ def _rules(events: Any, bus: str) -> list[dict[str, Any]]:
 
 
 def remove_rule(events: Any, bus: str, name: str) -> None:
-    """Remove a listener's rule with its target; nothing happens if it is gone."""
+    """Remove a listener's rule with its target. It may already be gone."""
     with _unless_gone():
         events.remove_targets(Rule=name, EventBusName=bus, Ids=[TARGET_ID])
         events.delete_rule(Name=name, EventBusName=bus)
 
 
 def remove_queue(sqs: Any, url: str) -> None:
-    """Remove a listener's queue; nothing happens if it is gone."""
+    """Remove a listener's queue. It may already be gone."""
     with _unless_gone():
         sqs.delete_queue(QueueUrl=url)
 
 
 @contextmanager
 def _unless_gone() -> Iterator[None]:
-    """Passes over AWS's answer that the resource is gone: another listener was faster."""
+    """Ignore AWS's error that the resource is gone: another process removed it first."""
     try:
         yield
     except ClientError as error:

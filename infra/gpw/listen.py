@@ -1,4 +1,4 @@
-"""`gpw listen`: the events of the bus, live, to an application on this machine."""
+"""`gpw listen`: forwards live events from the bus to an application on this machine."""
 
 import math
 import time
@@ -35,7 +35,7 @@ from infra.gpw.subscription import (
 )
 from infra.gpw.when import moment
 
-OUTAGE_SECONDS = 5.0  # before AWS is asked again when the network is down
+OUTAGE_SECONDS = 5.0  # pause before the next attempt when the network is down
 
 ForwardToOption = Annotated[
     str | None,
@@ -54,7 +54,7 @@ FormOption = Annotated[
     Form | None,
     typer.Option(
         "--as",
-        help="Forward an event as GetProfile sends it (webhook) or as a rule's target gets it "
+        help="Forward an event as GetProfile sends it (webhook) or as a rule's target receives it "
         "(eventbridge). By default webhook to a URL, eventbridge to a function.",
     ),
 ]
@@ -88,7 +88,7 @@ def listen(
     since: Annotated[
         str | None,
         typer.Option(
-            help="First forward the history's events that were received from this time on: 10m "
+            help="First forward the events of the history that were received since this time: 10m "
             "(ago) or 2026-01-31T14:00:00Z."
         ),
     ] = None,
@@ -97,25 +97,25 @@ def listen(
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(min=0, help="Stop this many seconds after it is ready."),
+        typer.Option(min=0, help="Stop this many seconds after the listener is ready."),
     ] = None,
     retries: Annotated[
         int, typer.Option(min=0, max=100, help="Further attempts after one that failed.")
     ] = 0,
     secret_env: SecretOption = None,
     allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Forward to other machines as well.")
+        bool, typer.Option("--allow-remote", help="Allow URLs on other machines.")
     ] = False,
 ) -> None:
     """Forward live events to an application on your machine, until Ctrl-C.
 
-    It makes a temporary EventBridge rule and SQS queue, and removes them when it ends. A laptop
-    that sleeps gets what it missed. Events that `gpw republish` publishes again arrive too;
-    duplicates do not. A failed attempt is shown and not repeated, unless you press `r` or give
-    --retries.
+    It creates a temporary EventBridge rule and SQS queue, and removes them when it ends. If your
+    laptop sleeps, it gets the missed events when it wakes. Events that `gpw republish` publishes
+    again are forwarded too; duplicates are not. A failed attempt is shown but not retried, unless
+    you press `r` or give --retries.
 
-    With --json, each attempt is a line of JSON. Exits with 1 if an event failed, or if --timeout
-    passes before --count events have come.
+    With --json, each attempt is a line of JSON. Exits with 1 if an event failed, or if fewer than
+    --count events arrived before --timeout.
     """
     now = datetime.now(UTC)
     wanted = selection(
@@ -152,7 +152,7 @@ def listen(
             end = None if timeout is None else time.monotonic() + timeout
             for one in _events(gpw, subscription, begin, end):
                 forwarding.take(one)
-                with suppress(*UNREACHABLE):  # then it comes again, as a duplicate
+                with suppress(*UNREACHABLE):  # then the event is redelivered, as a duplicate
                     subscription.done(one)
                 if count is not None and forwarding.events >= count:
                     break
@@ -183,11 +183,11 @@ def _forward(
     secret: str,
     remote: bool,
 ) -> tuple[Forward, str]:
-    """What the options say, and in words where events go. Raises: OperatorError."""
+    """The way to forward, and a description of it. Raises: OperatorError."""
     if (url is not None) + (function is not None) + only_print != 1:
         raise OperatorError(
-            "Where to?",
-            "say one of --forward-to URL, --invoke MODULE:FUNCTION, --print",
+            "Where should events go?",
+            "give one of --forward-to URL, --invoke MODULE:FUNCTION, --print",
             code=USAGE,
         )
     if url is not None:
@@ -202,9 +202,9 @@ def _forward(
 
 @contextmanager
 def _showing(gpw: Gpw, forward: Forward, retries: int, whole: Form | None) -> Iterator[Forwarding]:
-    """Shows attempts; in a terminal they can be selected and retried.
+    """Show attempts; on a terminal, they can be selected and retried.
 
-    whole: with the event itself, in this form.
+    whole: include the event itself, in this form.
     """
     out = gpw.out
 
@@ -231,7 +231,7 @@ def _showing(gpw: Gpw, forward: Forward, retries: int, whole: Form | None) -> It
 def _events(
     gpw: Gpw, subscription: Subscription, begin: datetime | None, end: float | None
 ) -> Iterator[BusEvent]:
-    """The history's from `begin` on, then those that come, until the time `end`."""
+    """The events of the history since `begin`, then live events until the time `end`."""
     if begin is not None:
         yield from subscription.since(begin)
     while end is None or time.monotonic() < end:
@@ -250,7 +250,7 @@ def _received(gpw: Gpw, subscription: Subscription, seconds: int) -> Received:
         return subscription.receive(wait_seconds=seconds)
     except UNREACHABLE as error:
         if gpw.target.local:
-            raise  # its process has ended, and everything in it
-        gpw.out.note(f"AWS could not be reached ({type(error).__name__}); trying again.")
+            raise  # the local cloud has stopped, and its data is lost
+        gpw.out.note(f"AWS could not be reached ({type(error).__name__}); retrying.")
         time.sleep(OUTAGE_SECONDS)
         return Received()

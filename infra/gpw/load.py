@@ -3,10 +3,6 @@
 import math
 import random
 import secrets
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -20,16 +16,15 @@ from infra.gpw.latency import Latencies, histogram
 from infra.gpw.output import Output
 from infra.gpw.permissions import Level, on
 from infra.gpw.proof import Ledger, Proof, wait_and_check
-from infra.gpw.send import NO_ANSWER
+from infra.gpw.sender import LATE_SECONDS, NO_ANSWER, send
 from infra.gpw.target import Target
-from infra.gpw.traffic import Delivery, Traffic, plan, profiles_of, tenant_name
+from infra.gpw.traffic import Traffic, plan, profiles_of, tenant_name
 from infra.gpw.webhook import Webhook, current_secret
 from infra.gpw.when import duration
 
 CONNECTIONS = 64  # requests under way at once
 FREE_RATE, FREE_SECONDS = 100.0, 600.0  # beyond these it asks, also on the local cloud
 MAX_RATE, MAX_SECONDS, MAX_EVENTS = 1000.0, 3600.0, 200_000
-LATE_SECONDS = 1.0  # a request that begins later than this shows that we can't keep the rate
 POLL_SECONDS = {True: 0.5, False: 5.0}  # by whether the stack is local
 
 
@@ -107,17 +102,13 @@ def needs_confirmation(traffic: Traffic, *, local: bool) -> bool:
 
 def dollars(traffic: Traffic) -> float:
     """What the traffic adds to the bill on AWS, by the list and the template's defaults."""
-    prices, chosen = cost.price_list_on_file().prices, cost.settings_on_file()
-    month = pricing.Traffic(
-        traffic.deliveries,
-        active_hours=traffic.seconds / 3600,
-        duplicates=traffic.duplicates / (1 + traffic.duplicates),
+    return cost.added_dollars(
+        pricing.Traffic(
+            traffic.deliveries,
+            active_hours=traffic.seconds / 3600,
+            duplicates=traffic.duplicates / (1 + traffic.duplicates),
+        )
     )
-    with_it, without = (
-        pricing.total(pricing.bill(one, chosen, cost.figures_on_file()), prices)[0]
-        for one in (month, replace(month, events=0))
-    )
-    return with_it - without
 
 
 def question(traffic: Traffic, target: Target) -> str:
@@ -137,38 +128,11 @@ def _send(gpw: Gpw, traffic: Traffic, secret: str, ledger: Ledger, latencies: La
     """Send it all at its time; Ctrl-C ends it."""
     webhook = Webhook(gpw.target.webhook_url, connections=CONNECTIONS)
     deliveries = plan(traffic, datetime.now(UTC), random.Random())  # noqa: S311  # nosec B311
-    began = time.monotonic()
-
-    def post(delivery: Delivery) -> None:
-        late = time.monotonic() - began - delivery.at > LATE_SECONDS
-        status = NO_ANSWER
-        try:
-            status = webhook.post(delivery.body, secret).status
-        except OperatorError:
-            pass  # that nobody answers is a result like the others
-        finally:
-            ledger.add(delivery, status, late=late)
-        # From when it was due, not from when we came to it: a slow answer holds up the next ones.
-        latencies.add(time.monotonic() - began - delivery.at)
-
     with gpw.out.live(lambda: _progress(ledger, latencies, len(deliveries))):
-        threads = ThreadPoolExecutor(CONNECTIONS)
         try:
-            _at_their_time(deliveries, began, lambda one: threads.submit(post, one))
-            threads.shutdown(wait=True)
+            send(webhook, deliveries, secret, ledger, latencies, connections=CONNECTIONS)
         except KeyboardInterrupt:
-            threads.shutdown(wait=True, cancel_futures=True)
             gpw.out.note("Stopped sending; checking what was accepted (Ctrl-C ends that, too).")
-
-
-def _at_their_time(
-    deliveries: Sequence[Delivery], began: float, submit: Callable[[Delivery], object]
-) -> None:
-    for delivery in deliveries:
-        pause = began + delivery.at - time.monotonic()
-        if pause > 0:
-            time.sleep(pause)
-        submit(delivery)
 
 
 def _progress(ledger: Ledger, latencies: Latencies, total: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""`gpw local`: the local cloud, as `make start` and `make demo` run it."""
+"""`gpw local`: runs the local cloud, like `make start` and `make demo`."""
 
 import os
 import signal
@@ -24,9 +24,13 @@ def up(
 ) -> None:
     """Keep the stack running on this machine until Ctrl-C, and show its logs (`make start`)."""
     if cloud := running_cloud(cloud_file()):
-        raise OperatorError(f"One is running already, at {cloud['endpoint']}", "gpw local down")
+        raise OperatorError(
+            f"A local cloud is already running at {cloud['endpoint']}", "gpw local down"
+        )
     if gpw.out.as_json:
-        raise OperatorError("It prints a log, which is no JSON", "gpw tail --local --json")
+        raise OperatorError(
+            "`gpw local up` prints a log, which is not JSON", "gpw tail --local --json"
+        )
     from infra.local import start
 
     code = start.main(["--port", str(port)] if port else [])
@@ -43,21 +47,21 @@ def down(gpw: Gpw) -> None:
         gpw.out.document({"ended": False})
         gpw.out.say("No local cloud is running.")
         return
-    gpw.confirm(f"End the local cloud at {cloud['endpoint']}?")
-    # Its lock on the file shows that the process id is still the cloud's.
+    gpw.confirm(f"Stop the local cloud at {cloud['endpoint']}?")
+    # The lock on the file shows that the process id still belongs to the cloud.
     if running_cloud(path) == cloud:
         os.kill(cloud["pid"], signal.SIGTERM)
     deadline = time.monotonic() + DOWN_SECONDS
-    with gpw.out.progress("ending"):
+    with gpw.out.progress("stopping"):
         while running_cloud(path) == cloud:
             if time.monotonic() > deadline:
                 raise OperatorError(
-                    f"The local cloud has not ended after {DOWN_SECONDS:.0f} s",
-                    f"end it with Ctrl-C where it runs (process {cloud['pid']})",
+                    f"The local cloud has not stopped after {DOWN_SECONDS:.0f} s",
+                    f"press Ctrl-C in its terminal (process {cloud['pid']})",
                 )
             time.sleep(0.1)
     gpw.out.document({"ended": True})
-    gpw.out.say(gpw.out.marks[True], " The local cloud has ended.")
+    gpw.out.say(gpw.out.marks[True], " The local cloud has stopped.")
 
 
 @command(example="gpw local demo", on_stack=False)
@@ -65,7 +69,7 @@ def demo(gpw: Gpw) -> None:
     """Show an event's journey through the real template (`make demo`)."""
     repository()
     if gpw.out.as_json:
-        raise OperatorError("It tells a story, which is no JSON", "leave --json out")
+        raise OperatorError("`gpw local demo` prints a story, which is not JSON", "omit --json")
     from infra.local import demo as story
     from infra.local.cloud import CLOUD_ERRORS, LocalCloudError
 

@@ -1,4 +1,4 @@
-"""The functions' log lines, as what happened to an event."""
+"""Reads the functions' log lines: what happened to which event."""
 
 import json
 from collections import OrderedDict
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-REMEMBERED = 10_000  # accepted events whose outcome is still to come
+REMEMBERED = 10_000  # accepted events whose outcome is still unknown
 
-# The functions' own words (their `report`), where no field tells the outcome.
+# Messages of the functions' `report`, for lines without the field `outcome`.
 _OUTCOMES = {
     "event accepted": "accepted",
     "request refused": "refused",
@@ -22,7 +22,7 @@ _PLATFORM_LINES = ("START ", "END ", "REPORT ", "INIT_START ", "EXTENSION\t", "X
 
 @dataclass(frozen=True)
 class Seen:
-    """One line of a log. seconds: from being accepted to its outcome; what is None, nobody told."""
+    """One log line. seconds: from acceptance to the outcome. Unknown fields are None."""
 
     at: datetime
     function: str
@@ -38,12 +38,12 @@ class Seen:
     seconds: float | None = None
 
     def document(self) -> dict[str, Any]:
-        """For programs; only what is known."""
+        """The line for `--json`, with the known fields."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def read(function: str, message: str, at: datetime) -> Seen | None:
-    """What a log line says, or None for what only machines need (metrics, Lambda's accounts)."""
+    """Read a log line; None for one that only machines need (metrics, Lambda's reports)."""
     if message.startswith(_PLATFORM_LINES):
         return None
     try:
@@ -56,7 +56,7 @@ def read(function: str, message: str, at: datetime) -> Seen | None:
         return Seen(at, function, text, bad=bad) if text else None
     if "record" in line and "type" in line:
         return _of_lambda(function, line, at)
-    if "errorMessage" in line:  # an exception that left the handler, as the runtime logs it
+    if "errorMessage" in line:  # an exception that the handler raised, as the runtime logs it
         text = f"{line.get('errorType', 'Error')}: {line['errorMessage']}"
         return Seen(at, function, text, bad=True)
     if "_aws" in line and "message" not in line:
@@ -78,7 +78,7 @@ def read(function: str, message: str, at: datetime) -> Seen | None:
 
 
 def _of_lambda(function: str, line: dict[str, Any], at: datetime) -> Seen | None:
-    """Lambda's own line, where its log format is JSON: of interest when something went wrong."""
+    """Lambda's own JSON line; None unless something went wrong."""
     kind, told = str(line["type"]), line["record"]
     status = _string(told.get("status")) if isinstance(told, dict) else None
     if kind in {"platform.fault", "platform.logsDropped"}:
@@ -89,13 +89,13 @@ def _of_lambda(function: str, line: dict[str, Any], at: datetime) -> Seen | None
 
 
 class Ages:
-    """Remembers when events were accepted, to tell how old they are at their outcome."""
+    """Remembers when events were accepted, to compute the time until their outcome."""
 
     def __init__(self) -> None:
         self._accepted: OrderedDict[str, datetime] = OrderedDict()
 
     def of(self, seen: Seen) -> float | None:
-        """Seconds since the event was accepted, or None when that was not seen."""
+        """Seconds since the event was accepted; None if its acceptance was not seen."""
         if seen.event_id is None:
             return None
         if seen.outcome == "accepted":
@@ -108,7 +108,7 @@ class Ages:
 
 
 def moment_of(milliseconds: int) -> datetime:
-    """CloudWatch's time."""
+    """A time of CloudWatch Logs. milliseconds: since the epoch."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 

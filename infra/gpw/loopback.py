@@ -1,4 +1,4 @@
-"""Where events may be forwarded to: this machine, unless the operator says otherwise."""
+"""Checks where events may be forwarded: only to this machine, unless the operator allows more."""
 
 import socket
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Destination:
-    """A URL that was taken apart. path: with the query."""
+    """The parts of a URL. path: includes the query."""
 
     scheme: str
     host: str
@@ -27,7 +27,7 @@ class Destination:
 
 
 def destination(url: str) -> Destination:
-    """What a URL says. Raises: OperatorError, when it is not one that can be posted to."""
+    """The parts of a URL. Raises: OperatorError, if events can't be posted to it."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -41,41 +41,41 @@ def destination(url: str) -> Destination:
         )
     if parts.username is not None or parts.password is not None:
         raise OperatorError(
-            "--forward-to must not hold a name or a password",
-            "the app tells gpw by its bearer token: --secret-env",
+            "--forward-to must not contain a user name or password",
+            "the app recognizes gpw by its bearer token: --secret-env",
             code=USAGE,
         )
     query = f"?{parts.query}" if parts.query else ""
     path = f"{parts.path or '/'}{query}"
     if not path.isascii() or any(character <= " " for character in path):
-        raise OperatorError("--forward-to has characters that need %-escapes", code=USAGE)
+        raise OperatorError("--forward-to has characters that must be %-escaped", code=USAGE)
     return Destination(parts.scheme, parts.hostname, port or PORTS[parts.scheme], path)
 
 
 def addresses(host: str, port: int, *, remote: bool) -> list[str]:
     """The addresses of a name, in the order in which to try them.
 
-    remote: whether others than those of this machine are allowed. Connect to one of these and not
-    to the name, which may have another address the next time.
+    Connect to one of these addresses, not to the name: it may resolve differently the next time.
+    remote: whether addresses of other machines are allowed.
     Raises: OperatorError.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise OperatorError(f"The name {host!r} has no address", "is it spelled right?") from None
+        raise OperatorError(f"The name {host!r} has no address", "check its spelling") from None
     every = list(dict.fromkeys(str(address[0]) for *_, address in found))
     outside = [address for address in every if not is_loopback(address)]
     if outside and not remote:
         raise OperatorError(
             f"{host} is {outside[0]}, which is not this machine, and events hold personal data",
-            "forward to localhost, or say --allow-remote",
+            "forward to localhost, or give --allow-remote",
             code=USAGE,
         )
     return every
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine answers there. `0.0.0.0` is no address of anybody."""
+    """Whether only this machine can answer at an address. `0.0.0.0` does not count."""
     found = ip_address(address.partition("%")[0])
     mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
     return (mapped or found).is_loopback

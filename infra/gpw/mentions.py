@@ -1,7 +1,7 @@
-"""Whether a thing names a person's profile: for sure, perhaps, or not at all.
+"""Decides whether a record is about a person's profile: surely, perhaps, or not at all.
 
-Only what is sure is removed. An id is the sender's choice and can be any text, such as `ready`, so
-the text alone says nothing: the key that it stands under does.
+An erasure removes only sure ones. The sender chooses ids, so an id can be any text, such as
+`ready`. The text alone therefore proves nothing, but the key in front of it does.
 """
 
 import json
@@ -18,13 +18,13 @@ from infra.gpw.history import subject
 
 # The keys whose value is a profile's id, or a list of them.
 NAMING_KEYS = {"profile_id", "profile_ids"}
-MAX_ID_DIGITS = 128  # an id's length; numbers with more are not written out to be compared
+MAX_ID_DIGITS = 128  # the length of an id; longer numbers are not written in full to compare them
 
 _ESCAPES = re.compile(r'(?:\\u[0-9a-fA-F]{4}|\\["\\/bfnrt])+')
 
 
 class Mention(StrEnum):
-    """How sure it is that a thing is about the profile."""
+    """How sure it is that a record is about the profile."""
 
     SURE = "sure"
     UNSURE = "unsure"
@@ -33,9 +33,8 @@ class Mention(StrEnum):
 def of_profile(value: Any, profile: str) -> Mention | None:
     """How a JSON value mentions a profile, at any depth.
 
-    SURE: as the value of `profile_id`, or in a list under `profile_ids` (or either key with
-    either). UNSURE: as any other text, as a part of one, or as a key; and as a number under a key
-    that speaks of a profile.
+    SURE: the id is the value of `profile_id` or `profile_ids`, or in a list there. UNSURE: it is
+    any other text, a part of a text, a key, or a number under a key that contains "profile".
     """
     found: Mention | None = None
     part = _part(profile)
@@ -64,8 +63,8 @@ def of_profile(value: Any, profile: str) -> Mention | None:
 def in_event(item: Mapping[str, Any], tenant: str, profile: str) -> Mention | None:
     """How an event of the tenant's history mentions the profile.
 
-    SURE: it is the profile's own, or it is no profile's and names this one. An event of another
-    profile is that one's data, too, whatever it says about this one.
+    SURE: it is the profile's own event, or an event of no profile that names this one. Another
+    profile's event is also that profile's data, so it is at most UNSURE.
     """
     if item["subject"] == subject(tenant, profile):
         return Mention.SURE
@@ -76,7 +75,7 @@ def in_event(item: Mapping[str, Any], tenant: str, profile: str) -> Mention | No
 
 
 def in_row(row: Mapping[str, Any], tenant: str, profile: str) -> Mention | None:
-    """How a row of the tenant, by its key, mentions the profile; that of another one is UNSURE."""
+    """How a row of the tenant mentions the profile. Another profile's row is at most UNSURE."""
     if (row["tenant_id"], row["profile_id"]) == (tenant, profile):
         return Mention.SURE
     rest = {name: value for name, value in row.items() if name not in {"tenant_id", "profile_id"}}
@@ -84,10 +83,10 @@ def in_row(row: Mapping[str, Any], tenant: str, profile: str) -> Mention | None:
 
 
 def in_message(message: DeadLetter, tenant: str, profile: str) -> Mention | None:
-    """How a dead letter or a hydration message mentions the profile.
+    """How a dead letter, a held delivery or a hydration message mentions the profile.
 
-    SURE: it is strict JSON about this tenant, names this profile, and is no other profile's.
-    A reconciliation is about all profiles and none, even where the last one it saw stands in it.
+    SURE: it is strict JSON of this tenant, names this profile, and is not another profile's. A
+    reconciliation is not about a profile, although it contains the last key that it has read.
     """
     if not message.strict:
         return _in_bytes(message, profile)
@@ -96,13 +95,13 @@ def in_message(message: DeadLetter, tenant: str, profile: str) -> Mention | None
         document = {name: value for name, value in document.items() if name != "reconcile"}
     found = of_profile(document, profile)
     if message.tenant is not None and message.tenant != tenant:
-        return None  # ids are a tenant's own: this is another person
+        return None  # each tenant has its own ids, so this is another person
     sure = message.tenant == tenant and message.profile in {None, profile}
     return found if found is not Mention.SURE or sure else Mention.UNSURE
 
 
 def _in_bytes(message: DeadLetter, profile: str) -> Mention | None:
-    """How a body mentions the profile that parsers disagree on, or can't read at all."""
+    """How a body mentions the profile, if parsers disagree about it or can't read it."""
     try:
         text = original_body(message.message).decode("utf-8", errors="replace")
     except NotJsonError:
@@ -113,7 +112,7 @@ def _in_bytes(message: DeadLetter, profile: str) -> Mention | None:
 
 
 def _part(profile: str) -> re.Pattern[str]:
-    """The id as a text or within one, but not within a longer word."""
+    """A pattern for the id in a text, but not inside a longer word."""
     return re.compile(rf"(?<!\w){re.escape(profile)}(?!\w)")
 
 

@@ -1,4 +1,4 @@
-"""What a command prints: for a person with colours, for a pipe without, for a program as JSON."""
+"""Prints results: in colour on a terminal, plain in a pipe, as JSON for programs."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,14 +15,14 @@ from rich.text import Span, Text
 from infra.gpw import printable_json
 from infra.gpw.errors import FAILED, USAGE, OperatorError
 
-PIPE_WIDTH = 1000  # columns when nobody looks: a line is a line, nothing is cut
+PIPE_WIDTH = 1000  # columns in a pipe, so that no line is wrapped or cut
 
 
 class Output:
-    """Results go to standard output; questions, progress and notes to standard error.
+    """Results go to standard output; questions, progress and notes go to standard error.
 
-    Whatever is printed is made safe for a terminal here, so that no command can forget it.
-    as_json: standard output holds JSON alone.
+    This class makes all output safe for a terminal, so that no command can forget it.
+    as_json: print only JSON to standard output.
     """
 
     def __init__(self, *, as_json: bool = False) -> None:
@@ -31,16 +31,16 @@ class Output:
         self.errors = _console(stderr=True)
 
     def say(self, *parts: str | Text) -> None:
-        """A line of the result, for people only."""
+        """Print a line of the result, for people only."""
         if not self.as_json:
             self.console.print(safe(*parts), soft_wrap=True)
 
     def note(self, *parts: str | Text) -> None:
-        """A line beside the result."""
+        """Print a line that is not part of the result."""
         self.errors.print(safe(*parts), soft_wrap=True)
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
-        """A table, for people only."""
+        """Print a table, for people only."""
         if not self.as_json:
             table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
             for heading in headings:
@@ -50,21 +50,21 @@ class Output:
             self.console.print(table)
 
     def document(self, value: Any) -> None:
-        """The result, for programs only."""
+        """Print the result as JSON, for programs only."""
         if self.as_json:
             self.console.file.write(f"{printable_json.dumps(value, indent=2)}\n")
 
     def line(self, value: Any) -> None:
-        """One of many results as one line of JSON, for programs only."""
+        """Print one of many results as a line of JSON, for programs only."""
         if self.as_json:
             self.console.file.write(f"{printable_json.dumps(value)}\n")
             self.console.file.flush()
 
     @contextmanager
     def progress(self, what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
-        """A bar on the terminal, gone when it is done. Yields: what advances it.
+        """Show a progress bar until the block ends. Yields: a function that advances it.
 
-        total: None when it is not known. `advance(n)` adds; `advance(to=n, total=m)` sets.
+        total: None if it is unknown. `advance(n)` adds; `advance(to=n, total=m)` sets.
         """
         columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
         bar = Progress(
@@ -87,7 +87,7 @@ class Output:
 
     @contextmanager
     def live(self, lines: Callable[[], Sequence[str]]) -> Iterator[None]:
-        """Lines on the terminal that are renewed while the block lasts, and gone afterwards."""
+        """Show lines on the terminal that are refreshed until the block ends, then removed."""
         if not self.errors.is_terminal:
             yield
             return
@@ -100,7 +100,7 @@ class Output:
             yield
 
     def ask(self, question: str) -> bool | None:
-        """What the operator says to a question; None when nobody is there."""
+        """Ask the operator yes or no. Returns: None at the end of the input."""
         self.errors.print(safe(Text(f"{question} [y/N] ", style="bold")), end="")
         answer = sys.stdin.readline()
         if not answer:
@@ -109,18 +109,20 @@ class Output:
         return answer.strip().lower() in {"y", "yes"}
 
     def confirm(self, question: str) -> None:
-        """Go on only if the operator says so. Raises: OperatorError."""
+        """Continue only if the operator says yes. Raises: OperatorError."""
         match self.ask(question):
             case None:
                 raise OperatorError(
-                    "Nobody was there to confirm, so nothing was done", "--yes confirms", code=USAGE
+                    "Nobody was there to confirm, so nothing was done",
+                    "pass --yes to skip the confirmation prompt",
+                    code=USAGE,
                 )
             case False:
                 raise OperatorError("Not confirmed, so nothing was done", code=FAILED)
 
     @property
     def marks(self) -> dict[bool | None, Text]:
-        """The sign for well, not well, and not known."""
+        """The signs for good, bad and unknown."""
         able = (self.console.encoding or "").lower().startswith("utf")
         good, bad, unknown = ("✓", "✗", "?") if able else ("ok", "NO", "?")
         return {
@@ -131,10 +133,10 @@ class Output:
 
 
 def plain(value: object) -> str:
-    """A text that others chose, safe to show: what is not printable is written as an escape.
+    """A text from outside, made safe to show: unprintable characters become escapes.
 
-    Those are control and format characters (U+009B begins a command to the terminal, U+202E turns
-    the direction of writing), surrogates, unassigned ones, and white space but for the plain one.
+    They are control and format characters (U+009B begins a terminal command, U+202E reverses the
+    direction of writing), surrogates, unassigned characters, and white space other than a space.
     """
     return "".join(
         character if character.isprintable() else _escape(character) for character in str(value)
@@ -147,14 +149,14 @@ def _escape(character: str) -> str:
 
 
 def safe(*parts: str | Text) -> Text:
-    """Texts as one, safe to show: `plain`, with styles kept."""
+    """Join texts and make them safe to show, like `plain`, but keep their styles."""
     return Text.assemble(*(_safe_text(p) if isinstance(p, Text) else plain(p) for p in parts))
 
 
 def _safe_text(text: Text) -> Text:
     if text.plain.isprintable():
         return text
-    # An escape is longer than its character, so the styles' places move.
+    # An escape is longer than its character, so the positions of the styles move.
     places = [0, *accumulate(len(plain(character)) for character in text.plain)]
     spans = [Span(places[span.start], places[span.end], span.style) for span in text.spans]
     return Text(plain(text.plain), text.style, spans=spans)

@@ -1,4 +1,4 @@
-"""`gpw pause` and `gpw resume`: stop and restart the consumer, while ingest keeps accepting."""
+"""`gpw pause` and `gpw resume`: stop and restart the consumer; ingest keeps accepting events."""
 
 import time
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ from infra.gpw.target import Target
 WAIT_SECONDS = 180.0  # AWS needs up to about a minute
 POLL_SECONDS = 1.0
 
-# By function, as SAM names what makes Lambda read the function's queue or stream.
+# By function, the logical id that SAM gives its event source mapping.
 MAPPINGS = {
     "ConsumerFunction": "ConsumerFunctionEvents",
     "PublisherFunction": "PublisherFunctionHistory",
@@ -26,10 +26,10 @@ WaitOption = Annotated[bool, typer.Option(help="Wait until the change has taken 
 
 
 def mapping(target: Target, function: str = "ConsumerFunction") -> dict[str, Any]:
-    """What makes Lambda read a function's queue or stream. Raises: OperatorError.
+    """The event source mapping of a function. Raises: OperatorError.
 
-    By its id in the stack, not by the function's name: that of an alias (gradual deployments) is
-    in no list of the function's own.
+    It is found by its logical id, not by the function's name. With gradual deployments the mapping
+    belongs to an alias, and Lambda does not list it for the function.
     """
     uuid = target.resources.get(MAPPINGS[function])
     if uuid is None:
@@ -43,8 +43,8 @@ def mapping(target: Target, function: str = "ConsumerFunction") -> dict[str, Any
         if error.response["Error"]["Code"] == "ResourceNotFoundException":
             raise OperatorError(
                 f"Somebody deleted the event source mapping of {function}",
-                "rename its event in template.yaml and deploy: CloudFormation makes a resource "
-                "again only under another logical id",
+                "rename its event in template.yaml and deploy: CloudFormation recreates a lost "
+                "resource only under another logical id",
             ) from None
         raise
     return found
@@ -107,6 +107,6 @@ def _wait(gpw: Gpw, uuid: str, wanted: str) -> dict[str, Any]:
             if time.monotonic() > deadline:
                 raise OperatorError(
                     f"The consumer is still {found['State'].lower()} after {WAIT_SECONDS:.0f} s",
-                    "check again with `gpw doctor`",
+                    "check it later with `gpw doctor`",
                 )
             time.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""The AWS actions that the commands call, on what, and whether an operator may call them."""
+"""The AWS actions that commands call, their resources, and whether an operator may call them."""
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -11,23 +11,23 @@ STACK = "AWS::StackId"  # as an intrinsic function names the stack itself
 
 
 class Level(StrEnum):
-    """Who runs a command; `gpw policies` makes a managed policy for each."""
+    """The role of the people who run a command; `gpw policies` makes a managed policy for each."""
 
     LOOK = "look"
     """Sees events, profiles, queues and alarms; changes nothing."""
 
     OPERATE = "operate"
-    """Redrives, replays, republishes, pauses: nothing that is lost if it was a mistake."""
+    """Redrives, replays, republishes and pauses: a mistake loses nothing."""
 
     ADMINISTER = "administer"
     """Reads and sets secrets, erases people, deletes messages."""
 
 
 class Need(NamedTuple):
-    """An action of AWS that a command calls.
+    """An AWS action that a command calls.
 
-    on: the output of the stack or the logical id that names the resource, STACK, what listeners
-    make, or "*" for an action that IAM allows for all resources or none.
+    on: the stack output or the logical id that names the resource; STACK; the resources of
+    listeners; or "*" for an action that IAM allows only for all resources.
     """
 
     action: str
@@ -39,40 +39,44 @@ def on(resource: str, *actions: str) -> tuple[Need, ...]:
     return tuple(Need(action, resource) for action in actions)
 
 
-# What `gpw listen` makes, under names of its own.
+# The resources that `gpw listen` creates, with names of its own.
 LISTENER_RULES, LISTENER_QUEUES = "listener rules", "listener queues"
 SWEEPING = (
-    # IAM allows listing for all or none.
+    # IAM allows listing only for all resources.
     *on("*", "events:ListRules", "sqs:ListQueues"),
     *on(LISTENER_RULES, "events:ListTagsForResource", "events:RemoveTargets", "events:DeleteRule"),
     *on(LISTENER_QUEUES, "sqs:ListQueueTags", "sqs:DeleteQueue"),
 )
-LISTENING = (
+SUBSCRIBING = (
     *SWEEPING,
     *on(LISTENER_RULES, "events:PutRule", "events:PutTargets", "events:TagResource"),
     *on(LISTENER_QUEUES, "sqs:CreateQueue", "sqs:TagQueue"),
     *on(LISTENER_QUEUES, "sqs:ReceiveMessage", "sqs:DeleteMessage"),
     *on("EventBusName", "events:PutEvents"),
+)
+LISTENING = (
+    *SUBSCRIBING,
+    # To complete events, and to fill a gap.
     *on("EventsTableName", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"),
 )
 
-# With a key of your own, whoever reads and writes what it encrypts needs these.
+# With your own key, everybody who reads or writes encrypted data needs these.
 KEY_NEEDS = on("KmsKeyArn", "kms:Decrypt", "kms:GenerateDataKey")
 
 
 def denied(
     target: "Target", who: str, by_command: Mapping[str, frozenset[Need]]
 ) -> Iterator[tuple[Need, list[str]]]:
-    """The needs that this operator's policies do not allow, with the commands that have them.
+    """The needs that the operator's policies do not allow, with the commands that have them.
 
-    who: the operator's ARN, as STS tells it. by_command: needs by command line; those on an
-    optional resource count only in a stack that has it. Raises: ClientError.
+    who: the operator's ARN, from STS. by_command: needs by command line; a need on an optional
+    resource counts only if the stack has the resource. Raises: ClientError.
     """
     iam = target.client("iam")
     if ":assumed-role/" in who:
-        # The session's ARN leaves out the role's path.
+        # The session's ARN does not contain the role's path.
         who = iam.get_role(RoleName=who.split("/")[1])["Role"]["Arn"]
-    # Whoever gets here may call those of IAM.
+    # IAM's own actions need no check: without them, the calls below fail.
     declared = {need for needs in by_command.values() for need in needs}
     everything = {n for n in declared if not n.action.startswith("iam:")} | {*KEY_NEEDS}
     for resource in sorted({need.on for need in everything}):
@@ -95,7 +99,7 @@ def denied(
 
 
 def physical_name(target: "Target", resource: str) -> str | None:
-    """What the stack calls a resource, as a `Need` names it; None when there is none."""
+    """The physical name of a `Need`'s resource; None if the stack does not have it."""
     if resource == "*":
         return resource
     if resource == STACK:
@@ -125,7 +129,7 @@ def arn(target: "Target", service: str, name: str) -> str:
         case "lambda":
             resource = f"event-source-mapping:{name}"
         case "logs":
-            resource = f"log-group:{name}:*"  # IAM's form for all but tags
+            resource = f"log-group:{name}:*"  # IAM's form for all actions except tagging
         case _:
             raise ValueError(service)
     return f"arn:{partition}:{service}:{region}:{account}:{resource}"

@@ -1,4 +1,4 @@
-"""`gpw policies`: managed policies for the people who use gpw, as a template of their own."""
+"""`gpw policies`: a separate template with managed policies for the people who use gpw."""
 
 import json
 from collections import defaultdict
@@ -14,7 +14,7 @@ from infra.gpw.target import Target
 
 type Json = dict[str, Any]
 
-MAX_POLICY_CHARACTERS = 6_144  # of a managed policy, white space not counted
+MAX_POLICY_CHARACTERS = 6_144  # IAM's limit for a managed policy; white space does not count
 READS_A_SECRET = "secretsmanager:GetSecretValue"  # noqa: S105  # nosec B105
 
 SUMMARY = {
@@ -32,15 +32,16 @@ SUMMARY = {
 def policies(gpw: Gpw) -> None:
     """Print a template with managed policies for the people who use gpw: look, operate, administer.
 
-    They name exactly the actions and resources that the commands of each level need on this stack.
-    Deploy it with `aws cloudformation deploy --capabilities CAPABILITY_IAM`, and again after each
-    upgrade of the stack. Attach the policy `look` to everybody, and the other ones on top of it.
+    The policies allow exactly the actions and resources that each level's commands need on this
+    stack. Deploy the template with `aws cloudformation deploy --capabilities CAPABILITY_IAM`, and
+    again after each upgrade of the stack. Attach the policy `look` to everybody, and the others in
+    addition.
     """
-    Output(as_json=True).document(template(gpw.target))  # a template is JSON anyway
+    Output(as_json=True).document(template(gpw.target))  # a template is JSON in any case
 
 
 def template(target: Target) -> Json:
-    """A CloudFormation template with the policy of each level."""
+    """A CloudFormation template with a policy for each level."""
     needed = by_level()
     resources: dict[str, Json] = {
         f"{level.capitalize()}Policy": {
@@ -56,7 +57,7 @@ def template(target: Target) -> Json:
         length = len(json.dumps(resource["Properties"]["PolicyDocument"], separators=(",", ":")))
         if length > MAX_POLICY_CHARACTERS:
             raise OperatorError(
-                f"{name} would have {length} characters; IAM takes {MAX_POLICY_CHARACTERS}",
+                f"{name} would have {length} characters; IAM allows {MAX_POLICY_CHARACTERS}",
                 "a shorter stack name makes every ARN in it shorter",
             )
     return {
@@ -71,10 +72,10 @@ def template(target: Target) -> Json:
 
 
 def by_level() -> dict[Level, frozenset[Need]]:
-    """What the commands of each level need, beyond what the level `look` has.
+    """The needs of each level's commands, without those that `look` already covers.
 
-    `gpw doctor` belongs to `look`, but does more with more: it reads secrets only with
-    `administer`, and removes what listeners left behind only with `operate`.
+    `gpw doctor` belongs to `look` and does more with other levels: it reads secrets only with
+    `administer`, and removes leftovers of killed listeners only with `operate`.
     """
     declared: dict[Level, set[Need]] = {level: set() for level in Level}
     for one in commands.loaded().values():
@@ -89,7 +90,7 @@ def by_level() -> dict[Level, frozenset[Need]]:
 
 
 def document(target: Target, needs: Iterable[Need]) -> Json:
-    """A policy that allows these needs; those of a resource that the stack lacks are left out."""
+    """A policy that allows these needs, without needs of resources that the stack lacks."""
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -100,7 +101,7 @@ def document(target: Target, needs: Iterable[Need]) -> Json:
 
 
 def _arns(target: Target, needs: Iterable[Need]) -> dict[str, list[str]]:
-    """The actions by the ARN of the resource."""
+    """Actions, by the ARN of their resource."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for need in sorted(needs):
         if name := physical_name(target, need.on):
@@ -113,7 +114,7 @@ def _arns(target: Target, needs: Iterable[Need]) -> dict[str, list[str]]:
 def _forms(service: str, resource: str) -> list[str]:
     """The ARNs under which AWS may check a call."""
     match service:
-        case "cloudformation":  # whoever names a stack does not know the id at the end of its ARN
+        case "cloudformation":  # a call that names the stack does not have the id in its ARN
             return [f"{resource.rpartition('/')[0]}/*"]
         case "logs":  # a log group with and without its streams
             return [resource, resource.removesuffix(":*")]
@@ -122,7 +123,7 @@ def _forms(service: str, resource: str) -> list[str]:
 
 
 def _statements(actions_by_arn: Mapping[str, list[str]]) -> dict[tuple[str, ...], list[str]]:
-    """The ARNs by the actions, so that resources with the same ones share a statement."""
+    """ARNs, by their actions, so that resources with the same actions share a statement."""
     found: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for resource, actions in actions_by_arn.items():
         found[tuple(actions)].append(resource)

@@ -1,6 +1,6 @@
-"""What the receiver costs a month: arithmetic over prices, settings and measured figures, no I/O.
+"""Computes the monthly cost from prices, settings and measured figures, without I/O.
 
-Where AWS documents no exact number, the higher one is taken; the comments say where.
+Where AWS documents no exact number, the estimate uses the higher one, and a comment says so.
 """
 
 import math
@@ -12,13 +12,13 @@ MONTH_HOURS = 730
 MONTH_SECONDS = MONTH_HOURS * 3600
 MONTH_DAYS = MONTH_HOURS / 24
 GB = 2**30
-CHUNK = 64 * 1024  # bytes that SQS and EventBridge charge as one request
+CHUNK = 64 * 1024  # bytes that SQS and EventBridge bill as one request
 WRITE_UNIT = 1024  # bytes
-FULL_PROCESSOR_MB = 1769  # memory with which a function has one whole processor
-OWN_METRICS, HYDRATION_METRICS = 5, 3  # that normal traffic writes
-HYDRATION_CONCURRENCY = 2  # of the hydrator: the least that SQS takes
+FULL_PROCESSOR_MB = 1769  # memory size at which a function gets one full processor
+OWN_METRICS, HYDRATION_METRICS = 5, 3  # written under normal traffic
+HYDRATION_CONCURRENCY = 2  # the hydrator's maximum concurrency, SQS's minimum
 
-RATE_PROFILES = {  # hours of a month in which all its events come, evenly
+RATE_PROFILES = {  # hours per month in which all events arrive, evenly distributed
     "steady": MONTH_HOURS,
     "office": 176,  # 22 days of 8 hours
     "bursts": 7.3,  # 1 % of the time
@@ -29,9 +29,9 @@ type Figures = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Price:
-    """per: units that a price is for. tiers: up to how many units a month, at which price.
+    """A price. per: the number of units that it is for. tiers: (up to units per month, price).
 
-    free: units that AWS gives an account each month for good.
+    free: units per month that AWS permanently gives each account.
     """
 
     per: float
@@ -39,7 +39,7 @@ class Price:
     free: float = 0
 
     def dollars(self, units: float) -> float:
-        """List price of a month's units."""
+        """The list price of a month's units."""
         total, below = 0.0, 0.0
         for limit, price in self.tiers:
             total += max(0.0, min(units, limit) - below) / self.per * price
@@ -48,10 +48,10 @@ class Price:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What in the template decides about costs. memory_mb: by function, as in "ingest".
+class CostSettings:
+    """The template's settings that affect the cost. memory_mb: by function, such as "ingest".
 
-    No parameter switches history, bus or backups off: they are here to be priced.
+    No parameter turns history, bus or backups off; they are settings here only to price them.
     """
 
     architecture: str
@@ -77,9 +77,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class Traffic:
-    """A month's deliveries that are accepted. stale, duplicates: shares of them.
+    """A month's accepted deliveries. stale, duplicates: shares of them.
 
-    Each profile has events_per_profile events a month, one of which makes it ready.
+    Each profile has events_per_profile events per month; one of them makes it ready.
     """
 
     events: int
@@ -96,7 +96,7 @@ class Traffic:
 
     @property
     def rate(self) -> float:
-        """Events a second while there are any."""
+        """Events per second in the active hours."""
         return self.events / self.active_seconds
 
 
@@ -111,61 +111,61 @@ class Line:
 
 @dataclass(frozen=True)
 class Charge:
-    """A line with its list price, and its share of what is left after the free allowance."""
+    """A line with its list price, and its share of the price after the free allowance."""
 
     line: Line
     dollars: float
     after_free: float
 
 
-# ---------------------------------------------------------------- how long, how many at a time
+# ---------------------------------------------------------------- durations and batch sizes
 
 
 def billed_ms(cpu_ms: float, wait_ms: float, memory_mb: int) -> int:
-    """Billed duration. cpu_ms: on a whole processor, of which memory buys a part."""
+    """The billed duration. cpu_ms: on a full processor; less memory gets a part of one."""
     return math.ceil(cpu_ms * max(1.0, FULL_PROCESSOR_MB / memory_mb) + wait_ms)
 
 
-def ingest_ms(settings: Settings, f: Figures) -> int:
+def ingest_ms(settings: CostSettings, f: Figures) -> int:
     return billed_ms(f["ingest_cpu_ms"], f["ingest_wait_ms"], settings.memory_mb["ingest"])
 
 
-def consumer_ms(events: float, settings: Settings, f: Figures) -> int:
-    """Of a batch of different profiles."""
+def consumer_ms(events: float, settings: CostSettings, f: Figures) -> int:
+    """The duration of a batch of different profiles."""
     rounds = math.ceil(events / f["consumer_concurrent_writes"])
     cpu = f["consumer_batch_cpu_ms"] + events * f["consumer_event_cpu_ms"]
     return billed_ms(cpu, rounds * f["consumer_write_ms"], settings.memory_mb["consumer"])
 
 
-def publisher_ms(events: float, settings: Settings, f: Figures) -> int:
+def publisher_ms(events: float, settings: CostSettings, f: Figures) -> int:
     calls = math.ceil(events / 10)
     cpu = f["publisher_batch_cpu_ms"] + events * f["publisher_event_cpu_ms"]
     return billed_ms(cpu, calls * f["publisher_call_ms"], settings.memory_mb["publisher"])
 
 
-def consumer_limit(settings: Settings, f: Figures) -> float:
-    """Events a second that the consumers finish at the most."""
+def consumer_limit(settings: CostSettings, f: Figures) -> float:
+    """The maximum number of events per second that the consumers can process."""
     batch = settings.consumer_batch
     return settings.consumer_concurrency * batch / consumer_ms(batch, settings, f) * 1000
 
 
-def consumer_batch(rate: float, settings: Settings, f: Figures) -> int:
-    """Events of a batch: as few as keep up, because the consumer waits for no full batch."""
+def consumer_batch(rate: float, settings: CostSettings, f: Figures) -> int:
+    """Events in a batch: the smallest number that keeps up, as no batch waits to be full."""
     for size in range(1, settings.consumer_batch):
         if settings.consumer_concurrency * size / consumer_ms(size, settings, f) * 1000 >= rate:
             return size
     return settings.consumer_batch
 
 
-def publisher_batch(rate: float, settings: Settings, f: Figures) -> float:
+def publisher_batch(rate: float, settings: CostSettings, f: Figures) -> float:
     per_poll = rate / (f["stream_shards"] * f["stream_polls_per_second"])
     return min(max(1.0, per_poll), settings.publisher_batch)
 
 
 def traces(invocations: float, active_seconds: float, f: Figures) -> float:
-    """Traces that are recorded: the first request of each second and a share of the others.
+    """The number of recorded traces: the first request of each second and a share of the others.
 
-    Every function counts by itself, because a consumer's trace is only linked to its sender's.
+    Each function is sampled separately, because a consumer's trace is only linked to its sender's.
     """
     seconds = active_seconds * _share_with_any(invocations / active_seconds)
     first = min(invocations, seconds * f["traces_per_second"])
@@ -173,15 +173,15 @@ def traces(invocations: float, active_seconds: float, f: Figures) -> float:
 
 
 def _share_with_any(expected: float) -> float:
-    """Of intervals in which so many independent events are expected, those that have any."""
+    """The share of intervals with at least one event. expected: the mean number per interval."""
     return -math.expm1(-expected)
 
 
 # ---------------------------------------------------------------- the bill
 
 
-def bill(t: Traffic, s: Settings, f: Figures) -> list[Line]:
-    """What a month of traffic uses, in the order in which an event meets it."""
+def bill(t: Traffic, s: CostSettings, f: Figures) -> list[Line]:
+    """The billed usage of a month of traffic, in the order of an event's path."""
     larger = t.event_bytes - f["event_bytes"]
     state_bytes, history_bytes = (f[f"{item}_item_bytes"] + larger for item in ("state", "history"))
     published_bytes = f["published_bytes"] + larger
@@ -201,7 +201,8 @@ def bill(t: Traffic, s: Settings, f: Figures) -> list[Line]:
     state_units, history_units = _units(state_bytes), _units(history_bytes)
     transaction = 2 * (state_units + history_units)  # prepared and committed
     if s.history:
-        # AWS does not say what a canceled transaction costs; a refused write costs as much as one.
+        # AWS does not document the cost of a canceled transaction. A refused write costs as much as
+        # a successful one.
         writes = t.events * transaction + t.events * t.stale * history_units
     else:
         writes = t.events * state_units
@@ -219,7 +220,7 @@ def bill(t: Traffic, s: Settings, f: Figures) -> list[Line]:
         "ingest": t.events * _logged("ingest", 1, s, f),
         "consumer": batches * _logged("consumer", size, s, f),
         "publisher": publishes * _logged("publisher", stream_size, s, f),
-        "hydrator": hydrated * _logged("publisher", 1, s, f),  # as long as the publisher's
+        "hydrator": hydrated * _logged("publisher", 1, s, f),  # its lines are as long
     }
     logged = sum(log_bytes.values()) / GB
     invocations = [t.events, batches, publishes, hydrated]
@@ -244,7 +245,7 @@ def bill(t: Traffic, s: Settings, f: Figures) -> list[Line]:
             "sqs_request",
             batches * (_chunks(size * t.event_bytes) + 1),
         ),
-        # At the most: while events come, a poll ends early.
+        # An upper bound, because a poll ends early when events arrive.
         Line(
             "SQS: long polls of an empty queue",
             "sqs_request",
@@ -266,7 +267,7 @@ def bill(t: Traffic, s: Settings, f: Figures) -> list[Line]:
         Line("CloudWatch: logs written, GB", "log_gb", logged),
         Line(
             "CloudWatch: logs kept, GB",
-            "log_gb_month",  # uncompressed, so at the most
+            "log_gb_month",  # an upper bound, because CloudWatch compresses them
             logged * s.log_retention_days / MONTH_DAYS,
         ),
         Line("CloudWatch: metrics", "metric_month", own_metrics * hours_with_events),
@@ -278,7 +279,7 @@ def bill(t: Traffic, s: Settings, f: Figures) -> list[Line]:
             sum(traces(n, t.active_seconds, f) for n in invocations) if s.tracing else 0,
         ),
         Line("Secrets Manager: secrets", "secret_month", 1 + s.hydrate),
-        # The current and the previous value, so at the most.
+        # An upper bound: a read gets the previous value only in the grace period.
         Line("Secrets Manager: reads", "secret_read", 2 * secret_reads),
     ]
     if s.archive_days and s.bus:
@@ -308,10 +309,12 @@ def bill(t: Traffic, s: Settings, f: Figures) -> list[Line]:
     return lines
 
 
-def naive_bill(t: Traffic, s: Settings, f: Figures, *, api: str = "http_api_request") -> list[Line]:
-    """One function behind an API that puts the event into a table: as tutorials do it.
+def naive_bill(
+    t: Traffic, s: CostSettings, f: Figures, *, api: str = "http_api_request"
+) -> list[Line]:
+    """The bill of a receiver as in tutorials: one function that puts the event into a table.
 
-    No queue, no order, no history, no bus, no backup, no trace, no alarm.
+    It has no queue, ordering, history, bus, backups, traces or alarms.
     """
     memory = s.memory_mb["ingest"]
     ms = billed_ms(f["naive_cpu_ms"], f["naive_wait_ms"], memory)
@@ -337,7 +340,7 @@ def naive_bill(t: Traffic, s: Settings, f: Figures, *, api: str = "http_api_requ
 
 
 def charged(lines: Iterable[Line], prices: Mapping[str, Price]) -> list[Charge]:
-    """The lines with their dollars: tiers and free allowance count over all lines of a price."""
+    """The cost of each line. Tiers and free allowance apply to all lines with the same price."""
     lines = list(lines)
     used: dict[str, float] = defaultdict(float)
     for line in lines:
@@ -352,16 +355,16 @@ def charged(lines: Iterable[Line], prices: Mapping[str, Price]) -> list[Charge]:
 
 
 def total(lines: Iterable[Line], prices: Mapping[str, Price]) -> tuple[float, float]:
-    """Dollars a month: by the list, and after the free allowance."""
+    """Dollars per month: at list prices, and after the free allowance."""
     charges = charged(lines, prices)
     return sum(c.dollars for c in charges), sum(c.after_free for c in charges)
 
 
-# ---------------------------------------------------------------- what a setting changes
+# ---------------------------------------------------------------- the effect of a setting
 
 
-def variations(s: Settings) -> dict[str, Settings]:
-    """Settings that cost or save, each changed alone; what is so already is left out."""
+def variations(s: CostSettings) -> dict[str, CostSettings]:
+    """Settings that change the cost, each changed alone; those already in effect are left out."""
     changed = {
         "EventRetentionDays=7": replace(s, retention_days=7),
         "EventRetentionDays=365": replace(s, retention_days=365),
@@ -379,7 +382,7 @@ def variations(s: Settings) -> dict[str, Settings]:
 
 
 def _chunks(size: float, of: int = 1) -> int:
-    """Pieces that a message is charged as. of: how many times 64 KB a piece has."""
+    """The number of requests that a message is billed as. of: the size of one, in 64 KB."""
     return max(1, math.ceil(size / (of * CHUNK)))
 
 
@@ -387,12 +390,12 @@ def _units(size: float) -> int:
     return max(1, math.ceil(size / WRITE_UNIT))
 
 
-def _gb_second(s: Settings) -> str:
+def _gb_second(s: CostSettings) -> str:
     return f"lambda_gb_second_{s.architecture}"
 
 
-def _logged(function: str, events: float, s: Settings, f: Figures) -> float:
-    """Bytes of one invocation."""
+def _logged(function: str, events: float, s: CostSettings, f: Figures) -> float:
+    """The log bytes of one invocation."""
     line = f[f"{function}_line_bytes" if s.log_events else f"{function}_metrics_bytes"]
     platform = f["platform_log_bytes"] if s.platform_logs else 0.0
     return line * events + platform

@@ -1,4 +1,4 @@
-"""JSON that is safe on a terminal, whoever chose the text in it."""
+"""JSON that is safe to print on a terminal, even if strangers chose its texts."""
 
 import re
 from typing import Any
@@ -9,11 +9,11 @@ _NOT_ASCII = re.compile(r"[^\n -~]")
 
 
 def dumps(value: Any, *, indent: int | None = None) -> str:
-    """As `exact_json.dumps`, with every character that is not printable as a `\\u` escape.
+    """As `exact_json.dumps`, but every unprintable character becomes a `\\u` escape.
 
-    Those are control and format characters (U+009B begins a command to the terminal, U+202E turns
-    the direction of writing), surrogates, unassigned ones, and white space but for the plain one.
-    They can only stand in JSON's strings, so it is the same value to every JSON parser.
+    They are control and format characters (U+009B begins a terminal command, U+202E reverses the
+    direction of writing), surrogates, unassigned characters, and white space other than a space.
+    They occur only inside JSON strings, so every JSON parser reads the same value.
     """
     return _NOT_ASCII.sub(_escaped, exact_json.dumps(value, indent=indent))
 
@@ -22,5 +22,5 @@ def _escaped(match: re.Match[str]) -> str:
     character = match[0]
     if character.isprintable():
         return character
-    units = character.encode("utf-16-be")  # beyond U+FFFF two of them, as JSON wants it
+    units = character.encode("utf-16-be")  # two units beyond U+FFFF, as JSON requires
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

@@ -28,12 +28,14 @@ class Ledger:
 
     answers: the number of requests by status. accepted: the event of each request that got 200.
     sent: the ids of all events; one without an answer may have arrived.
-    late: the number of requests that began too late for the rate.
+    statuses: the newest answer to each event. late: the number of requests that began too late for
+    the rate.
     """
 
     answers: Counter[int] = field(default_factory=Counter)
     accepted: dict[str, Delivery] = field(default_factory=dict)
     sent: set[str] = field(default_factory=set)
+    statuses: dict[str, int] = field(default_factory=dict)
     late: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -42,6 +44,7 @@ class Ledger:
             self.late += late
             self.answers[status] += 1
             self.sent.add(delivery.event_id)
+            self.statuses[delivery.event_id] = status
             if status == 200:
                 self.accepted[delivery.event_id] = delivery
 
@@ -110,36 +113,16 @@ def wait_and_check(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Proof:
-    """Wait until every accepted event is in the history, or nothing moves any more; then check.
-
-    advance: told how many events were found (`to`) of all (`total`).
-    """
-    waiting = ledger.by_profile()
-    histories: dict[str, list[Item]] = {}
-    found, left = 0, -1
-    moved_at, read_at = clock(), float("-inf")
-    while waiting and clock() - moved_at < PATIENCE_SECONDS:
-        now_left = depth(target.client("sqs"), target.output("EventsQueueUrl")).total
-        if now_left == 0 or clock() - read_at >= READ_SECONDS:
-            read_at = clock()
-            for profile in list(waiting):
-                histories[profile] = _history(target, tenant, profile)
-                here = {item["event_id"] for item in histories[profile]}
-                if all(delivery.event_id in here for delivery in waiting[profile]):
-                    del waiting[profile]
-        now_found = sum(map(len, histories.values()))
-        if (now_found, now_left) != (found, left):
-            moved_at = clock()
-        found, left = now_found, now_left
-        advance(to=min(found, len(ledger.accepted)), total=len(ledger.accepted))
-        if waiting:
-            sleep(poll_seconds)
+    """Wait as `wait_until_recorded` does, then check."""
+    wait_until_recorded(
+        target, tenant, ledger, advance, poll_seconds=poll_seconds, clock=clock, sleep=sleep
+    )
     proof = Proof()
     for profile, accepted in ledger.by_profile().items():
         for attempt in range(LOOKS):
             if attempt:
                 sleep(poll_seconds)
-            history = _history(target, tenant, profile)
+            history = profile_history(target, tenant, profile)
             key = {"profile_id": profile, "tenant_id": tenant}
             row = target.table("ProfilesTableName").get(key)
             problems = check_profile(profile, accepted, ledger.sent, history, row)
@@ -150,7 +133,48 @@ def wait_and_check(
     return proof
 
 
-def _history(target: Target, tenant: str, profile: str) -> list[Item]:
+def wait_until_recorded(
+    target: Target,
+    tenant: str,
+    ledger: Ledger,
+    advance: Callable[..., None],
+    *,
+    poll_seconds: float,
+    patience_seconds: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bool:
+    """Wait until every accepted event is in the history, or nothing moves any more.
+
+    advance: told how many events were found (`to`) of all (`total`). patience_seconds: how long to
+    wait without any progress, PATIENCE_SECONDS by default. Returns: whether all of them are there.
+    """
+    patience = PATIENCE_SECONDS if patience_seconds is None else patience_seconds
+    waiting = ledger.by_profile()
+    histories: dict[str, list[Item]] = {}
+    found, left = 0, -1
+    moved_at, read_at = clock(), float("-inf")
+    while waiting and clock() - moved_at < patience:
+        now_left = depth(target.client("sqs"), target.output("EventsQueueUrl")).total
+        if now_left == 0 or clock() - read_at >= READ_SECONDS:
+            read_at = clock()
+            for profile in list(waiting):
+                histories[profile] = profile_history(target, tenant, profile)
+                here = {item["event_id"] for item in histories[profile]}
+                if all(delivery.event_id in here for delivery in waiting[profile]):
+                    del waiting[profile]
+        now_found = sum(map(len, histories.values()))
+        if (now_found, now_left) != (found, left):
+            moved_at = clock()
+        found, left = now_found, now_left
+        advance(to=min(found, len(ledger.accepted)), total=len(ledger.accepted))
+        if waiting:
+            sleep(poll_seconds)
+    return not waiting
+
+
+def profile_history(target: Target, tenant: str, profile: str) -> list[Item]:
+    """All events of a profile, newest first."""
     pages = read(
         target.table("EventsTableName"), Selection(tenant=tenant, profile=profile), consistent=True
     )

@@ -1,4 +1,4 @@
-"""SQS queues from the operator's side: how full, what is in them, and moving it safely."""
+"""SQS queues for the operator: their depth, scanning them, and sending messages safely."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,11 +18,11 @@ MAX_BATCH_BYTES = 1_048_576  # of all messages in one request
 HOLD_SECONDS = 300  # how long a message stays hidden from others if this process is killed
 EXTEND_SECONDS = 120  # the time is extended when less than this is left
 WAIT_SECONDS = 1  # a long poll asks all of SQS's servers
-EMPTY_RECEIVES = 2  # empty responses in a row that end a scan
-DOUBTED_RECEIVES = 6  # the same while SQS counts messages that it does not hand out
-BARREN_RECEIVES = 50  # responses in a row without a message from before the scan: that ends it too
-# SQS lets about 120,000 messages of a queue be in flight, fewer for some queues. At the limit a
-# long poll returns no message, and no error either.
+EMPTY_RECEIVES = 2  # consecutive empty responses that end a scan
+DOUBTED_RECEIVES = 6  # as above, while SQS still counts waiting messages
+BARREN_RECEIVES = 50  # consecutive responses with only messages newer than the scan also end it
+# SQS allows about 120,000 messages of a queue in flight, and fewer for some queues. At the limit, a
+# long poll returns neither a message nor an error.
 NEAR_IN_FLIGHT_LIMIT = 100_000
 
 _COUNTS = [f"ApproximateNumberOfMessages{part}" for part in ("", "NotVisible", "Delayed")]
@@ -30,9 +30,9 @@ _COUNTS = [f"ApproximateNumberOfMessages{part}" for part in ("", "NotVisible", "
 
 @dataclass(frozen=True)
 class Depth:
-    """The number of messages that wait, are in flight, and are delayed.
+    """The numbers of messages that are waiting, in flight and delayed.
 
-    SQS's own counts are approximate, and may be a minute behind.
+    SQS's counts are approximate and may be a minute old.
     """
 
     waiting: int
@@ -50,12 +50,12 @@ def server_time(sqs: Any, url: str) -> datetime:
 
 
 def depth(sqs: Any, url: str) -> Depth:
-    """How full a queue is."""
+    """The depth of a queue."""
     return _depth(_attributes(sqs, url))
 
 
 def received_message(raw: Mapping[str, Any]) -> QueueMessage:
-    """Body and attributes of what SQS `ReceiveMessage` returns."""
+    """Body and attributes of a message from SQS `ReceiveMessage`."""
     attributes = {
         name: attribute["StringValue"]
         for name, attribute in raw.get("MessageAttributes", {}).items()
@@ -65,19 +65,19 @@ def received_message(raw: Mapping[str, Any]) -> QueueMessage:
 
 
 def sent_at(raw: Mapping[str, Any]) -> datetime:
-    """When SQS got a message, out of what `ReceiveMessage` returns."""
+    """When SQS received a message from `ReceiveMessage`'s response."""
     return datetime.fromtimestamp(int(raw["Attributes"]["SentTimestamp"]) / 1000, UTC)
 
 
 class QueueScan:
-    """Receives every message of a queue once, and holds it until the block ends.
+    """Receives every message of a queue once, and hides it from others until the block ends.
 
-    Others do not see the messages while they are held. When the block ends, all that were not
-    deleted become visible at once; if this process is killed, after HOLD_SECONDS.
+    When the block ends, messages that were not deleted become visible immediately. If this process
+    is killed, they become visible after HOLD_SECONDS.
 
-    expected: the number of messages when the scan began. missed: once `batches` has ended, the
-    number of messages that SQS still counts as waiting and did not hand out. at_limit: whether that
-    is because no more can be in flight.
+    expected: the number of messages when the scan began. missed: once `batches` is exhausted, the
+    number of messages that SQS counts as waiting but did not return. at_limit: whether it did not
+    return them because too many messages are in flight.
     """
 
     def __init__(self, sqs: Any, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -101,19 +101,19 @@ class QueueScan:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # What fails here hides no other error: the messages are visible after HOLD_SECONDS anyway.
+        # A failure here must not hide another error; the messages become visible later anyway.
         with suppress(ClientError, BotoCoreError):
             self._change(list(self._held), 0)
 
     def batches(self) -> Iterator[list[dict[str, Any]]]:
-        """Messages not seen before, with all their attributes, up to BATCH at a time."""
+        """New messages, with all attributes, up to BATCH at a time."""
         empty = barren = 0
         while barren < BARREN_RECEIVES and (empty < EMPTY_RECEIVES or self._doubts(empty)):
             self._extend()
             messages = self._receive()
             new = [m for m in messages if m["MessageId"] not in self._seen]
             empty = 0 if messages else empty + 1
-            # A queue that is written to faster than it is scanned would never be done with.
+            # Otherwise, scanning a queue that fills faster than it is scanned would never end.
             barren = 0 if any(map(self._was_there, new)) else barren + 1
             until = self._clock() + HOLD_SECONDS
             for message in messages:
@@ -126,9 +126,9 @@ class QueueScan:
         self.at_limit = bool(left.waiting) and self._near_limit(left)
 
     def delete(self, message_ids: Sequence[str]) -> set[str]:
-        """Returns: the ids of those that are deleted; the others are no longer held, or refused."""
+        """Delete messages. Returns: the deleted ids; others were refused or no longer hidden."""
         now = self._clock()
-        # SQS confirms the deletion by a receipt that has expired, and may not delete the message.
+        # SQS confirms a deletion with an expired receipt, but may not delete the message.
         held = [i for i in message_ids if i in self._held and self._held[i][1] > now]
         deleted: set[str] = set()
         for chunk in _chunks(held):
@@ -154,24 +154,24 @@ class QueueScan:
             )
         except ClientError as error:
             if error.response["Error"]["Code"].endswith("OverLimit"):
-                return []  # as a long poll answers
+                return []  # as for a long poll
             raise
         messages: list[dict[str, Any]] = answer.get("Messages", [])
         return messages
 
     def _doubts(self, empty: int) -> bool:
-        """Whether to ask once more, although SQS has handed out nothing for a while."""
+        """Whether to receive again, although SQS has returned nothing for a while."""
         if empty >= DOUBTED_RECEIVES:
             return False
         left = depth(self._sqs, self._url)
         return left.waiting > 0 and not self._near_limit(left)
 
     def _near_limit(self, left: Depth) -> bool:
-        # SQS's count of what is in flight may be behind, and may include what others hold.
+        # SQS's count of messages in flight may be old, and includes those that others hold.
         return max(len(self._held), left.in_flight) >= NEAR_IN_FLIGHT_LIMIT
 
     def _was_there(self, message: Mapping[str, Any]) -> bool:
-        # The server tells whole seconds.
+        # The server's time has whole seconds.
         return int(message["Attributes"]["SentTimestamp"]) < (self._began.timestamp() + 1) * 1000
 
     def _extend(self) -> None:
@@ -201,7 +201,7 @@ class QueueScan:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A message to send. key: whose answer it is."""
+    """A message to send. key: identifies it in the results of `send`."""
 
     key: str
     body: str
@@ -221,9 +221,9 @@ class Outgoing:
 
 
 def send(sqs: Any, url: str, messages: Sequence[Outgoing]) -> tuple[set[str], dict[str, str]]:
-    """Send messages, as many in one request as SQS takes.
+    """Send messages, with as many in one request as SQS allows.
 
-    Returns: the keys of those that SQS holds now; why not, by key, for the others.
+    Returns: the keys of the messages that SQS has confirmed; for the others, the reason by key.
     """
     held: set[str] = set()
     refused: dict[str, str] = {}
@@ -239,7 +239,7 @@ def send(sqs: Any, url: str, messages: Sequence[Outgoing]) -> tuple[set[str], di
         ]
         answer = sqs.send_message_batch(QueueUrl=url, Entries=entries)
         for done in answer.get("Successful", []):
-            if done.get("MessageId"):  # only SQS answers with one
+            if done.get("MessageId"):  # its presence shows that SQS itself responded
                 held.add(batch[int(done["Id"])].key)
         for failed in answer.get("Failed", []):
             refused[batch[int(failed["Id"])].key] = str(failed.get("Code"))
@@ -250,7 +250,7 @@ def send(sqs: Any, url: str, messages: Sequence[Outgoing]) -> tuple[set[str], di
 
 
 class Pace:
-    """Waits, so that no more than `rate` a second come through; None never waits."""
+    """Limits a rate. rate: items per second; None for no limit."""
 
     def __init__(
         self,
@@ -265,7 +265,7 @@ class Pace:
         self._next = clock()
 
     def wait(self, count: int) -> None:
-        """Wait until that many more may come through."""
+        """Wait until `count` more items are allowed."""
         if self._rate is None:
             return
         now = self._clock()
@@ -301,8 +301,8 @@ def _depth(response: Mapping[str, Any]) -> Depth:
 
 
 def answered_at(response: Mapping[str, Any]) -> datetime:
-    """When AWS answered, by its own clock, in whole seconds."""
-    # The operator's own clock may be wrong.
+    """When AWS responded, by AWS's clock, in whole seconds."""
+    # The operator's clock may be wrong.
     date = response["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "")
     try:
         return parsedate_to_datetime(date)

@@ -1,4 +1,4 @@
-"""`gpw reconcile`: refetches all known profiles, and shows the progress."""
+"""`gpw reconcile`: refetches all known profiles and shows the progress."""
 
 import json
 import time
@@ -18,16 +18,17 @@ from infra.gpw.queues import depth, server_time
 from infra.gpw.when import duration, moment
 
 POLL_SECONDS = 5.0
-SCAN_SHARE = 10  # a scan may take this part of the time at the most
-STALLED_SECONDS = 300.0  # without any progress: worth a word, and no reason to give up
-QUIET_POLLS = 3  # looks in a row without anything queued or fetched: the walk is over
+SCAN_SHARE = 10  # the pause is this many times as long as a scan, to limit the load
+STALLED_SECONDS = 300.0  # after this time without progress, print a note and keep watching
+QUIET_POLLS = 3  # consecutive polls without queued messages or progress end the watch
 
 
 @dataclass
 class Progress:
-    """How far it is.
+    """The progress of a reconciliation.
 
-    total: known profiles. by_status: those fetched since it began, by `profile_status`.
+    total: the number of known profiles. by_status: the number of profiles fetched since it began,
+    by `profile_status`.
     """
 
     total: int = 0
@@ -59,15 +60,15 @@ def reconcile(
         str | None,
         typer.Option(
             metavar="SINCE",
-            help="Start nothing; watch the reconciliation that was started at this time.",
+            help="Only watch the reconciliation that was started at this time.",
         ),
     ] = None,
     wait: Annotated[bool, typer.Option(help="Watch until it has finished.")] = True,
 ) -> None:
     """Refetch every known profile from GetProfile's API, such as after webhooks were missed.
 
-    The reconciliation runs in the hydration queue: stopping this command does not stop it, and
-    --watch watches it again. Watching scans both tables of profiles now and then.
+    The reconciliation runs in the hydration queue. If you stop this command, it continues, and you
+    can watch it again with --watch. Watching scans both tables of profiles regularly.
     """
     queue = _queue(gpw)
     if watch:
@@ -76,18 +77,18 @@ def reconcile(
         except ValueError as error:
             raise OperatorError(str(error), code=USAGE) from None
     else:
-        # By the clock of AWS, to which the hydrator's fetches compare: the operator's may be wrong.
+        # By AWS's clock, which the hydrator's fetches use too; the operator's clock may be wrong.
         since = timestamp(server_time(gpw.target.client("sqs"), queue))
         rate = gpw.target.parameters.get("ProfileApiRequestsPerSecond", "?")
         gpw.confirm(
-            f"Fetch all profiles of {gpw.target.stack!r} again, at most {rate} requests a second?"
+            f"Refetch all profiles of {gpw.target.stack!r}, at most {rate} requests per second?"
         )
         answer = gpw.target.client("sqs").send_message(
             QueueUrl=queue, MessageBody=json.dumps({"reconcile": {"since": since}})
         )
-        if not answer.get("MessageId"):  # only SQS answers with one
-            raise OperatorError("SQS did not answer as itself", "try again")
-        gpw.out.note(f"Started; gpw reconcile --watch {since} watches it, now or later.")
+        if not answer.get("MessageId"):  # its presence shows that SQS itself responded
+            raise OperatorError("SQS did not confirm the message", "try again")
+        gpw.out.note(f"Started. To watch it later: gpw reconcile --watch {since}")
     if not wait:
         gpw.out.document({"since": since})
         return
@@ -99,20 +100,20 @@ def _queue(gpw: Gpw) -> str:
     queue = gpw.target.hydration_queue
     if queue is None:
         raise OperatorError(
-            f"The stack {gpw.target.stack!r} fetches no full profiles",
+            f"The stack {gpw.target.stack!r} does not fetch full profiles",
             "deploy it with HydrateProfiles=true, and set the key: gpw secret set --for api",
         )
     return queue
 
 
 def _watch(gpw: Gpw, queue: str, since: str) -> tuple[Progress, int]:
-    """Until all are checked, or nothing happens any more. Returns: also what is still queued."""
+    """Wait until all profiles are checked or progress ends. Returns: also the queued messages."""
     sqs, quiet, before = gpw.target.client("sqs"), 0, -1
     progressed_at = time.monotonic()
     with gpw.out.progress("profiles checked") as advance:
         while True:
             began = time.monotonic()
-            left = depth(sqs, queue).total  # before the scan: what it then misses is still queued
+            left = depth(sqs, queue).total  # before the scan, so that nothing is missed in between
             progress = _look(gpw, since)
             took = time.monotonic() - began
             advance(to=progress.checked, total=progress.total)
@@ -127,7 +128,7 @@ def _watch(gpw: Gpw, queue: str, since: str) -> tuple[Progress, int]:
                 )
             idle = left == 0 and progress.checked == before
             quiet, before = quiet + 1 if idle else 0, progress.checked
-            # What is still queued then was asked for before, and is fresh enough by now.
+            # Messages that are still queued then are for profiles that have been fetched since.
             if progress.checked >= progress.total or quiet >= QUIET_POLLS:
                 return progress, left
             time.sleep(max(POLL_SECONDS, took * SCAN_SHARE))

@@ -36,7 +36,7 @@ from infra.gpw.queues import Pace
 from infra.gpw.replay import batches
 from infra.gpw.target import Target
 from publisher.bus import Bus
-from publisher.send import Outgoing, RefusedForNowError, Sender, calls
+from publisher.send import PreparedEvent, RefusedForNowError, Sender, calls
 
 PATIENCE_SECONDS = 45.0  # with the entries of one call that the bus refuses for now
 
@@ -51,7 +51,7 @@ class Tally:
     trimmed: int = 0
     failed: Counter[str] = field(default_factory=Counter)  # by reason
 
-    def publish(self, one: Outgoing[Item]) -> None:
+    def publish(self, one: PreparedEvent[Item]) -> None:
         self.published += 1
         self.trimmed += one.trimmed
 
@@ -167,7 +167,9 @@ def bus_exists(target: Target) -> bool:
     return True
 
 
-def _prepared(sender: Sender[Item], items: list[Item], tally: Tally) -> Iterator[Outgoing[Item]]:
+def _prepared(
+    sender: Sender[Item], items: list[Item], tally: Tally
+) -> Iterator[PreparedEvent[Item]]:
     for item in items:
         try:
             yield sender.prepare(item)
@@ -176,7 +178,7 @@ def _prepared(sender: Sender[Item], items: list[Item], tally: Tally) -> Iterator
             tally.fail(type(error).__name__, item)
 
 
-def _send(sender: Sender[Item], call: list[Outgoing[Item]], tally: Tally) -> None:
+def _send(sender: Sender[Item], call: list[PreparedEvent[Item]], tally: Tally) -> None:
     """Raises: what a call as a whole fails with, once its entries are counted."""
     ends_at = time.monotonic() + PATIENCE_SECONDS
     sent = sender.send(call, Deadline(lambda: ends_at - time.monotonic()))

@@ -1,11 +1,11 @@
-"""Events to send: GetProfile's own example, made new, and the ways in which deliveries go wrong."""
+"""Events to send: GetProfile's example with new ids and times, and faulty deliveries of it."""
 
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-# The event of GetProfile's documentation.
+# The event from GetProfile's documentation.
 SAMPLE: dict[str, Any] = {
     "id": "evt_1234567890",
     "event": "profile.updated",
@@ -19,7 +19,7 @@ MALFORMED = {"event": "profile.updated", "data": {"status": "ready"}}
 
 @dataclass(frozen=True)
 class Posting:
-    """One request and the status that it must get. event_id: None for what is not an event."""
+    """A request and the status that it must get. event_id: None if the body is not an event."""
 
     what: str
     body: bytes
@@ -30,7 +30,7 @@ class Posting:
 def fresh(
     event_id: str, now: datetime, *, tenant: str, profile: str, status: str
 ) -> dict[str, Any]:
-    """The sample as it would come now, under an id of its own."""
+    """The sample event as it would arrive now, with its own id."""
     return SAMPLE | {
         "id": event_id,
         "tenant_id": tenant,
@@ -42,7 +42,7 @@ def fresh(
 def postings(
     event: dict[str, Any], *, duplicate: bool, stale: bool, malformed: bool
 ) -> list[Posting]:
-    """An event, then what was asked for besides: it again, an older one, one that is none."""
+    """An event, and optionally a duplicate, an older event, and a body that is not an event."""
     found = [_posting("an event", event)]
     if duplicate:
         found.append(_posting("the same event again", event))
@@ -65,7 +65,7 @@ def postings(
 
 
 def burst(event: dict[str, Any], count: int) -> list[Posting]:
-    """That many events, each with an id and a profile of its own."""
+    """`count` events, each with its own id and profile."""
     profile = event["data"]["profile_id"]
     return [
         _posting(

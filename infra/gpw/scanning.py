@@ -1,4 +1,4 @@
-"""Scans of a queue that show how far they are, and say what they could not see."""
+"""Queue scans that show their progress and report messages that they could not check."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from infra.gpw.queues import QueueScan
 def scanning(
     gpw: Gpw, url: str, what: str
 ) -> Iterator[tuple[QueueScan, Iterator[list[dict[str, Any]]]]]:
-    """A scan over a queue, with a progress bar. Yields: also its batches, as SQS returns them."""
+    """Scan a queue, with a progress bar. Yields: the scan, and its batches as SQS returns them."""
     with (
         QueueScan(gpw.target.client("sqs"), url) as scan,
         gpw.out.progress(what, scan.expected) as advance,
@@ -27,19 +27,19 @@ def scanning(
 
 
 def note_missed(gpw: Gpw, scan: QueueScan, what: str, fix: str) -> None:
-    """Say how many messages a scan that has ended could not look at.
+    """Report how many messages a finished scan could not check.
 
-    what: the messages, in the plural. fix: how there come to be fewer.
+    what: the messages, in the plural. fix: how to reduce their number.
     """
     if scan.at_limit:
         gpw.out.note(
             gpw.out.marks[False],
-            f" About {scan.missed} more {what} could not be looked at: SQS hands out no more "
-            f"than about 120,000 at once. {fix}, then run it again.",
+            f" About {scan.missed} more {what} could not be checked: SQS returns no more than "
+            f"about 120,000 at once. {fix}, then run it again.",
         )
     elif scan.missed:
         gpw.out.note(
             gpw.out.marks[None],
-            f" SQS counts {scan.missed} more {what} than it handed out. Its counts can be a "
-            "minute old; run it again to be sure.",
+            f" SQS counts {scan.missed} more {what} than it returned. Its counts can be a minute "
+            "old; run it again to be sure.",
         )

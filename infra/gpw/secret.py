@@ -1,4 +1,4 @@
-"""`gpw secret`: the webhook secret (and the API's key), set, rotated and looked at; never shown."""
+"""`gpw secret`: sets, rotates and checks the webhook secret or the API key; never shows it."""
 
 import getpass
 import math
@@ -22,20 +22,22 @@ from infra.gpw.when import ago, duration
 from ingest.secret import REREAD_SECONDS
 
 DEFAULT_GRACE_HOURS = 24
-GENERATED_SECONDS = 1  # a value as old as the secret itself is the one that the stack generated
+GENERATED_SECONDS = (
+    1  # the stack generated a value that is at most this much younger than the secret
+)
 POLL_SECONDS = 15.0
-MAX_DATA_POINTS = 1400  # CloudWatch's 1,440, less some for the periods that begin and end early
-_KEPT = ((14.9, 60), (62.9, 300))  # days, less some, and the seconds of the data points kept
+MAX_DATA_POINTS = 1400  # CloudWatch's limit is 1,440; the rest is for partial periods at both ends
+_KEPT = ((14.9, 60), (62.9, 300))  # (days, seconds per data point); CloudWatch keeps 15 and 63 days
 
 
 class Which(StrEnum):
     """The stack's secrets."""
 
     WEBHOOK = "webhook"
-    """What GetProfile sends with its webhooks."""
+    """The secret that GetProfile sends with its webhooks."""
 
     API = "api"
-    """The key with which full profiles are fetched."""
+    """The API key that fetches full profiles."""
 
 
 _IN_USE = {
@@ -46,18 +48,16 @@ _OUTPUTS = {Which.WEBHOOK: "WebhookSecretArn", Which.API: "ProfileApiSecretArn"}
 
 WhichOption = Annotated[
     Which,
-    typer.Option(
-        "--for", help="The webhook secret, or the API key with which profiles are fetched."
-    ),
+    typer.Option("--for", help="The webhook secret, or the API key that fetches full profiles."),
 ]
 
 
 @dataclass(frozen=True)
 class SecretState:
-    """What can be told about a secret without telling it.
+    """The state of a secret, without its value.
 
-    problem: why it is unusable and what to do, or None. previous_until: until when the previous
-    value is accepted; None if nobody could have used it.
+    problem: why it is unusable and what to do, or None. previous_until: when the previous value
+    stops being accepted; None if there is no previous value that anybody could have used.
     """
 
     set_at: datetime
@@ -70,7 +70,7 @@ class SecretState:
 
 
 def state(target: Target, which: Which = Which.WEBHOOK) -> SecretState:
-    """Look at a secret. Raises: OperatorError."""
+    """Check a secret. Raises: OperatorError."""
     secrets, arn = target.client("secretsmanager"), _arn(target, which)
     made_at = secrets.describe_secret(SecretId=arn)["CreatedDate"]
     current = _version(secrets, arn, "AWSCURRENT")
@@ -78,7 +78,7 @@ def state(target: Target, which: Which = Which.WEBHOOK) -> SecretState:
         raise OperatorError("The secret has no value", "gpw secret set")
     previous = _version(secrets, arn, "AWSPREVIOUS")
     young = timedelta(seconds=GENERATED_SECONDS)
-    # The generated value was known to nobody, and one that is unusable was never accepted.
+    # Nobody knew a generated value, and an unusable one was never accepted.
     known = (
         previous is not None
         and previous["CreatedDate"] - made_at > young
@@ -95,7 +95,7 @@ def state(target: Target, which: Which = Which.WEBHOOK) -> SecretState:
 
 
 def accepted_digests(target: Target) -> dict[str, str]:
-    """SHA-256 in hex of what ingest accepts now, each with the version it is of."""
+    """The SHA-256 (hex) of each value that ingest accepts now, with its version."""
     secrets, arn = target.client("secretsmanager"), _arn(target, Which.WEBHOOK)
     current = _version(secrets, arn, "AWSCURRENT")
     if current is None:
@@ -115,7 +115,7 @@ def _grace(target: Target) -> timedelta:
 
 
 def _problem(version: dict[str, Any]) -> str | None:
-    """What is wrong with a version's value and what to do, or None."""
+    """What is wrong with a version's value, and what to do; None if it is usable."""
     try:
         usable(version.get("SecretString"))
     except UnusableCredentialError as error:
@@ -141,9 +141,10 @@ _USED = Need("cloudwatch:GetMetricStatistics", "*")
 def put(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
     """Set the secret that GetProfile sends, from a hidden prompt or from standard input.
 
-    Webhooks that carry it are accepted within 2 seconds, and the previous value for another
-    PreviousSecretGraceHours. Paste the value alone: JSON, such as the console's key/value form, is
-    refused. Tells how many held deliveries carry it, and offers to release them; --yes does.
+    Webhooks that carry it are accepted within 2 seconds. The previous value is accepted for another
+    PreviousSecretGraceHours. Paste only the value: JSON, such as the console's key/value form, is
+    refused. The command says how many held deliveries carry the secret and offers to release them;
+    --yes releases them.
     """
     _put(gpw, which, rotating=False)
 
@@ -170,10 +171,10 @@ def rotate(
 ) -> None:
     """Replace a secret that is in use.
 
-    Create the new key at GetProfile and set it here at once: from then on GetProfile sends only the
-    new one. Until 2 seconds after it is set the receiver refuses it (401) and holds those webhooks,
-    which this command then offers to release; --yes does. Webhooks still under way with the old one
-    are accepted for PreviousSecretGraceHours.
+    Create the new key at GetProfile and set it here immediately, because GetProfile then sends only
+    the new one. Until 2 seconds after you set it, the receiver answers 401 to webhooks that carry
+    it, and holds them. This command then offers to release them; --yes releases them. Webhooks
+    that still carry the old one are accepted for PreviousSecretGraceHours.
     """
     _put(gpw, which, rotating=True)
     if watch and which is Which.WEBHOOK:
@@ -204,10 +205,10 @@ def status(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
 
 
 def previous_last_used(target: Target, since: datetime) -> datetime | None:
-    """When a webhook last came with the previous secret, after the present one was set.
+    """When a webhook last carried the previous secret, since the present one was set.
 
-    On AWS from the metric, which tells minutes, some late; a local cloud has the log lines that
-    metrics are made of.
+    On AWS, the metric has the answer to the minute, with some delay. The local cloud has only the
+    log lines from which CloudWatch would make metrics.
     """
     if not target.local:
         now = datetime.now(UTC)
@@ -237,10 +238,10 @@ def previous_last_used(target: Target, since: datetime) -> datetime | None:
 
 
 def period(age: timedelta) -> int:
-    """Seconds of a data point, for statistics that begin this long ago.
+    """The period of the data points, in seconds, for statistics that begin this long ago.
 
-    CloudWatch keeps minutes for 15 days, 5 minutes for 63 days, then hours; it gives 1,440 data
-    points at once, and takes multiples of what it keeps.
+    CloudWatch keeps one-minute data points for 15 days, five-minute ones for 63 days, then hourly
+    ones. It returns up to 1,440 data points, and accepts multiples of the periods that it keeps.
     """
     kept = next((seconds for days, seconds in _KEPT if age < timedelta(days=days)), 3600)
     least = (age + timedelta(minutes=1)).total_seconds() / MAX_DATA_POINTS
@@ -258,8 +259,10 @@ def _put(gpw: Gpw, which: Which, *, rotating: bool) -> None:
     current = _version(secrets, arn, "AWSCURRENT")
     if current and current.get("SecretString") == value:
         if rotating:
-            raise OperatorError("That is the present secret", "make a new one at GetProfile first")
-        gpw.out.say(gpw.out.marks[True], " That is the present secret; nothing to do.")
+            raise OperatorError(
+                "That is already the current secret", "create a new one at GetProfile first"
+            )
+        gpw.out.say(gpw.out.marks[True], " That is already the current secret; nothing to do.")
         _offer_release(gpw, which, value, {"changed": False})
         return
     if not before.generated:
@@ -267,8 +270,8 @@ def _put(gpw: Gpw, which: Which, *, rotating: bool) -> None:
     elif not target.local:
         gpw.confirm(f"Set the secret of the stack {target.stack!r}?")
     answer = secrets.put_secret_value(SecretId=arn, SecretString=value)
-    if not answer.get("VersionId"):  # only Secrets Manager answers with one
-        raise OperatorError("Secrets Manager did not answer as itself", "try again")
+    if not answer.get("VersionId"):  # its presence shows that Secrets Manager itself responded
+        raise OperatorError("Secrets Manager did not confirm the new value", "try again")
     after = state(target, which)
     gpw.out.say(gpw.out.marks[True], f" The secret is set. {_IN_USE[which]}.")
     if after.previous_until:
@@ -285,7 +288,7 @@ def _put(gpw: Gpw, which: Which, *, rotating: bool) -> None:
 
 
 def _offer_release(gpw: Gpw, which: Which, value: str, told: dict[str, Any]) -> None:
-    """Offer the deliveries that came too early. told: the rest of what a program is told."""
+    """Offer to release deliveries that already carried the secret. told: the JSON output so far."""
     try:
         if which is Which.WEBHOOK:
             offer_release(gpw, digest(value).hex(), told)
@@ -294,24 +297,24 @@ def _offer_release(gpw: Gpw, which: Which, value: str, told: dict[str, Any]) -> 
 
 
 def on_terminal() -> bool:
-    """Whether somebody can type the secret."""
+    """Whether an operator can type the secret."""
     return sys.stdin.isatty()
 
 
 def _read_value() -> str:
-    """The value from the terminal, unseen, or from standard input. Raises: OperatorError."""
+    """Read the value from a hidden prompt or from standard input. Raises: OperatorError."""
     if on_terminal():
         value = getpass.getpass("Secret (not shown): ")
         if getpass.getpass("Again: ") != value:
-            raise OperatorError("The two are not the same", "try again", code=USAGE)
+            raise OperatorError("The two values differ", "try again", code=USAGE)
     else:
-        # One line end is the pipe's, not the secret's, which can't have one.
+        # Remove one line end: it is from the pipe, because a secret can't have one.
         value = sys.stdin.read().removesuffix("\n").removesuffix("\r")
     try:
         return usable(value)
     except UnusableCredentialError as error:
         raise OperatorError(
-            f"Nothing was changed: this value {error.problem}", error.remedy, code=USAGE
+            f"Nothing was changed, because this value {error.problem}", error.remedy, code=USAGE
         ) from None
 
 
@@ -319,7 +322,7 @@ def _show(gpw: Gpw, which: Which, found: SecretState, used: datetime | None, now
     out = gpw.out
     set_it = "gpw secret set" if which is Which.WEBHOOK else f"gpw secret set --for {which}"
     if found.generated:
-        out.say(out.marks[False], f" Not set: it holds a random value. Set it: {set_it}")
+        out.say(out.marks[False], f" Not set: it has a random value. To set it: {set_it}")
         return
     out.say(out.marks[True], f" Set {ago(found.set_at, now)} ago")
     if found.problem:
@@ -343,12 +346,12 @@ def _show(gpw: Gpw, which: Which, found: SecretState, used: datetime | None, now
 
 
 def duration_until(found: SecretState, now: datetime) -> str:
-    """How long the previous secret is still accepted."""
+    """How much longer the previous secret is accepted."""
     return duration((found.previous_until - now).total_seconds()) if found.previous_until else "0 s"
 
 
 def _watch(gpw: Gpw, quiet: timedelta) -> None:
-    """Until the previous secret was not used for a while, or is not accepted any more."""
+    """Wait until the previous secret has been unused for `quiet`, or is no longer accepted."""
     found = state(gpw.target)
     began = datetime.now(UTC)
     with gpw.out.progress("waiting until the previous secret is unused"):
@@ -360,7 +363,7 @@ def _watch(gpw: Gpw, quiet: timedelta) -> None:
             time.sleep(POLL_SECONDS)
     gpw.out.say(
         gpw.out.marks[True],
-        f" No webhook came with the previous secret for {duration(quiet.total_seconds())}.",
+        f" No webhook carried the previous secret for {duration(quiet.total_seconds())}.",
     )
 
 
@@ -368,7 +371,7 @@ def _arn(target: Target, which: Which) -> str:
     output = _OUTPUTS[which]
     if which is Which.API and output not in target.outputs:
         raise OperatorError(
-            "The stack fetches no full profiles, so it has no key for the API",
+            "The stack does not fetch full profiles, so it has no API key",
             "deploy it with HydrateProfiles=true",
         )
     return target.output(output)

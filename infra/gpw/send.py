@@ -17,11 +17,11 @@ from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.permissions import Level, on
 from infra.gpw.sample import SAMPLE, Posting, burst, fresh, postings
+from infra.gpw.sender import NO_ANSWER
 from infra.gpw.webhook import Answer, Webhook, current_secret
 from infra.gpw.when import duration
 
 CONNECTIONS = 16
-NO_ANSWER = 0  # in the place of a status
 
 
 @command(

@@ -1,18 +1,18 @@
-"""What the template sets, as far as it costs money or limits the traffic."""
+"""Reads the template's settings that affect the cost or limit the traffic."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from infra.gpw.errors import USAGE, OperatorError
-from infra.gpw.pricing import Settings
+from infra.gpw.pricing import CostSettings
 
 type Json = Mapping[str, Any]
 
 
 class Template:
-    """template.yaml with values for its parameters: the defaults, and what is given instead.
+    """template.yaml with values for its parameters: the given ones, or else the defaults.
 
-    Raises: OperatorError for a parameter or a value that the template does not take.
+    Raises: OperatorError, for a parameter or a value that the template does not accept.
     """
 
     def __init__(self, template: Json, given: Mapping[str, str] | None = None) -> None:
@@ -31,7 +31,7 @@ class Template:
         return self._template["Resources"][resource]["Properties"]  # type: ignore[no-any-return]
 
     def function(self, resource: str) -> dict[str, Any]:
-        """A function's properties, over those of all functions; what are mappings, merged."""
+        """A function's properties, which override the global ones; mappings are merged."""
         shared, own = self._template["Globals"]["Function"], self.properties(resource)
         return {
             **shared,
@@ -44,7 +44,7 @@ class Template:
         }
 
     def value(self, given: Any) -> Any:
-        """A property's value, looked up if it refers to a parameter."""
+        """A property's value; if it refers to a parameter, the parameter's value."""
         return self._values[given["Ref"]] if isinstance(given, Mapping) else given
 
     def number(self, given: Any) -> int:
@@ -54,8 +54,8 @@ class Template:
         return [r for r in self._template["Resources"].values() if r["Type"] == kind]
 
 
-def settings(template: Template, monitoring: Json) -> Settings:
-    """monitoring: infra/monitoring.yaml."""
+def settings(template: Template, monitoring: Json) -> CostSettings:
+    """The settings of a template. monitoring: infra/monitoring.yaml."""
     functions = {
         name: template.function(f"{name.capitalize()}Function")
         for name in ("ingest", "consumer", "publisher", "hydrator")
@@ -65,7 +65,7 @@ def settings(template: Template, monitoring: Json) -> Settings:
     logging = functions["ingest"]["LoggingConfig"]
     silence = template.number(template.parameter("SilenceHours"))
     resources = monitoring["Resources"].values()
-    return Settings(
+    return CostSettings(
         architecture=template.parameter("Architecture"),
         requests_per_second=template.number(template.parameter("RequestsPerSecond")),
         memory_mb={name: template.number(own["MemorySize"]) for name, own in functions.items()},
@@ -96,18 +96,18 @@ def settings(template: Template, monitoring: Json) -> Settings:
 
 
 def _metrics(alarm: Json) -> int:
-    """Metrics that an alarm watches."""
+    """The number of metrics that an alarm watches."""
     return sum("MetricStat" in one for one in alarm["Metrics"]) if "Metrics" in alarm else 1
 
 
 def _checked(name: str, value: str, declared: Json) -> Any:
     allowed = [str(one) for one in declared.get("AllowedValues", [])]
     if allowed and value not in allowed:
-        raise OperatorError(f"{name} is one of {', '.join(allowed)}", code=USAGE)
+        raise OperatorError(f"{name} must be one of {', '.join(allowed)}", code=USAGE)
     if declared["Type"] != "Number":
         return value
     lowest, highest = declared.get("MinValue", 0), declared.get("MaxValue")
     if not value.isdecimal() or int(value) < lowest or (highest and int(value) > highest):
         most = f" to {highest}" if highest else ""
-        raise OperatorError(f"{name} is a number from {lowest}{most}", code=USAGE)
+        raise OperatorError(f"{name} must be a number from {lowest}{most}", code=USAGE)
     return int(value)

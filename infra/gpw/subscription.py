@@ -61,11 +61,15 @@ class Subscription:
     4 hours; one that was away for longer fills the gap from the history. Events keep coming back
     until they are `done`. For use by one thread at a time.
 
-    wanted: which events; its times are not looked at.
+    wanted: which events; its times are not looked at. complete: whether an event that the bus did
+    not take whole is completed from the history.
     """
 
-    def __init__(self, target: Target, wanted: Selection | None = None) -> None:
+    def __init__(
+        self, target: Target, wanted: Selection | None = None, *, complete: bool = True
+    ) -> None:
         self._target = target
+        self._complete = complete
         self._wanted = replace(wanted or Selection(), since=None, until=None)
         self._events = target.client("events")
         self._sqs = target.client("sqs")
@@ -169,7 +173,7 @@ class Subscription:
                     Name=self.name,
                     EventBusName=self._bus,
                     EventPattern=pattern(self._wanted, self.name),
-                    Description="Temporary, of a running `gpw listen` or `gpw ui`.",
+                    Description="Temporary, of a running `gpw listen`, `gpw ui` or `gpw verify`.",
                     Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
                 )["RuleArn"]
             )
@@ -264,7 +268,10 @@ class Subscription:
 
     def _messages(self, wait_seconds: int) -> tuple[list[dict[str, Any]], datetime]:
         answer = self._sqs.receive_message(
-            QueueUrl=self._url, MaxNumberOfMessages=BATCH, WaitTimeSeconds=wait_seconds
+            QueueUrl=self._url,
+            MaxNumberOfMessages=BATCH,
+            WaitTimeSeconds=wait_seconds,
+            MessageSystemAttributeNames=["SentTimestamp"],
         )
         return answer.get("Messages", []), answered_at(answer)
 
@@ -275,8 +282,10 @@ class Subscription:
             event = from_message(message)
             if event is None:
                 self._delete(message["ReceiptHandle"])
-            else:
+            elif self._complete:
                 kept.append(completed(event, self._history, self._bus, self._target.place))
+            else:
+                kept.append(event)
         return kept
 
     def _delete(self, receipt: str) -> None:

@@ -1,4 +1,4 @@
-"""A DynamoDB table from the operator's side: exact values, page by page."""
+"""DynamoDB tables for the operator, with exact values, read page by page."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from aws.dynamodb import item_from_dynamodb, item_to_dynamodb
 
 @dataclass(frozen=True)
 class Page:
-    """Some of the items asked for, and the number that DynamoDB looked at to find them."""
+    """A page of the requested items. looked_at: the number of items that DynamoDB read for it."""
 
     items: list[dict[str, Any]]
     looked_at: int
@@ -24,7 +24,7 @@ class Table:
     name: str
 
     def get(self, key: Mapping[str, str]) -> dict[str, Any] | None:
-        """An item with all that was written until now, or None."""
+        """An item, read consistently; None if it does not exist."""
         return dynamodb.get(self.client, self.name, key) or None
 
     def delete(self, key: Mapping[str, str]) -> bool:
@@ -35,7 +35,7 @@ class Table:
         return "Attributes" in response
 
     def pages(self, operation: str, **arguments: Any) -> Iterator[Page]:
-        """What a `query` or a `scan` finds. arguments: of that operation."""
+        """The pages of a `query` or a `scan`. arguments: those of the operation."""
         paginator = self.client.get_paginator(operation)
         for page in paginator.paginate(TableName=self.name, **arguments):
             yield Page([item_from_dynamodb(item) for item in page["Items"]], page["ScannedCount"])

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     import boto3
 
 DEFAULT_STACK = "getprofile-webhooks"
-CLOUD_FILE_VARIABLE = "GPW_CLOUD_FILE"  # for a cloud file somewhere else
+CLOUD_FILE_VARIABLE = "GPW_CLOUD_FILE"  # names a cloud file in another place
 
 _SETTLED = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"}
 
 
 @dataclass
 class Target:
-    """A stack, asked for what it consists of when that is needed.
+    """A stack, whose description is read on first use.
 
-    local: the cloud file's content, for the local cloud.
+    local: the content of the cloud file, for the local cloud.
     """
 
     stack: str
@@ -39,7 +39,7 @@ class Target:
     def client(self, service: str) -> Any:
         """A boto3 client; the same one each time."""
         if service not in self._clients:
-            from botocore.config import Config  # slow to import, as boto3 is: no help needs it
+            from botocore.config import Config  # imported late, because it is slow, like boto3
 
             config = Config(
                 connect_timeout=5,
@@ -60,7 +60,7 @@ class Target:
 
     @cached_property
     def description(self) -> dict[str, Any]:
-        """What CloudFormation says of the stack. Raises: OperatorError."""
+        """CloudFormation's description of the stack. Raises: OperatorError."""
         try:
             [found] = self.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"]
         except ClientError as error:
@@ -93,12 +93,12 @@ class Target:
 
     @property
     def where(self) -> str:
-        """The place, for people."""
+        """The region, or the local cloud, for people."""
         return "the local cloud" if self.local else f"{self.session.region_name}"
 
     @property
     def settled(self) -> bool:
-        """Whether the newest deployment is over and the stack is whole."""
+        """Whether the last deployment has finished and the stack is intact."""
         return self.description["StackStatus"] in _SETTLED
 
     @cached_property
@@ -113,11 +113,11 @@ class Target:
 
     @cached_property
     def resources(self) -> dict[str, str]:
-        """Physical by logical id."""
+        """Physical ids, by logical id."""
         return {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in self.listed(self.stack)}
 
     def listed(self, stack: str) -> list[dict[str, Any]]:
-        """The resources of the stack, or of one that is nested in it."""
+        """The resources of the stack, or of a stack that is nested in it."""
         pages = self.client("cloudformation").get_paginator("list_stack_resources")
         return [
             resource
@@ -127,27 +127,27 @@ class Target:
         ]
 
     def output(self, name: str) -> str:
-        """Raises: OperatorError, when the stack has no such output."""
+        """The value of an output. Raises: OperatorError, if the stack has no such output."""
         if name not in self.outputs:
             raise OperatorError(
                 f"The stack {self.stack!r} has no output {name}",
-                "it is another stack, or an older version: deploy this one (`make deploy`)",
+                "it is another stack or an older version: deploy this version (`make deploy`)",
             )
         return self.outputs[name]
 
     @property
     def hydration_queue(self) -> str | None:
-        """The queue's URL; None when full profiles are not fetched."""
+        """The URL of the hydration queue; None if the stack does not fetch full profiles."""
         return self.outputs.get("HydrationQueueUrl")
 
     @property
     def webhook_url(self) -> str:
-        # A local cloud's API has no name that resolves everywhere, so the file tells the address.
+        # The name of a local API does not resolve everywhere, so the cloud file has its address.
         return str(self.local["webhook_url"]) if self.local else self.output("WebhookUrl")
 
 
 def on_aws(stack: str | None, region: str | None, profile: str | None) -> Target:
-    """What the options say, else samconfig.toml, else the SDK's own configuration."""
+    """The stack that the options name, or else samconfig.toml, or else the SDK's configuration."""
     import boto3
 
     saved = samconfig()
@@ -160,9 +160,10 @@ def on_aws(stack: str | None, region: str | None, profile: str | None) -> Target
 
 
 def samconfig(path: Path | None = None) -> dict[str, str]:
-    """The parameters with which `sam deploy` deploys by default.
+    """The parameters that `sam deploy` uses by default.
 
-    path: by default that of the repository; of the current directory, where gpw is installed alone.
+    path: by default samconfig.toml in the repository, or in the current directory if gpw is
+    installed without the repository.
     """
     path = path or (Path() if INSTALLED else ROOT) / "samconfig.toml"
     try:
@@ -170,13 +171,13 @@ def samconfig(path: Path | None = None) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     parameters: dict[str, str] = {}
-    for command in ("global", "deploy"):  # `sam deploy --guided` writes into the latter
+    for command in ("global", "deploy"):  # `sam deploy --guided` writes to `deploy`
         parameters |= default.get(command, {}).get("parameters", {})
     return parameters
 
 
 def on_local_cloud() -> Target:
-    """The cloud that `make start` keeps running. Raises: OperatorError."""
+    """The stack on the local cloud that `make start` runs. Raises: OperatorError."""
     path = cloud_file()
     cloud = running_cloud(path)
     if cloud is None:
@@ -188,7 +189,7 @@ def on_local_cloud() -> Target:
 
     from infra.local.cloud import CREDENTIALS
 
-    # The developer's own profile and configuration must not mix in.
+    # The developer's own AWS profile and configuration must not affect the session.
     nothing = dict.fromkeys(("profile", "credentials_file"), (None, None, None, None))
     core = botocore.session.Session(
         session_vars=nothing | {"config_file": (None, None, os.devnull, None)}
@@ -203,10 +204,10 @@ def on_local_cloud() -> Target:
 
 
 def repository() -> Path:
-    """The project's own files. Raises: OperatorError, where gpw is installed without them."""
+    """The repository. Raises: OperatorError, if gpw is installed without it."""
     if INSTALLED:
         raise OperatorError(
-            "The local cloud needs the project's repository, and this gpw is installed without it",
+            "The local cloud needs the repository, and this gpw is installed without it",
             "clone the repository and run `make start` there; .venv/bin/gpw then works on it",
             code=USAGE,
         )
@@ -214,16 +215,19 @@ def repository() -> Path:
 
 
 def cloud_file() -> Path:
-    """Where the running local cloud is described; `make start` writes it. Raises: OperatorError."""
+    """The file that describes the running local cloud; `make start` writes it.
+
+    Raises: OperatorError.
+    """
     written = repository() / ".local" / "cloud.json"
     return Path(os.environ.get(CLOUD_FILE_VARIABLE) or written)
 
 
 def running_cloud(path: Path) -> dict[str, Any] | None:
-    """What the cloud file says, if the process that wrote it still runs.
+    """The content of the cloud file; None if the process that wrote it no longer runs.
 
-    That process holds a lock on the file for as long as it lives, however it ends: a process id
-    alone may be another program's by now.
+    That process holds a lock on the file until it ends, however it ends. The process id alone would
+    not be enough, because another program may have it by now.
     """
     try:
         with path.open(encoding="utf-8") as file:
@@ -237,7 +241,7 @@ def running_cloud(path: Path) -> dict[str, Any] | None:
         return None
     except ValueError:
         raise OperatorError(
-            f"{path.name} of the local cloud can't be read", "restart `make start`"
+            f"The local cloud's {path.name} can't be read", "restart `make start`"
         ) from None
 
 
@@ -249,6 +253,8 @@ def resolve(
         return on_aws(stack, region, aws_profile)
     if stack or region or aws_profile:
         raise OperatorError(
-            "--local is a place of its own", "leave --stack, --region and --profile out", code=USAGE
+            "--local can't be combined with a stack on AWS",
+            "omit --stack, --region and --profile",
+            code=USAGE,
         )
     return on_local_cloud()

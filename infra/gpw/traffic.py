@@ -1,4 +1,4 @@
-"""Made-up traffic: which event is sent when, twice or late."""
+"""Plans made-up traffic: when each event is sent, and which ones are sent twice or late."""
 
 import json
 import random
@@ -9,17 +9,17 @@ from datetime import datetime, timedelta
 from getprofile.version import version
 from infra.gpw.sample import fresh
 
-# Not `ready`: that fetches profiles from GetProfile and starts the workflows of most rules. The
-# last one is a status that nobody knows, as GetProfile may send one day.
+# Not `ready`, because that would fetch profiles from GetProfile and start the workflows of most
+# rules. The last one is unknown, like a status that GetProfile may introduce one day.
 STATUSES = ("processing", "summarizing", "gpw-load")
-DUPLICATE_SECONDS = (0.0, 3.0)  # how long after the first delivery the second one comes
-LATE_SECONDS = (1.0, 5.0)  # how long a late delivery is held back: newer ones overtake it
+DUPLICATE_SECONDS = (0.0, 3.0)  # from the first delivery to the second one
+LATE_SECONDS = (1.0, 5.0)  # how long a late delivery is held back, so that newer ones overtake it
 WHO = re.compile(r"gpw-load-[0-9a-f]{8}-(\d{1,5})", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What to send. rate: events a second; duplicates, disorder: shares of them, 0 to 1."""
+    """What to send. rate: events per second; duplicates, disorder: shares of them, 0 to 1."""
 
     tenant: str
     rate: float
@@ -34,13 +34,13 @@ class Traffic:
 
     @property
     def deliveries(self) -> int:
-        """The number of requests that is to be expected."""
+        """The expected number of requests."""
         return round(self.events * (1 + self.duplicates))
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One request. at: seconds after the start; version: the event's."""
+    """A planned request. at: seconds after the start; version: the event's."""
 
     at: float
     event_id: str
@@ -50,12 +50,12 @@ class Delivery:
 
 
 def tenant_name(random_hex: str, profiles: int) -> str:
-    """A tenant of its own for one run; the name tells how many profiles it has."""
+    """The name of a run's own tenant; it contains the number of profiles."""
     return f"gpw-load-{random_hex}-{profiles}"
 
 
 def profiles_of(tenant: str) -> list[str] | None:
-    """The profiles of a run's tenant; None when it is no such tenant."""
+    """The profiles of a run's tenant; None if the tenant is not of a run."""
     found = WHO.fullmatch(tenant)
     return [profile_name(number) for number in range(int(found[1]))] if found else None
 
@@ -67,8 +67,8 @@ def profile_name(number: int) -> str:
 def plan(traffic: Traffic, start: datetime, rng: random.Random) -> list[Delivery]:
     """All deliveries, in the order in which they are due.
 
-    An event happens when it is first due, in whole seconds as GetProfile tells them, so several of
-    a profile may tie; a late one is delivered after newer ones.
+    An event's `created_at` is when it is first due, in whole seconds like GetProfile's. So several
+    events of a profile may tie. A late event is delivered after newer ones.
     """
     deliveries = []
     for number in range(traffic.events):

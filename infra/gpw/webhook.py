@@ -9,6 +9,11 @@ from getprofile.credential import UnusableCredentialError, usable
 from infra.gpw.errors import OperatorError
 from infra.gpw.target import Target
 
+# What GetProfile documents, to the letter.
+OK = "OK"
+NO_TOKEN = "Unauthorized: Missing or invalid Authorization header"  # noqa: S105  # nosec B105
+WRONG_TOKEN = "Unauthorized: Invalid webhook secret"  # noqa: S105  # nosec B105
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -26,11 +31,21 @@ class Webhook:
         self._url = url
         self._http = urllib3.PoolManager(timeout=30, retries=False, maxsize=connections)
 
-    def post(self, body: bytes, secret: str | None) -> Answer:
-        """Raises: OperatorError, when nobody answers. Its text never holds the secret."""
-        headers = {"content-type": "application/json"}
+    def post(
+        self,
+        body: bytes,
+        secret: str | None,
+        *,
+        content_type: str = "application/json",
+        scheme: str = "Bearer",
+    ) -> Answer:
+        """Raises: OperatorError, when nobody answers. Its text never holds the secret.
+
+        secret: None for no Authorization header.
+        """
+        headers = {"content-type": content_type}
         if secret is not None:
-            headers["authorization"] = f"Bearer {secret}"
+            headers["authorization"] = f"{scheme} {secret}"
         began = time.monotonic()
         try:
             answer = self._http.request("POST", self._url, body=body, headers=headers)

@@ -1,4 +1,4 @@
-"""Moments and ages as operators write and read them."""
+"""Times and durations as operators write and read them."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,9 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """A moment in time: `2h` (ago; also s, m, d, w) or ISO 8601, in UTC unless it says otherwise.
+    """A time: `2h` (ago; also s, m, d, w) or ISO 8601, in UTC unless it has an offset.
 
-    Raises: ValueError, saying what is understood.
+    Raises: ValueError; its text shows the valid forms.
     """
     try:
         if ago := _AGO.fullmatch(text.strip()):
@@ -19,17 +19,17 @@ def moment(text: str, now: datetime) -> datetime:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(
-            f"{text!r} is no time: write 30m, 2h or 7d for how long ago, or 2026-01-31T14:00:00Z"
+            f"{text!r} is not a time: write 30m, 2h or 7d (ago), or 2026-01-31T14:00:00Z"
         ) from None
 
 
 def ago(then: datetime, now: datetime) -> str:
-    """How long ago, in the one unit that matters: `3 min`."""
+    """How long ago, in one unit, such as `3 min`."""
     return duration((now - then).total_seconds())
 
 
 def duration(seconds: float) -> str:
-    """A length of time in one unit; milliseconds below a second."""
+    """A duration in one unit; below a second in milliseconds."""
     if seconds < 1:
         return f"{max(0.0, seconds) * 1000:.0f} ms"
     for limit, divisor, unit in (

@@ -15,7 +15,9 @@ import urllib3
 from infra.local.cloud import LocalCloud, LocalCloudError
 
 ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "infra" / "examples"
 STACK_NAME = "getprofile-webhooks"
+BUCKET = "getprofile-artifacts"
 ROUTE = "/webhooks/getprofile"
 # Valid on the local cloud only, so they need no protection.
 DEVELOPMENT_SECRET = "development-secret-of-the-local-cloud"  # noqa: S105  # nosec B105
@@ -86,7 +88,7 @@ def deploy(
 
     api_key: the key of GetProfile's API, for a stack with HydrateProfiles.
     """
-    client(cloud, "s3").create_bucket(Bucket=_BUCKET)
+    client(cloud, "s3").create_bucket(Bucket=BUCKET)
     stack = _deploy(cloud, template, secret, parameters)
     set_secret(stack, secret)
     if api_key:
@@ -99,15 +101,12 @@ def upgrade(stack: Stack, template: Path, **parameters: str) -> Stack:
     return _deploy(stack.cloud, template, stack.secret, parameters)
 
 
-_BUCKET = "getprofile-artifacts"
-
-
 def _deploy(cloud: LocalCloud, template: Path, secret: str, parameters: dict[str, str]) -> Stack:
     overrides = {"Architecture": host_architecture(), **parameters}
     _sam(
         cloud.environment | {"TMPDIR": str(cloud.directory)},
         *("deploy", "--config-env", "local", "--template-file", str(template)),
-        *("--stack-name", STACK_NAME, "--s3-bucket", _BUCKET, "--parameter-overrides"),
+        *("--stack-name", STACK_NAME, "--s3-bucket", BUCKET, "--parameter-overrides"),
         *(f"{name}={value}" for name, value in overrides.items()),
     )
     cloudformation = client(cloud, "cloudformation")
@@ -124,24 +123,62 @@ def _deploy(cloud: LocalCloud, template: Path, secret: str, parameters: dict[str
     )
     _add_routes(stack)
     _allow_batches(stack)
-    _bound_consumer(stack)
+    _bound(stack, stack.resources["ConsumerFunction"])
     return stack
 
 
+def build_example(cloud: LocalCloud, name: str) -> Path:
+    """`sam build` of an example that has code, for this machine. Returns: the built template."""
+    output = cloud.directory / "examples" / name
+    _sam(
+        os.environ | {"TMPDIR": str(cloud.directory)},
+        *("build", "--template", str(EXAMPLES / name / "template.yaml")),
+        *("--build-dir", str(output), "--no-cached", "--parameter-overrides"),
+        f"Architecture={host_architecture()}",
+    )
+    return output / "template.yaml"
+
+
+def deploy_built_example(
+    stack: Stack, name: str, template: Path, **parameters: str
+) -> dict[str, str]:
+    """`sam deploy` of what `build_example` built beside the stack. Returns: its outputs."""
+    given = {
+        "EventBusName": stack.outputs["EventBusName"],
+        "Architecture": host_architecture(),
+        **parameters,
+    }
+    _sam(
+        stack.cloud.environment | {"TMPDIR": str(stack.cloud.directory)},
+        *("deploy", "--config-env", "local", "--template-file", str(template)),
+        *("--stack-name", name, "--s3-bucket", BUCKET, "--parameter-overrides"),
+        *(f"{key}={value}" for key, value in given.items()),
+    )
+    found = stack.client("cloudformation").describe_stack_resources(StackName=name)
+    for resource in found["StackResources"]:
+        if resource["ResourceType"] == "AWS::Lambda::Function":
+            _bound(stack, resource["PhysicalResourceId"])
+    return _outputs(stack, name)
+
+
 def deploy_example(stack: Stack, name: str, **parameters: str) -> dict[str, str]:
-    """Deploy one of infra/examples beside the stack. Returns: its outputs."""
+    """Deploy an example that is a template alone beside the stack. Returns: its outputs."""
     cloudformation = stack.client("cloudformation")
     given = {"EventBusName": stack.outputs["EventBusName"], **parameters}
     cloudformation.create_stack(
         StackName=name,
-        TemplateBody=(ROOT / "infra" / "examples" / f"{name}.yaml").read_text(encoding="utf-8"),
+        TemplateBody=(EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8"),
         Capabilities=["CAPABILITY_IAM"],
         Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
     )
     cloudformation.get_waiter("stack_create_complete").wait(
         StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
     )
-    [described] = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    return _outputs(stack, name)
+
+
+def _outputs(stack: Stack, name: str) -> dict[str, str]:
+    [described] = stack.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     return {o["OutputKey"]: o["OutputValue"] for o in described["Outputs"]}
 
 
@@ -207,19 +244,17 @@ def _allow_batches(stack: Stack) -> None:
         )
 
 
-def _bound_consumer(stack: Stack) -> None:
+def _bound(stack: Stack, function: str) -> None:
     # MiniStack keeps the value of a number parameter as a string, and then fails to compare it with
-    # the number of running consumers. So this sets it again as a number.
+    # the number of running functions. So this sets it again as a number.
     functions = stack.client("lambda")
-    [mapping] = functions.list_event_source_mappings(
-        FunctionName=stack.resources["ConsumerFunction"]
-    )["EventSourceMappings"]
-    if "MaximumConcurrency" not in mapping.get("ScalingConfig", {}):
-        return
-    limit = int(mapping["ScalingConfig"]["MaximumConcurrency"])
-    functions.update_event_source_mapping(
-        UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": limit}
-    )
+    for mapping in functions.list_event_source_mappings(FunctionName=function)[
+        "EventSourceMappings"
+    ]:
+        if limit := mapping.get("ScalingConfig", {}).get("MaximumConcurrency"):
+            functions.update_event_source_mapping(
+                UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": int(limit)}
+            )
 
 
 def host_architecture() -> str:

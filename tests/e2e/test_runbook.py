@@ -20,6 +20,7 @@ REASON = "invalid_event"
 # What would wait for an operator, or for a time that passes, ends at once.
 ENDING = {
     "tail": ["--for", "1"],
+    "listen": ["--print", "--timeout", "1"],
     "reconcile": ["--no-wait"],
     "secret rotate --watch": ["--quiet-minutes", "0"],
 }

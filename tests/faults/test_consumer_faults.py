@@ -402,7 +402,7 @@ def test_an_event_of_a_type_without_a_projection_needs_only_the_history(
     cloud: Cloud, consumer: Consumer
 ) -> None:
     cloud.fail(STATE, faults.BROKEN)
-    body = json.dumps(make_event(event_type="invoice.paid"))
+    body = json.dumps(make_event(event_type="test.unknown"))
     run = consumer.consume([make_sqs_record(body, "1")])
 
     assert run.outcomes == {"1": "recorded"}

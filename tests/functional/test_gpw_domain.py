@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from infra.gpw import doctor, domain
-from infra.gpw.doctor import Check
+from infra.gpw.checks import Check
 
 NAME, LEADS_TO = "webhooks.example.com", "d-1a2b3c.execute-api.us-east-1.amazonaws.com"
 NOW = dt.datetime.now(dt.UTC)

@@ -88,7 +88,7 @@ def three(stack: OperatedStack) -> None:
     stack.happened(
         make_event("evt-2", tenant_id="t-1", created_at="2023-10-01T13:00:00Z"), Outcome.STALE
     )
-    invoice = make_event("evt-3", event_type="invoice.paid", created_at="2023-10-01T14:00:00Z")
+    invoice = make_event("evt-3", event_type="test.unknown", created_at="2023-10-01T14:00:00Z")
     stack.happened(
         invoice | {"data": {"amount": Decimal("10.10")}},
         Outcome.RECORDED,
@@ -105,13 +105,13 @@ def three(stack: OperatedStack) -> None:
         (["--tenant", "t-1"], ["evt-2", "evt-1"]),
         (["--tenant", "t-1", "--profile-id", "12345"], ["evt-2", "evt-1"]),
         (["--tenant", "t-1", "--profile-id", "12345", "--limit", "1"], ["evt-2"]),
-        (["--type", "invoice.paid"], ["evt-3"]),
+        (["--type", "test.unknown"], ["evt-3"]),
         (["--outcome", "stale"], ["evt-2"]),
         (["--since", "2023-10-01T13:00:00Z"], ["evt-3", "evt-2"]),
         (["--until", "2023-10-01T13:00:00Z"], ["evt-1"]),
         (["--received", "--since", "2023-10-01T18:00"], ["evt-3"]),
         (["--since", "2h"], []),
-        (["--outcome", "stale", "--type", "invoice.paid"], []),
+        (["--outcome", "stale", "--type", "test.unknown"], []),
     ],
 )
 def test_events_finds_what_is_asked_for_newest_first(

@@ -279,13 +279,13 @@ def test_an_app_that_says_nothing_is_a_failed_attempt(
     monkeypatch.setattr("infra.gpw.forward.TIMEOUT_SECONDS", 0.2)
     app.respond = lambda _: time.sleep(1)
 
-    assert "no answer" in attempt(app).error
+    assert "no response" in attempt(app).error
 
 
 def test_an_app_that_breaks_off_is_a_failed_attempt(app: App) -> None:
     app.respond = lambda handler: handler.connection.close()
 
-    assert attempt(app).error == "the connection broke off"
+    assert attempt(app).error == "the connection was closed before the response"
 
 
 def test_a_name_that_moves_to_another_machine_is_not_followed(

@@ -16,9 +16,10 @@ import urllib3
 from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
-from infra.gpw import doctor, queues, reconcile
+from infra.gpw import alarms, doctor, queues, reconcile
 from infra.gpw.cli import app
 from infra.gpw.target import CLOUD_FILE_VARIABLE, running_cloud
+from infra.gpw.webhook import NO_TOKEN
 from infra.local.start import announced
 from tests.factories import SECRET
 from tests.functional.cloud import Cloud, aws_client
@@ -53,7 +54,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def request(_method: str, _url: str, *, body: bytes, headers: dict[str, str]) -> Any:
         if "authorization" not in headers:
-            return urllib3.HTTPResponse(doctor.NO_TOKEN.encode(), status=401)
+            return urllib3.HTTPResponse(NO_TOKEN.encode(), status=401)
         posted.append(json.loads(body))
         return urllib3.HTTPResponse(b"OK", status=200)
 
@@ -96,7 +97,7 @@ def test_doctor_tells_each_trouble_with_what_to_do(
         Threshold=1,
         Statistic="Sum",
     )
-    monkeypatch.setattr(doctor, "alarm_names", lambda *_: [name])  # moto's stacks have no alarms
+    monkeypatch.setattr(alarms, "alarm_names", lambda *_: [name])  # moto's stacks have no alarms
     aws_client("cloudwatch").set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="test")
     stack.run("pause", "--yes")
 
@@ -132,7 +133,7 @@ def test_a_ping_that_reaches_the_history_is_well(
 
     def request(_method: str, _url: str, *, body: bytes, headers: dict[str, str]) -> Any:
         if "authorization" not in headers:
-            return urllib3.HTTPResponse(doctor.NO_TOKEN.encode(), status=401)
+            return urllib3.HTTPResponse(NO_TOKEN.encode(), status=401)
         event = json.loads(body)
         stack.put_history({"subject": '["gpw-doctor"]', "version": "v", "event_id": event["id"]})
         return urllib3.HTTPResponse(b"OK", status=200)
@@ -272,7 +273,7 @@ def test_alarms_of_nested_stacks_count_and_those_of_other_stacks_do_not() -> Non
     }
     target: Any = SimpleNamespace(listed=listed.__getitem__)
 
-    assert list(doctor.alarm_names(target, "my-stack")) == ["alarm-1"]
+    assert list(alarms.alarm_names(target, "my-stack")) == ["alarm-1"]
 
 
 @pytest.mark.usefixtures("cloud")
@@ -521,7 +522,7 @@ def test_up_does_not_start_a_second_cloud(holder: subprocess.Popen[str], cloud_f
     ran = CliRunner().invoke(app, ["local", "up"])
 
     assert ran.exit_code == 1
-    assert "running already" in ran.stderr
+    assert "already running" in ran.stderr
 
 
 def test_the_file_of_a_newer_cloud_stays(cloud_file: Path) -> None:

@@ -12,11 +12,13 @@ import urllib3
 
 from aws.dynamodb import item_from_dynamodb
 from getprofile.credential import digest
-from infra.gpw import doctor, leases, queues, reconcile
+from infra.gpw import alarms, doctor, leases, queues, reconcile
 from infra.gpw.commands import needs
 from infra.gpw.permissions import KEY_NEEDS, STACK, Need, arn, denied, physical_name
 from infra.gpw.subscription import Subscription
 from infra.gpw.target import Target
+from infra.gpw.verify_cases import wrong_secret
+from infra.gpw.webhook import NO_TOKEN
 from publisher.entry import trimmed_entry
 from tests.factories import SECRET, make_body, make_event, make_item
 from tests.functional.cloud import STACK as STACK_NAME
@@ -38,6 +40,10 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.gpw.secret.GENERATED_SECONDS", -1)
     monkeypatch.setattr("infra.gpw.proof.PATIENCE_SECONDS", 0.05)
     monkeypatch.setattr("infra.gpw.load.POLL_SECONDS", {False: 0.0})
+    monkeypatch.setattr("infra.gpw.verify_run.POLL_SECONDS", {False: 0.0})
+    monkeypatch.setattr("infra.gpw.verify_run.METRIC_SECONDS", 0.0)
+    monkeypatch.setattr("infra.gpw.verify_run.CONNECTIONS", 1)
+    monkeypatch.setattr("infra.gpw.verify_cleanup.BETWEEN_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -59,11 +65,11 @@ def stack(cloud: Cloud, calls: Calls) -> OperatedStack:
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     def request(*_: Any, headers: dict[str, str], **__: Any) -> Any:
         known = "authorization" in headers
-        body = b"OK" if known else doctor.NO_TOKEN.encode()
+        body = b"OK" if known else NO_TOKEN.encode()
         return urllib3.HTTPResponse(body, status=200 if known else 401)
 
     monkeypatch.setattr(urllib3, "PoolManager", lambda **_: SimpleNamespace(request=request))
-    monkeypatch.setattr(doctor, "alarm_names", lambda target, name: target.listed(name) and ["a"])
+    monkeypatch.setattr(alarms, "alarm_names", lambda target, name: target.listed(name) and ["a"])
 
 
 def letters(stack: OperatedStack) -> str:
@@ -92,12 +98,28 @@ def history(stack: OperatedStack) -> str:
     return ""
 
 
+def history_and_state(stack: OperatedStack) -> str:
+    key = {"tenant_id": {"S": "abc-tenant"}, "profile_id": {"S": "12345"}}
+    stack.put_raw("ProfilesTableName", key)
+    return history(stack)
+
+
 LOAD = "gpw-load-0123abcd-1"
+VERIFY = "gpw-verify-0123456789abcdef"
 
 
 def run_of_a_load(stack: OperatedStack) -> str:
     stack.happened(make_event(tenant_id=LOAD, profile_id="profile-0"))
     return ""
+
+
+def run_of_a_verify(stack: OperatedStack) -> str:
+    event = make_event(tenant_id=VERIFY, profile_id="duplicates")
+    stack.happened(event)
+    stack.put("DeadLetterQueueUrl", make_body(event))
+    token = digest(wrong_secret(VERIFY)).hex()
+    stack.put("HeldQueueUrl", make_body(event), token_sha256=token)
+    return killed_listener(stack)
 
 
 def killed_listener(stack: OperatedStack) -> str:
@@ -142,10 +164,22 @@ RUNS: dict[str, tuple[Callable[[OperatedStack], str] | None, list[list[str]]]] =
             ["load", "--remove", LOAD, "--yes"],
         ],
     ),
+    "gpw verify": (
+        run_of_a_verify,
+        [["verify", "--yes", "--patience", "0"], ["verify", "--remove", VERIFY, "--yes"]],
+    ),
     "gpw tail": (None, [["tail", "--for", "0"]]),
     "gpw listen": (killed_listener, [LISTEN, [*LISTEN, *PROFILE]]),
     "gpw status": (history, [["status", "abc-tenant", "12345"]]),
     "gpw events": (history, [["events"], ["events", *PROFILE]]),
+    "gpw export": (
+        history_and_state,
+        [
+            [*words, *of]
+            for words in (["export", "history"], ["export", "states"])
+            for of in ([], PROFILE)
+        ],
+    ),
     "gpw dlq ls": (letters, [["dlq", "ls"]]),
     "gpw dlq show": (letters, [["dlq", "show", "ID"]]),
     "gpw dlq redrive": (letters, [["dlq", "redrive", "--all", "--force", "--yes"]]),
@@ -209,6 +243,8 @@ def test_a_command_calls_exactly_the_actions_that_it_declares(
     message_id = prepare(stack) if prepare else ""
     if name == "gpw listen":
         incomplete_event_comes(monkeypatch)
+    if name == "gpw verify":
+        monkeypatch.setattr("infra.gpw.subscription.RENEW_SECONDS", -1)
     if name == "gpw tail":
         monkeypatch.setenv("FORCE_COLOR", "1")  # on a terminal it shows queue depths as well
     calls.made.clear()
@@ -390,4 +426,4 @@ def test_a_policy_that_iam_would_not_take_is_refused_at_once(
 ) -> None:
     monkeypatch.setattr("infra.gpw.policies.MAX_POLICY_CHARACTERS", 100)
 
-    assert "IAM takes 100" in stack.run("policies", code=1).err
+    assert "IAM allows 100" in stack.run("policies", code=1).err

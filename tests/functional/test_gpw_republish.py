@@ -136,7 +136,7 @@ def test_neither_state_nor_history_nor_queue_is_touched(stack: OperatedStack, cl
         (["--tenant", "t-1"], {"evt-1", "evt-2"}),
         (["--tenant", "t-1", "--profile-id", "12345"], {"evt-1", "evt-2"}),
         (["--outcome", "stale"], {"evt-2"}),
-        (["--type", "invoice.paid"], {"evt-3"}),
+        (["--type", "test.unknown"], {"evt-3"}),
         (["--since", "2023-10-01T13:00:00Z", "--until", "2023-10-01T14:00:00Z"], {"evt-2"}),
         (["--received", "--since", "2023-10-01T18:00"], {"evt-3"}),
     ],
@@ -147,7 +147,7 @@ def test_only_what_is_asked_for_is_published(
     stack.happened(make_event("evt-1", tenant_id="t-1", created_at="2023-10-01T12:00:00Z"))
     late = make_event("evt-2", tenant_id="t-1", created_at="2023-10-01T13:00:00Z")
     stack.happened(late, Outcome.STALE)
-    invoice = make_event("evt-3", event_type="invoice.paid", created_at="2023-10-01T14:00:00Z")
+    invoice = make_event("evt-3", event_type="test.unknown", created_at="2023-10-01T14:00:00Z")
     received = "2023-10-02T00:00:00.000000Z"
     stack.happened(invoice | {"data": {}}, Outcome.RECORDED, received_at=received)
 

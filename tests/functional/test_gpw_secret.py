@@ -89,8 +89,8 @@ def test_two_different_typings_change_nothing(
         (f"{SECRET},x", "visible ASCII"),
         (f"{SECRET}ü", "visible ASCII"),
         ("short-secret-15", "shorter than 16"),
-        (f'{{"secret":"{SECRET}"}}\n', "paste the value alone, as plaintext"),
-        (f'"{SECRET}"\n', "paste the value alone, as plaintext"),
+        (f'{{"secret":"{SECRET}"}}\n', "paste only the value, as plaintext"),
+        (f'"{SECRET}"\n', "paste only the value, as plaintext"),
     ],
 )
 def test_a_value_that_can_not_work_is_refused_before_it_is_set(
@@ -184,7 +184,7 @@ def test_status_tells_the_consoles_key_value_form_and_what_to_paste_instead(
     status = stack.run("secret", "status", code=1)
     document = stack.run("secret", "status", "--json", code=1).document
 
-    assert "It is a JSON document: paste the value alone, as plaintext" in status.out
+    assert "It is a JSON document: paste only the value, as plaintext" in status.out
     assert (document["set"], document["usable"]) == (True, False)
     assert SECRET not in everything(status) + str(document)
 
@@ -258,7 +258,7 @@ def test_rotate_waits_until_the_previous_one_is_unused(
 
     told = stack.run("secret", "rotate", "--watch", "--yes", stdin=NEW_SECRET).out
 
-    assert "No webhook came with the previous secret for 10 min" in told
+    assert "No webhook carried the previous secret for 10 min" in told
     assert len(looks) == 3
 
 

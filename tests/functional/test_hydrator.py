@@ -234,7 +234,7 @@ def test_a_404_right_after_the_event_is_retried_and_then_found(
     [
         ({"text": "marker" * 80_000}, "The item is larger than 400 KB"),
         ({"n": "<1E+126>"}, "A number is outside 1E-130 to 9.99E+125"),
-        ({"marker": "\ud83d"}, "A text has half of a surrogate pair"),
+        ({"marker": "\ud83d"}, "A text contains half of a surrogate pair"),
         ({"many": [0] * 300_000}, "The body has more than 300000 values"),
         ({"update_log": "x" * 8 * 1024 * 1024}, "The body has more than 8 MiB"),
     ],
@@ -440,7 +440,7 @@ def test_a_key_that_the_api_refuses_fails_the_whole_batch_after_one_request(
     assert {(line["error"], line["detail"]) for line in output.logs} == {
         (
             "ApiKeyError",
-            "The API refused the key (401): if it is wrong, set it with"
+            "The API refused the key (401). If it is wrong, set it with"
             " `gpw secret set --for api` (docs/full-profiles.md)",
         )
     }

@@ -19,8 +19,8 @@ from getprofile.errors import (
     NotJsonError,
 )
 from getprofile.parse import parse_event
-from ingest import answer
-from ingest.answer import Answer
+from ingest import response
+from ingest.response import Response
 from tests.factories import make_event
 from tests.functional.cloud import TEMPLATE
 from tests.hostile.openapi import (
@@ -34,16 +34,16 @@ from tests.hostile.openapi import (
     values,
 )
 
-ANSWERS: list[Answer] = [
-    answer.accepted("evt_1", previous_secret=False),
-    answer.no_bearer_token("missing_authorization"),
-    answer.wrong_secret(),
-    answer.forbidden("source_address"),
-    answer.refused(NotJsonError("The body is not JSON (line 1, column 1)")),
-    answer.refused(InvalidEventError([FieldProblem("data.profile_id", "Field required")])),
-    answer.refused(BodyTooLargeError("The body is larger than 262144 bytes")),
-    answer.refused(ContentTypeError("The content type must be application/json")),
-    answer.unavailable("queue_unavailable", "not for the sender"),
+ANSWERS: list[Response] = [
+    response.accepted("evt_1", previous_secret=False),
+    response.no_bearer_token("missing_authorization"),
+    response.wrong_secret(),
+    response.forbidden("source_address"),
+    response.refused(NotJsonError("The body is not JSON (line 1, column 1)")),
+    response.refused(InvalidEventError([FieldProblem("data.profile_id", "Field required")])),
+    response.refused(BodyTooLargeError("The body is larger than 262144 bytes")),
+    response.refused(ContentTypeError("The content type must be application/json")),
+    response.unavailable("queue_unavailable", "not for the sender"),
 ]
 
 
@@ -103,14 +103,14 @@ def test_every_status_of_the_code_is_documented_and_every_other_is_api_gateways(
 
 
 @pytest.mark.parametrize("one", ANSWERS, ids=lambda one: f"{one.status} {one.reason}")
-def test_an_answer_has_the_documented_body_and_headers(one: Answer) -> None:
+def test_an_answer_has_the_documented_body_and_headers(one: Response) -> None:
     sent = one.for_api_gateway()
 
     assert documented(sent["statusCode"], sent["headers"], sent["body"])
 
 
 @pytest.mark.parametrize("one", ANSWERS, ids=lambda one: f"{one.status} {one.reason}")
-def test_an_answer_is_among_the_documents_examples(one: Answer) -> None:
+def test_an_answer_is_among_the_documents_examples(one: Response) -> None:
     sent = one.for_api_gateway()
     [(content_type, content)] = OPERATION["responses"][str(one.status)]["content"].items()
     body = json.loads(sent["body"]) if one.body.startswith("{") else sent["body"]
@@ -200,7 +200,7 @@ NAMES = ["id", "event", "tenant_id", "created_at", "data", "webhook_id"]
 @given(
     replaced=st.dictionaries(st.sampled_from(NAMES), odd_values, max_size=2),
     removed=st.sets(st.sampled_from(NAMES), max_size=1),
-    event_type=st.sampled_from(["profile.updated", "invoice.paid"]),
+    event_type=st.sampled_from(["profile.updated", "test.unknown"]),
 )
 def test_the_schema_and_the_model_agree_on_every_event(
     replaced: dict[str, Any], removed: set[str], event_type: str

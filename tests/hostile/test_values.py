@@ -173,7 +173,7 @@ def test_a_value_is_kept_exactly_quarantined_or_refused_wherever_it_stands(
         assert world.journey(put("<v>", literal, event)) is verdict
         assert world.reason == REASONS[verdict]
 
-    unknown = make_event(event_type="invoice.paid", note=MARK, value="<v>")
+    unknown = make_event(event_type="test.unknown", note=MARK, value="<v>")
     recorded = Verdict.RECORDED if verdict is KEPT else verdict
 
     assert world.journey(put("<v>", literal, unknown)) is recorded

@@ -99,7 +99,11 @@ def test_every_module_keeps_to_the_import_rules(sources: dict[str, str]) -> None
     ("path", "source", "broken"),
     [
         ("getprofile/event.py", "import requests", "the domain imports requests"),
-        ("getprofile/a.py", "def f():\n import ingest.answer", "the domain imports ingest.answer"),
+        (
+            "getprofile/a.py",
+            "def f():\n import ingest.response",
+            "the domain imports ingest.response",
+        ),
         ("batch.py", "from ingest.settings import IngestSettings", "from outside: ingest."),
         ("batch.py", "from .consumer import consume", "from outside: consumer.consume"),
         ("batch.py", "import infra.blocks", "from outside: infra.blocks"),

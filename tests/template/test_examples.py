@@ -1,5 +1,6 @@
 """Properties of infra/examples that otherwise only AWS would check."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from samtranslator.yaml_helper import yaml_parse
 type Json = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = sorted((ROOT / "infra" / "examples").glob("*.yaml"))
+FOLDER = ROOT / "infra" / "examples"
+EXAMPLES = sorted([*FOLDER.glob("*.yaml"), *FOLDER.glob("*/template.yaml")])
 DOCUMENTS = "".join(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md"))
 HOLDS_DATA = {"AWS::SQS::Queue", "AWS::DynamoDB::Table", "AWS::KMS::Key"}
 
@@ -19,12 +21,17 @@ def resources(path: Path) -> dict[str, Json]:
     return found
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+NAMES = [path.stem if path.parent == FOLDER else path.parent.name for path in EXAMPLES]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=NAMES)
 def test_the_documents_name_every_example(path: Path) -> None:
-    assert f"](../infra/examples/{path.name})" in DOCUMENTS
+    named = path if path.parent == FOLDER else path.parent
+
+    assert f"](../infra/examples/{named.name})" in DOCUMENTS
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXAMPLES, ids=NAMES)
 def test_what_holds_data_survives_all_but_the_rollback_of_its_own_creation(path: Path) -> None:
     policies = {
         name: (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy"))
@@ -58,3 +65,67 @@ def test_the_topic_of_the_alarms_has_the_policy_that_lets_cloudwatch_publish() -
 
     assert "AWS::SNS::Topic" in kinds
     assert "AWS::SNS::TopicPolicy" not in kinds
+
+
+def of_type(path: Path, kind: str) -> dict[str, Json]:
+    return {name: one["Properties"] for name, one in resources(path).items() if one["Type"] == kind}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=NAMES)
+def test_a_target_has_a_dead_letter_queue_to_which_its_rule_alone_may_send(path: Path) -> None:
+    for name, rule in of_type(path, "AWS::Events::Rule").items():
+        for target in rule["Targets"]:
+            if target["Id"] == "log":
+                continue  # everything-log: the history has every event
+            queue = target["DeadLetterConfig"]["Arn"]
+            granted = [
+                statement
+                for policy in of_type(path, "AWS::SQS::QueuePolicy").values()
+                for statement in policy["PolicyDocument"]["Statement"]
+                if queue in [statement["Resource"], *statement["Resource"]]
+            ]
+
+            assert [one["Condition"]["ArnEquals"]["aws:SourceArn"] for one in granted] == [
+                {"Fn::GetAtt": [name, "Arn"]}
+            ]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=NAMES)
+def test_a_value_of_an_event_never_stands_inside_a_text_where_a_quote_would_break_the_json(
+    path: Path,
+) -> None:
+    templates = re.findall(
+        r"InputTemplate: (?:!Sub )?>-\n((?: {14,}.*\n)+)", path.read_text("utf-8")
+    )
+    values = [
+        (before, after)
+        for template in templates
+        for before, after in re.findall(r"(.)<\w+>(.)", template)
+    ]
+
+    assert len(templates) == path.read_text("utf-8").count("InputTemplate")
+    assert {(before, after) for before, after in values} <= {(" ", ","), (" ", "}")}
+
+
+def test_a_workflow_gets_less_than_step_functions_takes() -> None:
+    [rule] = of_type(FOLDER / "profile-ready.yaml", "AWS::Events::Rule").values()
+    [target] = rule["Targets"]
+    paths = target["InputTransformer"]["InputPathsMap"].values()
+
+    # Texts of 128 characters at most; the version adds 30 to one. 12 bytes each, as JSON's escapes.
+    assert set(paths) == {
+        *("$.detail.id", "$.detail.tenant_id", "$.detail.data.profile_id", "$.detail.version")
+    }
+    assert len(paths) * (128 + 30) * 12 < 262_144
+
+
+def test_the_postgresql_example_waits_for_its_function_and_ships_what_the_tests_use() -> None:
+    found = resources(FOLDER / "postgres" / "template.yaml")
+    queue, function = (found[name]["Properties"] for name in ("StateQueue", "SyncFunction"))
+    pins = (FOLDER / "postgres" / "function" / "requirements.txt").read_text("utf-8")
+    constraints = (ROOT / "infra" / "pins" / "constraints.txt").read_text("utf-8").splitlines()
+
+    assert queue["VisibilityTimeout"] == 6 * function["Timeout"]
+    assert set(re.findall(r"^[\w-]+==\S+", pins, re.MULTILINE)) <= set(constraints)
+    secrets = {"PASSWORD", "SECRET", "TOKEN"}
+    assert {n for n in function["Environment"]["Variables"] if n.endswith(tuple(secrets))} == set()

@@ -498,10 +498,10 @@ def test_a_reason_that_is_watched_is_one_that_ingest_gives(
     alarms: dict[str, Json], widgets: list[Json]
 ) -> None:
     reasons = {d["reason"] for _, _, d in named(alarms, widgets) if "reason" in d} - {"any"}
-    answers = (ROOT / "functions" / "ingest" / "answer.py").read_text("utf-8")
+    responses = (ROOT / "functions" / "ingest" / "response.py").read_text("utf-8")
 
     assert reasons == {"wrong_secret"}
-    assert '"wrong_secret"' in answers
+    assert '"wrong_secret"' in responses
 
 
 def test_every_metric_of_aws_exists_and_is_of_a_resource_of_that_kind(

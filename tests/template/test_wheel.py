@@ -178,7 +178,7 @@ def test_what_needs_the_repository_says_so_where_there_is_none(
     code, out, told = gpw(environment, elsewhere, *words.split())
 
     assert (code, out) == (2, "")
-    assert "needs the project's repository" in told
+    assert "needs the repository" in told
     assert "make start" in told
 
 

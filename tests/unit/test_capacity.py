@@ -20,14 +20,14 @@ from infra.bench.capacity import (
     write_units,
 )
 from infra.gpw.cost import figures_on_file, settings_on_file
-from infra.gpw.pricing import Settings, consumer_limit
+from infra.gpw.pricing import CostSettings, consumer_limit
 
 FIGURES = figures_on_file()
 DEFAULTS = settings_on_file()
 AWS = quotas_on_file()
 
 
-def limit(name: str, settings: Settings = DEFAULTS) -> CapacityLimit:
+def limit(name: str, settings: CostSettings = DEFAULTS) -> CapacityLimit:
     [found] = [one for one in limits(settings, FIGURES, AWS) if one.name == name]
     return found
 

@@ -252,7 +252,7 @@ def test_a_timeline_of_one_event_and_of_many_is_drawn() -> None:
 
 
 def test_the_runbook_has_a_word_on_every_reason_that_it_names_and_on_the_others() -> None:
-    assert "never becomes storable" in runbook.about("not_storable")
+    assert "can never be stored as it is" in runbook.about("not_storable")
     assert runbook.about("never heard of") == runbook.sections()["no reason"]
 
 

@@ -105,7 +105,7 @@ def test_a_json_document_is_refused_with_what_to_paste_instead(value: str) -> No
 
     assert error.problem == JSON
     assert str(error) == (
-        "is a JSON document: paste the value alone, as plaintext: no key/value pair, braces or"
+        "is a JSON document: paste only the value, as plaintext: no key/value pair, braces or"
         " quotes"
     )
 

@@ -3,15 +3,15 @@ import time
 
 import pytest
 
-from ingest import answer
-from ingest.answer import Answer
+from ingest import response
 from ingest.deadline import DEADLINE_SECONDS, within_deadline
+from ingest.response import Response
 from ingest.secret import SecretUnavailableError
 
-ACCEPTED = answer.accepted("evt_1", previous_secret=False)
+ACCEPTED = response.accepted("evt_1", previous_secret=False)
 
 
-def stuck(go_on: threading.Event) -> Answer:
+def stuck(go_on: threading.Event) -> Response:
     go_on.wait(10)
     return ACCEPTED
 
@@ -29,7 +29,7 @@ def test_once_the_time_is_up_the_answer_is_503_without_waiting_on() -> None:
     elapsed = time.monotonic() - started
     go_on.set()
     assert (late.status, late.reason) == (503, "deadline_exceeded")
-    assert late.detail == "no answer within 0.05 s"
+    assert late.detail == "not finished within 0.05 s"
     assert elapsed < 5
 
 
@@ -53,7 +53,7 @@ def test_the_deadline_leaves_a_second_before_the_sender_gives_up() -> None:
     [ValueError("quotes the body"), KeyError("quotes the body"), SecretUnavailableError("quotes")],
 )
 def test_an_unforeseen_error_is_503_and_told_by_its_class_and_line_alone(error: Exception) -> None:
-    def fail() -> Answer:
+    def fail() -> Response:
         raise error
 
     failed = within_deadline(fail)

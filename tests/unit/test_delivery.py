@@ -58,7 +58,7 @@ def test_deliveries_are_grouped_by_tenant_and_profile() -> None:
     two = make_delivery(make_event("evt_2"))
     other = make_delivery(make_event("evt_3", profile_id="other"))
     foreign = make_delivery(make_event("evt_4", tenant_id="other"))
-    stateless = make_delivery(make_event("evt_5", event_type="invoice.paid"))
+    stateless = make_delivery(make_event("evt_5", event_type="test.unknown"))
 
     assert by_profile([one, other, two, foreign, stateless]) == [[one, two], [other], [foreign]]
 

@@ -60,7 +60,7 @@ def published(event: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("event_type", sorted(EVENT_TYPES))
-def test_every_event_type_has_a_sample_that_makes_the_round_trip_and_a_row_in_readme(
+def test_every_event_type_has_a_sample_that_makes_the_round_trip_and_a_row_in_the_reference(
     event_type: str,
 ) -> None:
     assert shortcomings(event_type) == []

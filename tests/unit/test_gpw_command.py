@@ -38,7 +38,7 @@ CHANGING = {
         "resume",
         "secret set",
     ),
-    *("secret rotate", "erase", "reconcile", "local down", "load"),
+    *("secret rotate", "erase", "reconcile", "local down", "load", "verify"),
 }
 
 
@@ -56,6 +56,7 @@ def test_there_is_every_command() -> None:
             "ui",
             "status",
             "events",
+            "export",
             "dlq ls",
             "dlq show",
             "held ls",
@@ -209,7 +210,7 @@ def test_the_local_cloud_is_a_place_of_its_own() -> None:
     found = CliRunner().invoke(app, ["events", "--local", "--region", "eu-central-1"])
 
     assert found.exit_code == 2
-    assert "leave --stack, --region and --profile out" in found.stderr
+    assert "omit --stack, --region and --profile" in found.stderr
 
 
 def test_a_local_cloud_that_does_not_run_is_told(

@@ -80,10 +80,10 @@ def test_a_rate_that_the_api_would_refuse_is_told() -> None:
         (["--events", "many"], "many is not a number"),
         (["--set", "Colour=red"], "no parameter Colour"),
         (["--set", "LogLevel"], "not NAME=VALUE"),
-        (["--set", "LogLevel=LOUD"], "LogLevel is one of DEBUG, INFO"),
-        (["--set", "EventRetentionDays=0"], "EventRetentionDays is a number from 1 to 3650"),
-        (["--set", "EventRetentionDays=ten"], "EventRetentionDays is a number"),
-        (["--stale", "0.6", "--duplicates", "0.6"], "more than all events"),
+        (["--set", "LogLevel=LOUD"], "LogLevel must be one of DEBUG, INFO"),
+        (["--set", "EventRetentionDays=0"], "EventRetentionDays must be a number from 1 to 3650"),
+        (["--set", "EventRetentionDays=ten"], "EventRetentionDays must be a number"),
+        (["--stale", "0.6", "--duplicates", "0.6"], "add up to more than 1"),
     ],
 )
 def test_what_can_not_be_priced_is_wrong_usage(arguments: list[str], problem: str) -> None:

@@ -15,7 +15,7 @@ DOCUMENTS = [
     "README.md",
     *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
 ]
-PLACEHOLDERS = {"FIRST": "2h", "LAST": "1h", "SINCE": "2h"}
+PLACEHOLDERS = {"FIRST": "2h", "LAST": "1h", "SINCE": "2h", "WHAT": "history"}
 
 
 def command_lines(document: str) -> list[str]:

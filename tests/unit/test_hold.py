@@ -5,7 +5,7 @@ import pytest
 
 from aws.sqs import MAX_HELD_BYTES, original_body
 from ingest.deadline import DEADLINE_SECONDS
-from ingest.hold import HELD_QUEUE_BUDGET, MAX_PENDING, WAIT_SECONDS, Budget, Holding
+from ingest.hold import HELD_QUEUE_BUDGET, MAX_PENDING, WAIT_SECONDS, HoldBudget, Holding
 from ingest.request import Request
 from tests.unit.fakes import FakeClock, FakeSqs, client_error
 
@@ -86,7 +86,7 @@ def test_a_sender_without_an_address_is_held_all_the_same() -> None:
 
 def test_the_budget_is_for_a_minute_and_says_once_that_it_is_spent() -> None:
     clock = FakeClock()
-    budget = Budget(3, clock)
+    budget = HoldBudget(3, clock)
 
     first = [budget.take() for _ in range(6)]
     clock.now += 60
@@ -97,7 +97,7 @@ def test_the_budget_is_for_a_minute_and_says_once_that_it_is_spent() -> None:
 
 def test_a_clock_that_is_set_back_does_not_stop_the_budget() -> None:
     clock = FakeClock()
-    budget = Budget(1, clock)
+    budget = HoldBudget(1, clock)
     budget.take()
     clock.now -= 3600
 
@@ -105,7 +105,7 @@ def test_a_clock_that_is_set_back_does_not_stop_the_budget() -> None:
 
 
 def test_threads_together_hold_no_more_than_the_budget() -> None:
-    budget = Budget(50, FakeClock())
+    budget = HoldBudget(50, FakeClock())
     taken: list[bool | None] = []
 
     def take() -> None:

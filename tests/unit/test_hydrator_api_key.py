@@ -69,7 +69,7 @@ def test_a_key_that_stays_wrong_is_tried_once_in_five_seconds(world: World) -> N
             tried += 1
             world.key.refused()
 
-    assert world.problem().startswith("The API refused the key (401): if it is wrong, set it")
+    assert world.problem().startswith("The API refused the key (401). If it is wrong, set it")
     assert tried == world.reads == 10
 
 

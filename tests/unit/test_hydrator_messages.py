@@ -138,7 +138,7 @@ def test_any_other_id_can_be_fetched(profile_id: str) -> None:
         (make_hydrate(profile_id="\ud800"), "invalid_hydration"),
         (make_hydrate(since="1696161600"), "invalid_hydration"),
         (make_hydrate(since="2023-02-30T00:00:00Z"), "invalid_hydration"),
-        (changed("detail-type", "invoice.paid"), "invalid_hydration"),
+        (changed("detail-type", "test.unknown"), "invalid_hydration"),
         (changed("detail-type", "profile.updated\n"), "invalid_hydration"),
         (changed("detail-type", None), "invalid_hydration"),
         (changed("detail", None), "invalid_hydration"),

@@ -105,8 +105,8 @@ def test_last_updated_may_have_a_zone_or_be_utc(told: str, kept: str) -> None:
 
 NO_TIME = "The profile's last_updated is not a time"
 FUTURE = "The profile's last_updated is in the future"
-SHAPE = "The answer does not have the shape of a profile"
-OTHER = "The answer is about another profile"
+SHAPE = "The response does not have the shape of a profile"
+OTHER = "The response is about another profile"
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_a_pause_that_the_api_asks_for_holds_for_every_profile(answer: Any, paus
 
     for _ in range(10):
         waiting = world.failure()
-        assert str(waiting) == "The API asked for a pause"
+        assert str(waiting) == "The API has asked us to wait"
         assert 0 < waiting.retry_after <= pause
     assert len(world.http.requests) == 1
 

@@ -51,7 +51,7 @@ def test_the_documented_event_tells_the_profile_state() -> None:
 
 @pytest.mark.parametrize("data", ["absent", None, [], {}, "text", 7, {"profile_id": "12345"}])
 def test_an_event_of_an_unknown_type_is_accepted_whatever_its_data(data: Any) -> None:
-    document = make_event(event_type="invoice.paid") | {"data": data}
+    document = make_event(event_type="test.unknown") | {"data": data}
     if data == "absent":
         del document["data"]
 
@@ -332,7 +332,7 @@ members = st.fixed_dictionaries(
     {},
     optional={
         "id": json_values | ids,
-        "event": json_values | st.sampled_from(["profile.updated", "invoice.paid"]),
+        "event": json_values | st.sampled_from(["profile.updated", "test.unknown"]),
         "tenant_id": json_values | ids,
         "data": json_values | st.fixed_dictionaries({"profile_id": json_values | ids}),
         "created_at": json_values | st.datetimes().map(lambda d: d.isoformat() + "Z"),

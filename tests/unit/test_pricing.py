@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from infra.gpw.cost import figures_on_file, price_list_on_file, settings_on_file
 from infra.gpw.pricing import (
+    CostSettings,
     Line,
     Price,
-    Settings,
     Traffic,
     bill,
     charged,
@@ -40,7 +40,7 @@ traffics = st.builds(
 settings = st.sampled_from([DEFAULTS, *variations(DEFAULTS).values()])
 
 
-def used(price: str, traffic: Traffic = MILLION, chosen: Settings = DEFAULTS) -> float:
+def used(price: str, traffic: Traffic = MILLION, chosen: CostSettings = DEFAULTS) -> float:
     """Units of a price in a month."""
     return sum(one.quantity for one in bill(traffic, chosen, FIGURES) if one.price == price)
 
@@ -79,7 +79,7 @@ def test_every_price_of_the_list_is_used_and_no_other() -> None:
 
 @given(traffics, settings)
 def test_no_line_is_negative_and_an_allowance_never_adds(
-    traffic: Traffic, chosen: Settings
+    traffic: Traffic, chosen: CostSettings
 ) -> None:
     charges = charged(bill(traffic, chosen, FIGURES), PRICES)
 

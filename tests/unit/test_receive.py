@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from aws.sqs import original_body
 from getprofile.parse import parse_event
-from ingest.answer import Answer
 from ingest.receive import Receiver
 from ingest.request import Request
+from ingest.response import Response
 from ingest.secret import WebhookSecret
 from tests.factories import NOON, SECRET, make_body, make_event, to_json
 from tests.strategies import json_values
@@ -48,7 +48,7 @@ class Receiving:
         *,
         trace_header: str | None = None,
         **headers: str,
-    ) -> Answer:
+    ) -> Response:
         """The answer to a body with the right secret; headers: more, `_` for `-`, "" for none."""
         named = {"authorization": f"Bearer {SECRET}"} | {
             name.replace("_", "-"): value for name, value in headers.items()

@@ -335,7 +335,7 @@ def test_a_binary_secret_is_unusable(
         ("  ", "is empty"),
         (f"{BAD}\n", "begins or ends with white space, such as a stray newline"),
         (f"{BAD},{BAD}", "contains a space, a comma or a character outside visible ASCII"),
-        (f'{{"secret":"{BAD}"}}', "is a JSON document: paste the value alone, as plaintext"),
+        (f'{{"secret":"{BAD}"}}', "is a JSON document: paste only the value, as plaintext"),
         ("fifteen-letters", "is shorter than 16 characters"),
     ],
 )

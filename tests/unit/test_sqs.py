@@ -89,7 +89,9 @@ def test_any_refused_body_is_recovered(body: bytes) -> None:
 def test_a_quarantined_message_keeps_its_body_and_adds_the_reason() -> None:
     message = QueueMessage(make_body(), {"received_at": "then", "trace": "x"})
 
-    quarantine = quarantined(message, NotStorableError("Nested more than 32 levels deep"))
+    quarantine = quarantined(
+        message, NotStorableError("A value is nested more than 32 levels deep")
+    )
 
     assert quarantine == QueueMessage(
         message.body,
@@ -99,7 +101,7 @@ def test_a_quarantined_message_keeps_its_body_and_adds_the_reason() -> None:
             "source": "consumer",
             "reason": "not_storable",
             "error": "NotStorableError",
-            "detail": "Nested more than 32 levels deep",
+            "detail": "A value is nested more than 32 levels deep",
         },
     )
 

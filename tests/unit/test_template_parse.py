@@ -9,7 +9,9 @@ from infra.template import parse
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = ["template.yaml", "infra/monitoring.yaml"]
-EXAMPLES = [f"infra/examples/{path.name}" for path in sorted(ROOT.glob("infra/examples/*.yaml"))]
+EXAMPLES = sorted(
+    path.relative_to(ROOT).as_posix() for path in ROOT.glob("infra/examples/**/*.yaml")
+)
 
 
 @pytest.mark.parametrize("name", [*TEMPLATES, *EXAMPLES])

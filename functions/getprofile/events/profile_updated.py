@@ -10,14 +10,14 @@ from getprofile.event import Event, Id, ProfileState
 
 @with_config(ConfigDict(extra="allow"))
 class ProfileData(TypedDict):
-    """`data` of `profile.updated`. A new `status`, or a field that is not named here, is kept."""
+    """`data` of `profile.updated`. Unknown `status` values and other fields are kept."""
 
     profile_id: Id
     status: NotRequired[Any]
 
 
 class ProfileUpdated(Event):
-    """The profile `data.profile_id` now is `data.status`: `processing`, `summarizing`, `ready`."""
+    """`data.profile_id` has a new `data.status`: `processing`, `summarizing` or `ready`."""
 
     data: ProfileData
 

@@ -1,4 +1,4 @@
-"""The HTTP answers. The texts of 200 and 401 are exactly those that GetProfile documents."""
+"""The HTTP responses. GetProfile documents the exact texts of 200 and 401."""
 
 import json
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ _STATUS: dict[type[EventError], int] = {BodyTooLargeError: 413, ContentTypeError
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An HTTP answer, and for the metrics the short machine reason for it."""
+class Response:
+    """An HTTP response. reason: short and machine-readable, for the metrics."""
 
     status: int
     body: str
@@ -27,7 +27,7 @@ class Answer:
     event_id: str | None = None
     previous_secret: bool = False
     dead_lettered: bool = False
-    token_digest: str | None = None  # of a token that could be a secret we do not know yet
+    token_digest: str | None = None  # of a token that may be a secret not yet set here
 
     def for_api_gateway(self) -> dict[str, Any]:
         content_type = "application/json" if self.body.startswith("{") else "text/plain"
@@ -38,28 +38,28 @@ class Answer:
         }
 
 
-def accepted(event_id: str, *, previous_secret: bool) -> Answer:
-    return Answer(200, "OK", "accepted", event_id=event_id, previous_secret=previous_secret)
+def accepted(event_id: str, *, previous_secret: bool) -> Response:
+    return Response(200, "OK", "accepted", event_id=event_id, previous_secret=previous_secret)
 
 
-def no_bearer_token(reason: str) -> Answer:
+def no_bearer_token(reason: str) -> Response:
     text = "Unauthorized: Missing or invalid Authorization header"
-    return Answer(401, text, reason, {"www-authenticate": "Bearer"})
+    return Response(401, text, reason, {"www-authenticate": "Bearer"})
 
 
-def forbidden(reason: str) -> Answer:
-    return Answer(403, "Forbidden", reason)
+def forbidden(reason: str) -> Response:
+    return Response(403, "Forbidden", reason)
 
 
-def wrong_secret(token_digest: str | None = None) -> Answer:
-    """token_digest: SHA-256 in hex; None for a token that could never be a secret."""
+def wrong_secret(token_digest: str | None = None) -> Response:
+    """token_digest: SHA-256 in hex; None for a token that can't be a valid secret."""
     text = "Unauthorized: Invalid webhook secret"
     headers = {"www-authenticate": 'Bearer error="invalid_token"'}
-    return Answer(401, text, "wrong_secret", headers, token_digest=token_digest)
+    return Response(401, text, "wrong_secret", headers, token_digest=token_digest)
 
 
-def refused(error: EventError) -> Answer:
-    """A body that no retry can make acceptable. The error never quotes the body."""
+def refused(error: EventError) -> Response:
+    """For an invalid body, which no retry can make acceptable. The error never quotes the body."""
     document: dict[str, Any] = {"error": str(error)}
     if isinstance(error, InvalidEventError):
         document = {
@@ -67,11 +67,13 @@ def refused(error: EventError) -> Answer:
             "fields": [{"field": p.field, "problem": p.problem} for p in error.problems],
         }
     status = _STATUS.get(type(error), 400)
-    return Answer(status, json.dumps(document), error.reason, detail=str(error), dead_lettered=True)
+    return Response(
+        status, json.dumps(document), error.reason, detail=str(error), dead_lettered=True
+    )
 
 
-def unavailable(reason: str, detail: str) -> Answer:
-    """Our own failure: the sender is to try again. detail is for the log only."""
+def unavailable(reason: str, detail: str) -> Response:
+    """For our own failure: the sender should retry. detail: for the log only."""
     document = json.dumps({"error": "Temporarily unavailable, try again"})
     retry = {"retry-after": str(RETRY_AFTER_SECONDS)}
-    return Answer(503, document, reason, retry, detail=detail)
+    return Response(503, document, reason, retry, detail=detail)

@@ -11,7 +11,7 @@ from getprofile.errors import (
     InvalidEventError,
     NotJsonError,
 )
-from ingest import answer
+from ingest import response
 
 TEXT = {"content-type": "text/plain; charset=utf-8"}
 JSON = {"content-type": "application/json; charset=utf-8"}
@@ -19,13 +19,13 @@ JSON = {"content-type": "application/json; charset=utf-8"}
 
 @pytest.mark.parametrize("previous_secret", [True, False])
 def test_success_is_answered_with_the_senders_own_text(previous_secret: bool) -> None:
-    accepted = answer.accepted("evt_1", previous_secret=previous_secret)
+    accepted = response.accepted("evt_1", previous_secret=previous_secret)
 
     assert accepted.for_api_gateway() == {"statusCode": 200, "headers": TEXT, "body": "OK"}
 
 
 def test_a_missing_token_is_answered_with_the_senders_own_text() -> None:
-    assert answer.no_bearer_token("missing_authorization").for_api_gateway() == {
+    assert response.no_bearer_token("missing_authorization").for_api_gateway() == {
         "statusCode": 401,
         "headers": TEXT | {"www-authenticate": "Bearer"},
         "body": "Unauthorized: Missing or invalid Authorization header",
@@ -33,7 +33,7 @@ def test_a_missing_token_is_answered_with_the_senders_own_text() -> None:
 
 
 def test_a_wrong_secret_is_answered_with_the_senders_own_text() -> None:
-    assert answer.wrong_secret().for_api_gateway() == {
+    assert response.wrong_secret().for_api_gateway() == {
         "statusCode": 401,
         "headers": TEXT | {"www-authenticate": 'Bearer error="invalid_token"'},
         "body": "Unauthorized: Invalid webhook secret",
@@ -50,7 +50,7 @@ def test_a_wrong_secret_is_answered_with_the_senders_own_text() -> None:
     ],
 )
 def test_a_refusal_is_answered_with_json(error: EventError, status: int) -> None:
-    refused = answer.refused(error).for_api_gateway()
+    refused = response.refused(error).for_api_gateway()
 
     assert refused == {"statusCode": status, "headers": JSON, "body": '{"error": "The text"}'}
 
@@ -61,7 +61,7 @@ def test_an_invalid_event_is_answered_with_every_field_and_its_problem(
 ) -> None:
     error = kind([FieldProblem("id", "Field required"), FieldProblem("data.x", "Too long")])
 
-    refused = answer.refused(error).for_api_gateway()
+    refused = response.refused(error).for_api_gateway()
 
     assert refused["statusCode"] == 400
     assert json.loads(refused["body"]) == {
@@ -74,7 +74,7 @@ def test_an_invalid_event_is_answered_with_every_field_and_its_problem(
 
 
 def test_our_own_failure_is_answered_with_503_and_no_detail() -> None:
-    unavailable = answer.unavailable("queue_unavailable", "for the log only")
+    unavailable = response.unavailable("queue_unavailable", "for the log only")
 
     assert unavailable.for_api_gateway() == {
         "statusCode": 503,

@@ -1,0 +1,30 @@
+"""An archive of a release is deployed as it is, without a build."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from infra.build import release
+from infra.local.cloud import LocalCloud
+from infra.local.stack import build, deploy, host_architecture
+from tests.factories import make_event
+
+
+@pytest.mark.xdist_group("domain")
+def test_an_unpacked_archive_is_deployed_and_answers(tmp_path: Path) -> None:
+    template = build(tmp_path, architecture=host_architecture())
+    archive = release.pack(
+        template.parent,
+        tmp_path / "getprofile-webhooks-1.zip",
+        [release.ROOT / name for name in release.BESIDE],
+    )
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(tmp_path / "unpacked")
+
+    with LocalCloud(port=0) as cloud:
+        stack = deploy(cloud, tmp_path / "unpacked" / archive.stem / "template.yaml")
+        answer = stack.post(json.dumps(make_event("evt_1")))
+
+        assert (answer.status, answer.data) == (200, b"OK")

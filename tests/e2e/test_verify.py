@@ -1,0 +1,123 @@
+"""`gpw verify` on the deployed template: sound, and broken on purpose."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.gpw.leases import prefix
+from infra.gpw.verify_cases import is_tenant
+from infra.local.stack import ROOT, Stack
+from infra.local.start import announced
+
+type Gpw = Callable[..., subprocess.CompletedProcess[str]]
+
+# How long things take is this machine's affair.
+BY_SPEED = {"in time"}
+
+
+@pytest.fixture
+def gpw(stack: Stack, tmp_path: Path) -> Iterator[Gpw]:
+    """Runs a command with --json on the local cloud."""
+    path = tmp_path / "cloud.json"
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "infra.gpw.cli", *arguments, "--local", "--json"],
+            cwd=ROOT,
+            env=os.environ | {"GPW_CLOUD_FILE": str(path)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        assert stack.secret not in done.stdout + done.stderr
+        assert done.returncode in {0, 1}, done
+        return done
+
+    with announced(stack, path):
+        yield run
+
+
+def checks(done: subprocess.CompletedProcess[str]) -> dict[str, list[bool | None]]:
+    found: dict[str, list[bool | None]] = {}
+    for check in json.loads(done.stdout)["checks"]:
+        found.setdefault(check["what"], []).append(check["well"])
+    return found
+
+
+def tenant_of(done: subprocess.CompletedProcess[str]) -> str:
+    [tenant] = {word for word in done.stderr.split() if is_tenant(word)}
+    return tenant
+
+
+def left(stack: Stack, tenant: str) -> dict[str, int]:
+    """What the stack holds of a tenant: rows, events, messages; and what subscriptions made."""
+    dynamodb, sqs = stack.client("dynamodb"), stack.client("sqs")
+    found = {
+        table: len(
+            dynamodb.scan(
+                TableName=stack.outputs[table],
+                FilterExpression="tenant_id = :tenant",
+                ExpressionAttributeValues={":tenant": {"S": tenant}},
+                ConsistentRead=True,
+            )["Items"]
+        )
+        for table in ("ProfilesTableName", "EventsTableName", "FullProfilesTableName")
+    }
+    for queue in ("DeadLetterQueueUrl", "HeldQueueUrl"):
+        bodies: list[Any] = []
+        while messages := sqs.receive_message(
+            QueueUrl=stack.outputs[queue], MaxNumberOfMessages=10, VisibilityTimeout=5
+        ).get("Messages"):
+            bodies += [message["Body"] for message in messages]
+        found[queue] = sum(tenant in body for body in bodies)
+    bus = stack.outputs["EventBusName"]
+    rules = stack.client("events").list_rules(EventBusName=bus, NamePrefix=prefix(bus))["Rules"]
+    return {name: count for name, count in (found | {"rules": len(rules)}).items() if count}
+
+
+def test_on_a_sound_stack_all_is_well_or_honestly_unknown_and_nothing_is_left(
+    stack: Stack, gpw: Gpw, tmp_path: Path
+) -> None:
+    report = tmp_path / "verify.md"
+
+    done = gpw("verify", "--report", str(report))
+
+    found = checks(done)
+    assert {what for what, well in found.items() if False in well} <= BY_SPEED, done.stdout
+    assert found["metrics"] == [None]  # the local cloud has none
+    for what in ("duplicates", "disorder", "numbers", "dead letters", "held", "bus"):
+        assert found[what][0] is True
+    assert json.loads(done.stdout)["left"] == []
+    assert left(stack, tenant_of(done)) == {}
+    assert stack.secret not in report.read_text(encoding="utf-8")
+
+
+def test_with_a_paused_consumer_it_names_what_fails_and_what_is_left_is_removed_later(
+    stack: Stack, gpw: Gpw, settle: Callable[[], None]
+) -> None:
+    assert gpw("pause", "--yes").returncode == 0
+    try:
+        done = gpw("verify", "--patience", "3")
+    finally:
+        assert gpw("resume", "--yes").returncode == 0
+
+    found = checks(done)
+    assert done.returncode == 1
+    assert found["an event"] == [True]
+    for what in ("duplicates", "disorder", "numbers", "dead letters"):
+        assert found[what] == [False]
+    tenant = tenant_of(done)
+    [told] = json.loads(done.stdout)["left"]
+    assert f"gpw verify --remove {tenant}" in told
+
+    settle()
+    assert gpw("verify", "--remove", tenant, "--yes").returncode == 0
+    assert left(stack, tenant) == {}

@@ -1,0 +1,348 @@
+"""`gpw verify` with the real ingest and consumer, on the stack's queues, tables and bus (moto)."""
+
+import io
+import json
+import os
+import signal
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from aws.dynamodb import item_from_dynamodb
+from getprofile.credential import digest
+from infra.gpw import alarms, queues, verify, verify_cases, verify_cleanup, verify_run
+from infra.gpw.leases import prefix
+from infra.gpw.verify_cases import tenant_name, wrong_secret
+from infra.gpw.webhook import Answer
+from publisher.entry import entry
+from tests.factories import (
+    SECRET,
+    make_api_gateway_event,
+    make_body,
+    make_context,
+    make_event,
+    make_sqs_record,
+)
+from tests.functional.cloud import Cloud
+from tests.functional.conftest import Handler
+from tests.functional.gpw_stack import OperatedStack
+
+VERIFY = ("verify", "--yes", "--patience", "0.01")
+MEASURED = 4
+CASES = 6  # that make a state
+OTHER_TENANT = tenant_name("f" * 16)
+
+
+class Endpoint:
+    """In the place of the network: ingest, consumer and publisher, one after the other.
+
+    before: called before each request, with its number. consuming: whether the consumer runs.
+    """
+
+    def __init__(self, stack: OperatedStack, ingest: Handler, consumer: Handler) -> None:
+        self.stack, self.ingest, self.consumer = stack, ingest, consumer
+        self.posted = 0
+        self.before: Callable[[int], None] = lambda _number: None
+        self.consuming = True
+        self.bus: str | None = stack.outputs["EventBusName"]
+        self._published: set[tuple[str, str]] = set()
+
+    def post(
+        self, body: bytes, secret: str | None, content_type: str, scheme: str
+    ) -> dict[str, Any]:
+        self.posted += 1
+        self.before(self.posted)
+        request = make_api_gateway_event(
+            body,
+            authorization=None if secret is None else f"{scheme} {secret}",
+            headers={"content-type": content_type},
+        )
+        with redirect_stdout(io.StringIO()):  # the functions' logs
+            answer = self.ingest(request, make_context())
+            if self.consuming:
+                self.consume()
+                self._publish()
+        return answer
+
+    def consume(self) -> None:
+        url = self.stack.outputs["EventsQueueUrl"]
+        for message in self.stack.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        ).get("Messages", []):
+            values = {n: a["StringValue"] for n, a in message["MessageAttributes"].items()}
+            record = make_sqs_record(message["Body"], attributes=values)
+            assert self.consumer({"Records": [record]}, make_context()) == {"batchItemFailures": []}
+            self.stack.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+    def _publish(self) -> None:
+        table = self.stack.outputs["EventsTableName"]
+        for raw in boto3.client("dynamodb").scan(TableName=table)["Items"]:
+            item = item_from_dynamodb(raw)
+            if (key := (item["subject"], item["version"])) not in self._published and self.bus:
+                self._published.add(key)
+                made: Any = entry(item, self.bus)
+                boto3.client("events").put_events(Entries=[made])
+
+
+@pytest.fixture
+def stack(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> OperatedStack:
+    monkeypatch.setattr(queues, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(verify_run, "POLL_SECONDS", {False: 0.0})
+    monkeypatch.setattr(verify_run, "METRIC_SECONDS", 0.0)
+    monkeypatch.setattr(verify_run, "ANSWER_SECONDS", 600.0)  # however slow this machine is
+    monkeypatch.setattr(verify_run, "CONNECTIONS", 1)  # moto is for one thread
+    monkeypatch.setattr(verify_cleanup, "BETWEEN_SECONDS", 0.0)
+    monkeypatch.setattr(verify_cases, "LATENCY_RATE", 1000.0)
+    monkeypatch.setattr(verify_cases, "LATENCY_EVENTS", MEASURED)
+    monkeypatch.setattr(alarms, "alarm_names", lambda *_: [])  # moto's stacks have none
+    stack = OperatedStack(cloud)
+    for name in ("EventsAccepted", "EventsApplied"):
+        boto3.client("cloudwatch").put_metric_data(
+            Namespace="GetProfileWebhooks",
+            MetricData=[
+                {
+                    "MetricName": name,
+                    "Dimensions": [{"Name": "service", "Value": "my-stack"}],
+                    "Value": 1000,
+                }
+            ],
+        )
+    return stack
+
+
+@pytest.fixture
+def endpoint(
+    stack: OperatedStack, ingest: Handler, consumer: Handler, monkeypatch: pytest.MonkeyPatch
+) -> Endpoint:
+    made = Endpoint(stack, ingest, consumer)
+
+    def post(
+        _webhook: object,
+        body: bytes,
+        secret: str | None,
+        *,
+        content_type: str = "application/json",
+        scheme: str = "Bearer",
+    ) -> Answer:
+        answer = made.post(body, secret, content_type, scheme)
+        return Answer(answer["statusCode"], answer["body"], 0.001)
+
+    monkeypatch.setattr("infra.gpw.webhook.Webhook.post", post)
+    return made
+
+
+def everything(stack: OperatedStack) -> dict[str, int]:
+    """How much is there: rows, events, messages, and what subscriptions made."""
+    bus, names = stack.outputs.get("EventBusName", ""), boto3.client("sqs")
+    listeners = names.list_queues(QueueNamePrefix=prefix(bus)).get("QueueUrls", [])
+    return {
+        "states": len(stack.rows("ProfilesTableName")),
+        "events": len(stack.history()),
+        "dead letters": len(stack.cloud.messages("DeadLetterQueue")),
+        "held": len(stack.cloud.messages("HeldQueue")),
+        "listeners": len(listeners),
+    }
+
+
+NOTHING = {"states": 0, "events": 0, "dead letters": 0, "held": 0, "listeners": 0}
+
+
+def checks(document: Any) -> dict[str, bool | None]:
+    return {check["what"]: check["well"] for check in document["checks"]}
+
+
+def test_on_a_sound_stack_everything_is_well_and_nothing_is_left(
+    stack: OperatedStack, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.md"
+
+    ran = stack.run(*VERIFY, "--report", str(report), "--json")
+
+    found = checks(ran.document)
+    # moto writes 1E+100 as a float on the bus.
+    assert {what for what, well in found.items() if well is not True} == {"cold start", "bus"}
+    assert False not in found.values()
+    assert {"bus", "held", "dead letters", "numbers", "metrics", "wrong secret"} <= set(found)
+    measured = ran.document["milliseconds"]
+    assert {one["events"] for one in measured.values()} == {MEASURED}
+    assert ran.document["left"] == []
+    assert everything(stack) == NOTHING
+    written = report.read_text(encoding="utf-8")
+    assert "| ✓ | numbers |" in written
+    assert SECRET not in ran.out + ran.err + written
+    assert "123456789012" not in written
+
+
+def test_what_others_have_is_left_as_it_was(stack: OperatedStack, endpoint: Endpoint) -> None:
+    other = make_event(tenant_id=OTHER_TENANT, profile_id="duplicates")
+    item = stack.happened(other)
+    names = ("tenant_id", "profile_id", "version", "event_id")
+    stack.put_raw("ProfilesTableName", {name: item[name] for name in names})
+    stack.dead_letter(make_body(other), reason="invalid_event", source="ingest")
+    token = digest(wrong_secret(OTHER_TENANT)).hex()
+    stack.put("HeldQueueUrl", make_body(other), token_sha256=token)
+
+    stack.run(*VERIFY)
+
+    assert everything(stack) == NOTHING | {"states": 1, "events": 1, "dead letters": 1, "held": 1}
+
+
+def test_without_a_consumer_it_fails_and_says_what_it_could_not_remove(
+    stack: OperatedStack, endpoint: Endpoint
+) -> None:
+    endpoint.consuming = False
+
+    ran = stack.run(*VERIFY, "--json", code=1)
+
+    found = checks(ran.document)
+    assert (found["an event"], found["duplicates"], found["disorder"]) == (True, False, False)
+    [left] = ran.document["left"]
+    assert "not in the history yet" in left
+    [tenant] = {word for word in left.split() if verify_cases.is_tenant(word)}
+    assert everything(stack) == NOTHING
+
+    endpoint.consuming = True
+    for _ in range(20):
+        endpoint.consume()
+    assert everything(stack) != NOTHING
+    removed = stack.run("verify", "--remove", tenant, "--yes", "--json").document
+
+    assert removed["left"] == []
+    assert everything(stack) == NOTHING
+
+
+def test_without_a_bus_the_rest_is_checked_and_removed(
+    stack: OperatedStack, endpoint: Endpoint
+) -> None:
+    stack.cloud.delete_bus()
+    endpoint.bus = None
+
+    ran = stack.run(*VERIFY, "--json", code=1)
+
+    found = checks(ran.document)
+    assert [what for what, well in found.items() if well is False] == ["bus"]
+    assert everything(stack) == NOTHING
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("end", "code"), [(interrupt, 130), (terminate, 143)])
+def test_an_interrupted_run_removes_what_it_made(
+    stack: OperatedStack, endpoint: Endpoint, end: Callable[[], None], code: int
+) -> None:
+    endpoint.before = lambda number: end() if number == 8 else None
+
+    ran = stack.run(*VERIFY, code=code)
+
+    assert "Removed: 3 dead letters, 1 held deliveries, 1 events, 1 states" in ran.err
+    assert everything(stack) == NOTHING
+
+
+@pytest.mark.parametrize(("end", "code"), [(interrupt, 130), (terminate, 143)])
+def test_what_interrupts_the_removal_does_not_end_it(
+    stack: OperatedStack,
+    endpoint: Endpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[], None],
+    code: int,
+) -> None:
+    removals: list[str] = []
+
+    def interrupted(gpw: Any, tenant: str) -> verify_cleanup.Removed:
+        removals.append(tenant)
+        if len(removals) == 1:
+            end()
+        return verify_cleanup.remove(gpw, tenant)
+
+    monkeypatch.setattr(verify, "remove", interrupted)
+
+    stack.run(*VERIFY, code=code)
+
+    assert everything(stack) == NOTHING
+
+
+def test_it_asks_first_and_names_cost_and_alarms(stack: OperatedStack, endpoint: Endpoint) -> None:
+    ran = stack.run("verify", code=2)
+
+    assert "It costs about $0.01" in ran.err
+    assert "the alarm dead-letters" in ran.err
+    assert endpoint.posted == 0
+    assert everything(stack) == NOTHING
+
+
+def test_an_endpoint_that_echoes_the_secret_does_not_get_it_shown(
+    stack: OperatedStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.cloud.set_secret(SECRET)
+
+    def post(_webhook: object, _body: bytes, secret: str | None, **_: str) -> Answer:
+        return Answer(400, json.dumps({"error": secret, "fields": [{"field": secret}]}), 0.001)
+
+    monkeypatch.setattr("infra.gpw.webhook.Webhook.post", post)
+    report = tmp_path / "report.md"
+
+    for line in ([*VERIFY], [*VERIFY, "--json", "--report", str(report)]):
+        ran = stack.run(*line, code=1)
+        assert SECRET not in ran.out + ran.err
+    assert SECRET not in report.read_text(encoding="utf-8")
+
+
+def test_what_aws_refuses_to_remove_is_told_and_the_rest_is_removed(
+    stack: OperatedStack, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        refusal: Any = {"Error": {"Code": "AccessDenied", "Message": "no"}}
+        raise ClientError(refusal, "DeleteMessageBatch")
+
+    monkeypatch.setattr(queues.QueueScan, "delete", refuse)
+
+    ran = stack.run(*VERIFY, "--json", code=1)
+
+    assert [left.partition(":")[0] for left in ran.document["left"]] == [
+        "dead letters",
+        "held deliveries",
+    ]
+    assert everything(stack) == NOTHING | {"dead letters": 6, "held": 1}
+
+
+def test_what_is_kept_is_removed_later_and_nobody_elses(
+    stack: OperatedStack, endpoint: Endpoint
+) -> None:
+    kept = stack.run(*VERIFY, "--keep", "--json")
+    assert everything(stack)["states"] == CASES + MEASURED
+    [tenant] = {word for word in kept.err.split() if verify_cases.is_tenant(word)}
+
+    assert "no tenant that gpw verify made up" in stack.run("verify", "--remove", "t", code=2).err
+    stack.run("verify", "--remove", tenant, "--yes")
+
+    assert everything(stack) == NOTHING
+
+
+def test_metrics_that_do_not_arrive_are_a_problem(
+    stack: OperatedStack, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_run, "NAMESPACE", "Nothing")
+
+    found = checks(stack.run(*VERIFY, "--json", code=1).document)
+
+    assert [what for what, well in found.items() if well is False] == ["metrics"]
+
+
+def test_a_report_that_can_not_be_written_is_refused_before_anything_is_sent(
+    stack: OperatedStack, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    for path in (tmp_path, tmp_path / "nowhere" / "report.md"):
+        stack.run(*VERIFY, "--report", str(path), code=2)
+
+    assert endpoint.posted == 0

@@ -1,0 +1,189 @@
+"""infra/examples/python-function: its table (moto), and the code that gpw listen calls it by."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+import workflow
+from aws.dynamodb import item_from_dynamodb
+from infra.gpw.bus_event import BusEvent, from_history
+from infra.gpw.forward import Form, by_call
+from infra.template import parse
+from once import InProgressError, Once
+from tests.factories import make_context, make_event, make_item
+from tests.unit.fakes import FakeClock
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "infra" / "examples" / "python-function"
+TEMPLATE = parse((EXAMPLE / "template.yaml").read_text("utf-8"))
+PLACE = ("aws", "us-east-1", "123456789012")
+
+
+@pytest.fixture
+def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """With the table of the example's template."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        table = TEMPLATE["Resources"]["DoneTable"]["Properties"]
+        names = ("BillingMode", "AttributeDefinitions", "KeySchema")
+        client.create_table(TableName="done", **{name: table[name] for name in names})
+        yield client
+
+
+class WorkError(Exception):
+    pass
+
+
+class Work:
+    """Counts how often it is done, and may fail or do something in the middle."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.error: BaseException | None = None
+
+    def __call__(self) -> None:
+        self.done += 1
+        if self.error:
+            raise self.error
+
+
+@pytest.fixture
+def work() -> Work:
+    return Work()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def once(dynamodb: Any, clock: FakeClock) -> Once:
+    return Once(dynamodb, "done", clock)
+
+
+def of_history(event: dict[str, Any]) -> BusEvent:
+    return from_history(item_from_dynamodb(make_item(event)), "bus", PLACE)
+
+
+def test_work_that_was_done_is_not_done_again(once: Once, work: Work, clock: FakeClock) -> None:
+    assert once.run("key", work, seconds=30) is True
+    clock.now += 3_600
+    assert once.run("key", work, seconds=30) is False
+    assert once.run("another key", work, seconds=30) is True
+
+    assert work.done == 2
+
+
+def test_work_that_failed_is_done_again_at_once(once: Once, work: Work) -> None:
+    work.error = WorkError()
+    with pytest.raises(WorkError):
+        once.run("key", work, seconds=30)
+    work.error = None
+
+    assert once.run("key", work, seconds=30) is True
+    assert work.done == 2
+
+
+def test_a_second_worker_waits_until_the_time_of_one_that_died_is_over(
+    once: Once, work: Work, clock: FakeClock
+) -> None:
+    work.error = KeyboardInterrupt()  # nothing is tidied up, as when the process is killed
+    with pytest.raises(KeyboardInterrupt):
+        once.run("key", work, seconds=30)
+    work.error = None
+    clock.now += 30
+    with pytest.raises(InProgressError):
+        once.run("key", work, seconds=30)
+    clock.now += 2
+
+    assert once.run("key", work, seconds=30) is True
+    assert work.done == 2
+
+
+def test_a_worker_whose_time_was_over_takes_nothing_from_the_next_one(
+    once: Once, work: Work, clock: FakeClock
+) -> None:
+    def slow() -> None:
+        clock.now += 60
+        assert once.run("key", work, seconds=30) is True
+        raise WorkError
+
+    with pytest.raises(WorkError):
+        once.run("key", slow, seconds=30)
+
+    assert once.run("key", work, seconds=30) is False
+    assert work.done == 1
+
+
+def test_the_event_of_another_tenant_with_the_same_id_is_another(
+    dynamodb: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(workflow, "the_table", lambda: Once(dynamodb, "done"))
+    for tenant in ("t-1", "t-2", "t-1"):
+        event: Any = of_history(make_event("evt-1", tenant_id=tenant)).envelope
+        workflow.handler(event, make_context())
+
+    said = [json.loads(line)["message"] for line in capsys.readouterr().out.splitlines()]
+    assert said == ["Hello 12345 of t-1", "Hello 12345 of t-2", "Done before"]
+
+
+@pytest.mark.parametrize("character", ["\0", "\U0001f600", '"'])
+def test_the_longest_ids_make_a_key_that_dynamodb_takes(
+    dynamodb: Any, monkeypatch: pytest.MonkeyPatch, character: str
+) -> None:
+    monkeypatch.setattr(workflow, "the_table", lambda: Once(dynamodb, "done"))
+    event: Any = of_history(make_event(character * 128, tenant_id=character * 128)).envelope
+
+    workflow.handler(event, make_context())
+
+    [item] = dynamodb.scan(TableName="done")["Items"]
+    assert len(item["key"]["S"].encode()) <= 2_048
+
+
+def test_gpw_listen_calls_its_handler(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(EXAMPLE / "function")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delenv("DONE_TABLE_NAME", raising=False)
+    workflow.the_table.cache_clear()
+    call = by_call("workflow:handler", form=Form.EVENTBRIDGE, secret="unused")
+
+    results = [call(of_history(make_event("evt-1")), attempt) for attempt in (1, 2)]
+
+    assert [(one.well, one.error) for one in results] == [(True, ""), (True, "")]
+    assert capsys.readouterr().err.count("Hello 12345 of abc-tenant") == 2  # as often as asked
+
+
+def test_its_own_tests_run_without_this_repository(tmp_path: Path) -> None:
+    for path in EXAMPLE.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            copy = tmp_path / path.relative_to(EXAMPLE)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "1 passed" in done.stdout, done.stdout
+
+
+def test_lambda_retries_when_the_claim_of_a_worker_that_died_has_ended() -> None:
+    function = TEMPLATE["Resources"]["WorkflowFunction"]["Properties"]
+
+    assert function["Timeout"] + 1 < 60  # Lambda's first retry comes after a minute
