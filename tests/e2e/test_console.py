@@ -22,6 +22,7 @@ from tests.factories import make_body, make_event
 AXE = Path(__file__).parent / "axe" / "axe-4.14.1.min.js"
 SECONDS = 30_000  # milliseconds that a page may take on a busy machine
 SERIOUS = {"serious", "critical"}
+PAGES = ("/", "/events", "/types", "/dead-letters", "/held", "/actions/replay")
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +240,7 @@ def test_no_page_has_a_serious_fault_of_accessibility_nor_is_wider_than_the_wind
         links = row(page, name).get_by_role("link")
         own = [links.nth(number).get_attribute("href") for number in (0, 1)]
         faults = {}
-        for path in ("/", "/events", "/types", "/dead-letters", "/actions/replay", *own):
+        for path in (*PAGES, *own):
             page.goto(f"{running.url}{path}")
             page.wait_for_load_state("networkidle" if path in own else "load")
             page.evaluate(AXE.read_text(encoding="utf-8"))

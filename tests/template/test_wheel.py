@@ -194,3 +194,16 @@ def test_what_builds_the_wheel_is_pinned_like_the_other_tools() -> None:
     requirements = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
 
     assert [one for one in PYPROJECT["build-system"]["requires"] if one not in requirements] == []
+
+
+def test_the_wheel_holds_what_the_console_reads(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    console = ROOT / "infra" / "gpw" / "console"
+    wanted = {
+        str(path.relative_to(ROOT))
+        for folder in ("templates", "static")
+        for path in (console / folder).iterdir()
+    }
+
+    assert (wanted | {"infra/operations.md"}) - names == set()
