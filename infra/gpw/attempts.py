@@ -96,11 +96,8 @@ class Forwarding:
 
     def take(self, event: BusEvent) -> None:
         """Forward an event, unless it is a duplicate."""
-        if event.key in self._attempts:
+        if not self.is_new(event):
             return
-        self._attempts[event.key] = 0
-        if len(self._attempts) > REMEMBERED:
-            self._attempts.popitem(last=False)
         well = self.attempt(event)
         for retry in range(self._retries):
             if well:
@@ -109,6 +106,15 @@ class Forwarding:
             well = self.attempt(event)
         self.events += 1
         self.failed += not well
+
+    def is_new(self, event: BusEvent) -> bool:
+        """Remember an event. Returns: whether it is not a duplicate. It never waits."""
+        if event.key in self._attempts:
+            return False
+        self._attempts[event.key] = 0
+        if len(self._attempts) > REMEMBERED:
+            self._attempts.popitem(last=False)
+        return True
 
     def attempt(self, event: BusEvent) -> bool:
         """Forward an event now. Returns: whether it succeeded."""

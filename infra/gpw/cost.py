@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -164,6 +165,25 @@ def figures_on_file() -> Figures:
 def settings_on_file(parameters: Mapping[str, str] | None = None) -> CostSettings:
     """The settings in template.yaml. parameters: values that replace its defaults."""
     return settings(template_on_file(parameters), _yaml(MONITORING))
+
+
+@cache
+def deployed_settings(parameters: frozenset[tuple[str, str]]) -> tuple[CostSettings, list[str]]:
+    """A stack's settings, and the values for --set that give them.
+
+    parameters: the stack's; those that this version does not have are ignored.
+    Raises: OperatorError, for a value that this version does not accept.
+    """
+    template, monitoring = _yaml(SOURCES / "template.yaml"), _yaml(MONITORING)
+    given = {name: value for name, value in parameters if name in template["Parameters"]}
+    default = settings(Template(template), monitoring)
+    matter = {
+        name: value
+        for name, value in sorted(given.items())
+        if settings(Template(template, {name: value}), monitoring) != default
+    }
+    chosen = settings(Template(template, matter), monitoring)
+    return chosen, [f"{name}={value}" for name, value in matter.items()]
 
 
 def template_on_file(parameters: Mapping[str, str] | None = None) -> Template:

@@ -22,7 +22,7 @@ from tests.factories import make_body, make_event
 AXE = Path(__file__).parent / "axe" / "axe-4.14.1.min.js"
 SECONDS = 30_000  # milliseconds that a page may take on a busy machine
 SERIOUS = {"serious", "critical"}
-PAGES = ("/", "/events", "/types", "/dead-letters", "/held", "/actions/replay")
+PAGES = ("/", "/events", "/listen", "/types", "/dead-letters", "/held", "/actions/replay")
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +152,56 @@ def test_all_events_that_match_are_replayed_after_a_dry_run(
     expect(page.get_by_text("Replayed 3 events")).to_be_visible()
 
 
+@pytest.fixture
+def own_app() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """An application on this machine: its URL, and the events that it got."""
+    got: list[dict[str, Any]] = []
+
+    class App(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(201)
+            self.end_headers()
+            self.wfile.write(f"<b>request {len(got)}</b>".encode())
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is logged."""
+
+    with HTTPServer(("127.0.0.1", 0), App) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/hooks", got
+        server.shutdown()
+        thread.join()
+
+
+def test_an_application_gets_live_events_and_its_responses_are_shown_and_one_is_retried(
+    page: Page,
+    running: Running,
+    send: Send,
+    profile_id: str,
+    own_app: tuple[str, list[dict[str, Any]]],
+) -> None:
+    url, got = own_app
+    page.goto(f"{running.url}/listen?tenant=abc-tenant&profile={profile_id}")
+    page.get_by_role("textbox", name="URL").fill(url)
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_text(f"Live events go to {url}")).to_be_visible()
+    page.evaluate("document.body.dataset.same = 'page'")
+    name = send("forwarded")
+    attempts = page.locator("tr[data-row]", has=page.get_by_role("link", name=name, exact=True))
+    expect(attempts).to_have_count(1)
+    expect(attempts).to_contain_text("<b>request 1</b>")
+    attempts.get_by_role("button", name=f"Retry {name}").click()
+    expect(attempts).to_have_count(2)
+    expect(attempts.first).to_contain_text("<b>request 2</b>")
+    expect(page.locator("body")).to_have_attribute("data-same", "page")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Start")).to_be_visible()
+
+    assert [event["id"] for event in got] == [name, name]
+
+
 def test_an_edited_event_is_sent_and_arrives(
     page: Page, running: Running, send: Send, profile_id: str
 ) -> None:
@@ -219,11 +269,12 @@ def test_the_keys_are_listed_and_the_list_closes(page: Page, running: Running) -
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_the_overview_shows_checks_queues_and_minutes(page: Page, running: Running) -> None:
+def test_the_overview_shows_checks_queues_minutes_and_cost(page: Page, running: Running) -> None:
     page.goto(running.url)
 
     expect(page.locator(".checks li", has_text="alarms")).to_be_visible()
-    expect(page.locator(".tiles")).to_contain_text("dead letters")
+    expect(page.get_by_role("region", name="Queues")).to_contain_text("dead letters")
+    expect(page.get_by_role("region", name="Cost of the last day")).to_contain_text("gpw cost")
     expect(page.locator("svg.chart")).to_be_visible()
 
 

@@ -2,12 +2,11 @@
 
 import json
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import boto3
@@ -24,53 +23,17 @@ from publisher.entry import entry
 from tests.factories import make_event, make_item
 from tests.functional.cloud import Cloud
 from tests.functional.gpw_stack import OperatedStack
+from tests.functional.listening_app import App, answer, running
 
 PLACE = ("aws", "eu-central-1", "123456789012")
-type Respond = Callable[[BaseHTTPRequestHandler], None]
-
-
-class App:
-    """An application on this machine. got: headers and bodies of the requests."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[dict[str, str], str]] = []
-        self.respond: Respond = answer(200, b"thanks")
-        app = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                app.got.append(({k.lower(): v for k, v in self.headers.items()}, body.decode()))
-                app.respond(self)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hooks"
-
-
-def answer(status: int, body: bytes, **headers: str) -> Respond:
-    def respond(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        for name, value in headers.items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return respond
 
 
 @pytest.fixture
 def app(no_network: None) -> Iterator[App]:
     enable_socket()
     socket_allow_hosts(["127.0.0.1"])
-    app = App()
-    threading.Thread(target=app.server.serve_forever, daemon=True).start()
-    yield app
-    app.server.shutdown()
-    app.server.server_close()
+    with running() as app:
+        yield app
 
 
 @pytest.fixture

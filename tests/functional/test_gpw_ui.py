@@ -13,26 +13,33 @@ from typing import Any
 
 import boto3
 import pytest
-from pytest_socket import disable_socket, enable_socket
+from pytest_socket import disable_socket, enable_socket, socket_allow_hosts
+from typer.testing import CliRunner
 
-from aws.dynamodb import to_dynamodb
+from aws.dynamodb import item_from_dynamodb, to_dynamodb
 from aws.sqs import held
 from getprofile.outcome import Outcome
 from infra.gpw import erase, queues
+from infra.gpw.bus_event import BusEvent, from_history
+from infra.gpw.cli import app as command_line
 from infra.gpw.commands import loaded
-from infra.gpw.console import fill, live
+from infra.gpw.console import fill, forwarder, live
 from infra.gpw.console.app import Console, application
 from infra.gpw.console.filters import Filters
+from infra.gpw.console.forwarder import Attempts, Run
 from infra.gpw.console.security import Access
 from infra.gpw.errors import OperatorError
+from infra.gpw.forward import DEVELOPMENT_SECRET, RESPONSE_BYTES, Result
 from infra.gpw.permissions import LISTENING, physical_name
 from infra.gpw.permissions import STACK as PLACE
 from infra.gpw.target import Target
-from tests.factories import SECRET, make_body, make_event
+from tests.factories import SECRET, make_body, make_event, make_item
 from tests.functional.cloud import REGION, STACK, Cloud
 from tests.functional.console_browser import Browser
 from tests.functional.gpw_calls import Calls
 from tests.functional.gpw_stack import OperatedStack
+from tests.functional.listening_app import App, running
+from tests.functional.listening_app import answer as respond
 
 HOSTILE = (
     "{{7*7}}<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202e\x9b31m\x00\u05d0\u05d1"
@@ -112,8 +119,11 @@ PAGES = [
     "/events",
     "/types",
     "/dead-letters",
+    "/listen",
+    "/listen/state",
     "/overview/queues",
     "/overview/minutes",
+    "/overview/cost",
     "/fill",
 ]
 
@@ -344,14 +354,20 @@ def test_a_republish_goes_on_the_bus(browser: Browser, happened: Callable[..., I
     assert "Published 1 event" in done
 
 
-@pytest.mark.parametrize("url", ["http://192.0.2.1/x", "ftp://localhost/", "javascript:alert(1)"])
+ELSEWHERE = {
+    "http://192.0.2.1/x": "not this machine",
+    "ftp://localhost/": "not a URL",
+    "javascript:alert(1)": "not a URL",
+}
+
+
+@pytest.mark.parametrize("url", ELSEWHERE)
 def test_events_are_forwarded_to_this_machine_only(
-    browser: Browser, happened: Callable[..., Item], url: str
+    browser: Browser, happened: Callable[..., Item], app: App, url: str
 ) -> None:
     happened("evt-1")
-    done = browser.job("/actions/forward", upto="9", url=url)
 
-    assert 'class="notice bad"' in done
+    assert ELSEWHERE[url] in browser.job("/actions/forward", upto="9", url=url)
 
 
 def test_dead_letters_are_grouped_with_the_runbooks_word_and_redriven_after_a_dry_run(
@@ -441,6 +457,8 @@ CHANGES: list[tuple[str, dict[str, str]]] = [
     ("/held/purge", {"digest": "x"}),
     ("/profile/erase", {"tenant": "t", "profile": "p"}),
     ("/event/send", {"to": "stack", "body": "{}"}),
+    ("/listen/start", {"url": "http://127.0.0.1:1/"}),
+    ("/listen/attempts/1/retry", {}),
 ]
 
 
@@ -458,21 +476,29 @@ def test_without_write_nothing_can_be_changed(
 
 
 def test_every_form_that_changes_something_is_among_those_that_need_write() -> None:
-    from infra.gpw.console import actions, event, events, letters, overview
+    from infra.gpw.console import actions, event, events, letters, listening, overview
 
     posts = {
         route.path
-        for module in (actions, event, events, letters, overview)
+        for module in (actions, event, events, letters, listening, overview)
         for route in module.ROUTES
         if "POST" in (route.methods or ())
     }
-    harmless = {"/fill", "/jobs/{number:int}/stop", "/dead-letters/look", "/held/look"}
+    harmless = {
+        "/fill",
+        "/jobs/{number:int}/stop",
+        "/dead-letters/look",
+        "/held/look",
+        "/listen/stop",
+    }
     patterns = {
         "/actions/{name}",
         "/dead-letters/{name}",
         "/held/{name}",
         "/profile/erase",
         "/event/send",
+        "/listen/start",
+        "/listen/attempts/{number:int}/retry",
     }
 
     assert posts == harmless | patterns
@@ -499,6 +525,319 @@ def test_what_aws_refuses_is_told_by_the_page_and_by_the_job(
 
     assert "the resource does not exist" in job
     assert browser.get("/overview/queues").status == 400
+
+
+# ---------------------------------------------------------------- live events, forwarded
+
+
+@pytest.fixture
+def app(quick: None) -> Iterator[App]:
+    enable_socket()
+    socket_allow_hosts(["127.0.0.1"])
+    with running() as app:
+        yield app
+
+
+def bus_event(item: Item) -> BusEvent:
+    """An item of the history as the bus brings it."""
+    made = from_history(item_from_dynamodb(item), "bus", ("aws", REGION, "123456789012"))
+    return BusEvent(made.envelope, "receipt")
+
+
+def arrives(console: Console, *event_ids: str, **data: Any) -> None:
+    """The live feed brings new events."""
+    console.forwarder.offer(
+        [bus_event(make_item(make_event(event_id, **data))) for event_id in event_ids]
+    )
+
+
+def attempted(console: Console, count: int) -> None:
+    wait_for(lambda: len(console.forwarder.attempts.after(0)) >= count)
+
+
+def ids(app: App) -> list[str]:
+    return [headers["gpw-event-id"] for headers, _body in app.got]
+
+
+def test_live_events_that_match_reach_the_application_once_with_the_development_secret(
+    browser: Browser,
+    console: Console,
+    stack: OperatedStack,
+    cloud: Cloud,
+    app: App,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cloud.set_secret("a-secret-that-no-application-may-get-0123456789")
+    item = stack.happened(make_event("evt-live", note="Blue"))
+    other = stack.happened(make_event("evt-other", note="red"))
+    arrived = FakeSubscription(item, other, item)
+    monkeypatch.setattr(live, "Subscription", lambda _target: arrived)
+    started = browser.post("/listen/start", url=app.url, status="ready", q="blue")
+    console.start()
+    wait_for(lambda: len(arrived.confirmed) == 3)
+    attempted(console, 1)
+    page = browser.get("/listen").text
+    [(headers, body)] = app.got
+
+    assert started.headers["hx-redirect"] == "/listen"
+    assert json.loads(body)["data"]["note"] == "Blue"
+    assert headers["authorization"] == f"Bearer {DEVELOPMENT_SECRET}"
+    assert "a-secret-that-no-application" not in str(headers) + body + page
+    assert ">evt-live<" in page
+    assert "thanks" in page
+    assert f"gpw listen --forward-to {app.url} --stack" in page
+    assert "does not have" in page
+
+
+def test_attempts_are_streamed_newest_first_and_one_is_retried(
+    browser: Browser, console: Console, app: App
+) -> None:
+    browser.post("/listen/start", url=app.url)
+    arrives(console, "evt-1", "evt-2")
+    attempted(console, 2)
+    app.respond = respond(500, b"not <b>now</b>")
+    browser.post("/listen/attempts/1/retry")
+    attempted(console, 3)
+    text = browser.request("GET", "/listen/stream", query="after=1", parts=2).text
+    numbers = re.findall(r'data-row="(\d+)"', text)
+
+    assert ids(app) == ["evt-1", "evt-2", "evt-1"]
+    assert [headers["gpw-attempt"] for headers, _ in app.got] == ["1", "1", "2"]
+    assert numbers == ["3", "2"]
+    assert "not &lt;b&gt;now" in text
+    assert "3 attempts, 1 failed" in browser.get("/listen/state").text
+
+
+RESPONSES = {
+    "empty": (respond(204, b""), "empty"),
+    "hostile": (respond(200, HOSTILE.encode()), "&lt;script&gt;alert(1)"),
+    "bytes": (respond(200, b"\xff\x00\x1b[31m"), "\\u001b[31m"),
+    "huge": (respond(200, b"x" * 5_000_000), "x" * RESPONSE_BYTES),
+    "redirect": (respond(302, b"elsewhere", location="http://192.0.2.1/"), ">302<"),
+}
+
+
+@pytest.mark.parametrize("name", RESPONSES)
+def test_whatever_the_application_answers_is_shown_as_text_and_in_part(
+    browser: Browser, console: Console, app: App, name: str
+) -> None:
+    app.respond, shown = RESPONSES[name]
+    browser.post("/listen/start", url=app.url)
+    arrives(console, "evt-1")
+    attempted(console, 1)
+    page = browser.get("/listen").text
+
+    assert shown in page
+    assert "x" * (RESPONSE_BYTES + 1) not in page
+    assert "<script>alert" not in page
+    assert not {"\u202e", "\x9b", "\x00", "\x1b"} & set(page)
+
+
+def test_a_hostile_event_is_forwarded_and_is_text_on_the_page(
+    browser: Browser, console: Console, app: App
+) -> None:
+    browser.post("/listen/start", url=app.url)
+    arrives(console, HOSTILE, event_type=HOSTILE, tenant_id=HOSTILE, profile_id=HOSTILE)
+    attempted(console, 1)
+    page = browser.get("/listen").text
+
+    assert json.loads(app.got[0][1])["id"] == HOSTILE
+    assert "{{7*7}}&lt;script" in page
+    assert "<script>alert" not in page
+    assert not {"\u202e", "\x9b", "\x00"} & set(page)
+
+
+def test_a_slow_application_holds_up_no_one_and_the_page_says_what_was_dropped(
+    browser: Browser, console: Console, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forwarder, "MAX_WAITING", 2)
+    go_on = threading.Event()
+
+    def slowly(handler: Any) -> None:
+        go_on.wait(30)
+        respond(200, b"at last")(handler)
+
+    app.respond = slowly
+    browser.post("/listen/start", url=app.url)
+    arrives(console, "evt-1")
+    wait_for(lambda: len(app.got) == 1)
+    arrives(console, "evt-2", "evt-3", "evt-4", "evt-5")
+    state = browser.get("/listen/state").text
+    go_on.set()
+    attempted(console, 3)
+
+    assert "0 attempts, 0 failed, 2 waiting" in state
+    assert "2 events were dropped" in state
+    assert "gpw listen --since" in state
+    assert ids(app) == ["evt-1", "evt-2", "evt-3"]
+
+
+def test_events_that_wait_or_were_sent_take_a_limited_amount_of_memory(
+    browser: Browser, console: Console, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.post("/listen/start", url=app.url)
+    run = console.forwarder.run
+    assert run is not None
+    arrives(console, "evt-1", "evt-2", "evt-3", large="x" * 10_000)
+    attempted(console, 3)
+    monkeypatch.setattr(forwarder, "MAX_CHARACTERS", 25_000)
+    arrives(console, "evt-4", large="x" * 10_000)
+    wait_for(lambda: run.attempted == 4)
+    kept = [one.event_id for one in console.forwarder.attempts.after(0)]
+    arrives(console, "evt-5", large="x" * 30_000)
+
+    assert kept == ["evt-4", "evt-3"]
+    assert run.dropped == 1
+    assert "This attempt is gone" in browser.post("/listen/attempts/1/retry").text
+
+
+def test_a_fault_while_forwarding_ends_neither_the_thread_nor_the_feed(console: Console) -> None:
+    attempts = Attempts()
+    faults = [RuntimeError("<secret>")]
+
+    def forward(_event: BusEvent, _number: int) -> Result:
+        if faults:
+            raise faults.pop()
+        return Result(True, 0.0, 200)
+
+    run = Run("http://localhost/", Filters(), forward, attempts, datetime.now(UTC))
+    run.start()
+    for event_id in ("evt-1", "evt-2"):
+        run.offer(bus_event(make_item(make_event(event_id))))
+    wait_for(lambda: len(attempts.after(0)) == 2)
+    run.stop()
+
+    assert [one.result.error for one in attempts.after(0)] == ["", "Unforeseen: RuntimeError"]
+
+
+def test_what_was_stopped_forwards_nothing_and_can_be_started_again(
+    browser: Browser, console: Console, app: App
+) -> None:
+    browser.post("/listen/start", url=app.url)
+    twice = browser.post("/listen/start", url=app.url)
+    arrives(console, "evt-1")
+    attempted(console, 1)
+    browser.post("/listen/stop")
+    arrives(console, "evt-2")
+    off = browser.post("/listen/attempts/1/retry")
+    browser.post("/listen/start", url=app.url, profile="p", tenant="t")
+    arrives(console, "evt-3")
+    arrives(console, "evt-4", profile_id="p", tenant_id="t")
+    attempted(console, 2)
+    console.stop()
+
+    assert "forwarded already" in twice.text
+    assert "start it first" in off.text
+    assert ids(app) == ["evt-1", "evt-4"]
+    assert console.forwarder.run is None
+
+
+@pytest.mark.parametrize("url", [*ELSEWHERE, "", " "])
+def test_live_events_are_forwarded_to_this_machine_only(
+    browser: Browser, console: Console, app: App, url: str
+) -> None:
+    refused = browser.post("/listen/start", url=url)
+
+    assert refused.status == 400
+    assert ELSEWHERE.get(url, "Where to?") in refused.text
+    assert console.forwarder.run is None
+
+
+def test_a_person_who_is_erased_is_in_no_attempt_and_in_no_event_that_waits(
+    browser: Browser, console: Console, app: App
+) -> None:
+    go_on = threading.Event()
+    browser.post("/listen/start", url=app.url)
+    arrives(console, "evt-1", profile_id="p-1")
+    attempted(console, 1)
+    app.respond = lambda handler: (go_on.wait(30), respond(200, b"")(handler))[1]
+    arrives(console, "evt-2", profile_id="p-2")
+    wait_for(lambda: len(app.got) == 2)
+    arrives(console, "evt-3", profile_id="p-1")
+    browser.job("/profile/erase", tenant="abc-tenant", profile="p-1")
+    arrives(console, "evt-4", profile_id="p-2")
+    go_on.set()
+    wait_for(lambda: len(app.got) == 3)
+
+    assert ids(app) == ["evt-1", "evt-2", "evt-4"]
+    assert "evt-1" not in {one.event_id for one in console.forwarder.attempts.after(0)}
+
+
+def test_where_the_history_is_read_now_and_then_only_new_events_are_forwarded_and_once(
+    stack: OperatedStack,
+    browser: Browser,
+    console: Console,
+    app: App,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: Any) -> Any:
+        raise OperatorError("The bus is missing")
+
+    def happens(event_id: str) -> None:
+        at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+        stack.happened(make_event(event_id, profile_id=event_id), received_at=at)
+
+    monkeypatch.setattr(live, "Subscription", refused)
+    monkeypatch.setattr(live, "polling_seconds", lambda _table: 0.05)
+    happens("evt-before")
+    browser.post("/listen/start", url=app.url)
+    console.start()
+    for number in (1, 2):
+        happens(f"evt-{number}")
+        attempted(console, number)
+
+    assert ids(app) == ["evt-1", "evt-2"]
+
+
+# ---------------------------------------------------------------- the cost of a day
+
+
+def test_the_cost_of_the_last_day_is_what_the_command_beside_it_says(
+    browser: Browser, console: Console, stack: OperatedStack
+) -> None:
+    now = datetime.now(UTC)
+    for number, hours in enumerate((1, 2, 3, 30)):
+        at = f"{now - timedelta(hours=hours):%Y-%m-%dT%H:%M:%S.%fZ}"
+        stack.happened(make_event(f"evt-{number}", profile_id=f"p-{number}"), received_at=at)
+    given = {"LogLevel": "WARNING", "EventRetentionDays": "7", "AlarmEmail": "a@example.com"}
+    console.target.__dict__["parameters"] = given | {"OfAnotherVersion": "1"}
+    console.fill.start("30d")
+    wait_for(lambda: not console.fill.running)
+    page = browser.get("/overview/cost").text
+    [shown] = re.findall(r"<code>gpw (cost [^<]*)</code>", page)
+    ran = CliRunner().invoke(command_line, [*shown.split(), "--json"])
+    dollars = json.loads(ran.stdout)["totals"]["this receiver"]["dollars"]
+
+    assert "3 events in 24 hours" in page
+    assert "--set EventRetentionDays=7 --set LogLevel=WARNING" in shown
+    assert "example.com" not in page
+    assert f"costs about ${dollars:,.2f}" in page
+    assert "list prices" in page
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda c: setattr(c.fill, "running", True), "still being read"),
+        (lambda c: setattr(c.fill, "problem", "denied"), "could not be read"),
+        (lambda c: setattr(c.fill, "first", datetime.now(UTC)), "only the events of the last"),
+        (lambda c: setattr(c.store, "dropped", 1), "does not have all events"),
+        (lambda c: setattr(c.live, "problem", "no network"), "do not arrive now"),
+    ],
+    ids=["running", "failed", "short", "dropped", "offline"],
+)
+def test_where_events_are_missing_the_cost_is_not_told_but_why(
+    browser: Browser, console: Console, change: Callable[[Console], None], why: str
+) -> None:
+    console.fill.start("24h")
+    wait_for(lambda: not console.fill.running)
+    told = browser.get("/overview/cost").text
+    change(console)
+    page = browser.get("/overview/cost").text
+
+    assert "$" in told
+    assert why in page
+    assert "$" not in page
 
 
 # ---------------------------------------------------------------- how they know
@@ -606,13 +945,10 @@ def matches(target: Target, on: str, resource: str) -> bool:
 
 
 class FakeSubscription:
-    """A subscription that brings one event."""
+    """A subscription that brings these events."""
 
-    def __init__(self, item: Item) -> None:
-        detail = {"version": item["version"]["S"]}
-        self._events: list[Any] = [
-            SimpleNamespace(tenant="abc-tenant", profile="12345", detail=detail)
-        ]
+    def __init__(self, *items: Item) -> None:
+        self._events = [bus_event(item) for item in items]
         self.confirmed: list[Any] = []
         self.left = False
         self._nothing = threading.Event()

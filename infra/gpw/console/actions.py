@@ -255,6 +255,7 @@ def erase_profile(request: Request) -> Response:
         finally:
             if not dry_run:
                 console.store.forget(subject(tenant, profile))
+                console.forwarder.forget(subject(tenant, profile))
                 console.letters = None
 
     words = shlex.join(["erase", tenant, profile])

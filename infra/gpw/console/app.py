@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from infra.gpw.console.counts import Counts
 from infra.gpw.console.fill import Fill
+from infra.gpw.console.forwarder import Forwarder
 from infra.gpw.console.highlight import json_html, markdown_html
 from infra.gpw.console.jobs import Job, Jobs
 from infra.gpw.console.live import Live
@@ -27,7 +28,7 @@ from infra.gpw.console.store import Store
 from infra.gpw.errors import OperatorError, explained
 from infra.gpw.output import plain
 from infra.gpw.target import Target
-from infra.gpw.when import ago, moment
+from infra.gpw.when import ago, duration, moment
 
 HERE = Path(__file__).parent
 LONG = 60  # characters of a value in a list
@@ -53,7 +54,10 @@ class Console:
         self.jobs = Jobs(self.target)
         self.fill = Fill(self.target.table("EventsTableName"), self.store, self.since)
         # Subscribed first, so that nothing falls between the history and what is new.
-        self.live = Live(self.target, self.store, lambda: self.fill.start(self.since))
+        self.forwarder = Forwarder()
+        self.live = Live(
+            self.target, self.store, lambda: self.fill.start(self.since), self.forwarder.offer
+        )
         self.counts = Counts(self.target)
 
     def start(self) -> None:
@@ -65,6 +69,7 @@ class Console:
 
     def stop(self) -> None:
         self.ended = True
+        self.forwarder.stop()
         self.live.stop()
         self.counts.stop()
         self.fill.stop()
@@ -96,7 +101,7 @@ type Page = Callable[[Request], Response]
 
 def application(console: Console) -> ASGIApp:
     """The pages behind their guard."""
-    from infra.gpw.console import actions, event, events, letters, overview
+    from infra.gpw.console import actions, event, events, letters, listening, overview
 
     app = Starlette(
         routes=[
@@ -104,6 +109,7 @@ def application(console: Console) -> ASGIApp:
             *events.ROUTES,
             *event.ROUTES,
             *letters.ROUTES,
+            *listening.ROUTES,
             *actions.ROUTES,
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
@@ -229,6 +235,7 @@ _templates.filters |= {
     "short": _short,
     "time": _shown_time,
     "ago": _ago,
+    "duration": duration,
     "json": json_html,
     "markdown": markdown_html,
 }

@@ -1,25 +1,22 @@
 """The events: a list that is live, filtered by its address, and what can be saved of it."""
 
-import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from getprofile import exact_json
-from infra.gpw.console.app import Console, console_of, fragment, render, route
+from infra.gpw.console.app import console_of, fragment, render, route
 from infra.gpw.console.filters import OUTCOMES, Filters, read
 from infra.gpw.console.store import Row
+from infra.gpw.console.stream import message, streamed
 from infra.gpw.errors import OperatorError
 
 PAGE = 50  # events in a list before one asks for more
-STREAM_SECONDS = 0.3  # between two looks for new events, in memory
-BEAT_SECONDS = 15.0  # between two signs of life of a stream
 COLUMNS = ("received_at", "created_at", "event_id", "event", "tenant_id", "profile_id", "outcome")
 
 
@@ -58,42 +55,17 @@ def older(request: Request) -> Response:
 
 def stream(request: Request) -> Response:
     """New events that match, as rows; newest first in each message."""
-    filters = read(request.query_params)
-    given = request.headers.get("last-event-id") or request.query_params.get("after", "0")
-    after = int(given) if given.isdecimal() and len(given) < 16 else 0
-    return StreamingResponse(
-        _messages(request, console_of(request), filters, after), media_type="text/event-stream"
-    )
+    console, filters = console_of(request), read(request.query_params)
 
+    def look(after: int) -> tuple[int, str] | None:
+        rows = console.store.arrived(filters, after=after)
+        if not rows:
+            return None
+        html = fragment(console, "_rows.html", rows=rows[::-1], more=None, fresh=True)
+        count = message("count", str(console.store.count(filters)))
+        return rows[-1].id, count + message("rows", html, rows[-1].id)
 
-async def _messages(
-    request: Request, console: Console, filters: Filters, after: int
-) -> AsyncIterator[str]:
-    yield "retry: 1000\n\n"
-    quiet = 0.0
-    while not console.ended and not await request.is_disconnected():
-        rows = await run_in_threadpool(console.store.arrived, filters, after=after)
-        if rows:
-            after, quiet = rows[-1].id, 0.0
-            yield await run_in_threadpool(_message, console, filters, rows)
-        elif quiet >= BEAT_SECONDS:
-            quiet = 0.0
-            yield ": still here\n\n"
-        await asyncio.sleep(STREAM_SECONDS)
-        quiet += STREAM_SECONDS
-
-
-def _message(console: Console, filters: Filters, rows: list[Row]) -> str:
-    html = fragment(console, "_rows.html", rows=rows[::-1], more=None, fresh=True)
-    count = console.store.count(filters)
-    return _sse("count", str(count)) + _sse("rows", html, rows[-1].id)
-
-
-def _sse(name: str, data: str, number: int | None = None) -> str:
-    lines = [f"event: {name}", *(f"data: {line}" for line in data.splitlines())]
-    if number is not None:
-        lines.append(f"id: {number}")
-    return "\n".join(lines) + "\n\n"
+    return streamed(request, look)
 
 
 def _more(rows: list[Row], filters: Filters) -> str | None:

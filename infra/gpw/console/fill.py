@@ -25,6 +25,7 @@ class Fill:
         self._lock = threading.Lock()
         self._number = 0  # of the newest fill; an older one that still runs gives up
         self.since = since
+        self.first: datetime | None = None  # what was received from then on is read
         self.looked_at = 0
         self.found = 0
         self.segments_done = 0
@@ -40,6 +41,7 @@ class Fill:
         with self._lock:
             self._number += 1
             self.since, self.problem, self.running = since, "", True
+            self.first = first
             self.looked_at = self.found = self.segments_done = 0
             number = self._number
         threading.Thread(target=self.run, args=(number, first), daemon=True).start()

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from getprofile.version import timestamp
+from infra.gpw.bus_event import BusEvent
 from infra.gpw.errors import OperatorError
-from infra.gpw.history import words
+from infra.gpw.history import holds, words
 from infra.gpw.when import moment
 
 OUTCOMES = ("applied", "stale", "recorded")
@@ -45,20 +46,53 @@ class Filters:
 
     def options(self) -> str:
         """The same as options of gpw. Times are those of arrival, and fixed."""
-        pairs = [
-            ("--tenant", self.tenant),
-            ("--profile-id", self.profile),
-            ("--type", self.type),
-            ("--outcome", self.outcome),
+        words = _words(
+            *self._of_the_bus,
             ("--status", self.status),
             ("--text", self.q),
             ("--since", self.first),
             ("--until", self.end),
-        ]
-        words = [word for name, value in pairs if value is not None for word in (name, value)]
+        )
         if self.first or self.end:
             words.insert(0, "--received")
         return shlex.join(words or ["--all"])
+
+    def listen_options(self) -> str:
+        """Those that `gpw listen` has as well, as options."""
+        return shlex.join(_words(*self._of_the_bus))
+
+    @property
+    def beyond_listen(self) -> bool:
+        """Whether they ask for something that no option of `gpw listen` does."""
+        return bool(self.status or self.q)
+
+    @property
+    def _of_the_bus(self) -> list[tuple[str, str | None]]:
+        return [
+            ("--tenant", self.tenant),
+            ("--profile-id", self.profile),
+            ("--type", self.type),
+            ("--outcome", self.outcome),
+        ]
+
+    def match(self, event: BusEvent) -> bool:
+        """Whether a live event is asked for. Times are not looked at."""
+        data = event.detail.get("data")
+        status = data.get("status") if isinstance(data, dict) else None
+        asked = [
+            (self.tenant, event.tenant),
+            (self.profile, event.profile),
+            (self.type, event.type),
+            (self.outcome, event.outcome),
+            (self.status, status),
+        ]
+        return all(wanted is None or wanted == found for wanted, found in asked) and holds(
+            event.detail, self.words
+        )
+
+
+def _words(*pairs: tuple[str, str | None]) -> list[str]:
+    return [word for name, value in pairs if value is not None for word in (name, value)]
 
 
 def read(query: Mapping[str, str]) -> Filters:

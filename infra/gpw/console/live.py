@@ -1,12 +1,14 @@
 """Keeps the store current while the console runs: by the bus, or by looking at the history."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.gpw.bus_event import BusEvent
+from infra.gpw.bus_event import BusEvent, from_history
 from infra.gpw.console.store import Store
 from infra.gpw.errors import OperatorError, explained
 from infra.gpw.history import Selection, read, subject
@@ -28,13 +30,22 @@ OVERLAP = timedelta(seconds=60)  # an event may be written this much later than 
 class Live:
     """Brings new events in a thread. ready: called once, when none is missed from then on.
 
+    arrived: gets what came, once the store has it; it must not wait.
+
     how: for the page, how events get here. problem: why they do not, right now.
     """
 
-    def __init__(self, target: Target, store: Store, ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        target: Target,
+        store: Store,
+        ready: Callable[[], None],
+        arrived: Callable[[Iterable[BusEvent]], None],
+    ) -> None:
         self._target = target
         self._store = store
         self._ready = ready
+        self._arrived = arrived
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.how = "Subscribing to the bus…"
@@ -70,7 +81,7 @@ class Live:
         since = datetime.now(UTC) - OVERLAP
         self._ready()
         while not self._ended.wait(seconds):
-            since = self._guarded(lambda since=since: look(table, self._store, since), since)  # type: ignore[misc]
+            since = self._guarded(lambda since=since: self._look(table, since), since)  # type: ignore[misc]
 
     def _listen(self, subscription: Subscription, table: Table) -> None:
         while not self._ended.is_set():
@@ -84,8 +95,23 @@ class Live:
         # The history has them as they are: with all digits, and with what the bus did not take.
         found = [table.get(key(event)) for event in events]
         self._store.add([item for item in found if item], live=True)
+        self._arrived(events)
         for event in events:
             subscription.done(event)
+
+    def _look(self, table: Table, since: datetime) -> datetime:
+        """Take what was received since then. Returns: since when to look the next time."""
+        now = datetime.now(UTC)
+        for page in read(table, Selection(since=since, by="received_at")):
+            self._store.add(page.items, live=True)
+            self._arrived(self._events(page.items))
+        return now - OVERLAP
+
+    def _events(self, items: Iterable[dict[str, Any]]) -> Iterator[BusEvent]:
+        """Items of the history as the bus would bring them; made as they are read."""
+        for item in items:
+            with suppress(KeyError, TypeError, ValueError):  # an item that somebody edited
+                yield from_history(item, self._target.output("EventBusName"), self._target.place)
 
     def _guarded[T](self, work: Callable[[], T], otherwise: T) -> T:
         try:
@@ -98,14 +124,6 @@ class Live:
             self.problem = ""
             return done
         return otherwise
-
-
-def look(table: Table, store: Store, since: datetime) -> datetime:
-    """Take what was received since then. Returns: since when to look the next time."""
-    now = datetime.now(UTC)
-    for page in read(table, Selection(since=since, by="received_at")):
-        store.add(page.items, live=True)
-    return now - OVERLAP
 
 
 def polling_seconds(table: Table) -> float:

@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 
 from infra.gpw import doctor
 from infra.gpw.command import Gpw
-from infra.gpw.console import charts
+from infra.gpw.console import charts, daily_cost
 from infra.gpw.console.app import Console, console_of, form, post, render, route
 from infra.gpw.console.counts import SERIES
 from infra.gpw.console.jobs import Job
@@ -58,6 +58,14 @@ def minutes(request: Request) -> Response:
         totals=totals,
         problem=counts.problem,
     )
+
+
+def cost(request: Request) -> Response:
+    """What the last day cost by the list price, or why that can't be told."""
+    console, now = console_of(request), datetime.now(UTC)
+    why = daily_cost.unknown(console.fill, console.store, console.live.problem, now)
+    day = None if why else daily_cost.estimate(console.store, console.target.parameters, now)
+    return render(request, "_cost.html", why=why, day=day)
 
 
 def fill(request: Request) -> Response:
@@ -114,6 +122,7 @@ ROUTES = [
     route("/overview/checks", checks),
     route("/overview/queues", queues),
     route("/overview/minutes", minutes),
+    route("/overview/cost", cost),
     route("/fill", fill),
     post("/fill", fill),
     route("/jobs/{number:int}", job),
