@@ -612,6 +612,7 @@ RESPONSES = {
     "empty": (respond(204, b""), "empty"),
     "hostile": (respond(200, HOSTILE.encode()), "&lt;script&gt;alert(1)"),
     "bytes": (respond(200, b"\xff\x00\x1b[31m"), "\\u001b[31m"),
+    "lines": (respond(500, b"Traceback\n  line 1\r\n" + b"x" * 60), "Traceback\n  line 1\n"),
     "huge": (respond(200, b"x" * 5_000_000), "x" * RESPONSE_BYTES),
     "redirect": (respond(302, b"elsewhere", location="http://192.0.2.1/"), ">302<"),
 }
