@@ -14,7 +14,8 @@ from socketserver import StreamRequestHandler, ThreadingTCPServer
 from types import TracebackType
 from typing import Any, Self
 
-SECRET = "example-webhook-secret-0123456789"  # noqa: S105  # nosec B105  the one in tests/samples
+# The one in tests/samples.
+SECRET = "example-webhook-secret-0123456789"  # noqa: S105  # nosec B105
 
 
 class Stub:

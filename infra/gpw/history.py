@@ -16,11 +16,10 @@ from infra.gpw.tables import Page, Table
 
 @dataclass(frozen=True)
 class Selection:
-    """Which events are meant; what is None is not asked about.
+    """A selection of events. A field that is None matches every event.
 
-    since, until: the first moment, and the first one that is not meant any more. by: which of the
-    two times, `created_at` or `received_at`. status: the one in `data`. text: words, all of which
-    an event must hold somewhere.
+    since: inclusive. until: exclusive. by: the time that they apply to, `created_at` or
+    `received_at`. status: the one in `data`. text: words that an event must all contain.
     """
 
     tenant: str | None = None

@@ -90,10 +90,10 @@ def replay_items(
     rate: float | None = None,
     total: int | None = None,
 ) -> None:
-    """Send these events, and tell what became of them.
+    """Send these events, and report the result.
 
-    of_history: batches of items, each with the number of events looked at until then; total: of
-    how many. Raises: typer.Exit, when some failed.
+    of_history: batches of items, each with the number of events read so far. total: the number of
+    all events, if known. Raises: typer.Exit, if some failed.
     """
     sqs, url = gpw.target.client("sqs"), gpw.target.output("EventsQueueUrl")
     sent, failed, pace = 0, Counter[str](), Pace(rate)

@@ -115,10 +115,10 @@ def republish_items(
     rate: float | None = None,
     total: int | None = None,
 ) -> None:
-    """Publish these events, and tell what became of them.
+    """Publish these events, and report the result.
 
-    of_history: batches of items, each with the number of events looked at until then; total: of
-    how many. Raises: OperatorError, when there is no bus; typer.Exit, when some failed.
+    of_history: batches of items, each with the number of events read so far. total: the number of
+    all events, if known. Raises: OperatorError, if there is no bus; typer.Exit, if some failed.
     """
     target, tally = gpw.target, Republished()
     name = target.output("EventBusName")

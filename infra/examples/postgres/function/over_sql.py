@@ -83,7 +83,8 @@ class SqlProfiles:
         try:
             if connection is not None:
                 connection.close()
-        except Exception:  # noqa: S110  # nosec B110  it is broken, and a new one follows
+        # It is broken, and a new one follows.
+        except Exception:  # noqa: S110  # nosec B110
             pass
 
 
