@@ -27,7 +27,7 @@ from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.output import plain
 from infra.gpw.permissions import Level, on
 from infra.gpw.queues import Outgoing, Pace, QueueScan, send
-from infra.gpw.scanning import note_missed, scanning
+from infra.gpw.scanning import Purged, note_missed, scanning
 from infra.gpw.target import Target
 from infra.gpw.when import ago
 
@@ -431,25 +431,6 @@ def _tell_redriven(gpw: Gpw, tally: Redriven, *, dry_run: bool) -> None:
 
 
 # ---------------------------------------------------------------- purging
-
-
-@dataclass
-class Purged:
-    """The result of a purge, by reason; the other fields as in `Redriven`."""
-
-    deleted: Counter[str] = field(default_factory=Counter)
-    failed: int = 0
-    gone: int = 0
-    missed: int = 0
-
-    def document(self, *, dry_run: bool) -> dict[str, Any]:
-        return {
-            "dry_run": dry_run,
-            "purged": dict(self.deleted),
-            "failed": self.failed,
-            "gone": self.gone,
-            "not_looked_at": self.missed,
-        }
 
 
 def _delete_all(gpw: Gpw, reasons: dict[str, str], purged: Purged) -> None:

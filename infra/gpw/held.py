@@ -1,8 +1,7 @@
 """`gpw held`: list, release or delete the deliveries that carried an unknown secret."""
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -28,6 +27,7 @@ from infra.gpw.held_queue import (
 from infra.gpw.output import plain
 from infra.gpw.permissions import Level, on
 from infra.gpw.queues import Pace
+from infra.gpw.scanning import Purged
 from infra.gpw.secret import accepted_digests, state
 from infra.gpw.when import ago
 
@@ -270,25 +270,6 @@ def _accepted_if_allowed(gpw: Gpw) -> dict[str, str] | None:
 
 
 # ---------------------------------------------------------------- delete them
-
-
-@dataclass
-class Purged:
-    """The result of a purge, by digest. gone: deliveries that were no longer in the queue."""
-
-    deleted: Counter[str] = field(default_factory=Counter)
-    failed: int = 0
-    gone: int = 0
-    missed: int = 0
-
-    def document(self, *, dry_run: bool) -> dict[str, Any]:
-        return {
-            "dry_run": dry_run,
-            "purged": dict(self.deleted),
-            "failed": self.failed,
-            "gone": self.gone,
-            "not_looked_at": self.missed,
-        }
 
 
 def _confirm_purge(gpw: Gpw, going: list[HeldDelivery]) -> None:

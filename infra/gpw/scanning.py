@@ -1,7 +1,9 @@
-"""Queue scans that show their progress and report messages that they could not check."""
+"""Queue scans that show their progress and report messages that they could not check; purges."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from infra.gpw.command import Gpw
@@ -43,3 +45,25 @@ def note_missed(gpw: Gpw, scan: QueueScan, what: str, fix: str) -> None:
             f" SQS counts {scan.missed} more {what} than it returned. Its counts can be a minute "
             "old; run it again to be sure.",
         )
+
+
+@dataclass
+class Purged:
+    """The result of a purge. deleted: by what the command groups messages by.
+
+    gone: messages that were no longer in the queue. missed: messages that were not checked.
+    """
+
+    deleted: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+    gone: int = 0
+    missed: int = 0
+
+    def document(self, *, dry_run: bool) -> dict[str, Any]:
+        return {
+            "dry_run": dry_run,
+            "purged": dict(self.deleted),
+            "failed": self.failed,
+            "gone": self.gone,
+            "not_looked_at": self.missed,
+        }

@@ -13,14 +13,15 @@ from infra.local.stack import ROOT, Stack
 from infra.local.start import announced
 
 type Gpw = Callable[..., Any]
+type Process = subprocess.CompletedProcess[str]
 
 
 @contextmanager
-def operated(stack: Stack, directory: Path) -> Iterator[Gpw]:
-    """Runs a command with --json on the local cloud; returns what it printed."""
+def started(stack: Stack, directory: Path) -> Iterator[Callable[..., Process]]:
+    """Runs a command with --json on the local cloud, and lets it end with any exit code."""
     path = directory / "cloud.json"
 
-    def run(*arguments: str, codes: tuple[int, ...] = (0,)) -> Any:
+    def run(*arguments: str, seconds: float = 180) -> Process:
         done = subprocess.run(
             [sys.executable, "-m", "infra.gpw.cli", *arguments, "--local", "--json"],
             cwd=ROOT,
@@ -29,11 +30,23 @@ def operated(stack: Stack, directory: Path) -> Iterator[Gpw]:
             capture_output=True,
             text=True,
             check=False,
-            timeout=180,
+            timeout=seconds,
         )
         assert stack.secret not in done.stdout + done.stderr
-        assert done.returncode in codes, done
-        return json.loads(done.stdout)
+        return done
 
     with announced(stack, path):
         yield run
+
+
+@contextmanager
+def operated(stack: Stack, directory: Path) -> Iterator[Gpw]:
+    """Runs a command with --json on the local cloud; returns what it printed."""
+    with started(stack, directory) as run:
+
+        def document(*arguments: str, codes: tuple[int, ...] = (0,)) -> Any:
+            done = run(*arguments)
+            assert done.returncode in codes, done
+            return json.loads(done.stdout)
+
+        yield document

@@ -1,9 +1,6 @@
 """`gpw verify` on the deployed template: sound, and broken on purpose."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +9,10 @@ import pytest
 
 from infra.gpw.leases import prefix
 from infra.gpw.verify_cases import is_tenant
-from infra.local.stack import ROOT, Stack
-from infra.local.start import announced
+from infra.local.stack import Stack
+from tests.e2e.operator import Process, started
 
-type Gpw = Callable[..., subprocess.CompletedProcess[str]]
+type Gpw = Callable[..., Process]
 
 # How long things take is this machine's affair.
 BY_SPEED = {"in time"}
@@ -24,35 +21,18 @@ BY_SPEED = {"in time"}
 @pytest.fixture
 def gpw(stack: Stack, tmp_path: Path) -> Iterator[Gpw]:
     """Runs a command with --json on the local cloud."""
-    path = tmp_path / "cloud.json"
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "infra.gpw.cli", *arguments, "--local", "--json"],
-            cwd=ROOT,
-            env=os.environ | {"GPW_CLOUD_FILE": str(path)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        assert stack.secret not in done.stdout + done.stderr
-        assert done.returncode in {0, 1}, done
-        return done
-
-    with announced(stack, path):
-        yield run
+    with started(stack, tmp_path) as run:
+        yield lambda *arguments: run(*arguments, seconds=600)
 
 
-def checks(done: subprocess.CompletedProcess[str]) -> dict[str, list[bool | None]]:
+def checks(done: Process) -> dict[str, list[bool | None]]:
     found: dict[str, list[bool | None]] = {}
     for check in json.loads(done.stdout)["checks"]:
         found.setdefault(check["what"], []).append(check["well"])
     return found
 
 
-def tenant_of(done: subprocess.CompletedProcess[str]) -> str:
+def tenant_of(done: Process) -> str:
     [tenant] = {word for word in done.stderr.split() if is_tenant(word)}
     return tenant
 

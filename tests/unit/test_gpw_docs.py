@@ -9,6 +9,8 @@ import pytest
 from typer.main import get_command
 
 from infra.gpw.cli import app
+from infra.gpw.commands import loaded
+from infra.gpw.permissions import Level
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -70,3 +72,15 @@ def test_the_reference_names_every_command() -> None:
 
     for name in command.commands:
         assert f"`gpw {name}" in table
+
+
+def test_the_table_of_policies_lists_the_commands_of_each_level() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    without_a_stack = {"cost", "local up", "local down", "local demo"}
+    for level in Level:
+        [row] = re.findall(rf"^\| `{level}` \|.*\| (.+) \|$", page, re.MULTILINE)
+        named = set(re.findall(r"`([^`]+)`", row))
+        of_level = {name for name, one in loaded().items() if one.level is level} - without_a_stack
+
+        groups = {name.partition(" ")[0] for name in of_level} & named  # `secret` for all of it
+        assert {n for n in of_level if n.partition(" ")[0] not in groups} | groups == named
