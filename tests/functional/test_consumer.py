@@ -129,6 +129,20 @@ def test_a_redelivered_event_that_was_the_one_applied_is_applied_again(
     assert "EventsStale" not in output.metrics()
 
 
+def test_a_delivery_that_contradicts_an_earlier_one_of_its_event_is_counted_and_logged(
+    consumer: Handler, cloud: Cloud, output: Output
+) -> None:
+    consumer(make_batch(make_body(make_event(note="first"))), make_context())
+    before = cloud.item("12345")
+
+    consumer(make_batch(make_body(make_event(note="second"))), make_context())
+
+    warnings = [line for line in output.logs if line["level"] == "WARNING"]
+    assert [line["message"] for line in warnings] == ["event contradicts an earlier delivery of it"]
+    assert output.metrics()["EventsContradicting"] == [1.0]
+    assert cloud.item("12345") == before
+
+
 def test_what_the_newest_event_does_not_say_is_no_longer_there(
     consumer: Handler, cloud: Cloud
 ) -> None:
