@@ -53,8 +53,9 @@ def ui(
     try:
         import uvicorn
 
-        from infra.gpw.console.app import Console, application
+        from infra.gpw.console.app import application
         from infra.gpw.console.security import ADDRESS, Access
+        from infra.gpw.console.web import Console
     except ModuleNotFoundError as error:
         if error.name not in MISSING:
             raise

@@ -24,10 +24,11 @@ from infra.gpw.bus_event import BusEvent, from_history
 from infra.gpw.cli import app as command_line
 from infra.gpw.commands import loaded
 from infra.gpw.console import fill, forwarder, live
-from infra.gpw.console.app import Console, application
+from infra.gpw.console.app import application
 from infra.gpw.console.filters import Filters
 from infra.gpw.console.forwarder import Attempts, Run
 from infra.gpw.console.security import Access
+from infra.gpw.console.web import Console
 from infra.gpw.errors import OperatorError
 from infra.gpw.forward import DEVELOPMENT_SECRET, RESPONSE_BYTES, Result
 from infra.gpw.permissions import LISTENING, physical_name

@@ -12,10 +12,10 @@ from starlette.responses import Response
 from infra.gpw import dlq, erase, held, replay, republish
 from infra.gpw.bus_event import from_history
 from infra.gpw.command import Gpw
-from infra.gpw.console.app import Console, check_write, console_of, form, post, render, route
 from infra.gpw.console.filters import Filters, read
 from infra.gpw.console.jobs import Then
 from infra.gpw.console.overview import job_fragment
+from infra.gpw.console.web import Console, check_write, console_of, form, post, render, route
 from infra.gpw.errors import FAILED, OperatorError
 from infra.gpw.forward import Form, by_http, development_secret
 from infra.gpw.history import subject

@@ -13,7 +13,8 @@ from starlette.responses import Response
 from getprofile.errors import EventError
 from infra.gpw import history, log_lines
 from infra.gpw.console import charts
-from infra.gpw.console.app import (
+from infra.gpw.console.compare import Change, changes
+from infra.gpw.console.web import (
     Console,
     check_write,
     console_of,
@@ -23,7 +24,6 @@ from infra.gpw.console.app import (
     render,
     route,
 )
-from infra.gpw.console.compare import Change, changes
 from infra.gpw.errors import OperatorError
 from infra.gpw.history import Selection
 from infra.gpw.output import plain

@@ -10,10 +10,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from getprofile import exact_json
-from infra.gpw.console.app import console_of, fragment, render, route
 from infra.gpw.console.filters import OUTCOMES, Filters, read
 from infra.gpw.console.store import Row
 from infra.gpw.console.stream import message, streamed
+from infra.gpw.console.web import console_of, fragment, render, route
 from infra.gpw.errors import OperatorError
 
 PAGE = 50  # events in a list before one asks for more

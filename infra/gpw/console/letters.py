@@ -9,8 +9,8 @@ from starlette.responses import Response
 from infra.gpw import dlq, held
 from infra.gpw.command import Gpw
 from infra.gpw.console import runbook
-from infra.gpw.console.app import Console, Letters, console_of, post, render, route
 from infra.gpw.console.overview import job_fragment
+from infra.gpw.console.web import Console, Letters, console_of, post, render, route
 from infra.gpw.dead_letters import Where
 
 FRESH_SECONDS = 30.0  # how long what was found is shown as it is

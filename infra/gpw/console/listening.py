@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
-from infra.gpw.console.app import (
+from infra.gpw.console.filters import OUTCOMES, Filters, read
+from infra.gpw.console.stream import message, streamed
+from infra.gpw.console.web import (
     Console,
     check_write,
     console_of,
@@ -16,8 +18,6 @@ from infra.gpw.console.app import (
     render,
     route,
 )
-from infra.gpw.console.filters import OUTCOMES, Filters, read
-from infra.gpw.console.stream import message, streamed
 from infra.gpw.errors import OperatorError
 
 EXAMPLE = "http://localhost:3000/hooks"

@@ -8,9 +8,9 @@ from starlette.responses import RedirectResponse, Response
 from infra.gpw import doctor
 from infra.gpw.command import Gpw
 from infra.gpw.console import charts, daily_cost
-from infra.gpw.console.app import Console, console_of, form, post, render, route
 from infra.gpw.console.counts import SERIES
 from infra.gpw.console.jobs import Job
+from infra.gpw.console.web import Console, console_of, form, post, render, route
 from infra.gpw.errors import OperatorError
 from infra.gpw.queues import depth
 from infra.gpw.tail import QUEUES

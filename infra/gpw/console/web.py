@@ -1,0 +1,213 @@
+"""What all pages share: the console itself, routes, templates, and how requests fail."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import parse_qs, urlencode
+
+from botocore.exceptions import BotoCoreError, ClientError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from infra.gpw.console.counts import Counts
+from infra.gpw.console.fill import Fill
+from infra.gpw.console.forwarder import Forwarder
+from infra.gpw.console.highlight import json_html, markdown_html
+from infra.gpw.console.jobs import Job, Jobs
+from infra.gpw.console.live import Live
+from infra.gpw.console.security import Access
+from infra.gpw.console.store import Store
+from infra.gpw.errors import OperatorError, explained
+from infra.gpw.output import plain
+from infra.gpw.target import Target
+from infra.gpw.when import ago, duration, moment
+
+HERE = Path(__file__).parent
+LONG = 60  # characters of a value in a list
+
+
+@dataclass
+class Console:
+    """What all pages work with. write: whether anything may be changed."""
+
+    target: Target
+    access: Access
+    write: bool
+    since: str
+    store: Store = field(default_factory=Store)
+    letters: "Letters | None" = None
+    held: "Letters | None" = None
+    checks: Job | None = None
+    checks_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    last_checks: list[dict[str, Any]] = field(default_factory=list)
+    ended: bool = False
+
+    def __post_init__(self) -> None:
+        self.jobs = Jobs(self.target)
+        self.fill = Fill(self.target.table("EventsTableName"), self.store, self.since)
+        # Subscribed first, so that nothing falls between the history and what is new.
+        self.forwarder = Forwarder()
+        self.live = Live(
+            self.target, self.store, lambda: self.fill.start(self.since), self.forwarder.offer
+        )
+        self.counts = Counts(self.target)
+
+    def start(self) -> None:
+        """Begin to read what pages show. Raises: ValueError, when `since` is no time."""
+        moment(self.since, datetime.now(UTC))
+        self.fill.running = True
+        self.live.start()
+        self.counts.start()
+
+    def stop(self) -> None:
+        self.ended = True
+        self.forwarder.stop()
+        self.live.stop()
+        self.counts.stop()
+        self.fill.stop()
+
+    @property
+    def options(self) -> str:
+        """Which stack, as options of gpw."""
+        if self.target.local:
+            return "--local"
+        region = self.target.session.region_name
+        return f"--stack {self.target.stack} --region {region}"
+
+    def command(self, words: str) -> str:
+        """A line for a terminal that does the same."""
+        return f"gpw {words} {self.options}"
+
+
+@dataclass(frozen=True)
+class Letters:
+    """What was in a queue when somebody looked. missed: the number of those that SQS held back."""
+
+    at: datetime
+    found: list[dict[str, Any]]
+    missed: int
+
+
+type Page = Callable[[Request], Response]
+
+
+def console_of(request: Request) -> Console:
+    return cast("Console", request.app.state.console)
+
+
+def page(function: Page) -> Page:
+    """A page that says what went wrong where something foreseen did."""
+
+    @wraps(function)
+    def answer(request: Request) -> Response:
+        try:
+            return function(request)
+        except OperatorError as error:
+            return _failed(request, error)
+        except (ClientError, BotoCoreError) as error:
+            return _failed(request, explained(error))
+
+    return answer
+
+
+def route(path: str, function: Page, *methods: str) -> Route:
+    return Route(path, page(function), methods=methods or ("GET",))
+
+
+def check_write(console: Console) -> None:
+    """Raises: OperatorError, when the console only reads."""
+    if not console.write:
+        raise OperatorError("This console only reads", "start it with `gpw ui --write`")
+
+
+def form(request: Request) -> dict[str, list[str]]:
+    """The fields of a form, with its values as they came."""
+    return cast("dict[str, list[str]]", request.state.form)
+
+
+def with_form(function: Page) -> Callable[[Request], Any]:
+    """An endpoint that gets a form; the guard has checked how long it is."""
+    answer = page(function)
+
+    async def read_first(request: Request) -> Response:
+        from starlette.concurrency import run_in_threadpool
+
+        body = (await request.body()).decode("utf-8", errors="replace")
+        request.state.form = parse_qs(body, keep_blank_values=True)
+        return await run_in_threadpool(answer, request)
+
+    return read_first
+
+
+def post(path: str, function: Page) -> Route:
+    return Route(path, with_form(function), methods=["POST"])
+
+
+# ---------------------------------------------------------------- templates
+
+
+def render(request: Request, template: str, status: int = 200, /, **values: Any) -> Response:
+    console = console_of(request)
+    values |= {"console": console, "path": request.url.path}
+    text = _templates.get_template(template).render(values)
+    return HTMLResponse(text, status)
+
+
+def fragment(console: Console, template: str, /, **values: Any) -> str:
+    """A part of a page, for the live view."""
+    return _templates.get_template(template).render(values | {"console": console, "path": ""})
+
+
+def _failed(request: Request, error: OperatorError) -> Response:
+    is_part = "hx-request" in request.headers
+    name = "_problem.html" if is_part else "problem.html"
+    # htmx shows no answer but a good one.
+    return render(request, name, 200 if is_part else 400, problem=str(error), fix=error.fix)
+
+
+def _shown_time(text: str) -> str:
+    return plain(text[:19].replace("T", " "))
+
+
+def _ago(text: str) -> str:
+    try:
+        return f"{ago(datetime.fromisoformat(text), datetime.now(UTC))} ago"
+    except (TypeError, ValueError):
+        return ""
+
+
+def _short(text: object) -> str:
+    shown = plain(text)
+    return shown if len(shown) <= LONG else f"{shown[: LONG - 1]}…"
+
+
+def event_link(subject: str, version: str) -> str:
+    return f"/event?{urlencode({'subject': subject, 'version': version})}"
+
+
+def profile_link(tenant: str, profile: str) -> str:
+    return f"/profile?{urlencode({'tenant': tenant, 'profile': profile})}"
+
+
+_templates = Environment(
+    loader=FileSystemLoader(HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_templates.filters |= {
+    "show": plain,
+    "short": _short,
+    "time": _shown_time,
+    "ago": _ago,
+    "duration": duration,
+    "json": json_html,
+    "markdown": markdown_html,
+}
+_templates.globals |= {"event_link": event_link, "profile_link": profile_link, "encode": urlencode}
