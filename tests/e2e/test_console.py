@@ -395,6 +395,9 @@ def test_a_console_without_write_shows_and_changes_nothing(
         expect(page.locator(".badge").first).to_have_text("read only")
         page.goto(f"{running.url}/events?q={name}")
         row(page, name).get_by_role("link", name=name).click()
+        # A script that runs while the page is still changing has no answer.
+        expect(page).to_have_url(re.compile(r"/event\?"))
+        page.wait_for_load_state()
         expect(page.get_by_text("This console only reads")).to_be_visible()
         sent = page.evaluate(
             "() => fetch('/event/send', {method: 'POST', body: 'to=local&body={}'})"
