@@ -27,7 +27,7 @@ from infra.gpw.errors import FAILED, USAGE, OperatorError
 from infra.gpw.output import plain
 from infra.gpw.permissions import Level, on
 from infra.gpw.queues import Outgoing, Pace, QueueScan, send
-from infra.gpw.scanning import Purged, note_missed, scanning
+from infra.gpw.scanning import Purged, delete_chosen, note_missed, scanning
 from infra.gpw.target import Target
 from infra.gpw.when import ago
 
@@ -203,7 +203,8 @@ def purge(
             f"{gpw.target.where}?"
         )
         try:
-            _delete_all(gpw, reasons, purged)
+            with _scan(gpw, "deleting dead letters") as (scan, batches):
+                delete_chosen(scan, batches, reasons, purged)
         finally:
             _tell_purged(gpw, purged, dry_run=False)
     if purged.failed or (missed and not dry_run):
@@ -431,26 +432,6 @@ def _tell_redriven(gpw: Gpw, tally: Redriven, *, dry_run: bool) -> None:
 
 
 # ---------------------------------------------------------------- purging
-
-
-def _delete_all(gpw: Gpw, reasons: dict[str, str], purged: Purged) -> None:
-    # A new scan, so that it does not matter how long the operator took to answer. Meanwhile, other
-    # readers could see the dead letters.
-    left = dict(reasons)
-    with _scan(gpw, "deleting dead letters") as (scan, batches):
-        for dead_letters in batches:
-            meant = [one.message_id for one in dead_letters if one.message_id in left]
-            deleted = scan.delete(meant)
-            purged.failed += len(meant) - len(deleted)
-            purged.deleted.update(left[message_id] for message_id in deleted)
-            for message_id in meant:
-                del left[message_id]
-            if not left:
-                return
-    if scan.missed:
-        purged.failed += len(left)
-    else:
-        purged.gone = len(left)
 
 
 def _tell_purged(gpw: Gpw, purged: Purged, *, dry_run: bool) -> None:

@@ -27,7 +27,7 @@ from infra.gpw.held_queue import (
 from infra.gpw.output import plain
 from infra.gpw.permissions import Level, on
 from infra.gpw.queues import Pace
-from infra.gpw.scanning import Purged
+from infra.gpw.scanning import Purged, delete_chosen
 from infra.gpw.secret import accepted_digests, state
 from infra.gpw.when import ago
 
@@ -167,7 +167,9 @@ def purge(
     else:
         _confirm_purge(gpw, list(going.values()))
         try:
-            _delete_all(gpw, going, purged)
+            digests_of = {one.message_id: one.token_digest for one in going.values()}
+            with held(gpw, "deleting held deliveries") as (scan, batches):
+                delete_chosen(scan, batches, digests_of, purged)
         finally:
             _tell_purged(gpw, purged, dry_run=False)
     if purged.failed or (purged.missed and not dry_run):
@@ -285,25 +287,6 @@ def _confirm_purge(gpw: Gpw, going: list[HeldDelivery]) -> None:
     gpw.confirm(
         f"Permanently delete {deliveries(len(going))}, and no other, in {gpw.target.where}?"
     )
-
-
-def _delete_all(gpw: Gpw, going: Mapping[str, HeldDelivery], purged: Purged) -> None:
-    # A new scan, because the operator may have taken any time to answer.
-    left = dict(going)
-    with held(gpw, "deleting held deliveries") as (scan, batches):
-        for batch in batches:
-            meant = [one.message_id for one in batch if one.message_id in left]
-            deleted = scan.delete(meant)
-            purged.failed += len(meant) - len(deleted)
-            purged.deleted.update(left[message_id].token_digest for message_id in deleted)
-            for message_id in meant:
-                del left[message_id]
-            if not left:
-                return
-    if scan.missed:
-        purged.failed += len(left)
-    else:
-        purged.gone = len(left)
 
 
 # ---------------------------------------------------------------- what is shown
