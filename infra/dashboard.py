@@ -24,8 +24,8 @@ SENDER_GIVES_UP_MS = 5000
 
 type Json = dict[str, Any]
 
-# CloudFormation substitutes `${...}`: parameters of monitoring.yaml, alarms, and these values, which
-# body_in_yaml defines. The first three depend on a condition.
+# CloudFormation substitutes `${...}`: parameters of monitoring.yaml, alarms, and these values that
+# body_in_yaml defines.
 HYDRATOR_LOGS = "${HydratorLogs}"
 HYDRATION = "${Hydration}"
 CONSOLE = "${Console}"
