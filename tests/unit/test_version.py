@@ -1,6 +1,6 @@
 import time
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, timezone
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,39 +10,9 @@ from hypothesis import strategies as st
 from getprofile.parse import parse_event
 from getprofile.version import exact_timestamp, timestamp, version
 from tests.factories import NOON, make_body, make_event
-from tests.strategies import ids
+from tests.strategies import Rfc3339, ids, moments, rfc3339, zones
 
 RANKS = {"processing": 0, "summarizing": 1, "archived": 2, "ready": 3}
-
-zones = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-# A day away from both ends, where a moment has no UTC.
-moments = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=zones)  # noqa: DTZ001
-
-
-@dataclass(frozen=True)
-class Rfc3339:
-    """A timestamp as a sender may write it. second: without a fraction. digits: of the fraction."""
-
-    second: datetime
-    nanoseconds: int
-    digits: int
-
-    @property
-    def text(self) -> str:
-        local = self.second.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
-        fraction = f"{self.nanoseconds:09}"[: self.digits]
-        zone = self.second.strftime("%:z")
-        return f"{local}{'.' if fraction else ''}{fraction}{zone}"
-
-
-def rfc3339() -> st.SearchStrategy[Rfc3339]:
-    def cut(second: datetime, nanoseconds: int, digits: int) -> Rfc3339:
-        unit = 10 ** (9 - digits)
-        return Rfc3339(second.replace(microsecond=0), nanoseconds // unit * unit, digits)
-
-    return st.builds(cut, moments, st.integers(0, 999_999_999), st.integers(0, 9))
-
-
 facts = st.tuples(rfc3339(), st.sampled_from(sorted(RANKS)), ids)
 
 
