@@ -377,7 +377,7 @@ def total(lines: Iterable[Line], prices: Mapping[str, Price]) -> tuple[float, fl
 def variations(s: CostSettings) -> dict[str, CostSettings]:
     """Settings that change the cost, each changed alone; those already in effect are left out."""
     changed = {
-        "EventRetentionDays=7": replace(s, retention_days=7),
+        "EventRetentionDays=26": replace(s, retention_days=26),
         "EventRetentionDays=365": replace(s, retention_days=365),
         "LogLevel=WARNING": replace(s, log_events=False),
         "LogRetentionDays=7": replace(s, log_retention_days=7),

@@ -3,10 +3,11 @@
 import ast
 import importlib
 import json
+import math
 import re
 import shlex
 import tomllib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +33,7 @@ from getprofile.errors import EventError, NotStorableError
 from hydrator.hydrate import delay_seconds
 from hydrator.profile_api import MAX_PAUSE_SECONDS
 from hydrator.transport import CONNECT_SECONDS, REQUEST_SECONDS
+from infra.gpw.dead_letters import QUEUED
 from ingest.deadline import DEADLINE_SECONDS
 from publisher.entry import entry
 from publisher.stream import from_stream
@@ -265,6 +267,22 @@ def test_a_dead_letter_outlives_its_source_because_its_age_counts_from_the_first
     source = queues["EventsQueue"]["MessageRetentionPeriod"]
 
     assert queues["DeadLetterQueue"]["MessageRetentionPeriod"] >= source + 7 * 24 * 3600
+
+
+def test_the_history_outlives_every_message_so_that_no_redelivery_finds_its_event_forgotten(
+    stack: Json,
+) -> None:
+    """A message can be held, released, quarantined and redriven; each step sends a new message."""
+    life = {
+        name: queue["MessageRetentionPeriod"] / (24 * 3600)
+        for name, queue in properties(stack, QUEUE).items()
+    }
+    way = ["HeldQueue", "EventsQueue", "DeadLetterQueue", "EventsQueue"]
+    retention = stack["Parameters"]["EventRetentionDays"]
+
+    assert retention["MinValue"] == math.ceil(sum(life[queue] for queue in way))
+    assert retention["Default"] >= retention["MinValue"]
+    assert life["EventsQueue"] == QUEUED / timedelta(days=1)
 
 
 def test_an_outage_of_five_hours_dead_letters_no_event_that_the_queue_still_keeps(

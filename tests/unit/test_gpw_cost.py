@@ -86,7 +86,7 @@ def test_a_rate_that_the_api_would_refuse_is_told() -> None:
         (["--set", "Colour=red"], "no parameter Colour"),
         (["--set", "LogLevel"], "not NAME=VALUE"),
         (["--set", "LogLevel=LOUD"], "LogLevel must be one of DEBUG, INFO"),
-        (["--set", "EventRetentionDays=0"], "EventRetentionDays must be a number from 1 to 3650"),
+        (["--set", "EventRetentionDays=25"], "EventRetentionDays must be a number from 26 to 3650"),
         (["--set", "EventRetentionDays=ten"], "EventRetentionDays must be a number"),
         (["--stale", "0.6", "--duplicates", "0.6"], "add up to more than 1"),
     ],
