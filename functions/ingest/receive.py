@@ -74,6 +74,7 @@ class Receiver:
             event = check(
                 request.body,
                 content_type=request.headers.get("content-type"),
+                content_encoding=request.headers.get("content-encoding"),
                 received_at=received_at,
                 max_body_bytes=self.max_body_bytes,
             )
