@@ -29,7 +29,8 @@ def check(
         raise BodyTooLargeError(f"The body is larger than {max_body_bytes} bytes")
     if content_type and not _JSON_TYPE.fullmatch(content_type):
         raise ContentTypeError("The content type must be application/json")
-    # Nothing decompresses a body on its way here: neither API Gateway nor this function.
-    if content_encoding and content_encoding.strip().lower() not in {"", "identity"}:
-        raise ContentEncodingError("The body must not be compressed: the content encoding is refused")
+    # Nothing decompresses a body on its way here, so a compressed one could only be "not JSON".
+    encodings = {one.strip().lower() for one in (content_encoding or "").split(",")}
+    if not encodings <= {"", "identity"}:
+        raise ContentEncodingError("The content encoding must be identity")
     return parse_event(body, now=received_at)

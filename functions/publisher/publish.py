@@ -16,6 +16,11 @@ from publisher.entry import event_of
 from publisher.send import EntryBus, PreparedEvent, Sender, calls
 from publisher.stream import Insertion
 
+# How long an event waits while the bus refuses it with an error that may be its own. Meanwhile the
+# stream redelivers the batch from that event on, so the events behind it may wait as long. That
+# stays below the 15 minutes from which the alarm publisher-behind counts an event as late.
+PATIENCE_SECONDS = 600
+
 
 @dataclass
 class PublishedBatch:
@@ -32,7 +37,10 @@ class PublishedBatch:
 
 
 class Publisher:
-    """Publishes batches of one stream. sleep: between two attempts, in seconds."""
+    """Publishes batches of one stream.
+
+    sleep: between two attempts, in seconds. now: seconds since the epoch.
+    """
 
     def __init__(
         self,
@@ -40,15 +48,25 @@ class Publisher:
         bus_name: str,
         dead_letters: DeadLetters,
         sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        self._sender = Sender[Insertion](bus, bus_name, lambda one: one.item, sleep=sleep)
+        self._sender = Sender[Insertion](
+            bus,
+            bus_name,
+            lambda one: one.item,
+            sleep=sleep,
+            waited_enough=lambda one: now() - one.added_at > PATIENCE_SECONDS,
+        )
         self._dead_letters = dead_letters
         # Records that were finished after an unfinished one. Lambda redelivers them, mostly to this
         # worker, which then skips them.
         self._ahead: deque[str] = deque(maxlen=1_000)
 
     def publish(self, insertions: list[Insertion], deadline: Deadline) -> PublishedBatch:
-        """Publish in order, and stop at a call that can't be finished now."""
+        """Publish in order, and stop when the bus takes nothing now.
+
+        An event that the bus refuses while it may take others does not stop those behind it.
+        """
         batch = PublishedBatch()
         outgoing = [
             prepared
@@ -57,14 +75,13 @@ class Publisher:
             and (prepared := self._prepare(insertion, deadline, batch))
         ]
         for call in calls(outgoing):
-            failures = len(batch.failed)
             sent = self._sender.send(call, deadline)
             batch.published += sent.taken
             batch.failed += [(one.source, error) for one, error in sent.failed]
-            for one in sent.refused:
-                text = "The bus refuses the event, even without its data"
+            for one, code in sent.refused:
+                text = f"The bus refuses the event, even without its data ({code})"
                 self._quarantine(one.source, text, deadline, batch)
-            if len(batch.failed) > failures:
+            if not sent.bus_works:
                 break
         finished = [one.source.sequence_number for one in batch.published]
         finished += [insertion.sequence_number for insertion, _error in batch.dead_lettered]

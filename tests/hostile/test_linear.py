@@ -23,8 +23,15 @@ from getprofile.errors import EventError, NotJsonError
 from getprofile.parse import parse_event
 from hydrator import messages, profile_api
 from hydrator.errors import HydrationError
-from infra.gpw import bus_event, dead_letters, history, log_lines, mentions, printable_json
-from infra.gpw import verify_report
+from infra.gpw import (
+    bus_event,
+    dead_letters,
+    history,
+    log_lines,
+    mentions,
+    printable_json,
+    verify_report,
+)
 from infra.gpw.console import compare, highlight, kinds
 from infra.gpw.dead_letters import NotRedrivableError
 from infra.gpw.output import plain
@@ -47,7 +54,7 @@ type Work = Callable[[str], object]
 
 @pytest.fixture(autouse=True)
 def no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether a body has too many values must not depend on its size here: `counting` counts all."""
+    """Whether a body has too many values must not depend on its size; `counting` counts them."""
     monkeypatch.setattr(parse, "MAX_VALUES", None)
     monkeypatch.setattr(messages, "MAX_MESSAGE_VALUES", None)
     monkeypatch.setattr(profile_api, "MAX_VALUES", None)
@@ -56,8 +63,8 @@ def no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 def growth(work: Work, make: Make, size: int = LARGE) -> float:
     """CPU time of one large input, as a multiple of that of PARTS inputs with the same bytes.
 
-    The smallest of several runs counts for each, and runs end as soon as the answer is certain: noise
-    can only add time. The machine's speed divides out.
+    The smallest of several runs counts for each, and runs end as soon as the answer is certain:
+    noise can only add time. The machine's speed divides out.
     """
     large, small = make(size), make(size // PARTS)
     whole = parts = float("inf")
@@ -290,8 +297,8 @@ READERS: dict[str, Work] = {
     "search": parsed(lambda value: history.holds({"data": value}, ("no", "such", "word"))),
 }
 
-# Values of a table, which holds 32 levels. What these make for a value is as long as its path, or is
-# indented by its level, so a deeper value would take more. Dead letters are shown as they are.
+# Values of a table, which holds 32 levels. What these make for a value is as long as its path, or
+# is indented by its level, so a deeper value would take more. Dead letters are shown as they are.
 OF_TABLES = {"the console's JSON", "the console's differences", "the console's fields"}
 DEEP = {"nested as deep as it is wide", "nested and closed"}
 

@@ -89,7 +89,11 @@ def test_every_json_value_comes_back_as_it_was(value: Any) -> None:
     assert strict_json.loads(to_json(value)) == value
 
 
-@given(st.binary().map(lambda body: b"\xef\xbb\xbf" + body) | st.binary() | st.text(st.sampled_from('{}[]",:0123456789.eE+- \\untrfalse')).map(str.encode))
+@given(
+    st.binary().map(lambda body: b"\xef\xbb\xbf" + body)
+    | st.binary()
+    | st.text(st.sampled_from('{}[]",:0123456789.eE+- \\untrfalse')).map(str.encode)
+)
 def test_any_bytes_parse_as_python_parses_them_or_are_refused(body: bytes) -> None:
     try:
         value = strict_json.loads(body)
