@@ -4,7 +4,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from aws.sqs import MAX_CONTENT_BYTES, accepted, quarantined
@@ -61,6 +61,9 @@ class Publisher:
         # Records that were finished after an unfinished one. Lambda redelivers them, mostly to this
         # worker, which then skips them.
         self._ahead: deque[str] = deque(maxlen=1_000)
+        # How often each unfinished record was refused with an error that may be its own. An
+        # invocation with little time left may get no further than to one attempt.
+        self._doubts: dict[str, int] = {}
 
     def publish(self, insertions: list[Insertion], deadline: Deadline) -> PublishedBatch:
         """Publish in order, and stop when the bus takes nothing now.
@@ -74,10 +77,12 @@ class Publisher:
             if insertion.sequence_number not in self._ahead
             and (prepared := self._prepare(insertion, deadline, batch))
         ]
+        doubts: dict[str, int] = {}
         for call in calls(outgoing):
             sent = self._sender.send(call, deadline)
             batch.published += sent.taken
             batch.failed += [(one.source, error) for one, error in sent.failed]
+            doubts |= {one.source.sequence_number: one.doubts for one, _error in sent.failed}
             for one, code in sent.refused:
                 text = f"The bus refuses the event, even without its data ({code})"
                 self._quarantine(one.source, text, deadline, batch)
@@ -87,6 +92,7 @@ class Publisher:
         finished += [insertion.sequence_number for insertion, _error in batch.dead_lettered]
         done = {*finished, *self._ahead}
         batch.unfinished = [one for one in insertions if one.sequence_number not in done]
+        self._doubts = doubts
         if batch.unfinished:
             self._ahead.extend(finished)
         return batch
@@ -95,7 +101,8 @@ class Publisher:
         self, insertion: Insertion, deadline: Deadline, batch: PublishedBatch
     ) -> PreparedEvent[Insertion] | None:
         try:
-            return self._sender.prepare(insertion)
+            prepared = self._sender.prepare(insertion)
+            return replace(prepared, doubts=self._doubts.get(insertion.sequence_number, 0))
         except Exception:  # somebody wrote an item by hand, and it must not block the stream
             self._quarantine(insertion, "The item is not an event", deadline, batch)
             return None

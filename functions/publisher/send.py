@@ -13,9 +13,9 @@ from publisher.bus import BUDGET, FORBIDDEN, MAX_ENTRIES, CallRefusedError, Entr
 from publisher.entry import MAX_ENTRY_BYTES, entry, entry_bytes, trimmed_entry
 
 MAX_PAUSE_SECONDS = 2.0
-# How often an entry is sent that is refused with an error that may be its own, before the next
-# call's turn. The pauses between them take 3 s, so that even one such entry in each call of a batch
-# leaves time for all of them.
+# How often an entry is sent that is refused with an error that may be its own, before it is left
+# for another invocation or given up. The pauses between the attempts take 3 s, so that even one
+# such entry in each of a batch's calls leaves time for all of them.
 MAX_DOUBTFUL_ATTEMPTS = 5
 
 
@@ -98,32 +98,36 @@ class Sender[T]:
             except Exception as error:  # whatever failed, the caller must know
                 sent.failed += [(one, error) for one in call]
                 return sent
-            later: list[tuple[PreparedEvent[T], str]] = []
+            later: list[tuple[PreparedEvent[T], Exception]] = []  # its error, if time runs out
+            pausing = False
             others_taken = any(status.verdict is Verdict.TAKEN for status in statuses)
             for one, status in zip(call, statuses, strict=True):
-                code = status.code
+                doubt = DoubtfulError(status.code)
                 match _verdict(one, status, others_taken=others_taken):
                     case Verdict.TAKEN:
                         sent.taken.append(one)
                     case Verdict.LATER:
-                        later.append((one, code))
+                        later.append((one, RefusedForNowError(status.code)))
+                        pausing = True
                     case Verdict.DOUBTFUL if one.doubts + 1 < MAX_DOUBTFUL_ATTEMPTS:
-                        later.append((replace(one, doubts=one.doubts + 1), code))
+                        later.append((replace(one, doubts=one.doubts + 1), doubt))
+                        pausing = True
                     case Verdict.DOUBTFUL if not self.waited_enough(one.source):
-                        sent.failed.append((one, DoubtfulError(code)))
+                        sent.failed.append((one, doubt))
                     case _ if one.trimmed:
-                        sent.refused.append((one, code))
+                        sent.refused.append((one, status.code))
                     case _:
-                        small = self._trimmed(one.source)
-                        later.append((replace(small, doubts=min(one.doubts, 1)), code))
+                        small = replace(self._trimmed(one.source), doubts=one.doubts)
+                        later.append((small, doubt))
             if not later:
                 return sent
-            longest_pause = min(MAX_PAUSE_SECONDS, 0.1 * 2**attempt)
+            longest_pause = min(MAX_PAUSE_SECONDS, 0.1 * 2**attempt) if pausing else 0
             if deadline.seconds_left() < longest_pause + BUDGET.longest_seconds:
-                sent.failed += [(one, RefusedForNowError(code)) for one, code in later]
+                sent.failed += later
                 return sent
-            self.sleep(random.uniform(0.5, 1) * longest_pause)  # noqa: S311  # nosec B311
-            call = [one for one, _code in later]
+            if pausing:
+                self.sleep(random.uniform(0.5, 1) * longest_pause)  # noqa: S311  # nosec B311
+            call = [one for one, _error in later]
         raise AssertionError  # `count` does not end
 
     def _trimmed(self, source: T) -> PreparedEvent[T]:

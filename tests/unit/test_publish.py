@@ -17,7 +17,6 @@ from publisher.stream import Insertion, from_stream
 from tests.factories import make_event, make_item, make_stream_record
 from tests.unit.fakes import ENDLESS, OVER, InMemoryDeadLetters, client_error, running_out
 
-
 ADDED_AT = 1_696_161_602.0  # that of every stream record
 
 
@@ -271,6 +270,24 @@ def test_before_that_it_is_tried_without_its_data(publish: Publishing) -> None:
 
     assert [event["data_omitted"] for event in publish.bus.events] == [True]
     assert publish.dead_letters.messages == []
+
+
+def test_an_invocation_that_has_time_for_one_attempt_gets_on_all_the_same(
+    publish: Publishing,
+) -> None:
+    publish.bus.doubtful = {"2": 99}
+    publish.age = PATIENCE_SECONDS + 1
+    batch = stream("1", "2", "3")
+
+    for _ in range(MAX_DOUBTFUL_ATTEMPTS - 1):
+        result = publish(batch, running_out(1))
+        assert numbers(result.unfinished) == [2]
+        batch = batch[-2:]
+    result = publish(batch, running_out(4))  # whole, without its data, and the dead letter
+
+    assert publish.bus.ids == ["1", "3"]
+    assert len(publish.dead_letters.messages) == 1
+    assert result.unfinished == []
 
 
 def test_an_old_event_is_tried_again_before_it_is_given_up(publish: Publishing) -> None:
