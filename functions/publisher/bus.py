@@ -5,7 +5,6 @@ from enum import Enum
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
-from botocore.parsers import ResponseParserError
 
 from aws.clients import Budget, make_client
 from aws.errors import NotConfirmedError, error_name
@@ -26,6 +25,7 @@ _BUSY = {
     "RequestThrottledException",
     "RequestTimeout",
     "RequestTimeoutException",
+    "ResponseParserError",  # the SDK's, for a response that is not AWS's, such as a proxy's page
     "ServiceUnavailable",
     "ServiceUnavailableException",
     "SlowDown",
@@ -58,7 +58,7 @@ FORBIDDEN = {
 }
 _OF_ALL_ENTRIES = _BUSY | FORBIDDEN
 _STATUSES_OF_ALL_ENTRIES = {401, 403, 429, 500, 502, 503, 504}
-_EXCEPTIONS_OF_ALL_ENTRIES = (BotoCoreError, NotConfirmedError, OSError, ResponseParserError)
+_EXCEPTIONS_OF_ALL_ENTRIES = (BotoCoreError, NotConfirmedError, OSError)
 
 # Errors of the entry itself, which AWS documents as not retryable.
 _OF_THE_ENTRY = {
@@ -130,12 +130,13 @@ class Bus:
 
 
 def _concerns_all(error: Exception) -> bool:
+    if error_name(error) in _OF_ALL_ENTRIES:
+        return True
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        return error_name(error) in _OF_ALL_ENTRIES or status in _STATUSES_OF_ALL_ENTRIES
-    return isinstance(error, _EXCEPTIONS_OF_ALL_ENTRIES) and not isinstance(
-        error, ParamValidationError
-    )
+        return status in _STATUSES_OF_ALL_ENTRIES
+    own = isinstance(error, ParamValidationError)
+    return isinstance(error, _EXCEPTIONS_OF_ALL_ENTRIES) and not own
 
 
 def _status(result: Any) -> EntryStatus:

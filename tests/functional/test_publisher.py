@@ -175,7 +175,7 @@ def test_one_event_that_the_bus_never_takes_delays_no_other_for_long(
     publisher = load("PublisherFunction")
     bus, minutes = RefusingBus(code, whole_call=whole_call), 0
     added_at = make_stream_record()["dynamodb"]["ApproximateCreationDateTime"]
-    module = sys.modules["publisher.handler"]
+    module: Any = sys.modules["publisher.handler"]
     module._publisher = module.Publisher(
         module.Bus(bus),
         "bus",
