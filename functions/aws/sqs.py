@@ -9,6 +9,7 @@ from typing import Any
 
 from aws.errors import AwsCallError, NotConfirmedError, error_name
 from getprofile.errors import EventError, NotJsonError
+from getprofile.strict_json import without_byte_order_mark
 from getprofile.version import timestamp
 
 BATCH_MESSAGES = 10  # SQS's maximum for one request
@@ -52,9 +53,11 @@ def accepted(body: str, received_at: datetime) -> QueueMessage:
     """The message for the consumer that holds an accepted event.
 
     body: strict JSON. It is kept verbatim, except that characters that SQS refuses become JSON
-    escapes, which mean the same to every JSON parser.
+    escapes, which mean the same to every JSON parser, and that a byte-order mark is left out,
+    because many JSON parsers refuse it.
     """
-    escaped = _REFUSED_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", body)
+    text = without_byte_order_mark(body)
+    escaped = _REFUSED_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return QueueMessage(escaped, {"received_at": timestamp(received_at)})
 
 

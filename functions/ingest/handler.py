@@ -27,7 +27,11 @@ def make_entrance(settings: IngestSettings) -> "Entrance | None":
         return None
     from ingest.entrance import Entrance  # imported only when used, to keep cold starts short
 
-    return Entrance.of(settings.allowed_source_cidrs, settings.only_domain_name)
+    entrance = Entrance.of(settings.allowed_source_cidrs, settings.only_domain_name)
+    if entrance.invalid:
+        detail = f"not a network, so it allows nobody: {', '.join(entrance.invalid)}"
+        record("error", "AllowedSourceCidrs is invalid", {}, detail=detail)
+    return entrance
 
 
 def make_receiver(settings: IngestSettings) -> Receiver:

@@ -39,8 +39,8 @@ class Receiver:
 
     def receive(self, request: Request, trace_header: str | None = None) -> Response:
         """The response to a request. Unless it is 401, 403 or 503, SQS already holds the body."""
-        if self.entrance and (reason := self.entrance.refusal(request)):
-            return response.forbidden(reason)
+        if self.entrance and (refusal := self.entrance.refusal(request)):
+            return refusal
         header = request.headers.get("authorization")
         token = bearer_token(header)
         if token is None:
@@ -74,6 +74,7 @@ class Receiver:
             event = check(
                 request.body,
                 content_type=request.headers.get("content-type"),
+                content_encoding=request.headers.get("content-encoding"),
                 received_at=received_at,
                 max_body_bytes=self.max_body_bytes,
             )

@@ -6,13 +6,18 @@ from typing import Any
 
 from getprofile.errors import (
     BodyTooLargeError,
+    ContentEncodingError,
     ContentTypeError,
     EventError,
     InvalidEventError,
 )
 
 RETRY_AFTER_SECONDS = 10
-_STATUS: dict[type[EventError], int] = {BodyTooLargeError: 413, ContentTypeError: 415}  # else 400
+_STATUS: dict[type[EventError], int] = {  # else 400
+    BodyTooLargeError: 413,
+    ContentTypeError: 415,
+    ContentEncodingError: 415,
+}
 
 
 @dataclass(frozen=True)

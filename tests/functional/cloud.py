@@ -120,6 +120,9 @@ class Cloud:
             ShardIteratorType="TRIM_HORIZON",
         )["ShardIterator"]
         records: Any = streams.get_records(ShardIterator=iterator)["Records"]
+        for record in records:  # the SDK makes a datetime of it, and Lambda a number
+            created = record["dynamodb"]["ApproximateCreationDateTime"]
+            record["dynamodb"]["ApproximateCreationDateTime"] = created.timestamp()
         return [record for record in records if record["eventName"] == "INSERT"]
 
     def published(self) -> list[dict[str, Any]]:
