@@ -44,6 +44,7 @@ def hold(
     *,
     source_ip: str = "203.0.113.10",
     received_at: datetime = NOON,
+    content_type: str | None = "application/json",
 ) -> str:
     """Put a delivery on HeldQueue as ingest does. Returns: its message id."""
     message = held(
@@ -51,6 +52,7 @@ def hold(
         token_digest=digest(token).hex(),
         source_ip=source_ip,
         received_at=received_at,
+        content_type=content_type,
     )
     return stack.put("HeldQueueUrl", message.body, **message.attributes)
 
@@ -160,6 +162,35 @@ def test_what_ingest_would_have_refused_becomes_a_dead_letter_with_the_reason(
     assert letter.attributes["source"] == "ingest"
     assert letter.attributes["received_at"] == "2023-10-01T12:00:00.000000Z"
     assert cloud.messages("EventsQueue") == cloud.messages("HeldQueue") == []
+
+
+def test_a_release_refuses_a_content_type_as_ingest_does(
+    cloud: Cloud, load: Callable[[str], Handler]
+) -> None:
+    cloud.set_secret(SECRET)
+    stack, ingest = OperatedStack(cloud), load("IngestFunction")
+    headers = {"content-type": "text/plain"}
+    request = make_api_gateway_event(authorization=f"Bearer {NEW_SECRET}", headers=headers)
+    ingest(request, make_context())
+    cloud.set_secret(NEW_SECRET)
+
+    told = stack.run("held", "release", "--yes", "--json").document
+
+    assert (told["released"], told["dead_lettered"]) == (0, {"content_type": 1})
+    [letter] = cloud.messages("DeadLetterQueue")
+    assert letter.attributes["reason"] == "content_type"
+    assert cloud.messages("EventsQueue") == []
+
+
+@pytest.mark.parametrize("content_type", [None, "application/json; charset=utf-8"])
+def test_a_delivery_without_a_content_type_or_held_by_release_0_2_0_is_released(
+    stack: OperatedStack, cloud: Cloud, content_type: str | None
+) -> None:
+    hold(stack, make_body(), SECRET, content_type=content_type)
+
+    stack.run("held", "release", "--yes")
+
+    assert bodies(cloud, "EventsQueue") == Counter([make_body()])
 
 
 def test_the_largest_body_is_released_whole(stack: OperatedStack, cloud: Cloud) -> None:
