@@ -1,6 +1,8 @@
 """`gpw held` and `gpw secret set` (moto): what waited for a secret comes in, and nothing else."""
 
 import json
+import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,7 +18,7 @@ from infra.gpw import doctor, held_queue, queues
 from infra.gpw.target import Target
 from tests.factories import SECRET, make_api_gateway_event, make_body, make_context, make_event
 from tests.functional.cloud import Cloud
-from tests.functional.conftest import Handler, Output
+from tests.functional.conftest import Handler, Output, Waits
 from tests.functional.gpw_stack import OperatedStack
 from tests.functional.test_ingest import WRONG
 from tests.functional.test_ingest_held import holding
@@ -346,12 +348,117 @@ def test_an_operator_who_may_not_look_has_set_the_secret_all_the_same(
         }
         raise ClientError(response, "GetQueueAttributes")
 
-    monkeypatch.setattr(held_queue, "depth", denied)
+    monkeypatch.setattr(queues, "_attributes", denied)
 
     ran = stack.run("secret", "set", "--yes", "--json", stdin=NEW_SECRET)
 
     assert (ran.document["changed"], ran.document["held"]) == (True, None)
     assert "gpw held release" in ran.err
+
+
+@pytest.mark.parametrize("command", ["set", "rotate"])
+def test_what_is_refused_just_after_the_secret_was_set_is_released_too(
+    cloud: Cloud, load: Callable[[str], Handler], waits: Waits, command: str
+) -> None:
+    """A worker that has just read the old secret does not read it again for REREAD_SECONDS."""
+    cloud.set_secret(SECRET)
+    stack, ingest = OperatedStack(cloud), load("IngestFunction")
+    ahead = {"seconds": 0.0}
+    receiver = sys.modules["ingest.handler"]._receiver
+    receiver.secret._clock = lambda: time.time() + ahead["seconds"]
+    answers: list[int] = []
+
+    def deliver() -> None:
+        event = make_event(f"evt_{len(answers)}")
+        request = make_api_gateway_event(make_body(event), authorization=f"Bearer {NEW_SECRET}")
+        answers.append(ingest(request, make_context())["statusCode"])
+
+    def during(seconds: float) -> None:
+        deliver()
+        ahead["seconds"] += seconds
+
+    deliver()
+    waits.during = during
+
+    stack.run("secret", command, "--yes", stdin=NEW_SECRET)
+
+    refused = answers.count(401)
+    assert answers == [401] * refused + [200] * (len(answers) - refused)
+    assert 1 < refused < len(answers)  # before the secret was set, and after
+    assert cloud.messages("HeldQueue") == []
+    assert len(cloud.messages("EventsQueue")) == len(answers)
+
+
+def test_release_waits_too_if_the_secret_was_set_a_moment_ago(
+    stack: OperatedStack, cloud: Cloud, waits: Waits
+) -> None:
+    cloud.set_secret(NEW_SECRET)
+    hold(stack, make_body())
+
+    def late(_seconds: float) -> None:
+        hold(stack, make_body(make_event(f"evt_after_{waits.seconds}")))
+
+    waits.during = late
+
+    told = stack.run("held", "release", "--yes", "--json").document
+
+    assert waits.seconds > 0
+    assert told["released"] > 1
+    assert cloud.messages("HeldQueue") == []
+
+
+def test_a_secret_that_was_set_long_ago_is_not_waited_for(
+    stack: OperatedStack, waits: Waits
+) -> None:
+    waits.seconds = 3600
+    stack.run("secret", "set", "--yes", stdin=SECRET)
+
+    assert waits.seconds == 3600
+
+
+@pytest.fixture
+def lagging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQS's counts are a minute old: 0, while messages can be received."""
+    real = queues._attributes
+
+    def none(sqs: Any, url: str) -> Any:
+        answer = real(sqs, url)
+        counts = dict.fromkeys(answer["Attributes"], "0")
+        return {**answer, "Attributes": counts}
+
+    monkeypatch.setattr(queues, "_attributes", none)
+
+
+@pytest.mark.usefixtures("lagging")
+def test_nothing_is_decided_from_a_count_that_lags_behind(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    for number in range(3):
+        hold(stack, make_body(make_event(f"evt_{number}")))
+
+    listed = stack.run("held", "ls", "--json").document
+    purge = stack.run("held", "purge", "--all", "--dry-run", "--json").document
+    told = stack.run("secret", "set", "--yes", "--json", stdin=NEW_SECRET).document
+
+    assert [group["deliveries"] for group in listed] == [3]
+    assert sum(purge["purged"].values()) == 3
+    assert (told["held"], told["released"]["released"]) == (3, 3)
+    assert len(cloud.messages("EventsQueue")) == 3
+
+
+def test_what_another_command_hides_is_not_called_nothing(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    hold(stack, make_body(), NEW_SECRET)
+    cloud.hide("HeldQueue")
+
+    ls = stack.run("held", "ls")
+    told = stack.run("secret", "set", "--yes", stdin=NEW_SECRET)
+
+    assert "No held deliveries" not in ls.out
+    assert "1 more held deliveries that another command hides" in ls.err
+    assert "0 held deliveries carried this secret" in told.out
+    assert "another command hides" in told.err
 
 
 # ---------------------------------------------------------------- ls
