@@ -73,7 +73,7 @@ def refused(error: EventError) -> Response:
 
 
 def unavailable(reason: str, detail: str, token_digest: str | None = None) -> Response:
-    """For our own failure: the sender should retry. detail: for the log only.
+    """For our own failure, with Retry-After. detail: for the log only.
 
     token_digest: SHA-256 in hex of a token that could not be checked and may be valid; else None.
     """

@@ -472,7 +472,7 @@ def test_without_write_nothing_can_be_changed(
     answer = browser.post(path, **fields)
 
     assert answer.status == 400
-    assert "This console only reads" in answer.text
+    assert "Actions are off in this console" in answer.text
     assert console.jobs.get(1) is None
 
 
@@ -513,7 +513,7 @@ def test_a_read_only_console_offers_the_dry_run_and_the_command(
     dry = browser.job("/actions/replay", upto="9", dry_run="yes", q="evt-1")
 
     assert "Would replay 1 event" in dry
-    assert "This console only reads" in dry
+    assert "Actions are off in this console" in dry
     assert "<form" not in dry
 
 
