@@ -22,10 +22,10 @@ from ingest.receive import QUEUE_BUDGET
 from ingest.request import Request
 from runtime import record
 
-# How long a response waits for HeldQueue. Lambda freezes the process after the response and may never
-# resume it, so an unfinished send may be lost. A send takes about 10 ms. The first one takes about
-# 200 ms, because it also makes the client and the TLS connection. A slower send continues if Lambda
-# resumes the process.
+# How long a response waits for HeldQueue. Lambda freezes the process after the response and may
+# never resume it, so an unfinished send may be lost. A send takes about 10 ms. The first one takes
+# about 200 ms, because it also makes the client and the TLS connection. A slower send continues if
+# Lambda resumes the process.
 WAIT_SECONDS = 0.5
 # Unfinished sends. Each has a thread of its own, so that a stuck one does not delay the others.
 # A delivery takes up to 90 KiB.

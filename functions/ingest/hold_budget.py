@@ -24,9 +24,10 @@ class HoldBudget:
 
     Half of the budget is open to every delivery. The other half is only for tokens that were seen
     before. It is divided evenly among those of this minute and the one before, and one share more
-    is left for a token that comes less often. So neither many tokens that come once nor a few that
-    come all the time keep out a key that comes now and then. What no budget can do is tell GetProfile's
-    key from as many different tokens as there are shares, each sent repeatedly.
+    is left for a token that comes less often. So neither many tokens that come once nor some that
+    come all the time keep out a key that comes now and then. No budget can tell GetProfile's key
+    from a flood of other tokens that each come repeatedly, once they are as many as the reserved
+    half has places.
 
     Thread-safe.
     """

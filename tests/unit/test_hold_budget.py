@@ -151,6 +151,21 @@ def test_tokens_that_are_repeated_without_a_pause_leave_a_share_to_a_key_that_co
     assert [all(both) for both in held[1:]] == [True] * 9
 
 
+def test_the_budget_withstands_nearly_as_many_repeated_tokens_as_there_are_shares() -> None:
+    world = World()
+    world.genuine()
+    held = []
+    for minute in range(10):
+        for _ in world.seconds(30):
+            for attacker in range(PER_MINUTE // 2 - 1):
+                world.repeated(attacker, 1)
+        if minute:
+            held.append(world.genuine())
+        world.clock.now += 30
+
+    assert all(held[1:])
+
+
 def test_repeated_and_random_tokens_together_leave_a_share_to_the_key() -> None:
     world, held = World(), []
     world.genuine()
