@@ -165,5 +165,6 @@ def test_the_settings_are_the_templates() -> None:
     assert found.hydrate
     assert not found.log_events
     assert found.alarm_metrics == plain.alarm_metrics + 2
+    assert plain.alarm_metrics >= 10  # what CloudWatch gives for nothing
     assert plain.log_events
     assert plain.consumer_batch == 10
