@@ -152,6 +152,12 @@ class Cloud:
     def delete_queue(self, queue: str) -> None:
         self._sqs.delete_queue(QueueUrl=self._ids[queue])
 
+    def hide(self, queue: str) -> None:
+        """Receive what is on a queue, as another command does, and keep it hidden."""
+        self._sqs.receive_message(
+            QueueUrl=self._ids[queue], MaxNumberOfMessages=10, VisibilityTimeout=300
+        )
+
     def delete_bus(self) -> None:
         """As somebody removes it: its rules go first."""
         bus = self._ids["EventBus"]

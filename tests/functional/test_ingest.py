@@ -415,9 +415,10 @@ def test_without_the_secret_nothing_is_accepted(
 
     answer = load("IngestFunction")(make_api_gateway_event(), make_context())
 
-    [line] = output.logs
+    refused, held = output.logs
     assert answer == TRY_AGAIN
-    assert line["detail"] == (
+    assert held["message"] == "delivery held"
+    assert refused["detail"] == (
         "Secrets Manager refused to give the webhook secret (ResourceNotFoundException)"
     )
 
