@@ -13,7 +13,8 @@ FAILED := sh infra/build/download_failed.sh
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --python-version 3.13 --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
-export SAM_CLI_BETA_UV_PACKAGE_MANAGER := 1 # also for a CONFIG_ENV without [….build.parameters]
+# BuildMethod python-uv, also for a CONFIG_ENV without build parameters of its own.
+export SAM_CLI_BETA_UV_PACKAGE_MANAGER := 1
 CONFIG := $(if $(CONFIG_ENV),--config-env $(CONFIG_ENV))
 
 .DEFAULT_GOAL := help

@@ -27,12 +27,18 @@ def for_processor(template: Json, processor: str, folder: Path) -> Json:
     processor: one of PROCESSORS. folder: the one that the template's paths start from.
     """
     changed = deepcopy(template)
-    resources = [one.get("Properties", {}) for one in changed["Resources"].values()]
-    for properties in (changed.get("Globals", {}).get("Function", {}), *resources):
-        if "Architectures" in properties:
-            properties["Architectures"] = [processor]
-        for path in PATHS & properties.keys():
-            properties[path] = str((folder / properties[path]).resolve())
+    shared = changed.get("Globals", {}).get("Function", {})
+    # `sam build` replaces the path of each function, but leaves that of all of them as it is.
+    code = {"CodeUri": shared.pop("CodeUri")} if "CodeUri" in shared else {}
+    for resource in changed["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"] = code | resource["Properties"]
+    properties = [one.get("Properties", {}) for one in changed["Resources"].values()]
+    for one in (shared, *properties):
+        if "Architectures" in one:
+            one["Architectures"] = [processor]
+        for path in PATHS & one.keys():
+            one[path] = str((folder / one[path]).resolve())
     return changed
 
 

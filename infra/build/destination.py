@@ -20,13 +20,13 @@ from infra.gpw.target import samconfig
 ROOT = Path(__file__).resolve().parents[2]
 NOT_YET = "REVIEW_IN_PROGRESS"  # a stack whose first change set was not executed
 SETTINGS = (
-    "`make deploy` takes profile and region from samconfig.toml, or from AWS_PROFILE and AWS_REGION."
+    "`make deploy` reads profile and region in samconfig.toml, or AWS_PROFILE and AWS_REGION."
 )
 CREATED_ANEW = """\
-There is no stack {stack} in {place}, so this would create one: with empty tables, another URL and
-another secret.
-  To upgrade a stack, use its credentials, and put its stack_name and region into samconfig.toml: those
-  of the samconfig.toml that it was deployed with.
+There is no stack {stack} in {place}.
+This would create one, with empty tables, another URL and another secret.
+  To upgrade a stack, use its account, and the samconfig.toml that it was deployed with: it has the
+  stack's name and region.
   To create one: make deploy GUIDED=1, or NEW=1 to be asked nothing."""
 
 

@@ -41,7 +41,8 @@ _CREDENTIALS: dict[type[BotoCoreError], tuple[str, str]] = {
     PartialCredentialsError: ("The AWS credentials are incomplete: {error}", _LOG_IN),
     LoginInsufficientPermissions: (
         "`aws login` may not renew its session",
-        "ask for the permission signin:CreateOAuth2Token (AWS's policy SignInLocalDevelopmentAccess)",
+        "ask for the permission signin:CreateOAuth2Token, which is in AWS's managed policy "
+        "SignInLocalDevelopmentAccess",
     ),
     LoginError: ("The session of `aws login` has ended or can't be read", "log in: `aws login`"),
     SSOError: ("The session of AWS IAM Identity Center has ended or can't be read", _SSO),

@@ -271,9 +271,7 @@ def _sam_build(
     return output
 
 
-def _sam_deploy(
-    cloud: LocalCloud, template: Path, stack: str, parameters: dict[str, str]
-) -> None:
+def _sam_deploy(cloud: LocalCloud, template: Path, stack: str, parameters: dict[str, str]) -> None:
     overrides = [f"{name}={value}" for name, value in parameters.items()]
     _sam(
         cloud.environment | {"TMPDIR": str(cloud.directory)},
