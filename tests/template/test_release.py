@@ -1,5 +1,6 @@
 """What a release consists of, and the workflows that test and deploy it."""
 
+import json
 import os
 import re
 import subprocess
@@ -54,6 +55,63 @@ def test_a_workflow_uses_actions_by_commit_and_names_their_version(workflow: Pat
 
     assert used
     assert [one for one in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", one)] == []
+
+
+def jobs(workflow: Path) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = yaml_parse(workflow.read_text("utf-8"))["jobs"]
+    return found
+
+
+def test_only_the_job_that_needs_a_right_to_write_has_it() -> None:
+    shared = {one.name: yaml_parse(one.read_text("utf-8"))["permissions"] for one in WORKFLOWS}
+    writing = {
+        (workflow.name, name, right)
+        for workflow in WORKFLOWS
+        for name, job in jobs(workflow).items()
+        for right, level in job.get("permissions", {}).items()
+        if level != "read"
+    }
+
+    assert shared == dict.fromkeys(shared, {"contents": "read"})
+    assert writing == {
+        ("release.yml", "publish", "contents"),
+        ("deploy.yml", "deploy", "id-token"),
+    }
+
+
+def test_what_writes_runs_no_test_and_only_after_all_of_them() -> None:
+    publish = jobs(ROOT / ".github" / "workflows" / "release.yml")["publish"]
+    commands = [step["run"] for step in publish["steps"] if "run" in step]
+
+    assert commands == ["make release PUBLISH=1"]
+    assert publish["needs"] == "test"
+
+
+def test_the_token_that_writes_is_in_one_step_and_not_in_the_checkout() -> None:
+    every = [(workflow.name, step) for workflow in WORKFLOWS for step in steps(workflow)]
+    with_token = [name for name, step in every if "GH_TOKEN" in step.get("env", {})]
+    checkouts = [s["with"] for _, s in every if s.get("uses", "").startswith("actions/checkout@")]
+
+    assert with_token == ["release.yml"]
+    assert len(checkouts) == sum(len(jobs(workflow)) for workflow in WORKFLOWS)
+    assert [one for one in checkouts if one["persist-credentials"] is not False] == []
+
+
+def test_a_deployment_takes_main_alone_and_an_environment_that_the_role_trusts() -> None:
+    deploy = jobs(ROOT / ".github" / "workflows" / "deploy.yml")["deploy"]
+    document = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    blocks = re.findall(r"^ *```json\n(.*?)^ *```$", document, re.DOTALL | re.MULTILINE)
+    [policy] = [one for one in blocks if "oidc-provider" in one]
+    [statement] = json.loads(policy)["Statement"]
+    trusted = statement["Condition"]["StringEquals"]
+    issuer = "token.actions.githubusercontent.com"
+
+    assert deploy["if"].startswith("github.ref == 'refs/heads/main' && ")
+    assert trusted == {
+        f"{issuer}:aud": "sts.amazonaws.com",
+        f"{issuer}:sub": f"repo:OWNER/REPOSITORY:environment:{deploy['environment']}",
+    }
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
 
 
 # ---------------------------------------------------------------- the files of a release
