@@ -536,17 +536,6 @@ def test_every_function_runs_on_the_python_that_tests_it(stack: Json, repository
     assert unlike(f"python{version}", runtimes) == {}
 
 
-def test_every_function_runs_on_the_chosen_processor_arm64_unless_said_otherwise(
-    stack: Json,
-) -> None:
-    parameter = stack["Parameters"]["Architecture"]
-    chosen = {name: f["Architectures"] for name, f in properties(stack, FUNCTION).items()}
-
-    assert parameter["Default"] == "arm64"
-    assert set(parameter["AllowedValues"]) == {"arm64", "x86_64"}
-    assert unlike([{"Ref": "Architecture"}], chosen) == {}
-
-
 def test_every_function_is_built_with_uv_for_its_processor(template: Json) -> None:
     functions = resources(template, "AWS::Serverless::Function")
     methods = {name: f["Metadata"]["BuildMethod"] for name, f in functions.items()}
