@@ -148,7 +148,7 @@ class _LibraryLines(logging.Handler):
 def _log_warning(
     _message: object, category: type[Warning], filename: str, lineno: int, *_rest: object
 ) -> None:
-    """Log a Python warning without its text; Python would write it to standard error."""
+    """Log a Python warning without its text. In place of Python's own, which writes to stderr."""
     place = f"{Path(filename).name}:{lineno}"
     record("warning", "Python warning", {}, detail=place, error=category.__name__)
 
@@ -164,4 +164,4 @@ with warnings.catch_warnings():  # Powertools warns if Lambda's log level is abo
 logger.append_keys(service=_SERVICE)
 # Powertools applies Lambda's log level. Lambda's only has to let every line pass.
 _LOGGER.setLevel(os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
-warnings.showwarning = _log_warning
+warnings.showwarning = _log_warning  # type: ignore[assignment]  # of any arguments

@@ -3,7 +3,7 @@
 import re
 import threading
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Any, cast
 
 from botocore.awsrequest import AWSPreparedRequest
 from moto.core.models import botocore_stubber
@@ -25,15 +25,14 @@ class AwsOverHttp(BaseHTTPRequestHandler):
         assert scope
         host = f"{scope['service']}.{scope['region']}.amazonaws.com"
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        request = AWSPreparedRequest(
-            self.command, f"https://{host}{self.path}", dict(self.headers), body, False
-        )
+        url, headers = f"https://{host}{self.path}", cast("Any", dict(self.headers))
+        request = AWSPreparedRequest(self.command, url, headers, body, stream_output=False)
         with _one_at_a_time:
             response: Any = botocore_stubber.process_request(request)
-        status, headers, content = response
+        status, answered, content = response
         data = content.encode() if isinstance(content, str) else content
         self.send_response(status)
-        for name, value in headers.items():
+        for name, value in answered.items():
             if name.lower() != "content-length":
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(data)))

@@ -5,7 +5,7 @@ from typing import Any
 
 import botocore.session
 
-_sqs = botocore.session.get_session().create_client("sqs")
+_sqs: Any = botocore.session.get_session().create_client("sqs")
 
 
 def lambda_handler(event: dict[str, Any], _context: object) -> None:

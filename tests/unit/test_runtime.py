@@ -109,6 +109,9 @@ def test_outside_lambda_there_is_no_trace_header(monkeypatch: pytest.MonkeyPatch
     assert trace_header() is None
 
 
+# ---------------------------------------------------------------- log
+
+
 def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
@@ -144,7 +147,7 @@ def test_an_unexpected_error_keeps_its_name_and_place_and_loses_its_text() -> No
         raise ValueError(event)
 
     with pytest.raises(UnexpectedError, match=r"^ValueError$") as raised:
-        fail("marker")
+        fail("".join(["mar", "ker"]))  # the traceback has source code
 
     assert raised.traceback[-1].name == "fail"
     assert "marker" not in "".join(traceback.format_exception(raised.value))
