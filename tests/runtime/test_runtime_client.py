@@ -301,6 +301,7 @@ def test_a_leak_and_another_loggers_line_would_be_found(stack: Deploy) -> None:
     for canary in (PRIVATE, SESSION_TOKEN):
         assert leaks(worker.lines, canary)
     assert leaks([str(error)], PRIVATE)
+    assert not leaks(worker.lines, SECRET_ACCESS_KEY)  # as SECURITY.md says of 0.2.0
     assert set(problems(worker.lines, "DEBUG").values()) == {"of another logger"}
 
 
