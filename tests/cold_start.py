@@ -10,13 +10,13 @@ from types import ModuleType
 SHARED = {"runtime", "batch"}  # they read the environment of the function that imports them
 
 
-def cold_start(package: str, service: str) -> ModuleType:
+def cold_start(package: str) -> ModuleType:
     """The function's handler module, with clients, caches and settings of its own.
 
-    service: its logger's name; the logger of an earlier start would keep that one's output. What
-    keeps nothing of an invocation (the domain, libraries) stays imported: it takes a second.
+    What keeps nothing of an invocation (the domain, libraries) stays imported: it takes a second.
     """
-    logging.Logger.manager.loggerDict.pop(service, None)
+    # An earlier start's logger would keep that one's output.
+    logging.Logger.manager.loggerDict.pop("getprofile.webhooks", None)
     for name in _modules_of(package):
         del sys.modules[name]
     return importlib.import_module(f"{package}.handler")

@@ -12,7 +12,7 @@ from consumer.settings import ConsumerSettings
 from consumer.store import Store, dynamodb_client
 from deadline import Deadline
 from getprofile.outcome import Outcome
-from runtime import record
+from runtime import record, safe_errors
 
 
 def make_consumer(settings: ConsumerSettings) -> Consumer:
@@ -28,9 +28,11 @@ def make_consumer(settings: ConsumerSettings) -> Consumer:
     )
 
 
-_consumer = make_consumer(ConsumerSettings.from_environment())
+with safe_errors():
+    _consumer = make_consumer(ConsumerSettings.from_environment())
 
 
+@safe_errors()
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Process a batch. SQS deletes the messages that the response does not list."""
     records = [from_lambda(record) for record in event["Records"]]

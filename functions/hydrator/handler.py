@@ -14,6 +14,7 @@ from hydrator.profile_api import MAX_BODY_BYTES, ProfileApi
 from hydrator.settings import HydratorSettings
 from hydrator.tables import ProfileTables
 from hydrator.transport import Transport
+from runtime import safe_errors
 
 WORKERS = 2  # MaximumConcurrency in template.yaml; they share the requests per second equally
 
@@ -33,9 +34,11 @@ def make_hydrator(settings: HydratorSettings) -> Hydrator:
     )
 
 
-_hydrator = make_hydrator(HydratorSettings.from_environment())
+with safe_errors():
+    _hydrator = make_hydrator(HydratorSettings.from_environment())
 
 
+@safe_errors()
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Process a batch. SQS deletes the messages that the response does not list."""
     records = [from_lambda(record) for record in event["Records"]]

@@ -14,7 +14,7 @@ from ingest.request import Request, from_api_gateway
 from ingest.response import Response
 from ingest.secret import WebhookSecret
 from ingest.settings import IngestSettings
-from runtime import record, trace_header
+from runtime import record, safe_errors, trace_header
 
 if TYPE_CHECKING:
     from ingest.entrance import Entrance
@@ -50,10 +50,12 @@ def make_receiver(settings: IngestSettings) -> Receiver:
     )
 
 
-_settings = IngestSettings.from_environment()
-_receiver = make_receiver(_settings)
+with safe_errors():
+    _settings = IngestSettings.from_environment()
+    _receiver = make_receiver(_settings)
 
 
+@safe_errors()
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one webhook request (HTTP API, payload format 2.0)."""
     began = time.monotonic()

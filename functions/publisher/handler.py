@@ -11,7 +11,7 @@ from publisher.bus import Bus
 from publisher.publish import PublishedBatch, Publisher
 from publisher.settings import PublisherSettings
 from publisher.stream import from_stream
-from runtime import record
+from runtime import record, safe_errors
 
 
 def make_publisher(settings: PublisherSettings) -> Publisher:
@@ -23,9 +23,11 @@ def make_publisher(settings: PublisherSettings) -> Publisher:
     )
 
 
-_publisher = make_publisher(PublisherSettings.from_environment())
+with safe_errors():
+    _publisher = make_publisher(PublisherSettings.from_environment())
 
 
+@safe_errors()
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Publish a batch. Lambda redelivers it from the record in the response on, if there is one."""
     records = [one for one in event["Records"] if one["eventName"] == "INSERT"]

@@ -47,10 +47,10 @@ class Answer:
 class Function:
     """One Lambda function, cold started: the module imported anew, with clients of its own."""
 
-    def __init__(self, package: str, service: str) -> None:
+    def __init__(self, package: str) -> None:
         self.output = io.StringIO()
         with redirect_stdout(self.output):
-            self.module: ModuleType = cold_start(package, service)
+            self.module: ModuleType = cold_start(package)
 
     def log_since(self, position: int) -> list[dict[str, Any]]:
         """The log's lines from this position of `output` on."""
@@ -78,7 +78,7 @@ class Ingest(Function):
     """IngestFunction; every answer is checked against what the queues hold."""
 
     def __init__(self, cloud: Cloud, tally: Tally) -> None:
-        super().__init__("ingest", cloud.environment["POWERTOOLS_SERVICE_NAME"])
+        super().__init__("ingest")
         self._cloud = cloud
         self._tally = tally
         self._kept: dict[str, Counter[str]] = {EVENTS: Counter(), DEAD_LETTERS: Counter()}
@@ -151,7 +151,7 @@ class Consumer(Function):
     """ConsumerFunction; what it acknowledges is checked against the table and the queues."""
 
     def __init__(self, cloud: Cloud, tally: Tally) -> None:
-        super().__init__("consumer", cloud.environment["POWERTOOLS_SERVICE_NAME"])
+        super().__init__("consumer")
         self._cloud = cloud
         self._tally = tally
 

@@ -39,10 +39,6 @@ class Message:
     system_attributes: dict[str, str]
 
 
-# What is off by default, by its condition in the template.
-OFF = {"OwnKey", "OwnDomain", "RefuseGeneratedUrl"}
-
-
 class Cloud:
     """The stack's resources, made from the template's own properties."""
 
@@ -245,12 +241,25 @@ class Cloud:
                 return (pseudo | defaults | self.parameters | self._ids)[name]
             case {"Fn::GetAtt": [name, "Arn" | "Id"]}:
                 return self._arns[name]
-            case {"Fn::If": [str(condition), _, otherwise]} if condition in OFF:
-                return self._resolve(otherwise)
+            case {"Fn::If": [str(condition), value, otherwise]}:
+                return self._resolve(value if self._holds(condition) else otherwise)
             case dict():
                 return {key: self._resolve(member) for key, member in value.items()}
             case _:
                 return value
+
+    def _holds(self, condition: Any) -> bool:
+        match condition:
+            case str() | {"Condition": str()}:
+                name = condition if isinstance(condition, str) else condition["Condition"]
+                return self._holds(TEMPLATE["Conditions"][name])
+            case {"Fn::Equals": [one, other]}:
+                return str(self._resolve(one)) == str(self._resolve(other))
+            case {"Fn::Not": [negated]}:
+                return not self._holds(negated)
+            case {"Fn::And": conditions}:
+                return all(map(self._holds, conditions))
+        raise AssertionError(condition)
 
 
 def as_text(value: Any) -> str:

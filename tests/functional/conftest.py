@@ -89,7 +89,7 @@ def load(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
     def start(function: str) -> Handler:
         for name, value in cloud.environment(function).items():
             monkeypatch.setenv(name, value)
-        module = cold_start(function.removesuffix("Function").lower(), STACK)
+        module = cold_start(function.removesuffix("Function").lower())
         # A transaction that moto cancels undoes what other threads wrote meanwhile.
         if function == "ConsumerFunction":
             monkeypatch.setattr(sys.modules["consumer.consume"], "CONCURRENT_WRITES", 1)

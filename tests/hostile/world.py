@@ -25,7 +25,7 @@ from tests.factories import (
     make_sqs_record,
     to_json,
 )
-from tests.functional.cloud import REGION, STACK, Cloud, aws_client
+from tests.functional.cloud import REGION, Cloud, aws_client
 from tests.hostile.answers import check_answer
 from tests.hostile.limits import Limits
 from tests.unit.fakes import FakeSqs
@@ -258,7 +258,7 @@ def make_world() -> Iterator[World]:
             for name, value in cloud.environment(function).items():
                 patch.setenv(name, value)
             with redirect_stdout(log):
-                handlers.append(cold_start(package, STACK))
+                handlers.append(cold_start(package))
         yield World(cloud, handlers[0], handlers[1], log, limits)
 
 

@@ -817,11 +817,13 @@ def test_no_log_is_kept_for_ever(stack: Json) -> None:
 def test_lambda_drops_no_line_of_ours_and_logs_of_its_own_only_what_went_wrong(
     stack: Json,
 ) -> None:
+    """Metrics are lines too, and those without a level count as INFO."""
+    assert stack["Conditions"]["LogDebug"] == {"Fn::Equals": [{"Ref": "LogLevel"}, "DEBUG"]}
     for function in properties(stack, FUNCTION).values():
-        config = function["LoggingConfig"]
-        # Metrics are lines too, and those without a level count as INFO.
-        assert config["ApplicationLogLevel"] == "DEBUG"
-        assert (config["LogFormat"], config["SystemLogLevel"]) == ("JSON", "WARN")
+        for debug, level in ((True, "DEBUG"), (False, "INFO")):
+            config = decided(function["LoggingConfig"], LogDebug=debug)
+            assert config["ApplicationLogLevel"] == level
+            assert (config["LogFormat"], config["SystemLogLevel"]) == ("JSON", "WARN")
 
 
 def test_the_access_log_is_one_line_of_json_that_nothing_of_the_sender_can_get_into(

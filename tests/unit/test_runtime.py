@@ -4,17 +4,18 @@ import logging
 import re
 import sys
 import time
+import traceback
+import warnings
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from aws.errors import error_name
 from consumer.settings import ConsumerSettings
 from ingest.settings import IngestSettings
-from runtime import trace_header
+from runtime import SettingsError, UnexpectedError, safe_errors, trace_header
 from tests.unit.fakes import client_error
 
 
@@ -66,7 +67,7 @@ def test_a_missing_setting_stops_the_start_and_is_named(
 ) -> None:
     monkeypatch.delenv(name)
 
-    with pytest.raises(ValidationError, match=f"{name.lower()}\n.*Field required"):
+    with pytest.raises(SettingsError, match=f"^{name}: Field required$"):
         IngestSettings.from_environment()
 
 
@@ -74,14 +75,16 @@ def test_a_missing_setting_stops_the_start_and_is_named(
 @pytest.mark.parametrize(
     "name", ["MAX_BODY_BYTES", "SECRET_CACHE_SECONDS", "PREVIOUS_SECRET_GRACE_HOURS"]
 )
-@pytest.mark.parametrize("value", ["", "many", "1.5"])
-def test_an_ill_typed_setting_stops_the_start(
+@pytest.mark.parametrize("value", ["", "marker", "1.5marker"])
+def test_an_ill_typed_setting_stops_the_start_and_is_named_without_its_value(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
 
-    with pytest.raises(ValidationError, match=name.lower()):
+    with pytest.raises(SettingsError, match=f"^{name}: Input should be") as raised:
         IngestSettings.from_environment()
+
+    assert "marker" not in str(raised.value)
 
 
 def test_settings_of_another_function_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +109,7 @@ def test_outside_lambda_there_is_no_trace_header(monkeypatch: pytest.MonkeyPatch
     assert trace_header() is None
 
 
-# ---------------------------------------------------------------- metrics
+# ---------------------------------------------------------------- log
 
 
 def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -126,13 +129,81 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     def load(level: str) -> ModuleType:
         monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", level)
         monkeypatch.delitem(sys.modules, "runtime", raising=False)
-        logging.Logger.manager.loggerDict.pop("my-stack", None)
+        logging.Logger.manager.loggerDict.pop("getprofile.webhooks", None)
         return importlib.import_module("runtime")
 
     return load
 
 
 Runtime = Callable[[str], ModuleType]
+
+
+# ---------------------------------------------------------------- errors
+
+
+def test_an_unexpected_error_keeps_its_name_and_place_and_loses_its_text() -> None:
+    @safe_errors()
+    def fail(event: str) -> None:
+        raise ValueError(event)
+
+    with pytest.raises(UnexpectedError, match=r"^ValueError$") as raised:
+        fail("".join(["mar", "ker"]))  # the traceback has source code
+
+    assert raised.traceback[-1].name == "fail"
+    assert "marker" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_an_unexpected_error_of_aws_is_named_by_its_code() -> None:
+    with pytest.raises(UnexpectedError, match=r"^ThrottlingException$"), safe_errors():
+        raise client_error("ThrottlingException")
+
+
+def test_an_error_whose_text_is_safe_to_log_is_kept() -> None:
+    with pytest.raises(SettingsError, match="MAX_BODY_BYTES"), safe_errors():
+        raise SettingsError("MAX_BODY_BYTES: Field required")
+
+
+# ---------------------------------------------------------------- lines of libraries
+
+
+def test_a_librarys_line_is_logged_by_its_place_and_class_without_its_text(
+    capsys: pytest.CaptureFixture[str], runtime: Runtime
+) -> None:
+    runtime("INFO")
+    library = logging.getLogger("botocore.credentials")
+    library.info("marker")
+    library.warning("marker")
+    try:
+        raise KeyError("marker")
+    except KeyError:
+        library.exception("marker")
+
+    text = capsys.readouterr().out
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [(line["level"], line["message"], line.get("error")) for line in lines] == [
+        ("WARNING", "library line", None),
+        ("ERROR", "library line", "KeyError"),
+    ]
+    assert all(
+        re.fullmatch(r"botocore.credentials at test_runtime.py:\d+", one["detail"]) for one in lines
+    )
+    assert "marker" not in text
+
+
+def test_a_python_warning_is_logged_by_its_place_and_class_without_its_text(
+    capsys: pytest.CaptureFixture[str], runtime: Runtime
+) -> None:
+    runtime("INFO")
+    warnings.showwarning("marker", UserWarning, "/var/task/pydantic/main.py", 12)
+
+    text = capsys.readouterr().out
+    line = json.loads(text)
+    assert (line["level"], line["message"]) == ("WARNING", "Python warning")
+    assert (line["error"], line["detail"]) == ("UserWarning", "main.py:12")
+    assert "marker" not in text
+
+
+# ---------------------------------------------------------------- metrics
 
 
 def test_an_event_is_one_line_that_is_log_and_metrics_at_once(
