@@ -20,14 +20,21 @@ PICTURE = Path(__file__).parents[1] / "docs" / "dashboard.svg"
 
 COLUMNS = 24
 NAMESPACE = "GetProfileWebhooks"
-SENDER_GIVES_UP_MS = 5000
+EXPECTED_WITHIN_MS = 5000  # GetProfile's documentation
 
 type Json = dict[str, Any]
 
-# CloudFormation substitutes `${...}`: parameters of monitoring.yaml, alarms, and these two values,
-# which depend on a condition there.
+# CloudFormation substitutes `${...}`: parameters of monitoring.yaml, alarms, and these values that
+# body_in_yaml defines.
 HYDRATOR_LOGS = "${HydratorLogs}"
 HYDRATION = "${Hydration}"
+CONSOLE = "${Console}"
+ACCESS_LOG = "${AccessLog}"
+# https://docs.aws.amazon.com/general/latest/gr/mgmt-console.html, and its Chinese counterpart
+CONSOLE_HOST = (
+    "!If [China, console.amazonaws.cn, "
+    "!If [GovCloud, console.amazonaws-us-gov.com, console.aws.amazon.com]]"
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,11 @@ def own(name: str, label: str, *, reason: str = "", **options: Any) -> list[Any]
 
 def api(name: str, label: str, **options: Any) -> list[Any]:
     return ["AWS/ApiGateway", name, "ApiId", "${ApiId}", {"label": label, **options}]
+
+
+def throttled(label: str) -> list[Any]:
+    """The requests that API Gateway itself refused, counted in its access log."""
+    return [f"{NAMESPACE}/${{StackName}}", "RequestsThrottled", {"label": label}]
 
 
 def function(name: str, which: str, label: str, **options: Any) -> list[Any]:
@@ -148,7 +160,7 @@ def query_link(query: Json, days: int) -> str:
     """
     opening, closing, tilde, apostrophe = "$2528", "$2529", "$257E", "$2527"
     groups = [group["Ref"] for group in query["LogGroupNames"] if "Ref" in group]
-    sources = "".join(f"{tilde}{apostrophe}${{{group}}}" for group in groups)
+    sources = "".join(f"{tilde}{apostrophe}{log_group(group)}" for group in groups)
     if len(groups) < len(query["LogGroupNames"]):
         sources += HYDRATOR_LOGS
     parts = (
@@ -160,8 +172,13 @@ def query_link(query: Json, days: int) -> str:
         f"source{tilde}{opening}{sources}{closing}",
     )
     detail = f"{tilde}{opening}{tilde.join(parts)}{closing}"
-    home = "https://${AWS::Region}.console.aws.amazon.com/cloudwatch/home?region=${AWS::Region}"
+    home = f"https://{CONSOLE}/cloudwatch/home?region=${{AWS::Region}}"
     return f"{home}#logsV2:logs-insights$3FqueryDetail$3D{detail}"
+
+
+def log_group(parameter: str) -> str:
+    """A log group's name in a link. The access log's has slashes, which have to be encoded."""
+    return ACCESS_LOG if parameter == "HttpApiLogGroup" else f"${{{parameter}}}"
 
 
 def link_list(queries: dict[str, Json]) -> Widget:
@@ -230,6 +247,7 @@ def rows(alarms: Json, queries: dict[str, Json]) -> list[Row]:
                     [
                         own("EventsAccepted", "accepted"),
                         api("4xx", "refused, 429 included"),
+                        throttled("refused with 429"),
                         api("5xx", "failed"),
                     ],
                 ),
@@ -253,7 +271,7 @@ def rows(alarms: Json, queries: dict[str, Json]) -> list[Row]:
                 ),
             ],
         ),
-        heading("Latency", "GetProfile waits 5 s for a response"),
+        heading("Latency", "GetProfile expects a response within 5 s"),
         Row(
             6,
             [
@@ -261,7 +279,7 @@ def rows(alarms: Json, queries: dict[str, Json]) -> list[Row]:
                     "Response to the sender, ms",
                     8,
                     percentiles(api("Latency", ""), "p50", "p99"),
-                    annotations=lines_at(the_sender_gives_up=SENDER_GIVES_UP_MS),
+                    annotations=lines_at(documented_limit=EXPECTED_WITHIN_MS),
                     yAxis=y_axis("ms"),
                 ),
                 graph(
@@ -470,6 +488,8 @@ def body_in_yaml(always: list[Json], hydration: list[Json], alarms: Json) -> str
           {head}
           {widgets}{HYDRATION}]}}
         - {values.lstrip()}\
+          Console: {CONSOLE_HOST}
+          AccessLog: !Join ["*2F", !Split ["/", !Ref HttpApiLogGroup]]
           HydratorLogs: !If [Hydrate, !Sub "$257E$2527${{HydratorLogGroup}}", ""]
           Hydration: !If
             - Hydrate

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +23,13 @@ NOON = datetime(2023, 10, 1, 12, tzinfo=UTC)
 def sample(name: str) -> Any:
     """A genuine payload of tests/samples."""
     return json.loads((SAMPLES / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def instant(text: str) -> tuple[datetime, int]:
+    """A timestamp as second and nanoseconds, read without the code under test."""
+    fraction = re.search(r"\.(\d+)", text)
+    second = datetime.fromisoformat(re.sub(r"\.\d+", "", text)).astimezone(UTC)
+    return second, int(fraction[1].ljust(9, "0")) if fraction else 0
 
 
 def make_event(

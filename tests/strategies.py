@@ -1,5 +1,7 @@
 """What hypothesis draws from: JSON values, events, and ways of delivering them."""
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -44,6 +46,35 @@ def _nested(value: Any, levels: int) -> Any:
     return value
 
 
+zones = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+# A day away from both ends, where a moment has no UTC.
+moments = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=zones)  # noqa: DTZ001
+
+
+@dataclass(frozen=True)
+class Rfc3339:
+    """A timestamp as a sender may write it. second: without a fraction. digits: of the fraction."""
+
+    second: datetime
+    nanoseconds: int
+    digits: int
+
+    @property
+    def text(self) -> str:
+        local = self.second.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+        fraction = f"{self.nanoseconds:09}"[: self.digits]
+        zone = self.second.strftime("%:z")
+        return f"{local}{'.' if fraction else ''}{fraction}{zone}"
+
+
+def rfc3339() -> st.SearchStrategy[Rfc3339]:
+    def cut(second: datetime, nanoseconds: int, digits: int) -> Rfc3339:
+        unit = 10 ** (9 - digits)
+        return Rfc3339(second.replace(microsecond=0), nanoseconds // unit * unit, digits)
+
+    return st.builds(cut, moments, st.integers(0, 999_999_999), st.integers(0, 9))
+
+
 def events(tenant_id: str = "abc-tenant") -> st.SearchStrategy[list[dict[str, Any]]]:
     """Events with different ids about few profiles in few seconds, so that ties are common."""
     event = st.builds(
@@ -58,6 +89,8 @@ def events(tenant_id: str = "abc-tenant") -> st.SearchStrategy[list[dict[str, An
                 "2023-10-01T12:00:00Z",
                 "2023-10-01T14:00:00+02:00",  # the same moment
                 "2023-10-01T12:00:00.5Z",
+                "2023-10-01T12:00:00.500000001Z",
+                "2023-10-01T12:00:00.50000001Z",
                 "2023-10-01T12:00:01Z",
                 "2023-10-01T11:59:59-00:01",
             ]

@@ -8,22 +8,22 @@ from typing import Protocol
 from aws.sqs import Record
 from batch import DeadLetters, Failures, quarantine
 from consumer.delivery import Delivery, by_event, by_profile, parse
-from consumer.store import BUDGET, CONCURRENT_WRITES, Written
+from consumer.store import BUDGET, CONCURRENT_WRITES
 from deadline import Deadline, OutOfTimeError, run
 from getprofile.errors import EventError
 from getprofile.outcome import Outcome
 
 
 class EventWriter(Protocol):
-    def apply(self, delivery: Delivery, deadline: Deadline, /) -> Written: ...
-    def record(self, delivery: Delivery, outcome: Outcome, deadline: Deadline, /) -> Written: ...
+    def apply(self, delivery: Delivery, deadline: Deadline, /) -> Outcome: ...
+    def record(self, delivery: Delivery, outcome: Outcome, deadline: Deadline, /) -> Outcome: ...
 
 
 @dataclass
 class Consumed(Failures):
     """The outcome of each message of a batch: finished, dead-lettered or failed."""
 
-    finished: list[tuple[Delivery, Written]] = field(default_factory=list)
+    finished: list[tuple[Delivery, Outcome]] = field(default_factory=list)
 
     def add(self, other: "Consumed") -> None:
         self.finished += other.finished
@@ -81,9 +81,9 @@ class Consumer:
         while events:
             newest, *older = events
             try:
-                written = self.store.apply(newest[0], deadline)
+                outcome = self.store.apply(newest[0], deadline)
             except EventError as error:
-                # Only this event can't be stored, so the next one is the profile's newest.
+                # Only this event can't be kept, so the next one is the profile's newest.
                 consumed.add(self._quarantine(_records(newest), error, deadline))
                 events = older
             except Exception as error:  # whatever failed, the messages must be redelivered
@@ -91,7 +91,7 @@ class Consumer:
                     consumed.fail(_records(same), error)
                 return consumed
             else:
-                consumed.finished += _finished(newest, written)
+                consumed.finished += _finished(newest, outcome)
                 for same in older:
                     consumed.add(self._record(same, Outcome.STALE, deadline))
                 return consumed
@@ -100,14 +100,14 @@ class Consumer:
     def _record(self, same: list[Delivery], outcome: Outcome, deadline: Deadline) -> Consumed:
         """Add one event to the history. same: its deliveries in this batch."""
         try:
-            written = self.store.record(same[0], outcome, deadline)
+            recorded = self.store.record(same[0], outcome, deadline)
         except EventError as error:
             return self._quarantine(_records(same), error, deadline)
         except Exception as error:  # whatever failed, the messages must be redelivered
             consumed = Consumed()
             consumed.fail(_records(same), error)
             return consumed
-        return Consumed(finished=_finished(same, written))
+        return Consumed(finished=_finished(same, recorded))
 
     def _quarantine(self, records: list[Record], error: EventError, deadline: Deadline) -> Consumed:
         consumed = Consumed()
@@ -119,10 +119,5 @@ def _records(deliveries: Iterable[Delivery]) -> list[Record]:
     return [delivery.record for delivery in deliveries]
 
 
-def _finished(same: list[Delivery], written: Written) -> list[tuple[Delivery, Written]]:
-    """The result of the first delivery, applied to all deliveries of the same event."""
-    first, *others = same
-    return [
-        (first, written),
-        *((d, Written(written.outcome, not d.event.same_content(first.event))) for d in others),
-    ]
+def _finished(same: list[Delivery], outcome: Outcome) -> list[tuple[Delivery, Outcome]]:
+    return [(delivery, outcome) for delivery in same]

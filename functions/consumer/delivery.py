@@ -29,11 +29,22 @@ def parse(record: Record) -> Delivery:
 
 
 def by_event(deliveries: Iterable[Delivery]) -> list[list[Delivery]]:
-    """Groups of deliveries of the same event, the newest event first."""
-    groups: dict[tuple[str, str], list[Delivery]] = {}
+    """Groups of deliveries of the same event, the newest event first.
+
+    Events that contradict each other, with one version and different content, are different groups;
+    the one that was delivered first comes first.
+    """
+    versions: dict[tuple[str, str], list[list[Delivery]]] = {}
     for delivery in sorted(deliveries, key=lambda d: d.event.version, reverse=True):
-        groups.setdefault((delivery.event.subject, delivery.event.version), []).append(delivery)
-    return list(groups.values())
+        event = delivery.event
+        groups = versions.setdefault((event.subject, event.version), [])
+        for same in groups:
+            if same[0].event.content.same_as(event.content):
+                same.append(delivery)
+                break
+        else:
+            groups.append([delivery])
+    return [same for groups in versions.values() for same in groups]
 
 
 def by_profile(deliveries: Iterable[Delivery]) -> list[list[Delivery]]:

@@ -43,25 +43,24 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 def report(consumed: Consumed, now: datetime) -> None:
     """Log and count every message."""
-    for delivery, written in consumed.finished:
-        event, outcome = delivery.event, written.outcome
+    for delivery, outcome in consumed.finished:
+        event = delivery.event
         applied = outcome is Outcome.APPLIED
-        keys: dict[str, Any] = {
-            "correlation_id": event.id,
-            "outcome": outcome,
-            "event": event.event,
-            "tenant_id": event.tenant_id,
-            "profile_id": event.profile_id,
-            "message_id": delivery.record.message_id,
-        }
         counts = {
             "EventsApplied": int(applied),
             "EventsStale": int(outcome is Outcome.STALE),
             "EventsRecorded": int(outcome is Outcome.RECORDED),
-            "AppliedAge": (now - event.created_at) / timedelta(milliseconds=1) if applied else None,
+            "AppliedAge": event.age(now) / timedelta(milliseconds=1) if applied else None,
         }
-        record("info", f"event {outcome}", counts, **keys)
-        if written.contradicts:
-            message = "event contradicts an earlier delivery of it"
-            record("warning", message, {"EventsContradicting": 1}, **keys)
+        record(
+            "info",
+            f"event {outcome}",
+            counts,
+            correlation_id=event.id,
+            outcome=outcome,
+            event=event.event,
+            tenant_id=event.tenant_id,
+            profile_id=event.profile_id,
+            message_id=delivery.record.message_id,
+        )
     batch.report(consumed, {"MessagesFailed": 1})

@@ -4,14 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from aws.dynamodb import item_from_dynamodb, item_to_dynamodb, to_dynamodb
+from aws.dynamodb import from_dynamodb, item_to_dynamodb, to_dynamodb
 from consumer.delivery import Delivery
+from getprofile.content import Content
 from getprofile.outcome import Outcome
 from getprofile.version import timestamp
-
-# The attributes of a history item that GetProfile sets. They should be equal in two deliveries with
-# the same subject and version.
-CONTENT = ("event", "webhook_id", "data", "extra")
 
 
 def state_put(table: str, delivery: Delivery, updated_at: datetime) -> dict[str, Any]:
@@ -33,7 +30,7 @@ def state_put(table: str, delivery: Delivery, updated_at: datetime) -> dict[str,
                 "status": state.status,
                 "version": event.version,
                 "event_id": event.id,
-                "event_at": timestamp(event.created_at),
+                "event_at": event.created_at,
                 "received_at": delivery.received_at,
                 "updated_at": timestamp(updated_at),
                 "webhook_id": event.webhook_id,
@@ -66,7 +63,7 @@ def history_put(
                 "event": event.event,
                 "tenant_id": event.tenant_id,
                 "profile_id": event.profile_id,
-                "created_at": timestamp(event.created_at),
+                "created_at": event.created_at,
                 "received_at": delivery.received_at,
                 "webhook_id": event.webhook_id,
                 "data": event.data,
@@ -81,11 +78,16 @@ def history_put(
     }
 
 
-def contradicts(item: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two history items with the same subject and version differ in content."""
-    return _content(item) != _content(other)
+def state_content(row: Mapping[str, Any], event_type: str) -> Content:
+    """The content of the event that set a state. event_type: its type, which no row holds."""
+    return Content(event_type, _data(row))
 
 
-def _content(item: Mapping[str, Any]) -> dict[str, Any]:
-    # Compared by value, because DynamoDB may write a number differently, such as 1E+100 in full.
-    return item_from_dynamodb({name: item[name] for name in CONTENT if name in item})
+def history_content(item: Mapping[str, Any]) -> Content:
+    """The content of the event in an item of the history."""
+    return Content(item["event"]["S"], _data(item))
+
+
+def _data(item: Mapping[str, Any]) -> Any:
+    # As Python values, because DynamoDB may write a number differently, such as 1E+100 in full.
+    return from_dynamodb(item["data"]) if "data" in item else None

@@ -3,7 +3,6 @@
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -13,9 +12,10 @@ from botocore.exceptions import ClientError
 from aws.clients import Budget, make_client
 from aws.dynamodb import CONDITION_FAILED, INVALID, PASSING, call, refusal_reasons
 from consumer.delivery import Delivery
-from consumer.items import contradicts, history_put, state_put
+from consumer.items import history_content, history_put, state_content, state_put
 from deadline import Deadline
-from getprofile.errors import NotStorableError
+from getprofile.content import Content
+from getprofile.errors import ContradictingEventError, NotStorableError
 from getprofile.outcome import Outcome
 
 CONCURRENT_WRITES = 8
@@ -25,23 +25,13 @@ FIRST_PAUSE_SECONDS = 0.05  # several times as long as the other worker's transa
 MAX_PAUSE_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class Written:
-    """The recorded result of an event.
-
-    outcome: that of the first delivery. contradicts: whether this delivery's content differs from
-    that of the first one.
-    """
-
-    outcome: Outcome
-    contradicts: bool = False
-
-
 class Store:
     """Writes events; thread-safe. client: a botocore client for DynamoDB.
 
-    Every method raises NotStorableError, before it writes anything, when DynamoDB can never store
-    the event. It also raises OutOfTimeError, NotConfirmedError and botocore's errors.
+    Every method returns the outcome in the history: that of the event's first delivery. It raises
+    NotStorableError, before it writes anything, when DynamoDB can never store the event, and
+    ContradictingEventError, without having written anything, when another event has its place in
+    the history. It also raises OutOfTimeError, NotConfirmedError and botocore's errors.
     """
 
     def __init__(
@@ -59,7 +49,7 @@ class Store:
         self._client = client
         self._sleep = sleep
 
-    def apply(self, delivery: Delivery, deadline: Deadline) -> Written:
+    def apply(self, delivery: Delivery, deadline: Deadline) -> Outcome:
         """Set the profile's state to this event's, unless it has an equal or newer one.
 
         One transaction writes state and history. Two separate writes could record an applied event
@@ -71,26 +61,26 @@ class Store:
         history = self._history(delivery, Outcome.APPLIED, now)
         reasons = self._transact([state, history], deadline)
         if not reasons:
-            return Written(Outcome.APPLIED)
+            return Outcome.APPLIED
         by_state, by_history = reasons
-        if by_state["Code"] == CONDITION_FAILED:
-            if by_history["Code"] == CONDITION_FAILED:
-                return _known(by_history["Item"], history)
-            # If the versions are equal, this event set the state, and somebody has since removed it
-            # from the history.
-            held = by_state["Item"]["version"]["S"]
-            applied = held == delivery.event.version
-            return self.record(delivery, Outcome.APPLIED if applied else Outcome.STALE, deadline)
-        # The history has the event, but the profile's row is missing or older: somebody removed or
-        # restored it. Write the state again; the recorded outcome does not change.
-        self._put(state, deadline)
-        return _known(by_history["Item"], history)
+        if by_history["Code"] == CONDITION_FAILED:
+            outcome = _known(by_history["Item"], delivery)
+            if by_state["Code"] != CONDITION_FAILED:
+                # The history has this event, but the profile's row is missing or older: somebody
+                # removed or restored it. Write the state again; the outcome does not change.
+                self._put(state, deadline)
+            return outcome
+        row = by_state["Item"]
+        if row["version"]["S"] != delivery.event.version:
+            return self.record(delivery, Outcome.STALE, deadline)
+        # An event of this version set the state, and it is no longer in the history.
+        _check(state_content(row, delivery.event.event), delivery)
+        return self.record(delivery, Outcome.APPLIED, deadline)
 
-    def record(self, delivery: Delivery, outcome: Outcome, deadline: Deadline) -> Written:
+    def record(self, delivery: Delivery, outcome: Outcome, deadline: Deadline) -> Outcome:
         """Add the event to the history, unless it is already there."""
-        history = self._history(delivery, outcome, datetime.now(UTC))
-        known = self._put(history, deadline)
-        return _known(known, history) if known else Written(outcome)
+        known = self._put(self._history(delivery, outcome, datetime.now(UTC)), deadline)
+        return _known(known, delivery) if known else outcome
 
     def _history(self, delivery: Delivery, outcome: Outcome, now: datetime) -> dict[str, Any]:
         return history_put(self._events_table, delivery, outcome, now + self._retention)
@@ -140,8 +130,15 @@ class Store:
         raise AssertionError  # `count` does not end
 
 
-def _known(item: Mapping[str, Any], put: Mapping[str, Any]) -> Written:
-    return Written(Outcome(item["outcome"]["S"]), contradicts(item, put["Item"]))
+def _known(item: Mapping[str, Any], delivery: Delivery) -> Outcome:
+    """The outcome in an item of the history. Raises: ContradictingEventError."""
+    _check(history_content(item), delivery)
+    return Outcome(item["outcome"]["S"])
+
+
+def _check(recorded: Content, delivery: Delivery) -> None:
+    if differences := delivery.event.content.differences(recorded):
+        raise ContradictingEventError(differences)
 
 
 def dynamodb_client() -> Any:

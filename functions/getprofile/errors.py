@@ -1,8 +1,13 @@
 """The errors for which an event is refused, as one tree."""
 
+import json
 from dataclasses import dataclass
 
 from pydantic import ValidationError
+
+# In the text of a `ContradictingEventError`, which a message attribute of 256 characters must hold.
+MAX_NAMES = 4
+MAX_NAME = 40
 
 
 class EventError(Exception):
@@ -80,6 +85,28 @@ class InvalidHydrationError(InvalidEventError):
     """The message does not ask to fetch profiles."""
 
     reason = "invalid_hydration"
+
+
+class ContradictingEventError(EventError):
+    """The history has another event with the same subject and version.
+
+    differences: the fields that differ, as `Content.differences` names them. The text has the first
+    few, escaped and cut, because the sender chooses the names.
+    """
+
+    reason = "contradicting"
+
+    def __init__(self, differences: list[str]) -> None:
+        named = [_short(name) for name in differences[:MAX_NAMES]]
+        more = len(differences) - len(named)
+        text = ", ".join(named) + (f" and {more} more" if more else "")
+        super().__init__(f"Differs from the recorded event in {text}")
+        self.differences = differences
+
+
+def _short(name: str) -> str:
+    escaped = json.dumps(name)[1:-1]
+    return escaped if len(escaped) <= MAX_NAME else f"{escaped[:MAX_NAME]}..."
 
 
 class NotStorableError(EventError):

@@ -3,36 +3,37 @@
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from getprofile.version import version
+from getprofile.content import Content
+from getprofile.version import exact_timestamp, version
 
 MAX_ID_LENGTH = 128  # characters of up to 4 bytes; DynamoDB's sort key holds 1,024 bytes
 
-# RFC 3339. pydantic alone would also accept numbers and dates without a time.
+# RFC 3339, with at most nine digits of a second.
 _TIMESTAMP = re.compile(
-    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:[0-5]\d)", re.ASCII
 )
 
 
-def _only_rfc3339(value: Any) -> Any:
+def _utc(value: Any) -> str:
     if not (isinstance(value, str) and _TIMESTAMP.fullmatch(value)):
         raise PydanticCustomError(
             "timestamp", "Input should be an RFC 3339 timestamp, such as 2023-10-01T12:00:00Z"
         )
     try:
-        datetime.fromisoformat(value.upper()).astimezone(UTC)
+        return exact_timestamp(value)
     except (OverflowError, ValueError):
         raise PydanticCustomError("timestamp", "Input should be a date that exists") from None
-    return value
 
 
 Id = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=MAX_ID_LENGTH)]
-Timestamp = Annotated[AwareDatetime, BeforeValidator(_only_rfc3339)]
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_utc)]  # cut to microseconds
+ExactTimestamp = Annotated[str, BeforeValidator(_utc)]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Event(BaseModel):
 
     The fields by which state is keyed and ordered are validated strictly. Everything else is open:
     fields that GetProfile may add are accepted and kept (`model_extra`). Each subclass is an event
-    type, listed in `getprofile.events.EVENT_TYPES`.
+    type, listed in `getprofile.events.EVENT_TYPES`. created_at: UTC text, as `exact_timestamp`
+    writes it.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -58,7 +60,7 @@ class Event(BaseModel):
     event: Id
     tenant_id: Id
     data: Any = None
-    created_at: Timestamp
+    created_at: ExactTimestamp
     webhook_id: Any = None
 
     @property
@@ -84,10 +86,14 @@ class Event(BaseModel):
         ids = [self.tenant_id] if profile_id is None else [self.tenant_id, profile_id]
         return json.dumps(ids, ensure_ascii=False, separators=(",", ":"))
 
-    def same_content(self, other: "Event") -> bool:
-        """Whether both events have the same content, apart from the parts of the version."""
-        mine, others = ((e.event, e.data, e.webhook_id, e.model_extra) for e in (self, other))
-        return mine == others
+    @property
+    def content(self) -> Content:
+        """The part that every delivery of this event has in common."""
+        return Content(self.event, self.data)
+
+    def age(self, now: datetime) -> timedelta:
+        """The time since `created_at`, to the microsecond; negative if that is in the future."""
+        return now - datetime.fromisoformat(self.created_at)
 
     def profile_state(self) -> ProfileState | None:
         """The state that this event sets; None if its type does not affect profile state."""

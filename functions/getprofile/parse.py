@@ -30,7 +30,7 @@ def parse_event(body: bytes | str, *, now: datetime | None = None) -> Event:
         event = event_class.model_validate(document)
     except ValidationError as error:
         raise InvalidEventError(field_problems(error)) from None
-    if now is not None and event.created_at > now + MAX_CLOCK_SKEW:
+    if now is not None and event.age(now) < -MAX_CLOCK_SKEW:
         minutes = int(MAX_CLOCK_SKEW.total_seconds() // 60)
         raise FutureEventError(
             [FieldProblem("created_at", f"Input is more than {minutes} minutes in the future")]

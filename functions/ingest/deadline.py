@@ -11,7 +11,7 @@ from ingest.response import Response
 # The SDK's timeouts bound each attempt to connect and each wait for data. They do not bound a slow
 # name server, a response that trickles in, or the sum of the calls to Secrets Manager and SQS.
 # This deadline bounds the whole request. It leaves 1.5 s to answer 503 before the function's
-# timeout of 5 s, which is also when the sender gives up.
+# timeout of 5 s, within which GetProfile expects the response.
 DEADLINE_SECONDS = 3.5
 
 
@@ -43,8 +43,8 @@ _thread = _Thread()
 def within_deadline(receive: Callable[[], Response], seconds: float = DEADLINE_SECONDS) -> Response:
     """The response; 503 when the time is up or an unexpected error was raised.
 
-    The abandoned thread may still queue the event. The sender's retry is then a duplicate, which
-    changes nothing.
+    The abandoned thread may still queue the event. If it is delivered again, that is a duplicate,
+    which changes nothing.
     """
     future = _thread.run(receive)
     wait([future], timeout=seconds)
@@ -53,7 +53,7 @@ def within_deadline(receive: Callable[[], Response], seconds: float = DEADLINE_S
         return response.unavailable("deadline_exceeded", f"not finished within {seconds} s")
     try:
         return future.result()
-    except Exception as error:  # whatever failed, the sender must retry
+    except Exception as error:  # whatever failed, the event may not be queued
         return response.unavailable("internal_error", place(error))
 
 

@@ -73,7 +73,7 @@ def refused(error: EventError) -> Response:
 
 
 def unavailable(reason: str, detail: str) -> Response:
-    """For our own failure: the sender should retry. detail: for the log only."""
+    """For our own failure, with Retry-After. detail: for the log only."""
     document = json.dumps({"error": "Temporarily unavailable, try again"})
     retry = {"retry-after": str(RETRY_AFTER_SECONDS)}
     return Response(503, document, reason, retry, detail=detail)

@@ -21,15 +21,17 @@ ENVELOPE = {
     "webhook_id": "webhook_id",
 }
 
+# Those that the history does not keep when they are null. On the bus they are null then.
+OPTIONAL = ("data", "webhook_id")
+
 # Fields that only the receiver sets in `detail`. If GetProfile sends such a field, it is dropped.
 OURS = ("replayed", "data_omitted")
 
 
 def event_of(item: dict[str, Any]) -> dict[str, Any]:
     """The event in an item of the history. Raises: KeyError, when the item is not an event."""
-    optional = {"data", "webhook_id"}
     known = {
-        name: item.get(attribute) if name in optional else item[attribute]
+        name: item.get(attribute) if name in OPTIONAL else item[attribute]
         for name, attribute in ENVELOPE.items()
     }
     extra: dict[str, Any] = item.get("extra", {})

@@ -2,7 +2,7 @@
 
 It checks the secret and the envelope, writes the profile's state, and answers. It has no queue,
 history, dead-letter queue or bus, and an older event overwrites a newer one. If the table is slow,
-GetProfile waits.
+so is the response.
 """
 
 import os

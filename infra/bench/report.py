@@ -22,8 +22,8 @@ conditional `put_item` calls per event, for state and history. A cold start incl
 the Python interpreter.""",
     "Time": """\
 These are wall-clock medians on the machine above, against the same local AWS stub. On AWS, a \
-function of 512 MB has less than a third of a processor, so calls take longer there, but their \
-order stays the same.""",
+function of 512 MB has less than a third of a processor, so calls take longer there. Nobody \
+has measured them there yet.""",
     "Consumer": """\
 One worker consumes full batches of ten events of ten profiles, while each call to DynamoDB takes \
 4 ms. This project writes state and history of an event in one transaction, and runs up to eight \

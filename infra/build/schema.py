@@ -32,6 +32,10 @@ type Json = dict[str, Any]
 
 # As the publisher writes it: UTC, microseconds, fixed width.
 TIMESTAMP = {"type": "string", "format": "date-time", "pattern": r"^.{26}Z$"}
+EXACT_TIMESTAMP = TIMESTAMP | {
+    "pattern": r"^.{26}([0-9]{3})?Z$",
+    "description": "UTC, with six digits of a second; nine, if GetProfile sent more than six.",
+}
 # What the receiver adds to an event; only the first three are always there.
 RECEIPT: Json = {
     "outcome": {
@@ -40,7 +44,7 @@ RECEIPT: Json = {
     },
     "version": {
         "type": "string",
-        "pattern": r"^.{26}Z#[0-3]#",
+        "pattern": r"^.{26}Z([0-9]{3})?#[0-3]#",
         "description": "Sorts the events of a profile, compared by bytes.",
     },
     "received_at": TIMESTAMP,
@@ -57,7 +61,7 @@ def schema() -> Json:
     """The JSON Schema of an event as a rule's target gets it (draft 7, which all tools know)."""
     types = {name: _data(model) for name, model in EVENT_TYPES.items()}
     envelope = _without_titles(Event.model_json_schema()["properties"])
-    detail = {**envelope, "created_at": TIMESTAMP, **RECEIPT}
+    detail = {**envelope, "created_at": EXACT_TIMESTAMP, **RECEIPT}
     for name in ("data", "webhook_id"):  # always there, null where the event did not have them
         detail[name] = {}
     members: Json = {

@@ -8,10 +8,10 @@ from typing import Any
 from getprofile import exact_json, strict_json
 from getprofile.errors import NotJsonError
 from getprofile.event import MAX_ID_LENGTH
-from infra.gpw.history import subject
+from infra.gpw.history import as_sent, subject
 from infra.gpw.queues import sent_at
 from infra.gpw.tables import Table
-from publisher.entry import ENVELOPE, SOURCE, entry
+from publisher.entry import SOURCE, entry
 
 # The fields that the receiver adds to the event in `detail`.
 ADDED = ("outcome", "version", "received_at", "replayed", "data_omitted")
@@ -82,12 +82,7 @@ class BusEvent:
         sent = {name: value for name, value in self.detail.items() if name not in ADDED}
         # The receiver always writes microseconds, GetProfile does not.
         sent["created_at"] = str(sent["created_at"]).replace(".000000Z", "Z")
-        # In the documented order. Null fields are omitted, because the history does not distinguish
-        # them from absent ones.
-        ordered = {name: sent[name] for name in ENVELOPE if name in sent} | sent
-        return exact_json.dumps(
-            {name: value for name, value in ordered.items() if value is not None}
-        )
+        return exact_json.dumps(as_sent(sent))
 
 
 def from_message(message: dict[str, Any]) -> BusEvent | None:

@@ -10,8 +10,9 @@ from infra.gpw.lazy import LazyGroup, flowing
 
 HELP = """Operate the GetProfile webhook receiver.
 
-All commands except `cost` work on a stack on AWS (--stack, --region, --profile) or on the local
-cloud that `make start` runs (--local). Exit codes: 0 success, 1 a problem was found, 2 wrong usage.
+Commands work on a stack on AWS (--stack, --region, --profile) or, with --local, on the local cloud
+that `make start` runs. `cost` needs no stack, and `local` runs the local cloud itself. Exit codes:
+0 success, 1 a problem was found, 2 wrong usage, 130 interrupted.
 """
 
 

@@ -83,7 +83,7 @@ COMMANDS: list[Lazy | LazyGroup] = [
     Lazy(
         "reconcile",
         "infra.gpw.reconcile:reconcile",
-        "Refetch every known profile from GetProfile's API, such as after webhooks were missed.",
+        "Refetch every profile that has a state here from GetProfile's API.",
     ),
     Lazy(
         "policies",

@@ -101,7 +101,8 @@ def cost(
         int, typer.Option(min=1, max=1_048_576, help="Size of a webhook body.")
     ] = 220,
     profile_bytes: Annotated[
-        int, typer.Option(min=1, max=409_600, help="Size of a full profile (HydrateProfiles).")
+        int,
+        typer.Option(min=1, max=409_600, help="Size of a stored full profile (HydrateProfiles)."),
     ] = 8192,
 ) -> None:
     """Estimate the AWS bill from the template's settings, list prices and measured durations.

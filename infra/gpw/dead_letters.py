@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -12,7 +12,12 @@ from pydantic import BaseModel, Field, ValidationError
 from aws.dynamodb import to_dynamodb
 from aws.sqs import QueueMessage, accepted, original_body
 from getprofile import strict_json
-from getprofile.errors import EventError, FutureEventError, NotJsonError
+from getprofile.errors import (
+    ContradictingEventError,
+    EventError,
+    FutureEventError,
+    NotJsonError,
+)
 from getprofile.parse import parse_event
 from infra.gpw.errors import USAGE, OperatorError
 from infra.gpw.queues import received_message, sent_at
@@ -30,6 +35,9 @@ EVENT_BRIDGE_ATTRIBUTES = {
     "RETRY_ATTEMPTS",
 }
 MOVED_BY_SQS = "received_too_often"  # our name for it: SQS gives no reason
+
+# How long a redriven event can wait: EventsQueue's MessageRetentionPeriod.
+QUEUED = timedelta(days=4)
 
 
 class Kind(StrEnum):
@@ -328,15 +336,25 @@ class NotRedrivableError(Exception):
 
 
 def redrive(
-    dead_letter: DeadLetter, *, hydrating: bool, now: datetime, force: bool = False
+    dead_letter: DeadLetter,
+    *,
+    hydrating: bool,
+    now: datetime,
+    retention: timedelta,
+    force: bool = False,
+    named: bool = False,
 ) -> Redrive:
     """The destination of a dead letter and the message to send there.
 
-    hydrating: whether there is a hydration queue. force: also send events that would fail again.
+    hydrating: whether there is a hydration queue. retention: how long the history keeps an event.
+    force: also send events that would fail again. named: whether the operator named this dead
+    letter by its id or its reason.
     Raises: NotRedrivableError.
     """
     match dead_letter.kind:
         case Kind.EVENT:
+            if not (force or named):
+                _check_purpose(dead_letter, now, retention)
             return _to_events(dead_letter, now, force=force)
         case Kind.HYDRATION if hydrating:
             # Without its trace header. Lambda's loop detection counts by the header, so it would
@@ -353,6 +371,33 @@ def redrive(
             raise NotRedrivableError(
                 "a scheduled reconciliation did not start: `gpw reconcile` starts one"
             )
+
+
+def _check_purpose(dead_letter: DeadLetter, now: datetime, retention: timedelta) -> None:
+    """Check that redriving is safe without having decided on this dead letter.
+
+    Raises: NotRedrivableError.
+    """
+    on_purpose = f"name its id or --where reason={dead_letter.reason} to redrive it anyway"
+    if dead_letter.reason == ContradictingEventError.reason:
+        raise NotRedrivableError(
+            f"the history has another event with this id and time; {on_purpose}"
+        )
+    remembered = retention - QUEUED
+    if now - _received(dead_letter) > remembered:
+        raise NotRedrivableError(
+            f"received more than {remembered.days} days ago, so the history may have forgotten "
+            f"that the event was already processed; {on_purpose}"
+        )
+
+
+def _received(dead_letter: DeadLetter) -> datetime:
+    """When ingest received the event; if that is unknown, when the message was sent."""
+    try:
+        received = datetime.fromisoformat(dead_letter.received_at or "")
+    except ValueError:  # sent by hand
+        return dead_letter.sent_at
+    return received if received.tzinfo else received.replace(tzinfo=UTC)
 
 
 def _to_events(dead_letter: DeadLetter, now: datetime, *, force: bool) -> Redrive:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Annotated, Any
 
@@ -98,7 +98,7 @@ def show(
     chosen = Chosen(Where(), _message_ids([message_id]))
     found, _missed = collect(gpw, chosen, None, lambda dead_letter: dead_letter)
     [dead_letter] = found.values()
-    fate = fate_of(dead_letter, Redriver(gpw.target, force=False))
+    fate = fate_of(dead_letter, Redriver(gpw.target))
     gpw.out.document(as_document(dead_letter, body=True) | {"redrive": fate})
     rows: list[list[str | Text]] = [
         [Text("message id", "dim"), dead_letter.message_id],
@@ -143,12 +143,13 @@ def redrive_dead_letters(
     """Send dead letters back to the queue they came from.
 
     Events go to the events queue and hydration messages to the hydration queue. Dead letters that
-    would only fail again are kept, and the reason is shown. The command shows what it found and
-    asks. It then redrives exactly those. It sends each one before it deletes it, so an interruption
-    loses nothing: at worst an event is processed twice, which changes nothing.
+    would only fail again are kept, and the reason is shown. An event that contradicts the history,
+    or that is older than it, is redriven only if you name its id or its reason. The command shows
+    what it found and asks. It then redrives exactly those. It sends each one before it deletes it,
+    so an interruption loses nothing: at worst an event is processed twice, which changes nothing.
     """
     chosen = _chosen(ids, terms, everything=everything)
-    redriver = Redriver(gpw.target, force=force)
+    redriver = Redriver(gpw.target, force=force, named=chosen.names_reason_or_id)
     plans, missed = collect(gpw, chosen, limit, lambda found: _plan(found, redriver))
     tally = Redriven(missed=missed)
     tally.kept.update(plan for plan in plans.values() if not isinstance(plan, Destination))
@@ -220,6 +221,10 @@ class Chosen:
 
     where: Where
     ids: tuple[str, ...] = ()
+
+    @property
+    def names_reason_or_id(self) -> bool:
+        return bool(self.ids) or self.where.reason is not None
 
     def matches(self, dead_letter: DeadLetter) -> bool:
         return self.where.matches(dead_letter) and (
@@ -347,20 +352,26 @@ class Redriven:
 
 
 class Redriver:
-    """Decides where the dead letters of a stack go."""
+    """Decides where the dead letters of a stack go. force, named: as for `redrive`."""
 
-    def __init__(self, target: Target, *, force: bool) -> None:
+    def __init__(self, target: Target, *, force: bool = False, named: bool = False) -> None:
         hydration = target.hydration_queue
         self.urls = {Destination.EVENTS: target.output("EventsQueueUrl")}
         if hydration:
             self.urls[Destination.HYDRATION] = hydration
         self._hydrating = hydration is not None
-        self._force = force
+        self._retention = timedelta(days=int(target.parameters["EventRetentionDays"]))
+        self._force, self._named = force, named
 
     def redrive(self, dead_letter: DeadLetter) -> Redrive:
         """The message that redrives a dead letter. Raises: NotRedrivableError."""
         return redrive(
-            dead_letter, hydrating=self._hydrating, now=datetime.now(UTC), force=self._force
+            dead_letter,
+            hydrating=self._hydrating,
+            now=datetime.now(UTC),
+            retention=self._retention,
+            force=self._force,
+            named=self._named,
         )
 
 

@@ -83,8 +83,8 @@ def doctor(
 ) -> None:
     """Check stack, permissions, secret, endpoint, queues, functions, concurrency, bus and alarms.
 
-    It changes nothing, except that it removes the temporary rules and queues of killed listeners,
-    and sends a ping if you ask for one. Exits with 1 if it finds a problem.
+    It changes nothing, except that it removes the expired rules and queues of killed listeners
+    without asking, and sends a ping if you ask for one. Exits with 1 if it finds a problem.
     """
     target, out = gpw.target, gpw.out
     found: list[Check] = []

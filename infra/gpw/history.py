@@ -12,6 +12,7 @@ from getprofile.parse import parse_event
 from getprofile.version import timestamp
 from infra.gpw.errors import USAGE, OperatorError
 from infra.gpw.tables import Page, Table
+from publisher.entry import ENVELOPE, OPTIONAL, event_of
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def request(selection: Selection) -> tuple[str, dict[str, Any]]:
         ("event", "=", selection.event),
         ("outcome", "=", selection.outcome),
         ("data.status", "=", selection.status),
-        (selection.by, ">=", timestamp(selection.since) if selection.since else None),
-        (selection.by, "<", timestamp(selection.until) if selection.until else None),
+        (selection.by, ">=", _bound(selection.since)),
+        (selection.by, "<", _bound(selection.until)),
     ]
     meant = [condition for condition in conditions if condition[2] is not None]
     values = {f":{n}": {"S": value} for n, (_, _, value) in enumerate(meant)}
@@ -88,6 +89,14 @@ def request(selection: Selection) -> tuple[str, dict[str, Any]]:
     if values:
         arguments["ExpressionAttributeValues"] = values
     return "query" if one_profile else "scan", arguments
+
+
+def _bound(moment: datetime | None) -> str | None:
+    """A text that sorts before each time of this microsecond and after all earlier ones.
+
+    Without its `Z`, it also sorts correctly among times with nine digits.
+    """
+    return timestamp(moment).removesuffix("Z") if moment else None
 
 
 def read(table: Table, selection: Selection, *, consistent: bool = False) -> Iterator[Page]:
@@ -140,20 +149,30 @@ def _path(name: str) -> str:
     return ".".join(f"#{part}" for part in name.split("."))
 
 
-def body(item: dict[str, Any]) -> str:
-    """The event in an item of the history as GetProfile would send it, with exact numbers.
+def event(item: dict[str, Any]) -> dict[str, Any]:
+    """The event in an item of the history as GetProfile would send it.
 
-    Raises: ValueError, if the event's version would differ from the item's.
+    Raises: KeyError, TypeError, ValueError or EventError, if it would not be recorded as this item.
     """
-    event = item.get("extra", {}) | {
-        "id": item["event_id"],
-        "event": item["event"],
-        "tenant_id": item["tenant_id"],
-        "data": item.get("data"),
-        "created_at": item["created_at"],
-        "webhook_id": item.get("webhook_id"),
+    found = as_sent(event_of(item))
+    recorded = parse_event(exact_json.dumps(found))
+    if (recorded.subject, recorded.version) != (item["subject"], item["version"]):
+        raise ValueError("the event would have another subject or version")
+    return found
+
+
+def body(item: dict[str, Any]) -> str:
+    """The event in an item of the history as JSON, with exact numbers. Raises: as `event`."""
+    return exact_json.dumps(event(item))
+
+
+def as_sent(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """An event's fields in the documented order, with every null that GetProfile sent.
+
+    Only `data` and `webhook_id` are omitted when they are null: history and bus treat null and
+    absent alike for these two.
+    """
+    ordered = {name: fields[name] for name in ENVELOPE if name in fields} | dict(fields)
+    return {
+        name: value for name, value in ordered.items() if value is not None or name not in OPTIONAL
     }
-    text = exact_json.dumps({name: value for name, value in event.items() if value is not None})
-    if parse_event(text).version != item["version"]:
-        raise ValueError("the event would have another version")
-    return text

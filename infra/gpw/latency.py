@@ -6,7 +6,7 @@ from collections import Counter
 
 from infra.gpw.when import duration
 
-# Upper bounds in seconds; after the last one, GetProfile has given up.
+# Upper bounds in seconds; after the last one, the response was later than GetProfile expects.
 BOUNDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 BAR_WIDTH = 40
 

@@ -13,7 +13,7 @@ MONTH_SECONDS = MONTH_HOURS * 3600
 MONTH_DAYS = MONTH_HOURS / 24
 GB = 2**30
 CHUNK = 64 * 1024  # bytes that SQS and EventBridge bill as one request
-WRITE_UNIT = 1024  # bytes
+WRITE_UNIT, READ_UNIT = 1024, 4096  # bytes
 FULL_PROCESSOR_MB = 1769  # memory size at which a function gets one full processor
 OWN_METRICS, HYDRATION_METRICS = 5, 3  # written under normal traffic
 HYDRATION_CONCURRENCY = 2  # the hydrator's maximum concurrency, SQS's minimum
@@ -80,6 +80,7 @@ class MonthlyTraffic:
     """A month's accepted deliveries. stale, duplicates: shares of them.
 
     Each profile has events_per_profile events per month; one of them makes it ready.
+    profile_bytes: the size of a full profile as it is stored, without the item's other attributes.
     """
 
     events: int
@@ -199,18 +200,19 @@ def bill(t: MonthlyTraffic, s: CostSettings, f: Figures) -> list[Line]:
     hydration_pollers = min(f["idle_pollers"], HYDRATION_CONCURRENCY) if s.hydrate else 0
 
     state_units, history_units = _units(state_bytes), _units(history_bytes)
-    transaction = 2 * (state_units + history_units)  # prepared and committed
     if s.history:
         # AWS does not document the cost of a canceled transaction. A refused write costs as much as
         # a successful one.
+        transaction = _transaction(state_bytes, history_bytes)
         writes = t.events * transaction + t.events * t.stale * history_units
     else:
         writes = t.events * state_units
+    full_bytes = t.profile_bytes + f["full_profile_attributes_bytes"]
     overhead = f["item_overhead_bytes"]
     stored = {
         "profiles": profiles * (state_bytes + overhead),
         "history": distinct * (history_bytes + overhead) * s.retention_days / MONTH_DAYS,
-        "full profiles": hydrated * (t.profile_bytes + overhead),
+        "full profiles": hydrated * (full_bytes + overhead),
     }
     if not s.history:
         stored["history"] = 0.0
@@ -298,11 +300,20 @@ def bill(t: MonthlyTraffic, s: CostSettings, f: Figures) -> list[Line]:
             Line("SQS: hydration", "sqs_request", 3 * hydrated),
             Line("Lambda: hydrator, requests", "lambda_request", hydrated),
             gb_seconds("hydrator", hydrated, duration),
-            Line("DynamoDB: read units", "dynamodb_read_unit", 2 * hydrated),
+            # Of the state and of the stored profile, whole. An upper bound, because the first fetch
+            # finds no stored profile.
+            Line(
+                "DynamoDB: full profiles, read units",
+                "dynamodb_read_unit",
+                hydrated * (_units(state_bytes, READ_UNIT) + _units(full_bytes, READ_UNIT)),
+            ),
+            # The transaction also checks that the profile has a state, which costs as much as
+            # writing the state: measured on AWS by martinhicks.dev (its article on conditional
+            # transactions), 2026; AWS's guide says that every item is written twice.
             Line(
                 "DynamoDB: full profiles, write units",
                 "dynamodb_write_unit",
-                hydrated * _units(t.profile_bytes),
+                hydrated * _transaction(state_bytes, full_bytes),
             ),
             Line("DynamoDB: full profiles, GB", "dynamodb_gb_month", stored["full profiles"] / GB),
         ]
@@ -366,7 +377,7 @@ def total(lines: Iterable[Line], prices: Mapping[str, Price]) -> tuple[float, fl
 def variations(s: CostSettings) -> dict[str, CostSettings]:
     """Settings that change the cost, each changed alone; those already in effect are left out."""
     changed = {
-        "EventRetentionDays=7": replace(s, retention_days=7),
+        "EventRetentionDays=26": replace(s, retention_days=26),
         "EventRetentionDays=365": replace(s, retention_days=365),
         "LogLevel=WARNING": replace(s, log_events=False),
         "LogRetentionDays=7": replace(s, log_retention_days=7),
@@ -386,8 +397,13 @@ def _chunks(size: float, of: int = 1) -> int:
     return max(1, math.ceil(size / (of * CHUNK)))
 
 
-def _units(size: float) -> int:
-    return max(1, math.ceil(size / WRITE_UNIT))
+def _units(size: float, unit: int = WRITE_UNIT) -> int:
+    return max(1, math.ceil(size / unit))
+
+
+def _transaction(*sizes: float) -> int:
+    """The write units of a transaction of items with these sizes: prepared and committed."""
+    return 2 * sum(map(_units, sizes))
 
 
 def _gb_second(s: CostSettings) -> str:

@@ -1,4 +1,4 @@
-"""`gpw reconcile`: refetches all known profiles and shows the progress."""
+"""`gpw reconcile`: refetches the profiles in ProfilesTable and shows the progress."""
 
 import json
 import time
@@ -65,7 +65,10 @@ def reconcile(
     ] = None,
     wait: Annotated[bool, typer.Option(help="Watch until it has finished.")] = True,
 ) -> None:
-    """Refetch every known profile from GetProfile's API, such as after webhooks were missed.
+    """Refetch every profile that has a state here from GetProfile's API.
+
+    It brings the full profiles up to date, such as after fetches failed or their events did not
+    arrive. It changes no state, and does not find profiles of which no event ever arrived.
 
     The reconciliation runs in the hydration queue. If you stop this command, it continues, and you
     can watch it again with --watch. Watching scans both tables of profiles regularly.

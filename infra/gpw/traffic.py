@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from getprofile.version import version
+from getprofile.version import timestamp, version
 from infra.gpw.sample import fresh
 
 # Not `ready`, because that would fetch profiles from GetProfile and start the workflows of most
@@ -89,5 +89,5 @@ def _delivery(
     profile = profile_name(rng.randrange(traffic.profiles))
     status = rng.choice(STATUSES)
     event = fresh(event_id, created_at, tenant=traffic.tenant, profile=profile, status=status)
-    order = version(created_at, status, event_id)
+    order = version(timestamp(created_at), status, event_id)
     return PlannedDelivery(at, event_id, profile, order, json.dumps(event).encode())

@@ -49,6 +49,9 @@ def ui(
 
     It listens on 127.0.0.1 only, keeps the events in memory, and ends with Ctrl-C. The printed link
     works once. With --json, the link is printed as JSON.
+
+    Without --write, it changes no event, profile or message. It creates a temporary EventBridge
+    rule and SQS queue without asking, and removes them when it ends.
     """
     try:
         import uvicorn
@@ -85,7 +88,7 @@ def ui(
     gpw.out.document({"url": access.link, "port": access.port, "write": write})
     gpw.out.say(f"The console of {gpw.target.stack} ({gpw.target.where}): {access.link}")
     if not write:
-        gpw.out.say("It only reads; --write allows actions, too.")
+        gpw.out.say("Actions that change something are off; --write allows them.")
     gpw.out.note("Ctrl-C ends it.")
     gpw.out.console.file.flush()
     if browser and not gpw.out.as_json:

@@ -65,7 +65,7 @@ class DemoRequest:
 
 DEMO_REQUESTS = [
     DemoRequest("GetProfile delivers an event", EVENT, 200, "OK"),
-    DemoRequest("... and delivers it again, as senders do", EVENT, 200, "OK"),
+    DemoRequest("... and delivers it again", EVENT, 200, "OK"),
     DemoRequest("... and an older one arrives late", STALE_EVENT, 200, "OK"),
     DemoRequest(
         "Someone tries a secret of their own",

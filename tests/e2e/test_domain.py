@@ -37,15 +37,17 @@ def test_a_name_of_ones_own_gets_a_certificate_a_record_and_the_api(
     [mapping] = gateway.get_api_mappings(DomainName=NAME)["Items"]
     records = stack.client("route53").list_resource_record_sets(HostedZoneId=zone_id)
     aliases = {
-        record["Name"].rstrip("."): record["AliasTarget"]["DNSName"].rstrip(".")
+        record["Type"]: record["AliasTarget"]["DNSName"].rstrip(".")
         for record in records["ResourceRecordSets"]
-        if record["Type"] == "A"
+        if record["Name"].rstrip(".") == NAME and "AliasTarget" in record
     }
 
     assert certificate["DomainName"] == NAME
     assert configured["CertificateArn"] == certificate["CertificateArn"]
     assert (mapping["ApiId"], mapping["Stage"]) == (stack.resources["HttpApi"], "$default")
-    assert aliases[NAME] == stack.outputs["DomainTarget"] == configured["ApiGatewayDomainName"]
+    assert stack.outputs["DomainTarget"] == configured["ApiGatewayDomainName"]
+    assert aliases == dict.fromkeys(["A", "AAAA"], stack.outputs["DomainTarget"])
+    assert configured["IpAddressType"] == "dualstack"
     assert stack.outputs["WebhookUrl"] == f"https://{NAME}{ROUTE}"
     assert stack.resources["HttpApi"] in stack.outputs["GeneratedWebhookUrl"]
 

@@ -19,7 +19,7 @@ from tests.factories import make_body, make_event, make_sqs_record
 from tests.faults import faults
 from tests.faults.cloud import DEAD_LETTERS, EVENTS, Cloud, Message
 from tests.faults.faults import Fault
-from tests.faults.system import Consumer, Ingest, Tally
+from tests.faults.system import Consumer, Ingest, Tally, recorded
 
 pytestmark = [
     pytest.mark.allow_hosts(["127.0.0.1"]),
@@ -59,8 +59,20 @@ def webhooks(draw: st.DrawFn) -> list[str]:
         ).replace(f'"{TOO_LARGE_A_NUMBER}"', TOO_LARGE_A_NUMBER)
         for n in range(count)
     ]
+    # Events that contradict these: other data, another type that sets a state or none.
+    bodies += [
+        body.replace(*draw(st.sampled_from(CONTRADICTIONS)))
+        for body in draw(st.lists(st.sampled_from(bodies), max_size=5))
+    ]
     again = draw(st.lists(st.sampled_from(bodies + GARBAGE_IN), max_size=15))
     return draw(st.permutations(bodies + again))
+
+
+CONTRADICTIONS = [
+    ('"number": 1', '"number": 2'),
+    ("profile.updated", "test.unknown"),
+    ("test.unknown", "profile.updated"),
+]
 
 
 class Fate(StrEnum):
@@ -204,14 +216,16 @@ def test_every_delivery_is_accounted_for_and_every_profile_is_at_its_newest_even
     assert_books_balance(cloud, events_queue, answers, tally)
     assert events_queue.books["redriven"] == 0
     table = {profile_id: item["event_id"]["S"] for (_, profile_id), item in cloud.table.items()}
-    assert table == newest(message.body for message in cloud.queues[EVENTS])
-    check_history(cloud)
-
-
-def check_history(cloud: Cloud) -> None:
-    """Every distinct event that a table can hold is in it once; the newest ones were applied."""
     bodies = {message.body for message in cloud.queues[EVENTS]}
-    events = [json.loads(body) for body in bodies if TOO_LARGE_A_NUMBER not in body]
+    dead = {message.body for message in cloud.queues[DEAD_LETTERS]}
+    assert {body: recorded(cloud, body) for body in bodies} == {b: b not in dead for b in bodies}
+    assert table == newest(bodies - dead)
+    check_history(cloud, bodies - dead)
+
+
+def check_history(cloud: Cloud, bodies: set[str]) -> None:
+    """It holds each of these events once, and nothing else; the newest ones were applied."""
+    events = [json.loads(body) for body in bodies]
     found = [(item["event_id"]["S"], item["outcome"]["S"]) for item in cloud.history.values()]
     outcomes = dict(found)
     unprojected = {event["id"] for event in events if event["event"] != "profile.updated"}

@@ -79,7 +79,11 @@ class OperatedStack:
                 "ScalingConfig": {"MaximumConcurrency": 5},
             },
         }
-        defaults = {"PreviousSecretGraceHours": 24, "RequestsPerSecond": 500}
+        defaults = {
+            "EventRetentionDays": 30,
+            "PreviousSecretGraceHours": 24,
+            "RequestsPerSecond": 500,
+        }
         parameters = {name: {"Type": "Number", "Default": n} for name, n in defaults.items()}
         self.template = {"Parameters": parameters, "Resources": resources, "Outputs": outputs}
         aws_client("cloudformation").create_stack(

@@ -1,6 +1,7 @@
 import base64
 import itertools
 import json
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.factories import (
+    instant,
     make_batch,
     make_body,
     make_context,
@@ -129,18 +131,40 @@ def test_a_redelivered_event_that_was_the_one_applied_is_applied_again(
     assert "EventsStale" not in output.metrics()
 
 
-def test_a_delivery_that_contradicts_an_earlier_one_of_its_event_is_counted_and_logged(
-    consumer: Handler, cloud: Cloud, output: Output
+@pytest.mark.parametrize(
+    ("other", "differs_in"),
+    [
+        (make_event(note="<second>"), "data.note"),
+        (make_event(event_type="profile.created", note="<first>"), "event"),
+    ],
+)
+def test_an_event_that_contradicts_a_recorded_one_is_dead_lettered_and_tells_no_value(
+    consumer: Handler, cloud: Cloud, output: Output, other: dict[str, Any], differs_in: str
 ) -> None:
-    consumer(make_batch(make_body(make_event(note="first"))), make_context())
-    before = cloud.item("12345")
+    consumer(make_batch(make_body(make_event(note="<first>"))), make_context())
+    before = cloud.item("12345"), cloud.history()
 
-    consumer(make_batch(make_body(make_event(note="second"))), make_context())
+    answer = consumer(make_batch(make_body(other)), make_context())
 
-    warnings = [line for line in output.logs if line["level"] == "WARNING"]
-    assert [line["message"] for line in warnings] == ["event contradicts an earlier delivery of it"]
-    assert output.metrics()["EventsContradicting"] == [1.0]
-    assert cloud.item("12345") == before
+    [letter] = cloud.messages("DeadLetterQueue")
+    [line] = [line for line in output.logs if line["level"] == "ERROR"]
+    assert answer == DONE
+    assert (letter.body, letter.attributes["reason"]) == (make_body(other), "contradicting")
+    assert letter.attributes["detail"] == f"Differs from the recorded event in {differs_in}"
+    assert (line["reason"], line["detail"]) == ("contradicting", letter.attributes["detail"])
+    assert not re.search("<first>|<second>", json.dumps(output.logs))
+    assert (cloud.item("12345"), cloud.history()) == before
+
+
+def test_the_same_event_of_two_subscriptions_is_recorded_once(
+    consumer: Handler, cloud: Cloud
+) -> None:
+    for webhook_id in ("w1", "w2"):
+        body = make_body(webhook_id=webhook_id)
+        assert consumer(make_batch(body), make_context()) == DONE
+
+    assert [item["webhook_id"] for item in cloud.history()] == ["w1"]
+    assert cloud.messages("DeadLetterQueue") == []
 
 
 def test_what_the_newest_event_does_not_say_is_no_longer_there(
@@ -509,9 +533,9 @@ def test_any_order_duplication_and_split_of_a_set_of_events_ends_in_the_same_sta
     for batch in data.draw(batches(some_events)):
         assert consumer(make_batch(*map(json.dumps, batch)), make_context()) == DONE
 
-    def order(event: dict[str, Any]) -> tuple[datetime, int, bytes]:
+    def order(event: dict[str, Any]) -> tuple[tuple[datetime, int], int, bytes]:
         rank = RANKS.get(event["data"]["status"], 2)
-        return datetime.fromisoformat(event["created_at"]), rank, event["id"].encode()
+        return instant(event["created_at"]), rank, event["id"].encode()
 
     for profile_id in ("1", "2", "1#2"):
         about = [

@@ -15,7 +15,7 @@ from tests.factories import make_body, make_event, sample
 from tests.functional.cloud import Cloud
 from tests.functional.gpw_stack import OperatedStack
 
-RECEIVED_AT = "2023-10-01T12:00:01.234567Z"
+RECEIVED_AT = f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M:%S.%fZ}"
 QUARANTINE = {
     "source": "consumer",
     "reason": "not_storable",
@@ -244,6 +244,46 @@ def test_what_would_fail_again_stays_unless_it_is_forced(
     assert (kept["redriven"], kept["kept"]) == ({}, {"would fail again: not_json": 1})
     assert forced["redriven"] == {"EventsQueue": 1}
     assert (base64.b64decode(sent.body), sent.attributes) == (b"\xff", {"encoding": "base64"})
+
+
+CONTRADICTING = {"source": "consumer", "reason": "contradicting", "received_at": RECEIVED_AT}
+FORGOTTEN = {"received_at": f"{datetime.now(UTC) - timedelta(days=27):%Y-%m-%dT%H:%M:%S.%fZ}"}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "why"),
+    [
+        (CONTRADICTING, "the history has another event with this id and time"),
+        (FORGOTTEN, "received more than 26 days ago"),
+    ],
+    ids=["contradicting", "forgotten"],
+)
+@pytest.mark.parametrize("how", ["reason", "id", "force"])
+def test_what_must_be_redriven_on_purpose_stays_until_it_is_named(
+    stack: OperatedStack, cloud: Cloud, attributes: dict[str, str], why: str, how: str
+) -> None:
+    message_id = stack.dead_letter(body("evt-1"), **attributes)
+    reason = attributes.get("reason", "received_too_often")
+    on_purpose = {
+        "reason": ["--where", f"reason={reason}"],
+        "id": [message_id],
+        "force": ["--all", "--force"],
+    }[how]
+
+    shown = stack.run("dlq", "show", message_id, "--json").document["redrive"]
+    kept = stack.run("dlq", "redrive", "--all", "--yes", "--json").document
+    by_type = stack.run(
+        "dlq", "redrive", "--where", "type=profile.updated", "--yes", "--json"
+    ).document
+    assert cloud.messages("EventsQueue") == []
+    done = stack.run("dlq", "redrive", *on_purpose, "--yes", "--json").document
+
+    [text] = kept["kept"]
+    assert text.startswith(why)
+    assert text.endswith(f"name its id or --where reason={reason} to redrive it anyway")
+    assert shown == f"no: {text}"
+    assert kept["redriven"] == by_type["redriven"] == {}
+    assert done["redriven"] == {"EventsQueue": 1}
 
 
 def test_an_event_from_the_future_is_never_redriven(stack: OperatedStack, cloud: Cloud) -> None:

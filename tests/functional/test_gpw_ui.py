@@ -472,7 +472,7 @@ def test_without_write_nothing_can_be_changed(
     answer = browser.post(path, **fields)
 
     assert answer.status == 400
-    assert "This console only reads" in answer.text
+    assert "Actions are off in this console" in answer.text
     assert console.jobs.get(1) is None
 
 
@@ -513,7 +513,7 @@ def test_a_read_only_console_offers_the_dry_run_and_the_command(
     dry = browser.job("/actions/replay", upto="9", dry_run="yes", q="evt-1")
 
     assert "Would replay 1 event" in dry
-    assert "This console only reads" in dry
+    assert "Actions are off in this console" in dry
     assert "<form" not in dry
 
 
@@ -801,7 +801,7 @@ def test_the_cost_of_the_last_day_is_what_the_command_beside_it_says(
     for number, hours in enumerate((1, 2, 3, 30)):
         at = f"{now - timedelta(hours=hours):%Y-%m-%dT%H:%M:%S.%fZ}"
         stack.happened(make_event(f"evt-{number}", profile_id=f"p-{number}"), received_at=at)
-    given = {"LogLevel": "WARNING", "EventRetentionDays": "7", "AlarmEmail": "a@example.com"}
+    given = {"LogLevel": "WARNING", "EventRetentionDays": "90", "AlarmEmail": "a@example.com"}
     console.target.__dict__["parameters"] = given | {"OfAnotherVersion": "1"}
     console.fill.start("30d")
     wait_for(lambda: not console.fill.running)
@@ -811,7 +811,7 @@ def test_the_cost_of_the_last_day_is_what_the_command_beside_it_says(
     dollars = json.loads(ran.stdout)["totals"]["this receiver"]["dollars"]
 
     assert "3 events in 24 hours" in page
-    assert "--set EventRetentionDays=7 --set LogLevel=WARNING" in shown
+    assert "--set EventRetentionDays=90 --set LogLevel=WARNING" in shown
     assert "example.com" not in page
     assert f"costs about ${dollars:,.2f}" in page
     assert "list prices" in page

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.delivery import by_profile
-from getprofile.version import version
-from tests.factories import NOON, make_body, make_delivery, make_event
+from getprofile.version import timestamp, version
+from tests.factories import NOON, instant, make_body, make_delivery, make_event
 from tests.hostile.world import MARK, Verdict, World
 from tests.strategies import ids
 
@@ -64,7 +64,7 @@ def test_ids_that_look_alike_are_different_profiles(
 
 @pytest.mark.parametrize("alike", LOOKALIKES)
 def test_event_ids_that_look_alike_are_different_versions(alike: list[str]) -> None:
-    versions = {version(NOON, "ready", one) for one in alike}
+    versions = {version(timestamp(NOON), "ready", one) for one in alike}
 
     assert len(versions) == len(set(alike)) == len(alike)
 
@@ -150,7 +150,7 @@ def test_a_batch_is_grouped_by_the_pair_and_by_nothing_less(pairs: list[tuple[st
 moments = st.sampled_from(
     [
         *("2023-10-01T12:00:00Z", "2023-10-01T12:00:00.000001Z", "2023-10-01T14:00:00+02:00"),
-        *("0001-01-01T00:00:00Z", "2023-10-01T12:00:01Z"),
+        *("0001-01-01T00:00:00Z", "2023-10-01T12:00:01Z", "2023-10-01T12:00:00.000000001Z"),
     ]
 )
 statuses = st.sampled_from(["processing", "summarizing", "ready", "other", "", "3", None, 3])
@@ -170,7 +170,7 @@ def test_two_versions_are_equal_only_with_the_same_moment_rank_and_id(
     )
     ranks = {"processing": 0, "summarizing": 1, "ready": 3}
     parts = [
-        (event.created_at, ranks.get(status, 2), event.id)
+        (instant(event.created_at), ranks.get(status, 2), event.id)
         for event, status in ((first, one[1]), (second, other[1]))
     ]
 

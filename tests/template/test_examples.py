@@ -42,6 +42,18 @@ def test_what_holds_data_survives_all_but_the_rollback_of_its_own_creation(path:
     assert policies == dict.fromkeys(policies, ("RetainExceptOnCreate", "Retain"))
 
 
+@pytest.mark.parametrize("path", EXAMPLES, ids=NAMES)
+def test_every_table_can_be_restored_to_any_second(path: Path) -> None:
+    tables = [r for r in resources(path).values() if r["Type"] == "AWS::DynamoDB::Table"]
+
+    assert [
+        table
+        for table in tables
+        if table["Properties"].get("PointInTimeRecoverySpecification")
+        != {"PointInTimeRecoveryEnabled": True}
+    ] == []
+
+
 def test_eventbridge_may_publish_to_a_topic_without_a_condition_as_its_documentation_demands() -> (
     None
 ):

@@ -14,6 +14,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from infra import dashboard
 from ingest.deadline import DEADLINE_SECONDS
+from tests.template.cloudformation import ACCOUNT, Deployment
 from tests.template.cloudwatch import Series, history, raised
 from tests.template.written import written_metrics
 
@@ -26,7 +27,6 @@ PACKAGES = ("ingest", "consumer", "publisher", "hydrator")
 
 ALARM = "AWS::CloudWatch::Alarm"
 QUERY = "AWS::Logs::QueryDefinition"
-FREE_ALARM_METRICS = 10
 FREE_DASHBOARD_METRICS = 50
 DAY, WEEK = (
     86_400,
@@ -168,15 +168,15 @@ def test_optional_resources_have_a_condition(template: Json, monitoring: Json) -
 # ---------------------------------------------------------------- alarms
 
 
-def test_the_alarms_of_a_default_stack_are_within_the_free_tier(monitoring: Json) -> None:
-    # It counts metrics that are watched: an alarm on an expression counts for several.
-    always = [
-        r["Properties"]
-        for r in monitoring["Resources"].values()
-        if r["Type"] == ALARM and r.get("Condition") != "Silence"
-    ]
+def test_an_alarm_watches_one_metric_unless_the_reference_says_that_it_needs_two(
+    alarms: dict[str, Json],
+) -> None:
+    # CloudWatch charges by metric: an alarm on an expression counts for several.
+    numbers = {short(alarm): len(watched(alarm)) for alarm in alarms.values()}
+    [said] = re.findall(r"watches one metric, except (.+?), which watch two\.", REFERENCE)
 
-    assert sum(len(watched(alarm)) for alarm in always) <= FREE_ALARM_METRICS
+    assert {n for n, count in numbers.items() if count > 1} == set(re.findall("`(.+?)`", said))
+    assert set(numbers.values()) == {1, 2}
 
 
 def test_an_expression_uses_the_metrics_that_are_given_to_it_and_is_the_one_result(
@@ -236,12 +236,12 @@ def test_no_alarm_evaluates_a_longer_time_than_cloudwatch_allows(
         assert looks_back(alarm, longest) <= (WEEK if hourly else DAY), name
 
 
-def test_a_slow_response_comes_before_the_function_and_the_sender_time_out(
+def test_a_slow_response_comes_before_both_time_limits_of_a_response(
     alarms: dict[str, Json],
 ) -> None:
     threshold = alarms["IngestSlowAlarm"]["Threshold"]
 
-    assert threshold < dashboard.SENDER_GIVES_UP_MS
+    assert threshold < dashboard.EXPECTED_WITHIN_MS
     assert threshold < DEADLINE_SECONDS * 1000
 
 
@@ -440,8 +440,8 @@ def named(alarms: dict[str, Json], widgets: list[Json]) -> Iterator[tuple[str, s
     """Namespace, name and dimensions of every metric of the alarms and the dashboard."""
     for alarm in alarms.values():
         for one in watched(alarm):
-            dimensions = {d["Name"]: filled(d["Value"]) for d in one["Dimensions"]}
-            yield one["Namespace"], one["MetricName"], dimensions
+            dimensions = {d["Name"]: filled(d["Value"]) for d in one.get("Dimensions", [])}
+            yield filled(one["Namespace"]), one["MetricName"], dimensions
     for metric in metrics_of(widgets):
         match metric:
             case [str(namespace), str(name), *pairs, dict()]:
@@ -455,8 +455,13 @@ def named(alarms: dict[str, Json], widgets: list[Json]) -> Iterator[tuple[str, s
 
 
 def filled(value: Any) -> str:
-    """A parameter as the dashboard's text has it."""
-    return f"${{{value['Ref']}}}" if isinstance(value, dict) else str(value)
+    """A value as the dashboard's text has it."""
+    match value:
+        case {"Ref": name}:
+            return f"${{{name}}}"
+        case {"Fn::Sub": text}:
+            return str(text)
+    return str(value)
 
 
 def metrics_of(widgets: list[Json]) -> list[list[Any]]:
@@ -508,7 +513,7 @@ def test_every_metric_of_aws_exists_and_is_of_a_resource_of_that_kind(
     alarms: dict[str, Json], widgets: list[Json], template: Json
 ) -> None:
     handed = template["Resources"]["Monitoring"]["Properties"]["Parameters"]
-    of_aws = [one for one in named(alarms, widgets) if one[0] != dashboard.NAMESPACE]
+    of_aws = [one for one in named(alarms, widgets) if one[0].startswith("AWS/")]
 
     assert len(of_aws) > 20
     for namespace, name, dimensions in of_aws:
@@ -519,6 +524,41 @@ def test_every_metric_of_aws_exists_and_is_of_a_resource_of_that_kind(
         assert name in known
         assert key == dimension
         assert template["Resources"][resource_in(handed[parameter])]["Type"] == kind
+
+
+def test_a_metric_of_the_access_log_is_one_that_a_filter_writes(
+    alarms: dict[str, Json], widgets: list[Json], monitoring: Json
+) -> None:
+    written = {
+        (filled(to["MetricNamespace"]), to["MetricName"])
+        for one in of_type(monitoring, "AWS::Logs::MetricFilter").values()
+        for to in one["MetricTransformations"]
+    }
+    others = [
+        one
+        for one in named(alarms, widgets)
+        if one[0] != dashboard.NAMESPACE and not one[0].startswith("AWS/")
+    ]
+
+    assert len(others) == 2  # the alarm and the dashboard
+    assert {(space, name) for space, name, _ in others} == written
+    assert [dimensions for *_, dimensions in others] == [{}, {}]
+    for space, name in written:
+        assert f"`{name}`" in REFERENCE
+        assert space.replace("${StackName}", "STACK") in REFERENCE
+
+
+def test_the_filter_counts_what_the_access_log_says_of_429_and_the_function_never_answers(
+    template: Json, monitoring: Json
+) -> None:
+    line = template["Resources"]["HttpApi"]["Properties"]["AccessLogSettings"]["Format"]
+    [counted] = of_type(monitoring, "AWS::Logs::MetricFilter").values()
+    sources = "".join(p.read_text("utf-8") for p in (ROOT / "functions/ingest").rglob("*.py"))
+
+    assert json.loads(line)["status"] == "$context.status"  # within quotes, so a text
+    assert counted["FilterPattern"] == '{ $.status = "429" }'
+    assert counted["LogGroupName"] == {"Ref": "HttpApiLogGroup"}
+    assert not re.search(r"\b429\b|TOO_MANY_REQUESTS", sources)
 
 
 def resource_in(argument: Any) -> str:
@@ -542,18 +582,32 @@ def test_the_body_and_the_picture_are_those_of_the_definition(source: str) -> No
     assert dashboard.picture(source) == dashboard.PICTURE.read_text("utf-8"), hint
 
 
-def deployed(
-    monitoring: Json, *, silence: bool = True, hydrate: bool = True, on_aws: bool = True
-) -> Json:
+ACCESS_LOG = "/aws/vendedlogs/my-stack/http-api"
+WITHOUT_HYDRATION = dict.fromkeys(["HydratorFunction", "HydrationQueue", "HydratorLogGroup"], "")
+
+
+def nested(
+    monitoring: Json,
+    *,
+    silence: bool = True,
+    hydrate: bool = True,
+    on_aws: bool = True,
+    partition: str = "aws",
+) -> Deployment:
+    """The nested stack. What a parameter names is called like the parameter."""
+    parameters = {
+        **{name: name for name in monitoring["Parameters"]},
+        "SilenceHours": 6 if silence else 0,
+        "Account": ACCOUNT if on_aws else "000000000000",
+        "HttpApiLogGroup": ACCESS_LOG,
+        **({} if hydrate else WITHOUT_HYDRATION),
+    }
+    return Deployment(monitoring, parameters, partition)
+
+
+def body_of(deployment: Deployment) -> Json:
     """The dashboard's body as CloudFormation fills it in."""
-    text, values = monitoring["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    conditions = {"Silence": silence and on_aws, "Hydrate": hydrate, "OnAws": on_aws}
-    for name, value in values.items():
-        condition, then, otherwise = value["Fn::If"]
-        chosen = then["Fn::Sub"] if conditions[condition] else otherwise
-        text = text.replace(f"${{{name}}}", chosen)
-    text = re.sub(r"\$\{(?!!)([\w:.]+)\}", r"\1", text).replace("${!", "${")
-    body: Json = json.loads(text)
+    body: Json = json.loads(deployment.resources["Dashboard"]["Properties"]["DashboardBody"])
     return body
 
 
@@ -565,11 +619,11 @@ def test_the_body_is_valid_json_with_any_options(
 ) -> None:
     always, hydration = dashboard.always_and_hydration(monitoring)
 
-    body = deployed(monitoring, silence=silence, hydrate=hydrate, on_aws=on_aws)
+    body = body_of(nested(monitoring, silence=silence, hydrate=hydrate, on_aws=on_aws))
 
     assert len(body["widgets"]) == len(always) + (len(hydration) if hydrate else 0)
-    assert ("SilenceAlarm.Arn" in json.dumps(body)) is (silence and on_aws)
-    assert ("DeadLettersAlarm.Arn" in json.dumps(body)) is on_aws
+    assert ("SilenceAlarm" in json.dumps(body)) is (silence and on_aws)
+    assert ("DeadLettersAlarm" in json.dumps(body)) is on_aws
     assert ("HydratorLogGroup" in json.dumps(body)) is hydrate
 
 
@@ -634,10 +688,10 @@ def test_every_expression_uses_metrics_of_its_own_widget(widgets: list[Json]) ->
 
 
 def test_the_dashboard_shows_every_alarm(monitoring: Json, alarms: dict[str, Json]) -> None:
-    body = deployed(monitoring)
+    body = body_of(nested(monitoring))
     [shown] = [w["properties"]["alarms"] for w in body["widgets"] if w["type"] == "alarm"]
 
-    assert sorted(shown) == sorted(f"{name}.Arn" for name in alarms)
+    assert sorted(shown) == sorted(alarms)
 
 
 def test_gigabyte_seconds_are_calculated_with_the_functions_memory(
@@ -666,30 +720,62 @@ def opened(link: str) -> tuple[str, list[str]]:
     fields = re.fullmatch(r"~\((.+)~source~\((.+)\)\)", detail)
     assert fields
     text = fields[1].partition("~editorString~'")[2]
-    return unquote(text.replace("*", "%")), fields[2].removeprefix("~'").split("~'")
+    groups = fields[2].removeprefix("~'").split("~'")
+    return unquote(text.replace("*", "%")), [unquote(group.replace("*", "%")) for group in groups]
+
+
+def links_of(deployment: Deployment) -> dict[str, str]:
+    """The links to the saved queries, by their titles."""
+    [text] = [
+        w["properties"]["markdown"]
+        for w in body_of(deployment)["widgets"]
+        if w["height"] == 4 == w["y"] and w["type"] == "text"
+    ]
+    return dict(re.findall(r"^- \[(.+)\]\((\S+)\)$", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("hydrate", [True, False])
 def test_a_link_opens_the_saved_query_on_its_log_groups(monitoring: Json, *, hydrate: bool) -> None:
-    body = deployed(monitoring, silence=False, hydrate=hydrate)
-    text = next(
-        w["properties"]["markdown"]
-        for w in body["widgets"]
-        if w["height"] == 4 == w["y"] and w["type"] == "text"
-    )
-    links = dict(re.findall(r"^- \[(.+)\]\((\S+)\)$", text, re.MULTILINE))
+    links = links_of(nested(monitoring, silence=False, hydrate=hydrate))
     saved = {}
     for query in of_type(monitoring, QUERY).values():
         groups = [
-            group["Ref"] if "Ref" in group else group["Fn::If"][1]["Ref"]
+            ACCESS_LOG if name == "HttpApiLogGroup" else name
             for group in query["LogGroupNames"]
             if "Ref" in group or hydrate
+            for name in [group["Ref"] if "Ref" in group else group["Fn::If"][1]["Ref"]]
         ]
         title = query["Name"]["Fn::Sub"].removeprefix("${StackName}/")
         saved[title] = (query["QueryString"], groups)
 
     assert {title: opened(link) for title, link in links.items()} == saved
     assert not re.search(r"[()'\s]", "".join(links.values()))  # would end a link in Markdown
+
+
+@pytest.mark.parametrize(
+    ("partition", "host"),
+    [
+        ("aws", "console.aws.amazon.com"),
+        ("aws-cn", "console.amazonaws.cn"),
+        ("aws-us-gov", "console.amazonaws-us-gov.com"),
+    ],
+)
+def test_every_link_leads_to_the_console_of_the_stacks_partition_and_region(
+    monitoring: Json, partition: str, host: str
+) -> None:
+    deployment = nested(monitoring, partition=partition)
+    links = [*links_of(deployment).values(), deployment.outputs["DashboardUrl"]]
+
+    starts = {link.partition("#")[0] for link in links}
+
+    assert starts == {f"https://{host}/cloudwatch/home?region={deployment.region}"}
+
+
+def test_no_other_file_has_a_link_to_the_console() -> None:
+    paths = [ROOT / "template.yaml", *(ROOT / "infra").rglob("*.py"), *(ROOT / "docs").glob("*.md")]
+    hosts = re.compile(r"console\.(aws\.amazon|amazonaws)")
+
+    assert {p.name for p in paths if hosts.search(p.read_text("utf-8"))} == {"dashboard.py"}
 
 
 def test_resources_that_the_local_cloud_lacks_exist_everywhere_else(monitoring: Json) -> None:

@@ -88,3 +88,60 @@ def test_the_documents_say_how_soon_a_new_secret_works_and_what_wrong_ones_cost(
     for text in (deploy, security, secret.put.__doc__):
         assert f"within {REREAD_SECONDS} seconds" in text
     assert f"{cents_an_hour:.1f} cents an hour" in security
+
+
+# ---------------------------------------------------------------- what nobody has documented
+
+# GetProfile documents neither retries nor a way to request a redelivery. And an event that was not
+# accepted is lost.
+_SENDER = r"(?<!whether )(?:\bGetProfile|\b[Tt]he sender)"
+_ALSO = r"(?:then |always |will |must |should |has to )?"
+_AGAIN = r"(?:retry|retries|resends?|repeats?|redelivers?|gives up|tries again|sends? \w+ again)"
+UNDOCUMENTED = re.compile(
+    rf"{_SENDER}(?:'s retr(?:y|ies)| {_ALSO}{_AGAIN})\b"
+    r"|\bask GetProfile to (?:re)?(?:send|deliver)"
+    r"|\bloses (?:no events?\b|none\b)(?! that)"
+)
+TEXTS = [
+    *(path for path in DOCUMENTS if path.name not in {"decisions.md", "CHANGELOG.md"}),  # records
+    *(ROOT / name for name in ("template.yaml", "pyproject.toml", "infra/openapi.yaml")),
+    *sorted((ROOT / "infra").rglob("*.yaml")),
+    *sorted((ROOT / "functions").rglob("*.py")),
+    *sorted((ROOT / "infra").rglob("*.py")),
+    *sorted((ROOT / "infra" / "gpw" / "console" / "templates").glob("*.html")),
+    *sorted((ROOT / ".github").rglob("*.yml")),
+]
+
+
+def prose(text: str) -> str:
+    """A file's text in one line, without marks of comments and quotes: a claim may be wrapped."""
+    return re.sub(r'[\s#"]+', " ", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_claim"),
+    [
+        ("otherwise 503, and GetProfile retries", True),
+        ("and the sender\n    # retries.", True),
+        ("The sender's retry is a duplicate", True),
+        ("so GetProfile must send them again", True),
+        ("Ask for it, or ask GetProfile to send the missing ones again", True),
+        ("It receives webhooks, loses no event, and answers", True),
+        ("It loses no event that it has accepted", False),
+        ("GetProfile does not document whether it retries", False),
+        ("Nobody knows whether GetProfile retries", False),
+        ("the sender gets 429", False),
+    ],
+)
+def test_a_claim_about_retries_is_recognized(text: str, is_claim: bool) -> None:
+    assert bool(UNDOCUMENTED.search(prose(text))) == is_claim
+
+
+def test_no_text_claims_that_getprofile_delivers_an_event_again_or_that_no_event_is_lost() -> None:
+    claims = {
+        str(path.relative_to(ROOT)): found
+        for path in TEXTS
+        if (found := UNDOCUMENTED.findall(prose(path.read_text(encoding="utf-8"))))
+    }
+
+    assert claims == {}

@@ -8,7 +8,7 @@ import pytest
 from consumer.consume import Consumed, Consumer
 from deadline import Deadline, OutOfTimeError
 from getprofile.outcome import Outcome
-from tests.factories import make_body, make_event, make_record, to_json
+from tests.factories import make_body, make_event, make_number_body, make_record, to_json
 from tests.unit.fakes import (
     ENDLESS,
     OVER,
@@ -52,7 +52,7 @@ def consume() -> Consuming:
 
 
 def outcomes(consumed: Consumed) -> dict[str, Outcome]:
-    return {d.record.message_id: written.outcome for d, written in consumed.finished}
+    return {d.record.message_id: outcome for d, outcome in consumed.finished}
 
 
 def failures(consumed: Consumed) -> dict[str, str]:
@@ -230,30 +230,120 @@ def test_the_history_comes_back_when_its_item_was_removed_and_the_event_is_redel
 # ---------------------------------------------------------------- contradictions
 
 
+UPDATED = make_event("evt_1", n=Decimal(1))
+CONTRADICTING = {
+    "another value": (make_event("evt_1", n=Decimal(2)), "data.n"),
+    "true for 1": (make_event("evt_1", n=True), "data.n"),
+    "a text for a number": (make_event("evt_1", n="1"), "data.n"),
+    "a field less, and one more": (make_event("evt_1", note=None), "data.n, data.note"),
+    "another type": (make_event("evt_1", event_type="profile.created", n=Decimal(1)), "event"),
+    "another type and value": (make_event("evt_1", event_type="profile.merged"), "event, data.n"),
+}
+
+
+@pytest.mark.parametrize(("other", "differs_in"), CONTRADICTING.values(), ids=list(CONTRADICTING))
+@pytest.mark.parametrize("second", ["the other event", "the updated event"])
+def test_an_event_that_contradicts_the_history_is_dead_lettered_and_says_in_what(
+    consume: Consuming, other: dict[str, Any], differs_in: str, second: str
+) -> None:
+    first, then = (UPDATED, other) if second == "the other event" else (other, UPDATED)
+    consume(first)
+    before = dict(consume.tables.profiles), dict(consume.tables.events)
+
+    result = consume(then, then)
+
+    assert dead_letters(result) == {"1": "contradicting", "2": "contradicting"}
+    assert [str(error) for _record, error in result.dead_lettered] == [
+        f"Differs from the recorded event in {differs_in}"
+    ] * 2
+    assert [json.loads(one.body)["event"] for one in consume.dead_letters.messages] == [
+        then["event"]
+    ] * 2
+    assert (consume.tables.profiles, consume.tables.events) == before
+    consume.tables.check_outcomes()
+
+
+def test_of_contradicting_events_in_a_batch_the_first_is_recorded(consume: Consuming) -> None:
+    other = make_event("evt_1", n=Decimal(2))
+
+    result = consume(UPDATED, other, make_event("evt_0", created_at=second(0)), UPDATED, other)
+
+    assert outcomes(result) == {"1": Outcome.APPLIED, "3": Outcome.STALE, "4": Outcome.APPLIED}
+    assert dead_letters(result) == {"2": "contradicting", "5": "contradicting"}
+    [row] = consume.tables.profiles.values()
+    assert row["data"]["M"]["n"] == {"N": "1"}
+
+
+def test_of_contradicting_events_in_a_batch_the_recorded_one_stays(consume: Consuming) -> None:
+    consume(UPDATED)
+
+    result = consume(make_event("evt_1", n=Decimal(2)), UPDATED)
+
+    assert dead_letters(result) == {"1": "contradicting"}
+    assert outcomes(result) == {"2": Outcome.APPLIED}
+
+
+def test_two_types_with_one_version_in_a_batch_are_one_event_and_one_dead_letter(
+    consume: Consuming,
+) -> None:
+    result = consume(UPDATED, make_event("evt_1", event_type="profile.created", n=Decimal(1)))
+
+    assert len(result.finished) == len(consume.tables.events) == 1
+    assert list(dead_letters(result).values()) == ["contradicting"]
+    consume.tables.check_outcomes()
+
+
+def test_an_event_without_history_is_compared_with_the_state_that_it_would_have_set(
+    consume: Consuming,
+) -> None:
+    consume(UPDATED)
+    consume.tables.events.clear()
+
+    contradicting = consume(make_event("evt_1", n=Decimal(2)))
+    equal = consume(UPDATED)
+
+    assert dead_letters(contradicting) == {"1": "contradicting"}
+    assert outcomes(equal) == {"1": Outcome.APPLIED}
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_no_state_is_set_by_an_event_whose_history_is_another_events(
+    consume: Consuming, removed: bool
+) -> None:
+    """Neither the first time, nor to repair a row that somebody removed."""
+    consume(UPDATED if removed else make_event("evt_1", event_type="profile.created"))
+    consume.tables.profiles.clear()
+
+    result = consume(make_event("evt_1", n=Decimal(2)))
+
+    assert dead_letters(result) == {"1": "contradicting"}
+    assert consume.tables.profiles == {}
+
+
 @pytest.mark.parametrize(
-    "other",
+    "delivered",
     [
-        make_event("evt_1", note="other"),
-        make_event("evt_1", event_type="profile.merged"),
-        make_event("evt_1") | {"webhook_id": "other"},
-        make_event("evt_1") | {"added": 1},
+        UPDATED | {"webhook_id": "webhook_2"},
+        UPDATED | {"webhook_id": None},
+        UPDATED | {"added": 1},
+        UPDATED | {"added": None},
     ],
 )
 @pytest.mark.parametrize("in_one_batch", [True, False])
-def test_an_event_with_a_known_version_and_other_content_is_told(
-    consume: Consuming, other: dict[str, Any], in_one_batch: bool
+def test_only_type_and_data_decide_whether_two_deliveries_are_of_one_event(
+    consume: Consuming, delivered: dict[str, Any], in_one_batch: bool
 ) -> None:
-    first = make_event("evt_1")
-    batches = [[first, other]] if in_one_batch else [[first], [other]]
+    """Two subscriptions deliver one event, each with its own webhook_id."""
+    batches = [[UPDATED, delivered]] if in_one_batch else [[UPDATED], [delivered]]
 
-    finished = [written for batch in batches for _, written in consume(*batch).finished]
+    finished = [outcome for batch in batches for _, outcome in consume(*batch).finished]
 
-    assert sorted(written.contradicts for written in finished) == [False, True]
+    assert finished == [Outcome.APPLIED] * 2
     assert len(consume.tables.events) == 1
 
 
 @pytest.mark.parametrize("number", ["1", "1.0", "1E+100", "0.10"])
-def test_an_event_that_is_delivered_again_as_it_was_contradicts_nothing(
+def test_an_event_that_is_redelivered_unchanged_does_not_contradict_itself(
     consume: Consuming, number: str
 ) -> None:
     event = make_event("evt_1", n=Decimal(number)) | {"added": [{"n": Decimal(number)}]}
@@ -262,9 +352,18 @@ def test_an_event_that_is_delivered_again_as_it_was_contradicts_nothing(
     [item] = consume.tables.events.values()
     item["data"]["M"]["n"] = {"N": written_out}
 
-    [first, second] = consume(event, event).finished
+    assert outcomes(consume(event, event)) == {"1": Outcome.APPLIED, "2": Outcome.APPLIED}
 
-    assert [first[1].contradicts, second[1].contradicts] == [False, False]
+
+def test_contents_nested_more_deeply_than_python_recurses_can_be_compared(
+    consume: Consuming,
+) -> None:
+    bodies = [make_number_body("[" * 2_000 + number + "]" * 2_000) for number in "12"]
+
+    result = consume(*bodies, make_event("evt_2", profile_id="other"))
+
+    assert dead_letters(result) == {"1": "not_storable", "2": "not_storable"}
+    assert outcomes(result) == {"3": Outcome.APPLIED}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum, auto
 from itertools import product
 from typing import Any
@@ -11,10 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aws.dynamodb import to_dynamodb
 from aws.sqs import Record
 from consumer.consume import Consumer
 from deadline import Deadline
-from tests.factories import make_event, make_record, to_json
+from getprofile.errors import NotStorableError
+from tests.factories import instant, make_delivery, make_event, make_record, to_json
 from tests.strategies import batches, events
 from tests.tables import Tables
 from tests.unit.fakes import ENDLESS, FakeDynamoDB, InMemoryDeadLetters, client_error
@@ -33,9 +36,9 @@ def one_thread() -> Iterator[None]:
 def newest(some_events: list[dict[str, Any]]) -> dict[str, str]:
     """The event of each profile's final state, told without any of the code under test."""
 
-    def order(event: dict[str, Any]) -> tuple[datetime, int, bytes]:
-        moment = datetime.fromisoformat(event["created_at"]).astimezone(UTC)
-        return moment, RANKS.get(event["data"]["status"], 2), event["id"].encode()
+    def order(event: dict[str, Any]) -> tuple[tuple[datetime, int], int, bytes]:
+        rank = RANKS.get(event["data"]["status"], 2)
+        return instant(event["created_at"]), rank, event["id"].encode()
 
     ordered = sorted((e for e in some_events if e["event"] == "profile.updated"), key=order)
     return {event["data"]["profile_id"]: event["id"] for event in ordered}
@@ -86,9 +89,15 @@ def records(batch: list[dict[str, Any]]) -> list[Record]:
     return [make_record(to_json(event), str(number)) for number, event in enumerate(batch)]
 
 
-def work(tables: Tables, batch: list[Record], interference: list[Interference]) -> list[Record]:
+def work(
+    tables: Tables,
+    batch: list[Record],
+    interference: list[Interference],
+    dead_letters: InMemoryDeadLetters | None = None,
+) -> list[Record]:
     """A worker consumes a batch. Returns: the messages that SQS will deliver again."""
     dynamodb = FakeDynamoDB(tables)
+    dead_letters = dead_letters or InMemoryDeadLetters()
     by_call = {one.call: one for one in interference}
     calls, dead = 0, False
 
@@ -117,11 +126,11 @@ def work(tables: Tables, batch: list[Record], interference: list[Interference]) 
 
     def meanwhile(one: Interference) -> None:
         for other in one.others:
-            assert work(tables, records(other), []) == []
+            assert work(tables, records(other), [], dead_letters) == []
 
     dynamodb.before, dynamodb.after = before, after
     try:
-        consumed = Consumer(dynamodb.as_store(), InMemoryDeadLetters()).consume(batch, ENDLESS)
+        consumed = Consumer(dynamodb.as_store(), dead_letters).consume(batch, ENDLESS)
     except Killed:
         return batch
     return [record for record, _error in consumed.failed]
@@ -183,6 +192,100 @@ def test_every_outcome_is_true_and_every_state_the_newest_after_any_failures(
     assert waiting == []
 
     check(tables, some_events)
+
+
+# Few ids and seconds, so that most events contradict another one, in type, in data or in both.
+contradicting = st.builds(
+    lambda event_id, **fields: make_event(event_id, **fields) | {"webhook_id": fields["n"]},
+    st.sampled_from(["evt_1", "evt_2"]),
+    event_type=st.sampled_from(["profile.updated", "profile.updated", "profile.created"]),
+    created_at=st.sampled_from(["2023-10-01T12:00:00Z", "2023-10-01T12:00:00.0000001Z"]),
+    n=st.sampled_from([Decimal(0), Decimal(1), True, Decimal("1E+126")]),
+)
+# In this order: the older of them, then two that contradict each other.
+FIRST, ONE, OTHER = (
+    make_event("evt_1", created_at="2023-10-01T11:59:59Z"),
+    make_event("evt_2"),
+    make_event("evt_2", event_type="profile.created"),
+)
+SAME_TYPE = make_event("evt_2", note="other")
+
+
+def check_places(
+    tables: Tables, some_events: list[dict[str, Any]], dead_letters: InMemoryDeadLetters
+) -> None:
+    """Each event is either in the history or a dead letter; each state is of a recorded event."""
+    dead = {message.body for message in dead_letters.messages}
+    for event in some_events:
+        delivery = make_delivery(event)
+        item = tables.events.get((delivery.event.subject, delivery.event.version), {})
+        recorded = item.get("event") == {"S": event["event"]} and item["data"] == stored(event)
+
+        assert recorded != (to_json(event) in dead), event
+
+    tables.check_outcomes()
+    newest: dict[tuple[str, str], str] = {}
+    for item in tables.events.values():
+        if item["event"]["S"] == "profile.updated":
+            key = (item["tenant_id"]["S"], item["profile_id"]["S"])
+            newest[key] = max(newest.get(key, ""), item["version"]["S"])
+    assert {key: row["version"]["S"] for key, row in tables.profiles.items()} == newest
+    for (tenant, profile), row in tables.profiles.items():
+        item = tables.events[f'["{tenant}","{profile}"]', row["version"]["S"]]
+        assert (row["data"], "profile.updated") == (item["data"], item["event"]["S"])
+
+
+def stored(event: dict[str, Any]) -> dict[str, Any] | None:
+    """`data` as DynamoDB has it; None if it can't."""
+    try:
+        return to_dynamodb(event["data"])
+    except NotStorableError:
+        return None
+
+
+@pytest.mark.parametrize("other", [OTHER, SAME_TYPE], ids=["another type", "other data"])
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("fault", Fault)
+def test_a_contradicting_event_that_comes_in_at_any_call_is_in_one_place_only(
+    other: dict[str, Any], swapped: bool, fault: Fault
+) -> None:
+    one, other = (other, ONE) if swapped else (ONE, other)
+    for batch, call in product([[one], [FIRST, one], [one, other]], [1, 2, 3]):
+        tables, dead_letters = Tables(), InMemoryDeadLetters()
+        interference = [Interference(call, fault, [[other], [NEWEST]])]
+        again = work(tables, records(batch), interference, dead_letters)
+        for _ in range(REDELIVERIES):
+            again = work(tables, again, [], dead_letters) if again else []
+        for late in ([other], [NEWEST]):  # one that was killed before its call let nobody in
+            work(tables, records(late), [], dead_letters)
+
+        assert again == []
+        check_places(tables, [*batch, other, NEWEST], dead_letters)
+
+
+@given(st.data())
+def test_every_event_is_in_exactly_one_place_after_any_contradictions_and_failures(
+    data: st.DataObject,
+) -> None:
+    some_events = data.draw(st.lists(contradicting, min_size=1, max_size=6))
+    tables, dead_letters = Tables(), InMemoryDeadLetters()
+    waiting = [records(batch) for batch in data.draw(batches(some_events))]
+    calls = st.builds(
+        Interference,
+        call=st.integers(1, 4),
+        fault=st.sampled_from(Fault),
+        others=st.lists(st.lists(st.sampled_from(some_events), min_size=1, max_size=3), max_size=2),
+    )
+    rounds = data.draw(st.lists(st.lists(calls, max_size=2), max_size=8))
+    for _ in range(REDELIVERIES * len(waiting)):
+        if not waiting:
+            break
+        batch = waiting.pop(0)
+        if again := work(tables, batch, rounds.pop() if rounds else [], dead_letters):
+            waiting.append(again)
+
+    assert waiting == []
+    check_places(tables, some_events, dead_letters)
 
 
 @given(st.data())

@@ -1,7 +1,7 @@
 """What a dead letter is, whoever wrote it, and where it goes."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from tests.factories import make_body, make_event, sample, to_json
 from tests.strategies import json_values
 
 NOW = datetime(2026, 1, 31, 14, tzinfo=UTC)
+RETENTION = timedelta(days=30)
 FROM_INGEST = {"received_at": "2026-01-31T13:59:59.000000Z"}
 FROM_BUS = {"RULE_ARN": "arn:aws:events:::rule", "TARGET_ARN": "arn:aws:sqs:::queue"}
 KINDS = {"my-events": Kind.EVENT, "my-hydration": Kind.HYDRATION}
@@ -45,7 +46,7 @@ def dead_letter(body: str, moved_from: str = "", **attributes: str) -> DeadLette
 def fate(found: DeadLetter, *, force: bool) -> str:
     """The body that it is sent as, or why it is kept."""
     try:
-        return redrive(found, hydrating=True, now=NOW, force=force).body
+        return redrive(found, hydrating=True, now=NOW, retention=RETENTION, force=force).body
     except NotRedrivableError as why:
         return str(why)
 
@@ -109,7 +110,7 @@ def test_an_event_with_a_field_of_lambdas_is_an_event(info: Any) -> None:
     found = dead_letter(json.dumps(event))
 
     assert (found.kind, found.reason) == (Kind.EVENT, "received_too_often")
-    assert redrive(found, hydrating=True, now=NOW).to is Destination.EVENTS
+    assert redrive(found, hydrating=True, now=NOW, retention=RETENTION).to is Destination.EVENTS
 
 
 # Objects with the keys that gpw looks for, and anything under them.
@@ -163,14 +164,14 @@ def test_none_is_nested_too_deeply_to_be_read_and_redriven(form: str, depth: int
     found = dead_letter(body)
 
     with pytest.raises(NotRedrivableError, match="would fail again"):
-        redrive(found, hydrating=True, now=NOW)
+        redrive(found, hydrating=True, now=NOW, retention=RETENTION)
 
 
 # ---------------------------------------------------------------- where it goes
 
 
 def test_an_event_keeps_its_trace() -> None:
-    to = redrive(dead_letter(make_body()), hydrating=True, now=NOW)
+    to = redrive(dead_letter(make_body()), hydrating=True, now=NOW, retention=RETENTION)
 
     assert to.to is Destination.EVENTS
     assert to.system["AWSTraceHeader"]["StringValue"].startswith("Root=1-2-3")
@@ -191,11 +192,11 @@ def test_a_hydration_message_begins_a_new_chain_for_lambdas_loop_detection(
     body: str, attributes: dict[str, str]
 ) -> None:
     """With the old trace header Lambda would count on, and stop it at once."""
-    to = redrive(dead_letter(body, **attributes), hydrating=True, now=NOW)
+    to = redrive(dead_letter(body, **attributes), hydrating=True, now=NOW, retention=RETENTION)
 
     assert (to.to, to.body, to.attributes, to.system) == (Destination.HYDRATION, body, {}, {})
 
 
 def test_what_lambda_discarded_is_explained_with_its_times() -> None:
     with pytest.raises(NotRedrivableError, match=r"7 events .* --since 2026-01-31T14:00:00Z"):
-        redrive(dead_letter(json.dumps(DISCARDED)), hydrating=True, now=NOW)
+        redrive(dead_letter(json.dumps(DISCARDED)), hydrating=True, now=NOW, retention=RETENTION)

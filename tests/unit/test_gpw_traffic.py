@@ -76,7 +76,7 @@ def test_with_disorder_newer_events_of_a_profile_overtake_older_ones() -> None:
 
 def test_no_event_happens_after_it_is_sent() -> None:
     for delivery in planned(duplicates=0.3, disorder=0.3):
-        created_at = parse_event(delivery.body).created_at.timestamp()
+        created_at = datetime.fromisoformat(parse_event(delivery.body).created_at).timestamp()
 
         assert created_at <= NOON.timestamp() + delivery.at
 

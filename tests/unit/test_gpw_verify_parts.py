@@ -15,6 +15,7 @@ from getprofile import strict_json
 from getprofile.errors import EventError, NotStorableError
 from getprofile.outcome import Outcome
 from getprofile.parse import parse_event
+from getprofile.version import timestamp
 from infra.gpw import ROOT
 from infra.gpw.bus_event import BusEvent
 from infra.gpw.checks import Check
@@ -316,5 +317,5 @@ def test_what_is_not_known_is_no_failure_and_what_was_not_removed_is_one() -> No
 def test_a_delivery_has_the_version_that_the_receiver_gives_it() -> None:
     tied: tuple[PlannedDelivery, ...] = CASES["same second"].first
 
-    assert {parse_event(one.body).created_at for one in tied} == {NOON}
+    assert {parse_event(one.body).created_at for one in tied} == {timestamp(NOON)}
     assert max(tied, key=lambda one: one.version) == tied[0]

@@ -1,5 +1,5 @@
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -35,10 +35,10 @@ def test_the_documented_event_is_parsed() -> None:
         event="profile.updated",
         tenant_id="abc-tenant",
         data={"profile_id": "12345", "status": "ready"},
-        created_at="2023-10-01T12:00:00Z",  # type: ignore[arg-type]  # as the sender writes it
+        created_at="2023-10-01T12:00:00Z",
         webhook_id="webhook_12345",
     )
-    assert event.created_at == datetime(2023, 10, 1, 12, tzinfo=UTC)
+    assert event.created_at == "2023-10-01T12:00:00.000000Z"
 
 
 def test_the_documented_event_tells_the_profile_state() -> None:
@@ -190,11 +190,13 @@ def test_a_document_that_is_no_object_is_refused(document: Any) -> None:
         ("2023-10-01T12:00:00.1234Z", "2023-10-01T12:00:00.123400Z"),
         ("2023-10-01T12:00:00.12345Z", "2023-10-01T12:00:00.123450Z"),
         ("2023-10-01T12:00:00.123456Z", "2023-10-01T12:00:00.123456Z"),
-        ("2023-10-01T12:00:00.1234567Z", "2023-10-01T12:00:00.123456Z"),
-        ("2023-10-01T12:00:00.12345678Z", "2023-10-01T12:00:00.123456Z"),
-        ("2023-10-01T12:00:00.999999999Z", "2023-10-01T12:00:00.999999Z"),
-        ("2023-10-01T12:00:00.000000001+01:00", "2023-10-01T11:00:00.000000Z"),
-        ("2023-12-31T23:59:59.999999999Z", "2023-12-31T23:59:59.999999Z"),
+        ("2023-10-01T12:00:00.1234560Z", "2023-10-01T12:00:00.123456Z"),
+        ("2023-10-01T12:00:00.123456000Z", "2023-10-01T12:00:00.123456Z"),
+        ("2023-10-01T12:00:00.1234567Z", "2023-10-01T12:00:00.123456700Z"),
+        ("2023-10-01T12:00:00.12345678Z", "2023-10-01T12:00:00.123456780Z"),
+        ("2023-10-01T12:00:00.999999999Z", "2023-10-01T12:00:00.999999999Z"),
+        ("2023-10-01T12:00:00.000000001+01:00", "2023-10-01T11:00:00.000000001Z"),
+        ("2023-12-31T23:59:59.999999999Z", "2023-12-31T23:59:59.999999999Z"),
         ("2024-02-29T00:00:00Z", "2024-02-29T00:00:00.000000Z"),
         ("2000-02-29T00:00:00Z", "2000-02-29T00:00:00.000000Z"),
         ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000000Z"),
@@ -206,7 +208,7 @@ def test_a_document_that_is_no_object_is_refused(document: Any) -> None:
     ],
 )
 def test_a_moment_in_any_form_of_rfc_3339_is_that_moment(text: str, moment: str) -> None:
-    assert parse_event(make_body(created_at=text)).version == f"{moment}#3#evt_1"
+    assert parse_event(make_body(created_at=text)).created_at == moment
 
 
 # As JSON.
@@ -293,7 +295,7 @@ def test_a_timestamp_of_a_moment_that_does_not_exist_is_refused(value: str) -> N
 def test_an_event_of_up_to_5_minutes_in_the_future_is_accepted(ahead: timedelta) -> None:
     body = make_body(created_at=(NOON + ahead).isoformat())
 
-    assert parse_event(body, now=NOON).created_at == NOON + ahead
+    assert parse_event(body, now=NOON).age(NOON) == -ahead
 
 
 @pytest.mark.parametrize("digits", ["0000001", "000000001", "0000009", "000000999"])
@@ -313,7 +315,7 @@ def test_an_event_of_more_than_5_minutes_in_the_future_is_refused(ahead: timedel
 
 
 def test_without_a_clock_an_event_may_be_from_any_time() -> None:
-    assert parse_event(make_body(created_at="9999-12-31T23:59:59Z")).created_at.year == 9999
+    assert parse_event(make_body(created_at="9999-12-31T23:59:59Z")).created_at.startswith("9999")
 
 
 def result(body: bytes | str) -> Event | EventError:

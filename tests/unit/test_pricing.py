@@ -2,11 +2,15 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aws.dynamodb import item_bytes
+from hydrator.messages import Key
+from hydrator.tables import ProfileTables
 from infra.gpw.cost import figures_on_file, price_list_on_file, settings_on_file
 from infra.gpw.pricing import (
     CostSettings,
@@ -23,6 +27,7 @@ from infra.gpw.pricing import (
     traces,
     variations,
 )
+from tests.unit.hydrator_fakes import VERSION, make_fetched
 
 PRICES = price_list_on_file().prices
 FIGURES = figures_on_file()
@@ -120,6 +125,75 @@ def test_without_the_history_an_event_is_one_conditional_write() -> None:
     assert used("eventbridge_event", chosen=plain) == 0
 
 
+class _Recorder:
+    """Records the requests of DynamoDB's client."""
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []
+
+    def transact_write_items(self, **request: Any) -> dict[str, Any]:
+        self.requests.append(request)
+        return {"ConsumedCapacity": []}
+
+    def get_item(self, **request: Any) -> dict[str, Any]:
+        self.requests.append(request)
+        return {"ConsumedCapacity": {}}
+
+
+@pytest.mark.parametrize("profile_bytes", [1, 8_192, 20_000])
+def test_a_full_profile_takes_the_write_units_of_the_hydrators_transaction(
+    profile_bytes: int,
+) -> None:
+    """DynamoDB reads or writes every item of a transaction twice, a checked one like a written one.
+
+    AWS documents the two writes, and measurements show them for a ConditionCheck too.
+    """
+    client = _Recorder()
+    profile = {"n": "x" * (profile_bytes - 1)}  # with its name, so many bytes
+    ProfileTables("profiles", "full", client).write(
+        Key(profile_id="12345", tenant_id="abc-tenant"), VERSION, make_fetched(profile=profile)
+    )
+    [request] = client.requests
+    units = 0
+    for action in request["TransactItems"]:
+        match action:
+            case {"ConditionCheck": _}:
+                size = FIGURES["state_item_bytes"]
+            case {"Update": {"Key": key, "ExpressionAttributeValues": values}}:
+                size = item_bytes(key | {name[1:]: value for name, value in values.items()})
+        units += 2 * math.ceil(size / 1024)
+    traffic = replace(MILLION, profile_bytes=profile_bytes, events_per_profile=1.0)
+    hydrating = replace(DEFAULTS, hydrate=True)
+
+    added = used("dynamodb_write_unit", traffic, hydrating) - used("dynamodb_write_unit", traffic)
+    assert added == units * 1_000_000
+
+
+def test_a_larger_state_makes_the_check_of_a_full_profile_dearer() -> None:
+    hydrating = replace(DEFAULTS, hydrate=True)
+
+    def added(traffic: MonthlyTraffic) -> float:
+        with_it, without = (used("dynamodb_write_unit", traffic, s) for s in (hydrating, DEFAULTS))
+        return with_it - without
+
+    profiles = 1_000_000 / MILLION.events_per_profile
+    dearer = added(replace(MILLION, event_bytes=1_500)) - added(MILLION)
+    assert dearer == pytest.approx(2 * profiles)  # a state of 2 KB
+
+
+def test_a_full_profile_is_read_consistently_with_its_state_before_it_is_fetched() -> None:
+    client = _Recorder()
+    tables, key = ProfileTables("profiles", "full", client), Key(profile_id="1", tenant_id="t")
+    tables.state(key)
+    tables.last_fetch(key)
+
+    assert [request["ConsistentRead"] for request in client.requests] == [True, True]
+    traffic = replace(MILLION, profile_bytes=3 * 4096, events_per_profile=1.0)
+    units = 1 + 4  # a state, and a profile of 12 KB with its other attributes
+    read = used("dynamodb_read_unit", traffic, replace(DEFAULTS, hydrate=True))
+    assert read == units * 1_000_000
+
+
 def test_the_history_is_stored_for_as_long_as_it_is_kept() -> None:
     month = used("dynamodb_pitr_gb_month")
     longer = used("dynamodb_pitr_gb_month", chosen=replace(DEFAULTS, retention_days=60))
@@ -167,7 +241,7 @@ def test_every_setting_that_is_shown_changes_the_bill() -> None:
         for name, one in variations(DEFAULTS).items()
     }
 
-    cheaper = {"EventRetentionDays=7", "LogLevel=WARNING", "LogRetentionDays=7"}
+    cheaper = {"EventRetentionDays=26", "LogLevel=WARNING", "LogRetentionDays=7"}
     assert all(change != 0 for change in changed.values())
     assert {name for name, change in changed.items() if change < 0} == cheaper | {
         name for name in changed if name.startswith("without")

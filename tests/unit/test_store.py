@@ -5,11 +5,12 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from aws.errors import NotConfirmedError
+from consumer.items import state_put
 from consumer.store import BUDGET, FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, Store
 from deadline import Deadline, OutOfTimeError
-from getprofile.errors import NotStorableError
+from getprofile.errors import ContradictingEventError, NotStorableError
 from getprofile.outcome import Outcome
-from tests.factories import make_delivery, make_event
+from tests.factories import NOON, make_delivery, make_event
 from tests.tables import Tables
 from tests.unit.fakes import ENDLESS, client_error
 
@@ -50,14 +51,17 @@ class Scripted:
         return Store("profiles", "events", timedelta(days=30), self, sleep=self.pauses.append)
 
 
-def row(version: str) -> dict[str, Any]:
-    return REFUSED | {"Item": {"version": {"S": version}}}
+def row(version: str, event: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The row that a refusal returns; event: the one that set it."""
+    item = state_put("profiles", make_delivery(event), NOON)["Item"]
+    return REFUSED | {"Item": item | {"version": {"S": version}}}
 
 
-def known(outcome: str) -> dict[str, Any]:
+def known(outcome: str, event: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The item of the history that a refusal returns."""
     tables = Tables()
     store = Store("profiles", "events", timedelta(days=30), _Model(tables))
-    store.record(make_delivery(), Outcome(outcome), ENDLESS)
+    store.record(make_delivery(event), Outcome(outcome), ENDLESS)
     return REFUSED | {"Item": next(iter(tables.events.values()))}
 
 
@@ -77,10 +81,10 @@ NEWER = "2030-01-01T00:00:00.000000Z#3#evt_9"
 def test_state_and_history_are_written_in_one_transaction() -> None:
     client = Scripted()
 
-    written = client.as_store().apply(make_delivery(), ENDLESS)
+    outcome = client.as_store().apply(make_delivery(), ENDLESS)
 
     [(operation, request)] = client.calls
-    assert written.outcome is Outcome.APPLIED
+    assert outcome is Outcome.APPLIED
     assert operation == "transact_write_items"
     assert [item["Put"]["TableName"] for item in request["TransactItems"]] == ["profiles", "events"]
 
@@ -106,13 +110,51 @@ def test_each_refusal_of_a_transaction_leads_to_the_true_outcome(
 ) -> None:
     client = Scripted(canceled(state, history))
 
-    written = client.as_store().apply(make_delivery(), ENDLESS)
+    found = client.as_store().apply(make_delivery(), ENDLESS)
 
-    assert written.outcome == outcome
+    assert found == outcome
     assert client.operations == ["transact_write_items", *operations]
     if operations:
         table = "profiles" if state is NONE else "events"
         assert client.calls[-1][1]["TableName"] == table
+
+
+OTHER = make_event(note="other")
+OTHER_TYPE = make_event(event_type="profile.created")
+
+
+@pytest.mark.parametrize(
+    ("state", "history", "differs_in"),
+    [
+        (row(OWN), known("applied", OTHER), "data.note"),
+        (row(NEWER), known("stale", OTHER), "data.note"),
+        (row(NEWER), known("recorded", OTHER_TYPE), "event"),
+        # The row is missing or older: it must not become the state of an event without a history.
+        (NONE, known("applied", OTHER), "data.note"),
+        (NONE, known("recorded", OTHER_TYPE), "event"),
+        # Somebody removed the event that set the state from the history.
+        (row(OWN, OTHER), NONE, "data.note"),
+    ],
+)
+def test_nothing_is_written_of_an_event_that_contradicts_the_recorded_one(
+    state: dict[str, Any], history: dict[str, Any], differs_in: str
+) -> None:
+    client = Scripted(canceled(state, history))
+
+    with pytest.raises(ContradictingEventError) as caught:
+        client.as_store().apply(make_delivery(), ENDLESS)
+
+    assert caught.value.differences == [differs_in]
+    assert client.operations == ["transact_write_items"]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.STALE, Outcome.RECORDED])
+def test_an_event_is_not_recorded_over_one_that_it_contradicts(outcome: Outcome) -> None:
+    item = known("applied", OTHER)["Item"]
+    client = Scripted(client_error("ConditionalCheckFailedException", Item=item))
+
+    with pytest.raises(ContradictingEventError):
+        client.as_store().record(make_delivery(), outcome, ENDLESS)
 
 
 @pytest.mark.parametrize(
@@ -128,9 +170,9 @@ def test_each_refusal_of_a_transaction_leads_to_the_true_outcome(
 def test_a_transaction_that_met_another_one_is_sent_again(reasons: tuple[Any, Any]) -> None:
     client = Scripted(*[canceled(*reasons)] * 8)
 
-    written = client.as_store().apply(make_delivery(), ENDLESS)
+    outcome = client.as_store().apply(make_delivery(), ENDLESS)
 
-    assert written.outcome is Outcome.APPLIED
+    assert outcome is Outcome.APPLIED
     assert client.operations == ["transact_write_items"] * 9
     # Each pause is twice as long as the one before, less up to a half of it by chance.
     longest = [FIRST_PAUSE_SECONDS * 2**retry for retry in range(4)] + [
@@ -145,9 +187,9 @@ def test_a_transaction_that_met_another_one_is_sent_again(reasons: tuple[Any, An
 def test_a_single_put_that_met_a_transaction_is_sent_again() -> None:
     client = Scripted(client_error("TransactionConflictException"))
 
-    written = client.as_store().record(make_delivery(), Outcome.RECORDED, ENDLESS)
+    outcome = client.as_store().record(make_delivery(), Outcome.RECORDED, ENDLESS)
 
-    assert written.outcome is Outcome.RECORDED
+    assert outcome is Outcome.RECORDED
     assert client.operations == ["put_item"] * 2
 
 

@@ -217,12 +217,10 @@ def curl(url: str, body: str) -> str:
 def _body(item: dict[str, Any]) -> str:
     """The event as GetProfile sends it, indented."""
     try:
-        history.body(item)  # checks that it is one
+        event = history.event(item)
     except (EventError, KeyError, TypeError, ValueError):
-        return dumps(item, indent=2)
-    names = ("event_id", "event", "tenant_id", "data", "created_at", "webhook_id")
-    event = {("id" if n == "event_id" else n): item[n] for n in names if n in item}
-    return dumps(event | item.get("extra", {}), indent=2)
+        event = item  # somebody edited it
+    return dumps(event, indent=2)
 
 
 def destinations(console: Console) -> dict[str, str]:

@@ -51,7 +51,7 @@ def look(request: Request) -> Response:
 
 
 def _look(gpw: Gpw, console: Console) -> None:
-    redriver = dlq.Redriver(gpw.target, force=False)
+    redriver = dlq.Redriver(gpw.target)
     found, missed = dlq.collect(
         gpw,
         dlq.Chosen(Where()),

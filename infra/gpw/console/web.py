@@ -120,9 +120,9 @@ def route(path: str, function: Page, *methods: str) -> Route:
 
 
 def check_write(console: Console) -> None:
-    """Raises: OperatorError, when the console only reads."""
+    """Raises: OperatorError, when actions are off."""
     if not console.write:
-        raise OperatorError("This console only reads", "start it with `gpw ui --write`")
+        raise OperatorError("Actions are off in this console", "start it with `gpw ui --write`")
 
 
 def form(request: Request) -> dict[str, list[str]]:
