@@ -13,9 +13,12 @@ FAILED := sh infra/build/download_failed.sh
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --python-version 3.13 --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
+# BuildMethod python-uv, also for a CONFIG_ENV without build parameters of its own.
+export SAM_CLI_BETA_UV_PACKAGE_MANAGER := 1
+CONFIG := $(if $(CONFIG_ENV),--config-env $(CONFIG_ENV))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo start unit fast test postgres chromium soak bench docs pictures simulate check build deploy release lock clean
+.PHONY: help setup demo start unit fast test postgres chromium soak bench docs pictures simulate check build deploy destination release lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,15 +75,19 @@ check: setup .venv-checkov/.ready .venv-bench/packages/.ready ## lint, format, t
 	$(BIN)/python infra/build/audit.py
 	$(BIN)/python -m infra.bench --short
 
-build: setup ## build the functions for AWS, bytecode included
-	$(SAM) build
+build: setup ## build the functions for AWS, bytecode included (for another processor: make build ARCHITECTURE=x86_64)
+	$(if $(ARCHITECTURE),$(BIN)/python -m infra.build.architecture $(ARCHITECTURE) .aws-sam/template.json)
+	$(SAM) build $(CONFIG) $(if $(ARCHITECTURE),--template .aws-sam/template.json --config-file $(CURDIR)/samconfig.toml)
 	$(BIN)/python infra/build/bytecode.py .aws-sam/build
 
-deploy: build ## deploy to the AWS account of your credentials (the first time: make deploy GUIDED=1)
+deploy: destination build ## deploy to the AWS account of your credentials (the first time: make deploy GUIDED=1)
 	$(if $(GRADUAL),$(BIN)/python infra/build/gradual.py $(GRADUAL) .aws-sam/build)
-	$(SAM) deploy $(if $(CONFIG_ENV),--config-env $(CONFIG_ENV)) $(if $(GUIDED),--guided)
+	$(SAM) deploy $(CONFIG) $(if $(GUIDED),--guided)
 
-release: setup ## make the files of a release in dist/ (of a tag: make release TAG=v0.2.0; on GitHub too: PUBLISH=1)
+destination: setup
+	@$(BIN)/python -m infra.build.destination $(CONFIG) $(if $(GUIDED)$(NEW),--new)
+
+release: setup .venv-sam/.ready ## make the files of a release in dist/ (of a tag: make release TAG=v0.3.0; on GitHub too: PUBLISH=1)
 	@$(BIN)/python -m infra.build.release $(if $(TAG),--tag $(TAG)) $(if $(PUBLISH),--publish)
 
 lock: setup ## renew the pins of all that the named packages bring along, with the hashes of what is deployed

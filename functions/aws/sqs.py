@@ -9,6 +9,7 @@ from typing import Any
 
 from aws.errors import AwsCallError, NotConfirmedError, error_name
 from getprofile.errors import EventError, NotJsonError
+from getprofile.strict_json import without_byte_order_mark
 from getprofile.version import timestamp
 
 BATCH_MESSAGES = 10  # SQS's maximum for one request
@@ -17,10 +18,12 @@ BATCH_MESSAGES = 10  # SQS's maximum for one request
 MAX_MESSAGE_BYTES = 1_048_576
 MAX_CONTENT_BYTES = MAX_MESSAGE_BYTES - 4_096
 MAX_HELD_BYTES = 65_536  # of a held delivery, whose sender is unknown
+MAX_HEADER_CHARACTERS = 256  # of a held delivery's header that is kept
 
 # SQS accepts the characters of XML 1.0. Strict JSON contains no raw control characters, so SQS can
 # refuse only two noncharacters in it. They can occur only inside JSON strings.
 _REFUSED_IN_JSON = re.compile("[\ufffe\uffff]")
+_NOT_IN_HEADERS = re.compile("[^\t\n\r -~]")
 _REFUSED_BY_SQS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -52,9 +55,11 @@ def accepted(body: str, received_at: datetime) -> QueueMessage:
     """The message for the consumer that holds an accepted event.
 
     body: strict JSON. It is kept verbatim, except that characters that SQS refuses become JSON
-    escapes, which mean the same to every JSON parser.
+    escapes, which mean the same to every JSON parser, and that a byte-order mark is left out,
+    because many JSON parsers refuse it.
     """
-    escaped = _REFUSED_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", body)
+    text = without_byte_order_mark(body)
+    escaped = _REFUSED_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return QueueMessage(escaped, {"received_at": timestamp(received_at)})
 
 
@@ -73,19 +78,41 @@ def refused(body: bytes, error: EventError, received_at: datetime) -> QueueMessa
     return _any_body(body, attributes)
 
 
-def held(body: bytes, *, token_digest: str, source_ip: str, received_at: datetime) -> QueueMessage:
+def held(
+    body: bytes,
+    *,
+    token_digest: str,
+    source_ip: str,
+    received_at: datetime,
+    content_type: str | None = None,
+    content_encoding: str | None = None,
+) -> QueueMessage:
     """The message for HeldQueue that holds a delivery with an unknown secret.
 
-    body: unchecked, at most MAX_HELD_BYTES. token_digest: SHA-256 in hex.
+    body: unchecked, at most MAX_HELD_BYTES. token_digest: SHA-256 in hex. content_type,
+    content_encoding: the request's headers, which a release checks; None for an absent one.
     """
     attributes = {
         "token_sha256": token_digest,
         "received_at": timestamp(received_at),
         "body_bytes": str(len(body)),
+        "source_ip": source_ip,
+        "content_type": _kept_header(content_type or ""),
+        "content_encoding": _kept_header(content_encoding or ""),
     }
-    if source_ip:  # SQS refuses an empty attribute
-        attributes["source_ip"] = source_ip
-    return _any_body(body, attributes)
+    # SQS refuses an empty attribute.
+    return _any_body(body, {name: value for name, value in attributes.items() if value})
+
+
+def _kept_header(value: str) -> str:
+    """A header's value as an attribute: bounded, and in characters that SQS accepts.
+
+    A check of the media type or the encoding decides about it as about the header itself: white
+    space stays white space, and any other character that is replaced is invalid in both. A media
+    type has at most 255 characters (RFC 6838), so what is cut off is a parameter.
+    """
+    spaced = value.translate({0x0B: " ", 0x0C: " "})
+    return _NOT_IN_HEADERS.sub("?", spaced)[:MAX_HEADER_CHARACTERS]
 
 
 def _any_body(body: bytes, attributes: dict[str, str]) -> QueueMessage:

@@ -31,6 +31,12 @@ class ContentTypeError(EventError):
     reason = "content_type"
 
 
+class ContentEncodingError(EventError):
+    """The request declares a content encoding, such as gzip."""
+
+    reason = "content_encoding"
+
+
 class NotJsonError(EventError):
     """The body is not strict JSON in UTF-8."""
 

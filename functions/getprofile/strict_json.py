@@ -7,21 +7,27 @@ from typing import Any
 
 from getprofile.errors import NotJsonError, TooManyValuesError
 
-# Possessive quantifiers, so that a long text needs no memory for backtracking.
-_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+# A string, or the rest of a text that was cut inside one. Every quote begins a match, because the
+# closing quote is optional, and a possessive quantifier never goes back. So no character is read
+# twice, whatever the text: a pattern that insists on the closing quote searches the whole rest of a
+# cut text again from each quote in it.
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 def loads(body: bytes | str, *, max_values: int | None = None) -> Any:
-    """Parse strict JSON.
+    """Parse strict JSON, in time linear in its length, also when it is refused.
 
+    A byte-order mark before it is skipped, as RFC 8259 allows.
     max_values: refuse a body with more values, before they use memory; None for no limit.
     Returns: numbers as `Decimal`, so that no digit is lost; everything else as `json.loads` does.
     Raises: TooManyValuesError. NotJsonError for bytes that are not UTF-8, NaN and Infinity,
-    trailing data, a byte-order mark, duplicate keys in an object, a number outside `Decimal`'s
-    range, and nesting beyond Python's recursion limit.
+    trailing data, duplicate keys in an object, a number outside `Decimal`'s range, and nesting
+    beyond Python's recursion limit.
     """
     try:
-        text = body if isinstance(body, str) else body.decode("utf-8")
+        text = without_byte_order_mark(body if isinstance(body, str) else body.decode("utf-8"))
         if max_values is not None and _has_more_values(text, max_values):
             raise TooManyValuesError(f"The body has more than {max_values} values")
         return json.loads(
@@ -44,6 +50,11 @@ def loads(body: bytes | str, *, max_values: int | None = None) -> Any:
         raise NotJsonError("The body is nested too deeply") from None
     except ArithmeticError:
         raise NotJsonError("A number is out of range") from None
+
+
+def without_byte_order_mark(text: str) -> str:
+    """The text without the mark that some senders put before it; JSON itself has none."""
+    return text.removeprefix(_BYTE_ORDER_MARK)
 
 
 def _has_more_values(text: str, limit: int) -> bool:

@@ -27,7 +27,11 @@ def make_entrance(settings: IngestSettings) -> "Entrance | None":
         return None
     from ingest.entrance import Entrance  # imported only when used, to keep cold starts short
 
-    return Entrance.of(settings.allowed_source_cidrs, settings.only_domain_name)
+    entrance = Entrance.of(settings.allowed_source_cidrs, settings.only_domain_name)
+    if entrance.invalid:
+        detail = f"not a network, so it allows nobody: {', '.join(entrance.invalid)}"
+        record("error", "AllowedSourceCidrs is invalid", {}, detail=detail)
+    return entrance
 
 
 def make_receiver(settings: IngestSettings) -> Receiver:
@@ -65,11 +69,11 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 
 def _hold(request: Request, token_digest: str, request_id: str, seconds_left: float) -> None:
-    """Hold a delivery whose secret may be set here later. Never raises: the 401 is final."""
+    """Hold a delivery whose secret may be set here later. Never raises: the response is final."""
     keys: dict[str, Any] = {"source_ip": request.source_ip, "function_request_id": request_id}
     try:
         _holding().hold(request, token_digest, keys, seconds_left)
-    except Exception as error:  # the response is 401, even if the delivery could not be held
+    except Exception as error:  # it stays 401 or 503, even if the delivery could not be held
         record("error", "delivery not held", {}, detail=place(error), **keys)
 
 

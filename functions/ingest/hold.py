@@ -1,7 +1,8 @@
-"""Holds deliveries that carry an unknown secret, because it may be set here later.
+"""Holds deliveries whose secret is unknown or could not be checked; it may be set here later.
 
 GetProfile generates the secret and stops using the old one at once. Until the new one is set here,
-every delivery gets 401. HeldQueue keeps these deliveries, and `gpw held release` sends them on.
+every delivery gets 401, or 503 while the secret can't be read. HeldQueue keeps these deliveries,
+and `gpw held release` sends them on. So none depends on the sender to repeat it.
 """
 
 import threading
@@ -16,45 +17,20 @@ from aws import sqs
 from aws.clients import make_client
 from aws.errors import AwsCallError
 from aws.sqs import MAX_HELD_BYTES, Queue
+from ingest.hold_budget import MINUTE, HoldBudget
 from ingest.receive import QUEUE_BUDGET
 from ingest.request import Request
 from runtime import record
 
-# How long a 401 waits for HeldQueue. Lambda freezes the process after the response and may never
-# resume it, so an unfinished send may be lost. A send takes about 10 ms. The first one takes about
-# 200 ms, because it also makes the client and the TLS connection. A slower send continues if Lambda
-# resumes the process.
+# How long a response waits for HeldQueue. Lambda freezes the process after the response and may
+# never resume it, so an unfinished send may be lost. A send takes about 10 ms. The first one takes
+# about 200 ms, because it also makes the client and the TLS connection. A slower send continues if
+# Lambda resumes the process.
 WAIT_SECONDS = 0.5
 # Unfinished sends. Each has a thread of its own, so that a stuck one does not delay the others.
 # A delivery takes up to 90 KiB.
 MAX_PENDING = 10
 HELD_QUEUE_BUDGET = replace(QUEUE_BUDGET, connections=MAX_PENDING)
-MINUTE = 60.0
-
-
-class HoldBudget:
-    """Limits the deliveries that a worker holds per minute, so that a flood costs only cents.
-
-    Thread-safe.
-    """
-
-    def __init__(self, per_minute: int, clock: Callable[[], float] = time.time) -> None:
-        self._per_minute = per_minute
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._began = float("-inf")
-        self._taken = 0
-
-    def take(self) -> bool | None:
-        """Whether another delivery may be held; None for the first refusal of a minute."""
-        with self._lock:
-            now = self._clock()
-            if not 0 <= now - self._began < MINUTE:  # or the clock was set back
-                self._began, self._taken = now, 0
-            self._taken += 1
-            if self._taken == self._per_minute + 1:
-                return None
-            return self._taken <= self._per_minute
 
 
 class Holding:
@@ -69,6 +45,7 @@ class Holding:
         self._queue_url = queue_url
         self._make = make
         self._budget = HoldBudget(per_minute)
+        self._noted_at: dict[str, float] = {}  # when each reason was last logged
         self._queue: Queue | None = None  # made in a thread, because that takes longer than a send
         self._making = threading.Lock()
         self._pending = threading.Semaphore(MAX_PENDING)
@@ -83,19 +60,19 @@ class Holding:
         keys: fields for the log line about the outcome. seconds: the time left until the deadline.
         """
         received_at = datetime.now(UTC)
-        allowed = self._budget.take()
-        if not allowed:
-            if allowed is None:  # logged once a minute, so that a flood does not fill the log
-                _not_held("this minute's budget is used up (HeldDeliveriesPerMinute)", keys)
+        if len(request.body) > MAX_HELD_BYTES:  # first, so that it takes nothing from the budget
+            self._note_rarely(f"the body is larger than {MAX_HELD_BYTES} bytes", keys)
             return
-        if len(request.body) > MAX_HELD_BYTES:
-            _not_held(f"the body is larger than {MAX_HELD_BYTES} bytes", keys)
+        if not self._budget.take(token_digest):
+            self._note_rarely("this minute's budget is used up (HeldDeliveriesPerMinute)", keys)
             return
         message = sqs.held(
             request.body,
             token_digest=token_digest,
             source_ip=request.source_ip,
             received_at=received_at,
+            content_type=request.headers.get("content-type"),
+            content_encoding=request.headers.get("content-encoding"),
         )
         if not self._pending.acquire(blocking=False):
             _not_held("HeldQueue is too slow", keys)
@@ -106,6 +83,13 @@ class Holding:
             self._pending.release()
             raise
         wait([sent], timeout=max(0.0, min(seconds, WAIT_SECONDS)))
+
+    def _note_rarely(self, detail: str, keys: dict[str, Any]) -> None:
+        """Log a reason that a flood can cause, once a minute, so that it does not fill the log."""
+        now = time.time()
+        if not 0 <= now - self._noted_at.get(detail, float("-inf")) < MINUTE:
+            self._noted_at[detail] = now
+            _not_held(detail, keys)
 
     def _send(self, message: sqs.QueueMessage, keys: dict[str, Any]) -> None:
         try:

@@ -39,8 +39,8 @@ class Receiver:
 
     def receive(self, request: Request, trace_header: str | None = None) -> Response:
         """The response to a request. Unless it is 401, 403 or 503, SQS already holds the body."""
-        if self.entrance and (reason := self.entrance.refusal(request)):
-            return response.forbidden(reason)
+        if self.entrance and (refusal := self.entrance.refusal(request)):
+            return refusal
         header = request.headers.get("authorization")
         token = bearer_token(header)
         if token is None:
@@ -51,11 +51,9 @@ class Receiver:
         try:
             match = self.secret.match(token)
         except SecretUnavailableError as error:
-            return response.unavailable("secret_unavailable", str(error))
+            return response.unavailable("secret_unavailable", str(error), _possible_secret(token))
         if match is Match.NONE:
-            # A token that can't be a valid secret will never be set here, so nothing is held.
-            may_be_new = credential.is_usable(token)
-            return response.wrong_secret(credential.digest(token).hex() if may_be_new else None)
+            return response.wrong_secret(_possible_secret(token))
         try:
             previous = match is Match.PREVIOUS
             return self._accept_or_refuse(request, trace_header, previous_secret=previous)
@@ -74,6 +72,7 @@ class Receiver:
             event = check(
                 request.body,
                 content_type=request.headers.get("content-type"),
+                content_encoding=request.headers.get("content-encoding"),
                 received_at=received_at,
                 max_body_bytes=self.max_body_bytes,
             )
@@ -84,3 +83,11 @@ class Receiver:
         message = sqs.accepted(request.body.decode("utf-8"), received_at)
         self.events.send(message, trace_header)
         return response.accepted(event.id, previous_secret=previous_secret)
+
+
+def _possible_secret(token: str) -> str | None:
+    """The digest of a token under which its delivery is held; None if it can't be a valid secret.
+
+    Such a token will never be set here, so its delivery is not held.
+    """
+    return credential.digest(token).hex() if credential.is_usable(token) else None

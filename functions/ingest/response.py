@@ -6,13 +6,18 @@ from typing import Any
 
 from getprofile.errors import (
     BodyTooLargeError,
+    ContentEncodingError,
     ContentTypeError,
     EventError,
     InvalidEventError,
 )
 
 RETRY_AFTER_SECONDS = 10
-_STATUS: dict[type[EventError], int] = {BodyTooLargeError: 413, ContentTypeError: 415}  # else 400
+_STATUS: dict[type[EventError], int] = {  # else 400
+    BodyTooLargeError: 413,
+    ContentTypeError: 415,
+    ContentEncodingError: 415,
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Response:
     event_id: str | None = None
     previous_secret: bool = False
     dead_lettered: bool = False
-    token_digest: str | None = None  # of a token that may be a secret not yet set here
+    token_digest: str | None = None  # of an unknown token that may be a valid secret
 
     def for_api_gateway(self) -> dict[str, Any]:
         content_type = "application/json" if self.body.startswith("{") else "text/plain"
@@ -72,8 +77,11 @@ def refused(error: EventError) -> Response:
     )
 
 
-def unavailable(reason: str, detail: str) -> Response:
-    """For our own failure, with Retry-After. detail: for the log only."""
+def unavailable(reason: str, detail: str, token_digest: str | None = None) -> Response:
+    """For our own failure, with Retry-After. detail: for the log only.
+
+    token_digest: SHA-256 in hex of a token that could not be checked and may be valid; else None.
+    """
     document = json.dumps({"error": "Temporarily unavailable, try again"})
     retry = {"retry-after": str(RETRY_AFTER_SECONDS)}
-    return Response(503, document, reason, retry, detail=detail)
+    return Response(503, document, reason, retry, detail=detail, token_digest=token_digest)

@@ -4,7 +4,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from aws.sqs import MAX_CONTENT_BYTES, accepted, quarantined
@@ -15,6 +15,11 @@ from getprofile.errors import NotPublishableError
 from publisher.entry import event_of
 from publisher.send import EntryBus, PreparedEvent, Sender, calls
 from publisher.stream import Insertion
+
+# How long an event waits while the bus refuses it with an error that may be its own. Meanwhile the
+# stream redelivers the batch from that event on, so the events behind it may wait as long. That
+# stays below the 15 minutes from which the alarm publisher-behind counts an event as late.
+PATIENCE_SECONDS = 600
 
 
 @dataclass
@@ -32,7 +37,10 @@ class PublishedBatch:
 
 
 class Publisher:
-    """Publishes batches of one stream. sleep: between two attempts, in seconds."""
+    """Publishes batches of one stream.
+
+    sleep: between two attempts, in seconds. now: seconds since the epoch.
+    """
 
     def __init__(
         self,
@@ -40,15 +48,28 @@ class Publisher:
         bus_name: str,
         dead_letters: DeadLetters,
         sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        self._sender = Sender[Insertion](bus, bus_name, lambda one: one.item, sleep=sleep)
+        self._sender = Sender[Insertion](
+            bus,
+            bus_name,
+            lambda one: one.item,
+            sleep=sleep,
+            waited_enough=lambda one: now() - one.added_at > PATIENCE_SECONDS,
+        )
         self._dead_letters = dead_letters
         # Records that were finished after an unfinished one. Lambda redelivers them, mostly to this
         # worker, which then skips them.
         self._ahead: deque[str] = deque(maxlen=1_000)
+        # How often each unfinished record was refused with an error that may be its own. An
+        # invocation with little time left may get no further than to one attempt.
+        self._doubts: dict[str, int] = {}
 
     def publish(self, insertions: list[Insertion], deadline: Deadline) -> PublishedBatch:
-        """Publish in order, and stop at a call that can't be finished now."""
+        """Publish in order, and stop when the bus takes nothing now.
+
+        An event that the bus refuses while it may take others does not stop those behind it.
+        """
         batch = PublishedBatch()
         outgoing = [
             prepared
@@ -56,20 +77,22 @@ class Publisher:
             if insertion.sequence_number not in self._ahead
             and (prepared := self._prepare(insertion, deadline, batch))
         ]
+        doubts: dict[str, int] = {}
         for call in calls(outgoing):
-            failures = len(batch.failed)
             sent = self._sender.send(call, deadline)
             batch.published += sent.taken
             batch.failed += [(one.source, error) for one, error in sent.failed]
-            for one in sent.refused:
-                text = "The bus refuses the event, even without its data"
+            doubts |= {one.source.sequence_number: one.doubts for one, _error in sent.failed}
+            for one, code in sent.refused:
+                text = f"The bus refuses the event, even without its data ({code})"
                 self._quarantine(one.source, text, deadline, batch)
-            if len(batch.failed) > failures:
+            if not sent.bus_works:
                 break
         finished = [one.source.sequence_number for one in batch.published]
         finished += [insertion.sequence_number for insertion, _error in batch.dead_lettered]
         done = {*finished, *self._ahead}
         batch.unfinished = [one for one in insertions if one.sequence_number not in done]
+        self._doubts = doubts
         if batch.unfinished:
             self._ahead.extend(finished)
         return batch
@@ -78,7 +101,8 @@ class Publisher:
         self, insertion: Insertion, deadline: Deadline, batch: PublishedBatch
     ) -> PreparedEvent[Insertion] | None:
         try:
-            return self._sender.prepare(insertion)
+            prepared = self._sender.prepare(insertion)
+            return replace(prepared, doubts=self._doubts.get(insertion.sequence_number, 0))
         except Exception:  # somebody wrote an item by hand, and it must not block the stream
             self._quarantine(insertion, "The item is not an event", deadline, batch)
             return None

@@ -11,10 +11,12 @@ class Insertion:
     """An item that was added to the history.
 
     sequence_number: its position in the stream's shard. image: its attributes in DynamoDB's JSON.
+    added_at: seconds since the epoch; 0 for a record without the time, which AWS calls optional.
     """
 
     sequence_number: str
     image: dict[str, Any]
+    added_at: float
 
     @property
     def item(self) -> dict[str, Any]:
@@ -24,4 +26,5 @@ class Insertion:
 
 def from_stream(record: dict[str, Any]) -> Insertion:
     change = record["dynamodb"]
-    return Insertion(change["SequenceNumber"], change["NewImage"])
+    added_at = change.get("ApproximateCreationDateTime", 0.0)
+    return Insertion(change["SequenceNumber"], change["NewImage"], added_at)

@@ -1,10 +1,15 @@
-"""Compile the built functions to bytecode, which SAM does not do and Lambda can't.
+"""Make the built functions ready for Lambda: bytecode in, the builder's traces out.
 
 Usage: python infra/build/bytecode.py [BUILD_DIR]    (after `sam build`)
 
 Without bytecode, every cold start compiles every module again. The bytecode is "unchecked": Python
 loads it without comparing it with the source, because packaging changes the timestamps of the
-source files. The script also removes the tests that packages contain (600 KB of simplejson).
+source files. SAM compiles nothing, and Lambda can't.
+
+The script also removes what no function runs: the tests that packages contain (600 KB of
+simplejson) and their console scripts, whose first line is the path of the builder's Python. With
+them go the packages' lists of installed files, which name what is no longer there. So the same
+sources give the same bytes in every directory.
 """
 
 import compileall
@@ -43,8 +48,10 @@ def compile_artifacts(build_dir: Path) -> int:
 
 def compile_directory(directory: Path) -> None:
     """Compile one function directory, which Lambda unpacks at TASK_ROOT. Raises: SystemExit."""
-    for tests in directory.glob("*/tests"):
-        shutil.rmtree(tests)
+    for unused in (directory / "bin", *directory.glob("*/tests")):
+        shutil.rmtree(unused, ignore_errors=True)
+    for listing in directory.glob("*.dist-info/RECORD"):
+        listing.unlink()
     compiled = compileall.compile_dir(
         directory,
         quiet=1,

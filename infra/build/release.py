@@ -1,23 +1,32 @@
 """Makes the files of a release: the built stack for each processor, gpw's wheel, checksums.
 
-python -m infra.build.release [--tag v0.2.0 [--publish]]: with a tag, only if it names this version.
+Usage: python -m infra.build.release [--tag v0.3.0 [--publish]]    (`make release`)
+
+Everything is built from what git holds, in a directory of its own. With a tag, that is the tag,
+which must name this version and be what is checked out. Without one it is a trial: the tracked
+files as they are now. Files that git does not know are in neither.
 """
 
 import argparse
 import hashlib
+import io
+import platform
 import re
 import subprocess
 import sys
+import tarfile
 import tempfile
 import tomllib
 import zipfile
+import zlib
 from pathlib import Path
 
+from infra.build.architecture import PROCESSORS
 from infra.local.stack import build
 
 ROOT = Path(__file__).resolve().parents[2]
 DIST = ROOT / "dist"
-PROCESSORS = ("arm64", "x86_64")
+SUMS = "SHA256SUMS"
 BESIDE = ("samconfig.toml", "CHANGELOG.md", "LICENSE")  # the build, in each archive
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip; the same files give the same bytes
 
@@ -28,7 +37,7 @@ class ReleaseError(Exception):
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Make the files of a release in dist/.")
-    parser.add_argument("--tag", help="the tag that is released, such as v0.2.0")
+    parser.add_argument("--tag", help="the tag that is released, such as v0.3.0")
     parser.add_argument(
         "--publish", action="store_true", help="create the release on GitHub with the program gh"
     )
@@ -37,13 +46,14 @@ def main(arguments: list[str] | None = None) -> int:
         if options.publish and not options.tag:
             raise ReleaseError("--publish needs --tag")
         version = released_version(ROOT, options.tag)
-        made = [*(stack_archive(version, one) for one in PROCESSORS), wheel(version)]
-        sums = DIST / "SHA256SUMS"
-        text = "".join(f"{sha256(path)}  {path.name}\n" for path in made)
-        sums.write_text(text, encoding="utf-8")
-        print(text, end="")
+        with tempfile.TemporaryDirectory(prefix="getprofile-release-") as scratch:
+            sources = Path(scratch) / "sources"
+            export(ROOT, options.tag, sources)
+            made = make(sources, DIST)
+        print((DIST / SUMS).read_text(encoding="utf-8"), end="")
+        print(tools())
         if options.publish:
-            publish(options.tag, notes(ROOT, version), [*made, sums])
+            publish(options.tag, f"{notes(ROOT, version)}\n{tools()}\n", made)
     except (ReleaseError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -84,30 +94,67 @@ def publish(tag: str, text: str, files: list[Path]) -> None:
     subprocess.run([*command, "--notes-file", "-"], input=text, text=True, check=True)
 
 
-def stack_archive(version: str, processor: str) -> Path:
+def tools() -> str:
+    """What made the bytes: the same sources and these versions on Linux give the same checksums."""
+    return f"Made with Python {platform.python_version()} and zlib {zlib.ZLIB_RUNTIME_VERSION}."
+
+
+def export(repository: Path, tag: str | None, target: Path) -> None:
+    """Write the files of a tag, or without one the tracked files as they are now, to a directory.
+
+    Raises: ReleaseError, if the tag is not what is checked out, or if a file is a symbolic link,
+    because what is packed would then be what the link points to.
+    """
+    commit = tagged(repository, tag) if tag else git(repository, "stash", "create") or "HEAD"
+    packed = git_bytes(repository, "-c", "core.autocrlf=false", "archive", commit)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        links = [one.name for one in archive if one.issym() or one.islnk()]
+        if links:
+            raise ReleaseError(f"A release holds no symbolic links: {', '.join(links)}")
+        archive.extractall(target, filter="data")
+
+
+def tagged(repository: Path, tag: str) -> str:
+    """The commit of a tag. Raises: ReleaseError, if it is not checked out or a file differs."""
+    if not git(repository, "tag", "--list", tag):
+        raise ReleaseError(f"There is no tag {tag}: git tag {tag}")
+    commit = git(repository, "rev-parse", f"refs/tags/{tag}^{{commit}}")
+    if commit != git(repository, "rev-parse", "HEAD"):
+        raise ReleaseError(f"{tag} is not what is checked out: git checkout {tag}")
+    if changed := git(repository, "status", "--porcelain"):
+        raise ReleaseError(f"These files differ from {tag}; commit or remove them:\n{changed}")
+    return commit
+
+
+def git(repository: Path, *arguments: str) -> str:
+    return git_bytes(repository, *arguments).decode().rstrip("\n")
+
+
+def git_bytes(repository: Path, *arguments: str) -> bytes:
+    command = ["git", "-C", str(repository), *arguments]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+
+
+def make(sources: Path, target: Path) -> list[Path]:
+    """Build all files of a release from `sources` into `target`. Returns: their paths."""
+    version = released_version(sources, None)
+    target.mkdir(exist_ok=True)
+    made = [
+        *(stack_archive(sources, target, version, one) for one in PROCESSORS),
+        wheel(sources, target, version),
+    ]
+    sums = target / SUMS
+    sums.write_text("".join(f"{sha256(one)}  {one.name}\n" for one in made), encoding="utf-8")
+    return [*made, sums]
+
+
+def stack_archive(sources: Path, target: Path, version: str, processor: str) -> Path:
     """Build the stack and pack it, ready for `sam deploy --guided`."""
     name = f"getprofile-webhooks-{version}-{processor}"
     print(f"Building {name}", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="getprofile-release-") as directory:
-        template = build(Path(directory), architecture=processor)
-        text = template.read_text(encoding="utf-8")
-        template.write_text(for_processor(text, processor), encoding="utf-8")
-        DIST.mkdir(exist_ok=True)
-        return pack(template.parent, DIST / f"{name}.zip", [ROOT / one for one in BESIDE])
-
-
-def for_processor(template: str, processor: str) -> str:
-    """The template with only this processor to choose, because the packages are built for it."""
-    parameter = re.compile(
-        r"(^  Architecture:\n(?:    .*\n)*?    AllowedValues:\n)(?:    - .*\n)+(    Default: ).*\n",
-        re.MULTILINE,
-    )
-    changed, count = parameter.subn(
-        lambda found: f"{found[1]}    - {processor}\n{found[2]}{processor}\n", template
-    )
-    if count != 1:
-        raise ReleaseError("The parameter Architecture was not found in the built template")
-    return changed
+        template = build(Path(directory), architecture=processor, source=sources)
+        return pack(template.parent, target / f"{name}.zip", [sources / one for one in BESIDE])
 
 
 def pack(folder: Path, archive: Path, beside: list[Path]) -> Path:
@@ -126,11 +173,15 @@ def pack(folder: Path, archive: Path, beside: list[Path]) -> Path:
     return archive
 
 
-def wheel(version: str) -> Path:
+def wheel(sources: Path, target: Path, version: str) -> Path:
     """Build the wheel of gpw."""
-    command = [str(Path(sys.executable).parent / "uv"), "build", "--wheel", "--quiet"]
-    subprocess.run([*command, "--no-build-isolation", "--out-dir", str(DIST)], cwd=ROOT, check=True)
-    return DIST / f"getprofile_webhooks-{version}-py3-none-any.whl"
+    command = [str(Path(sys.executable).parent / "uv"), "build", "--wheel", "--quiet", "--offline"]
+    subprocess.run(
+        [*command, "--no-build-isolation", "--python", sys.executable, "--out-dir", str(target)],
+        cwd=sources,
+        check=True,
+    )
+    return target / f"getprofile_webhooks-{version}-py3-none-any.whl"
 
 
 def sha256(path: Path) -> str:

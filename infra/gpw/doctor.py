@@ -183,7 +183,8 @@ def _secret(target: Target) -> Iterator[Check]:
             )
         else:
             left = secret.duration_until(state, now)
-            yield Check("secret", True, f"the previous one is unused; accepted for {left} more")
+            known = True if state.uses_known(now) else None
+            yield Check("secret", known, f"{state.unused(now)}; it is accepted for {left} more")
 
 
 def _secret_check(what: str, state: secret.SecretState, fix: str) -> Check:

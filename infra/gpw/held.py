@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import sleep
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,7 @@ from infra.gpw.held_queue import (
     LOOK,
     RELEASE,
     Released,
+    Unseen,
     deliveries,
     held,
     look,
@@ -28,7 +30,8 @@ from infra.gpw.output import plain
 from infra.gpw.permissions import Level, on
 from infra.gpw.queues import Pace
 from infra.gpw.scanning import Purged, delete_chosen
-from infra.gpw.secret import accepted_digests, state
+from infra.gpw.secret import accepted_digests, current_set_at, state
+from infra.gpw.settling import wait_for_workers
 from infra.gpw.when import ago
 
 SHORT_DIGEST = 12  # characters of a digest in a table
@@ -51,15 +54,21 @@ def ls(gpw: Gpw) -> None:
     accepted secret are known to be GetProfile's. While the scan runs, it hides the deliveries from
     other readers; it does not change them.
     """
+    show_groups(gpw)
+
+
+def show_groups(gpw: Gpw) -> Unseen:
+    """Print what `gpw held ls` prints. Returns: the number of deliveries that it did not see."""
     accepted = _accepted_if_allowed(gpw)
     groups: dict[str, Group] = {}
-    missed = look(gpw, lambda delivery: add_to_groups(groups, delivery))
+    unseen = look(gpw, lambda delivery: add_to_groups(groups, delivery))
     known = accepted or {}
     found = sorted(groups.values(), key=lambda g: (g.token_digest not in known, -g.count))
     gpw.out.document([_as_document(group, accepted) for group in found])
     if not found:
-        gpw.out.say(gpw.out.marks[not missed], " No held deliveries.")
-        return
+        none = " SQS returned no held delivery." if unseen else " No held deliveries."
+        gpw.out.say(gpw.out.marks[None if unseen else True], none)
+        return unseen
     _show(gpw, found, accepted)
     if any(group.token_digest in known for group in found):
         gpw.out.say("To send on those with an accepted secret: gpw held release")
@@ -68,6 +77,7 @@ def ls(gpw: Gpw) -> None:
             "None of them carries an accepted secret. If they are GetProfile's, set its secret "
             "(gpw secret set). They are kept for 4 days."
         )
+    return unseen
 
 
 @command(
@@ -90,13 +100,16 @@ def release(
     They pass the same checks as every webhook and keep their time of receipt. Those that fail a
     check go to the dead-letter queue with the reason. Deliveries with other secrets stay. The
     command shows what it found and asks. It sends each delivery before it deletes it, so an
-    interruption loses nothing: at worst an event is processed twice, which changes nothing.
+    interruption loses nothing: at worst an event is processed twice, which changes nothing. If the
+    secret was set some seconds ago, the command first waits until no delivery with it is refused.
     """
+    if not dry_run:
+        wait_for_workers(gpw.out, current_set_at(gpw.target), datetime.now(UTC), sleep)
     found = plan(gpw, accepted_digests(gpw.target), limit)
     if dry_run or not found.count:
         gpw.out.document(found.document(dry_run=dry_run))
         tell(gpw, found, dry_run=dry_run)
-        if found.missed and not dry_run:
+        if found.unseen.missed and not dry_run:
             raise typer.Exit(FAILED)
         return
     gpw.confirm(f"Release {deliveries(found.count)} in {gpw.target.where}?")
@@ -108,7 +121,7 @@ def release(
     finally:  # even if it was interrupted
         gpw.out.document(released.document())
         tell(gpw, released)
-    if released.failed or released.missed or found.missed:
+    if released.incomplete or found.incomplete:
         raise typer.Exit(FAILED)
 
 
@@ -158,7 +171,7 @@ def purge(
         if chosen.matches(delivery) and (chosen.digests or limit is None or len(meant) < limit):
             meant[delivery.message_id] = delivery
 
-    purged = Purged(missed=look(gpw, see))
+    purged = Purged(missed=look(gpw, see).missed)
     chosen.check_digests({delivery.token_digest for delivery in meant.values()})
     going = dict(list(meant.items())[:limit])
     if dry_run or not going:

@@ -20,7 +20,8 @@ class HeldDelivery:
     """A message of HeldQueue. It is unauthenticated unless its digest matches an accepted secret.
 
     token_digest: SHA-256 in hex of the token that the delivery carried; empty for a message that
-    ingest did not send.
+    ingest did not send. content_type, content_encoding: the request's headers; None for an absent
+    one. Release 0.2.0 did not keep them.
     """
 
     message_id: str
@@ -28,6 +29,8 @@ class HeldDelivery:
     token_digest: str
     source_ip: str
     received_at: datetime
+    content_type: str | None = None
+    content_encoding: str | None = None
 
 
 def from_sqs(raw: Mapping[str, Any]) -> HeldDelivery:
@@ -40,6 +43,8 @@ def from_sqs(raw: Mapping[str, Any]) -> HeldDelivery:
         attributes.get("token_sha256", ""),
         attributes.get("source_ip", ""),
         _moment(attributes.get("received_at", "")) or sent_at(raw),
+        attributes.get("content_type"),
+        attributes.get("content_encoding"),
     )
 
 
@@ -92,7 +97,7 @@ def release(delivery: HeldDelivery, *, max_body_bytes: int) -> Release:
     try:
         check(
             body,
-            content_type=None,  # not kept; parsing the body shows whether it is JSON
+            content_type=delivery.content_type,
             received_at=delivery.received_at,
             max_body_bytes=max_body_bytes,
         )

@@ -15,7 +15,7 @@ from infra.gpw.errors import FAILED, explained
 from infra.gpw.held_deliveries import DEAD_LETTERS, EVENTS, HeldDelivery, from_sqs, release
 from infra.gpw.output import plain
 from infra.gpw.permissions import on
-from infra.gpw.queues import Outgoing, Pace, QueueScan, depth, send
+from infra.gpw.queues import HOLD_SECONDS, Outgoing, Pace, QueueScan, send
 from infra.gpw.scanning import note_missed, scanning
 
 HELD = "HeldQueueUrl"
@@ -32,15 +32,41 @@ def held(gpw: Gpw, what: str) -> Iterator[tuple[QueueScan, Iterator[list[HeldDel
         yield scan, ([from_sqs(raw) for raw in batch] for batch in batches)
 
 
-def look(gpw: Gpw, see: Callable[[HeldDelivery], None]) -> int:
-    """Call `see` with every held delivery. Returns: the number that could not be checked."""
+@dataclass(frozen=True)
+class Unseen:
+    """The held deliveries that a scan did not see.
+
+    missed: could not be checked. hidden: another command seems to hide them.
+    """
+
+    missed: int = 0
+    hidden: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.missed or self.hidden)
+
+
+def look(gpw: Gpw, see: Callable[[HeldDelivery], None]) -> Unseen:
+    """Call `see` with every held delivery. Returns: the number that it did not see."""
     with held(gpw, "checking held deliveries") as (scan, batches):
         for batch in batches:
             for delivery in batch:
                 see(delivery)
+    return _unseen(gpw, scan)
+
+
+def _unseen(gpw: Gpw, scan: QueueScan) -> Unseen:
+    """What a finished scan did not see; it is reported to the operator."""
     fix = "Delete those that are not GetProfile's (gpw held purge --unknown)"
     note_missed(gpw, scan, "held deliveries", fix)
-    return scan.missed
+    if scan.hidden:
+        gpw.out.note(
+            gpw.out.marks[None],
+            f" SQS counts {scan.hidden} more held deliveries that another command hides, for up to "
+            f"{HOLD_SECONDS // 60} minutes. Its counts can be a minute old; run it again to be "
+            "sure.",
+        )
+    return Unseen(scan.missed, scan.hidden)
 
 
 # ---------------------------------------------------------------- release
@@ -58,7 +84,12 @@ class Released:
     failed: Counter[str] = field(default_factory=Counter)  # by reason
     twice: int = 0  # sent, but not deleted
     others: int = 0
-    missed: int = 0
+    unseen: Unseen = Unseen()
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether deliveries that should have been released may remain."""
+        return bool(self.failed or self.unseen.missed)
 
     @property
     def count(self) -> int:
@@ -72,7 +103,8 @@ class Released:
             "failed": dict(self.failed),
             "sent_but_not_deleted": self.twice,
             "other_secrets": self.others,
-            "not_looked_at": self.missed,
+            "not_looked_at": self.unseen.missed,
+            "hidden_by_others": self.unseen.hidden,
         }
 
 
@@ -88,7 +120,7 @@ def plan(gpw: Gpw, accepted: Mapping[str, str], limit: int | None = None) -> Rel
             found.refused.update([going.reason] if going.reason else [])
             found.sent += going.reason is None
 
-    found.missed = look(gpw, see)
+    found.unseen = look(gpw, see)
     return found
 
 
@@ -133,7 +165,7 @@ def release_all(
                 released.twice += len(confirmed - deleted)
             if taken == limit:
                 return
-    released.missed = scan.missed
+    released.unseen = _unseen(gpw, scan)
 
 
 def tell(gpw: Gpw, released: Released, *, dry_run: bool = False) -> None:
@@ -170,18 +202,14 @@ def _max_body_bytes(gpw: Gpw) -> int:
 def offer_release(gpw: Gpw, digest: str, told: dict[str, Any]) -> None:
     """Say how many held deliveries carry the secret that was just set, and offer to release them.
 
-    digest: of the secret, in hex. told: the JSON output, to which this adds. If the queue can't be
-    read, that is reported but is not a failure, because the secret is set.
+    Call it once no worker can refuse the secret any more (`settling.wait_for_workers`). digest: of
+    the secret, in hex. told: the JSON output, to which this adds. If the queue can't be read, that
+    is reported but is not a failure, because the secret is set.
     Raises: typer.Exit, if a release fails.
     """
     out, accepted = gpw.out, {digest: "current"}
-    if HELD not in gpw.target.outputs:
-        return  # a stack of an older version
+    told["held"] = None
     try:
-        if not depth(gpw.target.client("sqs"), gpw.target.output(HELD)).total:
-            told["held"] = 0
-            out.say("  No delivery is held.")
-            return
         found = plan(gpw, accepted)
     except (ClientError, BotoCoreError) as error:
         out.note(
@@ -189,12 +217,12 @@ def offer_release(gpw: Gpw, digest: str, told: dict[str, Any]) -> None:
             f" Could not read the held deliveries: {explained(error)}. `gpw held release` sends on "
             "those that carry this secret.",
         )
-        told["held"] = None
         return
-    told |= {"held": found.count, "other_secrets": found.others}
+    told |= {"held": found.count, "other_secrets": found.others, "unseen": bool(found.unseen)}
+    sure = not found.count and not found.unseen
     out.say(
-        out.marks[None if found.count else True],
-        f" {deliveries(found.count)} carried this secret before it was set here.",
+        out.marks[True if sure else None],
+        f" {deliveries(found.count)} carried this secret before it was accepted.",
     )
     if found.others:
         out.say(f"  {found.others:>6}  carry other secrets. Did you set the right one? gpw held ls")
@@ -209,5 +237,10 @@ def offer_release(gpw: Gpw, digest: str, told: dict[str, Any]) -> None:
     finally:  # even if it was interrupted
         told["released"] = released.document()
         tell(gpw, released)
-    if released.failed:
+    if released.incomplete:
+        out.say(out.marks[False], " Some may remain. To send them on: gpw held release")
         raise typer.Exit(FAILED)
+    out.say(
+        "  None that was found remains. A worker that Lambda froze while it held a delivery sends "
+        "it when it runs again; gpw held ls shows it."
+    )

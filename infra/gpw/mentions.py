@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from aws.sqs import original_body
 from getprofile.errors import NotJsonError
@@ -21,6 +21,13 @@ NAMING_KEYS = {"profile_id", "profile_ids"}
 MAX_ID_DIGITS = 128  # the length of an id; longer numbers are not written in full to compare them
 
 _ESCAPES = re.compile(r'(?:\\u[0-9a-fA-F]{4}|\\["\\/bfnrt])+')
+
+
+class _Key(NamedTuple):
+    """What a key says about its value, determined once, however many values a list under it has."""
+
+    names_profiles: bool = False
+    mentions_profiles: bool = False
 
 
 class Mention(StrEnum):
@@ -38,23 +45,23 @@ def of_profile(value: Any, profile: str) -> Mention | None:
     """
     found: Mention | None = None
     part = _part(profile)
-    left: list[tuple[str, Any]] = [("", value)]  # iterative: the sender decides how deep it is
+    left: list[tuple[_Key, Any]] = [(_Key(), value)]  # iterative: the sender decides how deep it is
     while left:
         key, one = left.pop()
         match one:
             case dict():
-                left.extend(one.items())
-                left.extend(("", name) for name in one)
+                left.extend((_key(name), member) for name, member in one.items())
+                left.extend((_Key(), name) for name in one)
             case list():
                 left.extend((key, member) for member in one)
-            case str() if one == profile and key in NAMING_KEYS:
+            case str() if one == profile and key.names_profiles:
                 return Mention.SURE
             case str() if part.search(one):
                 found = Mention.UNSURE
             case bool():
                 pass
-            case int() | Decimal() if "profile" in key.lower() and _written(one) == profile:
-                if key in NAMING_KEYS:
+            case int() | Decimal() if key.mentions_profiles and _written(one) == profile:
+                if key.names_profiles:
                     return Mention.SURE
                 found = Mention.UNSURE
     return found
@@ -109,6 +116,10 @@ def _in_bytes(message: DeadLetter, profile: str) -> Mention | None:
     texts = [text, _ESCAPES.sub(_unescaped, text)]
     read = message.document is not None and of_profile(message.document, profile)
     return Mention.UNSURE if read or any(map(_part(profile).search, texts)) else None
+
+
+def _key(name: str) -> _Key:
+    return _Key(name in NAMING_KEYS, "profile" in name.lower())
 
 
 def _part(profile: str) -> re.Pattern[str]:

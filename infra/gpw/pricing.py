@@ -383,7 +383,7 @@ def variations(s: CostSettings) -> dict[str, CostSettings]:
         "LogRetentionDays=7": replace(s, log_retention_days=7),
         "ArchiveDays=30": replace(s, archive_days=30),
         "HydrateProfiles=true": replace(s, hydrate=True),
-        "Architecture=x86_64": replace(s, architecture="x86_64"),
+        "on x86_64 *": replace(s, architecture="x86_64"),
         "Tracing=Active": replace(s, tracing=True),
         "without backups *": replace(s, backups=False),
         "without the bus *": replace(s, bus=False),

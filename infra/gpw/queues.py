@@ -77,7 +77,9 @@ class QueueScan:
 
     expected: the number of messages when the scan began. missed: once `batches` is exhausted, the
     number of messages that SQS counts as waiting but did not return. at_limit: whether it did not
-    return them because too many messages are in flight.
+    return them because too many messages are in flight. hidden: then, the number of messages that
+    somebody else seems to hide. All of them come from counts that may be a minute old: they can
+    cast doubt on a scan that found nothing, and never replace one.
     """
 
     def __init__(self, sqs: Any, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -91,6 +93,7 @@ class QueueScan:
         self.expected = _depth(response).waiting
         self.missed = 0
         self.at_limit = False
+        self.hidden = 0
 
     def __enter__(self) -> Self:
         return self
@@ -123,6 +126,7 @@ class QueueScan:
                 yield new
         left = depth(self._sqs, self._url)
         self.missed = left.waiting
+        self.hidden = max(0, left.in_flight - len(self._seen))
         self.at_limit = bool(left.waiting) and self._near_limit(left)
 
     def delete(self, message_ids: Sequence[str]) -> set[str]:

@@ -36,7 +36,7 @@ from infra.gpw.queues import Pace
 from infra.gpw.replay import batches
 from infra.gpw.target import Target
 from publisher.bus import Bus
-from publisher.send import PreparedEvent, RefusedForNowError, Sender, calls
+from publisher.send import DoubtfulError, PreparedEvent, RefusedForNowError, Sender, calls
 
 PATIENCE_SECONDS = 45.0  # how long to retry the entries of a call that the bus refuses for now
 
@@ -184,14 +184,14 @@ def _send(sender: Sender[Item], call: list[PreparedEvent[Item]], tally: Republis
     sent = sender.send(call, Deadline(lambda: ends_at - time.monotonic()))
     for one in sent.taken:
         tally.publish(one)
-    for one in sent.refused:
-        tally.fail("refused by the bus, even without its data", one.source)
+    for one, code in sent.refused:
+        tally.fail(f"refused by the bus, even without its data ({code})", one.source)
     for one, error in sent.failed:
         if isinstance(error, NotConfirmedError):
             raise OperatorError("EventBridge did not confirm the events", "try again")
-        if not isinstance(error, RefusedForNowError):
+        if not isinstance(error, DoubtfulError | RefusedForNowError):
             raise error
-        tally.fail("refused by the bus for now", one.source)
+        tally.fail(f"refused by the bus for now ({error.code})", one.source)
 
 
 def _tell(gpw: Gpw, tally: Republished, *, dry_run: bool) -> None:

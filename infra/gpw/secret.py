@@ -3,10 +3,10 @@
 import getpass
 import math
 import sys
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from time import sleep
 from typing import Annotated, Any
 
 import typer
@@ -15,13 +15,15 @@ from botocore.exceptions import ClientError
 from getprofile.credential import UnusableCredentialError, digest, is_usable, usable
 from infra.gpw.command import Gpw, command
 from infra.gpw.errors import FAILED, USAGE, OperatorError
-from infra.gpw.held_queue import RELEASE, offer_release
+from infra.gpw.held_queue import HELD, RELEASE, offer_release
 from infra.gpw.permissions import Level, Need, on
+from infra.gpw.settling import METRIC_SECONDS, counted_from, counted_until, wait_for_workers
 from infra.gpw.target import Target
 from infra.gpw.when import ago, duration
 from ingest.secret import REREAD_SECONDS
 
 DEFAULT_GRACE_HOURS = 24
+DEFAULT_CACHE_SECONDS = 300.0
 GENERATED_SECONDS = (
     1  # the stack generated a value that is at most this much younger than the secret
 )
@@ -58,15 +60,41 @@ class SecretState:
 
     problem: why it is unusable and what to do, or None. previous_until: when the previous value
     stops being accepted; None if there is no previous value that anybody could have used.
+    cache_seconds: how long a worker uses a value before it reads the secret again.
     """
 
     set_at: datetime
     generated: bool
     problem: str | None
     previous_until: datetime | None
+    cache_seconds: float = DEFAULT_CACHE_SECONDS
 
     def previous_accepted(self, now: datetime) -> bool:
         return self.previous_until is not None and now < self.previous_until
+
+    def uses_known(self, now: datetime) -> tuple[datetime, datetime] | None:
+        """The time in which every use of the previous secret is known; None if there is none yet.
+
+        Until the workers have read the new one, they take the previous one for the current one.
+        """
+        since, until = counted_from(self.set_at, self.cache_seconds), counted_until(now)
+        return (since, until) if since < until else None
+
+    def unused(self, now: datetime) -> str:
+        """What a metric without a use of the previous secret means, for people."""
+        if known := self.uses_known(now):
+            return f"no use of the previous one was counted between {_span(*known)}"
+        since = counted_from(self.set_at, self.cache_seconds)
+        at = since + timedelta(seconds=METRIC_SECONDS)
+        return (
+            f"whether the previous one is still in use is not known before {at:%H:%M} UTC: until "
+            f"{since:%H:%M} UTC, workers may take it for the current one"
+        )
+
+
+def _span(since: datetime, until: datetime) -> str:
+    form = "%H:%M" if since.date() == until.date() else "%Y-%m-%d %H:%M"
+    return f"{since:{form}} and {until:{form}} UTC"
 
 
 def state(target: Target, which: Which = Which.WEBHOOK) -> SecretState:
@@ -91,6 +119,7 @@ def state(target: Target, which: Which = Which.WEBHOOK) -> SecretState:
         generated=previous is None and current["CreatedDate"] - made_at <= young,
         problem=_problem(current),
         previous_until=set_at + grace if known and which is Which.WEBHOOK else None,
+        cache_seconds=float(target.parameters.get("SecretCacheSeconds", DEFAULT_CACHE_SECONDS)),
     )
 
 
@@ -101,11 +130,17 @@ def accepted_digests(target: Target) -> dict[str, str]:
     if current is None:
         return {}
     versions = {"current": current}
-    if datetime.now(UTC) < current["CreatedDate"] + _grace(target):
+    if _now() < current["CreatedDate"] + _grace(target):
         previous = _version(secrets, arn, "AWSPREVIOUS")
         versions = {"previous": previous} | versions if previous else versions
     values = {name: version.get("SecretString") or "" for name, version in versions.items()}
     return {digest(value).hex(): name for name, value in values.items() if is_usable(value)}
+
+
+def current_set_at(target: Target) -> datetime:
+    """When the current webhook secret was set; long ago if there is none."""
+    current = _version(target.client("secretsmanager"), _arn(target, Which.WEBHOOK), "AWSCURRENT")
+    return current["CreatedDate"].astimezone(UTC) if current else datetime.min.replace(tzinfo=UTC)
 
 
 def _grace(target: Target) -> timedelta:
@@ -143,8 +178,8 @@ def put(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
 
     Webhooks that carry it are accepted within 2 seconds. The previous value is accepted for another
     PreviousSecretGraceHours. Paste only the value: JSON, such as the console's key/value form, is
-    refused. The command says how many held deliveries carry the secret and offers to release them;
-    --yes releases them.
+    refused. The command waits until no worker can still refuse the secret, then says how many held
+    deliveries carry it and offers to release them; --yes releases them.
     """
     _put(gpw, which, rotating=False)
 
@@ -173,8 +208,10 @@ def rotate(
 
     Create the new key at GetProfile and set it here immediately, because GetProfile then sends only
     the new one. Until 2 seconds after you set it, the receiver answers 401 to webhooks that carry
-    it, and holds them. This command then offers to release them; --yes releases them. Webhooks
-    that still carry the old one are accepted for PreviousSecretGraceHours.
+    it, and holds them. This command waits until no worker can still refuse it, then offers to
+    release them; --yes releases them. Webhooks that still carry the old one are accepted for
+    PreviousSecretGraceHours. --watch takes at least SecretCacheSeconds and 5 minutes longer than
+    --quiet-minutes, because earlier uses of the old one are not counted.
     """
     _put(gpw, which, rotating=True)
     if watch and which is Which.WEBHOOK:
@@ -185,10 +222,11 @@ def rotate(
 def status(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
     """Show whether the secret is set and usable, and whether the previous one is still in use."""
     found = state(gpw.target, which)
-    now = datetime.now(UTC)
+    now = _now()
     used = None
     if found.previous_accepted(now):
         used = previous_last_used(gpw.target, found.set_at)
+    known = found.uses_known(now) if found.previous_until else None
     gpw.out.document(
         {
             "set": not found.generated,
@@ -197,6 +235,8 @@ def status(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
             "set_at": found.set_at,
             "previous_accepted_until": found.previous_until,
             "previous_last_used": used,
+            "previous_uses_known_from": known[0] if known else None,
+            "previous_uses_known_until": known[1] if known else None,
         }
     )
     _show(gpw, which, found, used, now)
@@ -207,11 +247,12 @@ def status(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
 def previous_last_used(target: Target, since: datetime) -> datetime | None:
     """When a webhook last carried the previous secret, since the present one was set.
 
-    On AWS, the metric has the answer to the minute, with some delay. The local cloud has only the
-    log lines from which CloudWatch would make metrics.
+    None means that no use was counted; `SecretState.uses_known` says in which time. On AWS, the
+    metric has the answer to the minute. The local cloud has only the log lines from which
+    CloudWatch would make metrics.
     """
     if not target.local:
-        now = datetime.now(UTC)
+        now = _now()
         answer = target.client("cloudwatch").get_metric_statistics(
             Namespace="GetProfileWebhooks",
             MetricName="PreviousSecretUsed",
@@ -263,15 +304,16 @@ def _put(gpw: Gpw, which: Which, *, rotating: bool) -> None:
                 "That is already the current secret", "create a new one at GetProfile first"
             )
         gpw.out.say(gpw.out.marks[True], " That is already the current secret; nothing to do.")
-        _offer_release(gpw, which, value, {"changed": False})
+        _offer_release(gpw, which, value, {"changed": False}, before.set_at)
         return
     if not before.generated:
-        gpw.confirm(f"Replace the secret that was set {ago(before.set_at, datetime.now(UTC))} ago?")
+        gpw.confirm(f"Replace the secret that was set {ago(before.set_at, _now())} ago?")
     elif not target.local:
         gpw.confirm(f"Set the secret of the stack {target.stack!r}?")
     answer = secrets.put_secret_value(SecretId=arn, SecretString=value)
     if not answer.get("VersionId"):  # its presence shows that Secrets Manager itself responded
         raise OperatorError("Secrets Manager did not confirm the new value", "try again")
+    confirmed_at = _now()
     after = state(target, which)
     gpw.out.say(gpw.out.marks[True], f" The secret is set. {_IN_USE[which]}.")
     if after.previous_until:
@@ -284,13 +326,20 @@ def _put(gpw: Gpw, which: Which, *, rotating: bool) -> None:
         "set_at": after.set_at,
         "previous_accepted_until": after.previous_until,
     }
-    _offer_release(gpw, which, value, told)
+    # The operator's clock has read the moment at which Secrets Manager confirmed the secret.
+    _offer_release(gpw, which, value, told, confirmed_at)
 
 
-def _offer_release(gpw: Gpw, which: Which, value: str, told: dict[str, Any]) -> None:
-    """Offer to release deliveries that already carried the secret. told: the JSON output so far."""
+def _offer_release(
+    gpw: Gpw, which: Which, value: str, told: dict[str, Any], set_at: datetime
+) -> None:
+    """Offer to release deliveries that carried the secret before every worker accepted it.
+
+    told: the JSON output so far.
+    """
     try:
-        if which is Which.WEBHOOK:
+        if which is Which.WEBHOOK and HELD in gpw.target.outputs:  # else an older version's stack
+            told["refused_until"] = wait_for_workers(gpw.out, set_at, _now(), sleep)
             offer_release(gpw, digest(value).hex(), told)
     finally:
         gpw.out.document(told)
@@ -332,11 +381,9 @@ def _show(gpw: Gpw, which: Which, found: SecretState, used: datetime | None, now
     if not found.previous_accepted(now):
         out.say(out.marks[True], " No previous secret is accepted")
     elif found.previous_until and used is None:
-        out.say(
-            out.marks[True],
-            f" The previous one has not been used since; it is accepted for another "
-            f"{duration_until(found, now)}",
-        )
+        told, left = found.unused(now), duration_until(found, now)
+        mark = out.marks[True if found.uses_known(now) else None]
+        out.say(mark, f" {told[0].upper()}{told[1:]}. It is accepted for another {left}")
     elif used:
         out.say(
             out.marks[None],
@@ -353,18 +400,25 @@ def duration_until(found: SecretState, now: datetime) -> str:
 def _watch(gpw: Gpw, quiet: timedelta) -> None:
     """Wait until the previous secret has been unused for `quiet`, or is no longer accepted."""
     found = state(gpw.target)
-    began = datetime.now(UTC)
     with gpw.out.progress("waiting until the previous secret is unused"):
-        while True:
-            now = datetime.now(UTC)
+        while found.previous_accepted(now := _now()):
             used = previous_last_used(gpw.target, found.set_at)
-            if now - (used or began) >= quiet or not found.previous_accepted(now):
-                break
-            time.sleep(POLL_SECONDS)
+            if known := found.uses_known(now):
+                since, until = known
+                if until - max(since, used or since) >= quiet:
+                    break
+            sleep(POLL_SECONDS)
+        else:
+            gpw.out.say(gpw.out.marks[True], " The previous secret is no longer accepted.")
+            return
     gpw.out.say(
         gpw.out.marks[True],
         f" No webhook carried the previous secret for {duration(quiet.total_seconds())}.",
     )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _arn(target: Target, which: Which) -> str:

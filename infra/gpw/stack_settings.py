@@ -66,7 +66,7 @@ def settings(template: Template, monitoring: Json) -> CostSettings:
     silence = template.number(template.parameter("SilenceHours"))
     resources = monitoring["Resources"].values()
     return CostSettings(
-        architecture=template.parameter("Architecture"),
+        architecture=functions["ingest"]["Architectures"][0],
         requests_per_second=template.number(template.parameter("RequestsPerSecond")),
         memory_mb={name: template.number(own["MemorySize"]) for name, own in functions.items()},
         consumer_batch=template.number(consumer["BatchSize"]),

@@ -159,20 +159,20 @@ def on_aws(stack: str | None, region: str | None, profile: str | None) -> Target
     return Target(stack or saved.get("stack_name", DEFAULT_STACK), session)
 
 
-def samconfig(path: Path | None = None) -> dict[str, str]:
-    """The parameters that `sam deploy` uses by default.
+def samconfig(path: Path | None = None, environment: str = "default") -> dict[str, str]:
+    """The parameters that `sam deploy --config-env ENVIRONMENT` uses.
 
     path: by default samconfig.toml in the repository, or in the current directory if gpw is
     installed without the repository.
     """
     path = path or (Path() if INSTALLED else ROOT) / "samconfig.toml"
     try:
-        default = tomllib.loads(path.read_text(encoding="utf-8")).get("default", {})
+        section = tomllib.loads(path.read_text(encoding="utf-8")).get(environment, {})
     except (OSError, ValueError):
         return {}
     parameters: dict[str, str] = {}
     for command in ("global", "deploy"):  # `sam deploy --guided` writes to `deploy`
-        parameters |= default.get(command, {}).get("parameters", {})
+        parameters |= section.get(command, {}).get("parameters", {})
     return parameters
 
 

@@ -13,7 +13,6 @@ from infra.gpw.when import duration
 
 # Parameters whose values identify nobody. For others, the report says only whether they are set.
 SHOWN = {
-    "Architecture",
     "RequestsPerSecond",
     "RequestBurst",
     "MaxBodyBytes",

@@ -14,14 +14,22 @@ OK = "OK"
 NO_TOKEN = "Unauthorized: Missing or invalid Authorization header"  # noqa: S105  # nosec B105
 WRONG_TOKEN = "Unauthorized: Invalid webhook secret"  # noqa: S105  # nosec B105
 
+# The name of a 401's header, and what API Gateway may make of it.
+CHALLENGES = ("www-authenticate", "x-amzn-remapped-www-authenticate")
+
 
 @dataclass(frozen=True)
 class WebhookResponse:
-    """The endpoint's response. seconds: until it was complete."""
+    """The endpoint's response.
+
+    seconds: until it was complete. challenge: the name under which WWW-Authenticate arrived; empty
+    if it did not.
+    """
 
     status: int
     body: str
     seconds: float
+    challenge: str = ""
 
 
 class Webhook:
@@ -55,7 +63,8 @@ class Webhook:
                 "check the network; `gpw doctor` checks the stack",
             ) from None
         text = answer.data.decode("utf-8", errors="replace")[:2000]
-        return WebhookResponse(answer.status, text, time.monotonic() - began)
+        challenge = next((name for name in CHALLENGES if name in answer.headers), "")
+        return WebhookResponse(answer.status, text, time.monotonic() - began, challenge)
 
 
 def current_secret(target: Target) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import urllib3
 
+from infra.build import architecture as architectures
 from infra.local.cloud import LocalCloud, LocalCloudError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,13 +65,7 @@ def build(directory: Path, *, architecture: str | None = None, source: Path = RO
 
     source: the directory with template.yaml, to build another release.
     """
-    output = directory / "build"
-    _sam(
-        os.environ | {"TMPDIR": str(directory)},  # SAM does not remove its scratch directories
-        *("build", "--template", str(source / "template.yaml"), "--build-dir", str(output)),
-        *("--no-cached", "--parameter-overrides"),
-        f"Architecture={architecture or host_architecture()}",
-    )
+    output = _sam_build(source, directory / "build", architecture, scratch=directory)
     compiler = [sys.executable, str(ROOT / "infra" / "build" / "bytecode.py"), str(output)]
     _run(compiler, dict(os.environ), name="infra/build/bytecode.py")
     return output / "template.yaml"
@@ -102,13 +97,7 @@ def upgrade(stack: Stack, template: Path, **parameters: str) -> Stack:
 
 
 def _deploy(cloud: LocalCloud, template: Path, secret: str, parameters: dict[str, str]) -> Stack:
-    overrides = {"Architecture": host_architecture(), **parameters}
-    _sam(
-        cloud.environment | {"TMPDIR": str(cloud.directory)},
-        *("deploy", "--config-env", "local", "--template-file", str(template)),
-        *("--stack-name", STACK_NAME, "--s3-bucket", BUCKET, "--parameter-overrides"),
-        *(f"{name}={value}" for name, value in overrides.items()),
-    )
+    _sam_deploy(cloud, template, STACK_NAME, parameters)
     cloudformation = client(cloud, "cloudformation")
     described = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     found = cloudformation.describe_stack_resources(StackName=STACK_NAME)["StackResources"]
@@ -129,31 +118,18 @@ def _deploy(cloud: LocalCloud, template: Path, secret: str, parameters: dict[str
 
 def build_example(cloud: LocalCloud, name: str) -> Path:
     """`sam build` of an example that has code, for this machine. Returns: the built template."""
-    output = cloud.directory / "examples" / name
-    _sam(
-        os.environ | {"TMPDIR": str(cloud.directory)},
-        *("build", "--template", str(EXAMPLES / name / "template.yaml")),
-        *("--build-dir", str(output), "--no-cached", "--parameter-overrides"),
-        f"Architecture={host_architecture()}",
+    return (
+        _sam_build(EXAMPLES / name, cloud.directory / "examples" / name, scratch=cloud.directory)
+        / "template.yaml"
     )
-    return output / "template.yaml"
 
 
 def deploy_built_example(
     stack: Stack, name: str, template: Path, **parameters: str
 ) -> dict[str, str]:
     """`sam deploy` of what `build_example` built beside the stack. Returns: its outputs."""
-    given = {
-        "EventBusName": stack.outputs["EventBusName"],
-        "Architecture": host_architecture(),
-        **parameters,
-    }
-    _sam(
-        stack.cloud.environment | {"TMPDIR": str(stack.cloud.directory)},
-        *("deploy", "--config-env", "local", "--template-file", str(template)),
-        *("--stack-name", name, "--s3-bucket", BUCKET, "--parameter-overrides"),
-        *(f"{key}={value}" for key, value in given.items()),
-    )
+    given = {"EventBusName": stack.outputs["EventBusName"], **parameters}
+    _sam_deploy(stack.cloud, template, name, given)
     found = stack.client("cloudformation").describe_stack_resources(StackName=name)
     for resource in found["StackResources"]:
         if resource["ResourceType"] == "AWS::Lambda::Function":
@@ -277,6 +253,32 @@ _TOOLS = {
     "SAM_CLI_TELEMETRY": "0",
     "SAM_CLI_POLL_DELAY": "0.2",  # seconds between two polls of the stack; for AWS the default is 5
 }
+
+
+def _sam_build(
+    source: Path, output: Path, architecture: str | None = None, *, scratch: Path
+) -> Path:
+    """`sam build` of the template in `source`, for this machine unless said. Returns: `output`."""
+    template = architectures.write(
+        source / "template.yaml",
+        architecture or host_architecture(),
+        output.with_name(f"{output.name}.json"),
+    )
+    _sam(
+        os.environ | {"TMPDIR": str(scratch)},  # SAM does not remove its scratch directories
+        *("build", "--template", str(template), "--build-dir", str(output), "--no-cached"),
+    )
+    return output
+
+
+def _sam_deploy(cloud: LocalCloud, template: Path, stack: str, parameters: dict[str, str]) -> None:
+    overrides = [f"{name}={value}" for name, value in parameters.items()]
+    _sam(
+        cloud.environment | {"TMPDIR": str(cloud.directory)},
+        *("deploy", "--config-env", "local", "--template-file", str(template)),
+        *("--stack-name", stack, "--s3-bucket", BUCKET),
+        *(["--parameter-overrides", *overrides] if overrides else []),
+    )
 
 
 def _sam(environment: dict[str, str], *arguments: str) -> None:

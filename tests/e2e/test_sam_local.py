@@ -44,7 +44,6 @@ def local_api(stack: Stack, tmp_path: Path) -> Iterator[str]:
             [
                 *(sam(), "local", "start-api", "--config-env", "local"),
                 *("--config-file", str(ROOT / "samconfig.toml"), "--template", str(template)),
-                *("--parameter-overrides", f"Architecture={host_architecture()}"),
                 *("--env-vars", str(environment), "--port", str(port)),
                 *(["--skip-pull-image"] if docker("image", "inspect", image) else []),
             ],

@@ -1,4 +1,4 @@
-"""IngestFunction while HeldQueue fails: a wrong secret is 401 in time, and no event suffers.
+"""IngestFunction while HeldQueue or Secrets Manager fails: in time, held, and no event suffers.
 
 Every delivery is checked in `Ingest.deliver` too.
 """
@@ -80,10 +80,42 @@ def test_one_failure_of_the_held_queue_loses_no_delivery(
     assert len(cloud.queues[HELD]) >= 2
 
 
-def test_a_secret_that_can_not_be_read_holds_nothing_because_the_sender_is_told_to_retry(
+@pytest.mark.parametrize(
+    "fault", [faults.BROKEN, faults.HANG, faults.RESET, faults.HTML, faults.DENIED], ids=str
+)
+def test_what_is_503_because_the_secret_could_not_be_read_is_held_in_time(
+    cloud: Cloud, ingest: Ingest, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.hold.WAIT_SECONDS", 10.0)  # the deadline bounds it
+    ingest.deliver()
+    cloud.fail("GetSecretValue", fault)
+    ingest.pass_time(2)
+    answer = ingest.deliver(authorization=NEW)
+
+    [message] = cloud.queues[HELD]
+    assert (answer.status, message.body) == (503, make_body())
+
+
+def test_a_secret_that_was_never_read_holds_what_may_carry_it_and_nothing_else(
     cloud: Cloud, ingest: Ingest
 ) -> None:
     cloud.fail("GetSecretValue", faults.BROKEN)
+    answers = [ingest.deliver(authorization=one) for one in (NEW, "Bearer too-short")]
 
-    assert ingest.deliver(authorization=NEW).status == 503
-    assert cloud.queues[HELD] == []
+    assert [answer.status for answer in answers] == [503, 503]
+    assert len(cloud.queues[HELD]) == 1
+
+
+@pytest.mark.parametrize(
+    "fault", [faults.RESET, faults.CLOSED, faults.BROKEN, faults.HANG], ids=str
+)
+def test_a_connection_that_died_while_the_function_was_frozen_costs_no_503(
+    cloud: Cloud, ingest: Ingest, fault: Fault
+) -> None:
+    ingest.deliver()
+    cloud.secret.current, cloud.secret.previous = NEW.removeprefix("Bearer "), None
+    cloud.fail("GetSecretValue", fault, calls={1 + cloud.calls["GetSecretValue"]})
+    cloud.drop_connections()
+    ingest.pass_time(1000)
+
+    assert ingest.deliver(authorization=NEW).status == 200

@@ -116,6 +116,9 @@ class Cloud:
             ShardIteratorType="TRIM_HORIZON",
         )["ShardIterator"]
         records: Any = streams.get_records(ShardIterator=iterator)["Records"]
+        for record in records:  # the SDK makes a datetime of it, and Lambda a number
+            created = record["dynamodb"]["ApproximateCreationDateTime"]
+            record["dynamodb"]["ApproximateCreationDateTime"] = created.timestamp()
         return [record for record in records if record["eventName"] == "INSERT"]
 
     def published(self) -> list[dict[str, Any]]:
@@ -144,6 +147,12 @@ class Cloud:
 
     def delete_queue(self, queue: str) -> None:
         self._sqs.delete_queue(QueueUrl=self._ids[queue])
+
+    def hide(self, queue: str) -> None:
+        """Receive what is on a queue, as another command does, and keep it hidden."""
+        self._sqs.receive_message(
+            QueueUrl=self._ids[queue], MaxNumberOfMessages=10, VisibilityTimeout=300
+        )
 
     def delete_bus(self) -> None:
         """As somebody removes it: its rules go first."""

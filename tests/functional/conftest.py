@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -24,6 +25,34 @@ def no_network() -> Iterator[None]:
     disable_socket()
     yield
     enable_socket()
+
+
+class Waits:
+    """The time that gpw has waited for ingest's workers, which passes at once.
+
+    during: called with the seconds of each wait, for what happens meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.during: Callable[[float], None] = lambda _seconds: None
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.during(seconds)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.seconds)
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
+    """The waits of `gpw secret` and `gpw held release` take no time."""
+    waits = Waits()
+    monkeypatch.setattr("infra.gpw.secret.sleep", waits.sleep)
+    monkeypatch.setattr("infra.gpw.secret._now", waits.now)
+    monkeypatch.setattr("infra.gpw.held.sleep", waits.sleep)
+    return waits
 
 
 @pytest.fixture

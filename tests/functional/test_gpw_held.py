@@ -1,6 +1,8 @@
 """`gpw held` and `gpw secret set` (moto): what waited for a secret comes in, and nothing else."""
 
 import json
+import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,7 +18,7 @@ from infra.gpw import doctor, held_queue, queues
 from infra.gpw.target import Target
 from tests.factories import SECRET, make_api_gateway_event, make_body, make_context, make_event
 from tests.functional.cloud import Cloud
-from tests.functional.conftest import Handler, Output
+from tests.functional.conftest import Handler, Output, Waits
 from tests.functional.gpw_stack import OperatedStack
 from tests.functional.test_ingest import WRONG
 from tests.functional.test_ingest_held import holding
@@ -44,6 +46,7 @@ def hold(
     *,
     source_ip: str = "203.0.113.10",
     received_at: datetime = NOON,
+    content_type: str | None = "application/json",
 ) -> str:
     """Put a delivery on HeldQueue as ingest does. Returns: its message id."""
     message = held(
@@ -51,6 +54,7 @@ def hold(
         token_digest=digest(token).hex(),
         source_ip=source_ip,
         received_at=received_at,
+        content_type=content_type,
     )
     return stack.put("HeldQueueUrl", message.body, **message.attributes)
 
@@ -160,6 +164,35 @@ def test_what_ingest_would_have_refused_becomes_a_dead_letter_with_the_reason(
     assert letter.attributes["source"] == "ingest"
     assert letter.attributes["received_at"] == "2023-10-01T12:00:00.000000Z"
     assert cloud.messages("EventsQueue") == cloud.messages("HeldQueue") == []
+
+
+def test_a_release_refuses_a_content_type_as_ingest_does(
+    cloud: Cloud, load: Callable[[str], Handler]
+) -> None:
+    cloud.set_secret(SECRET)
+    stack, ingest = OperatedStack(cloud), load("IngestFunction")
+    headers = {"content-type": "text/plain"}
+    request = make_api_gateway_event(authorization=f"Bearer {NEW_SECRET}", headers=headers)
+    ingest(request, make_context())
+    cloud.set_secret(NEW_SECRET)
+
+    told = stack.run("held", "release", "--yes", "--json").document
+
+    assert (told["released"], told["dead_lettered"]) == (0, {"content_type": 1})
+    [letter] = cloud.messages("DeadLetterQueue")
+    assert letter.attributes["reason"] == "content_type"
+    assert cloud.messages("EventsQueue") == []
+
+
+@pytest.mark.parametrize("content_type", [None, "application/json; charset=utf-8"])
+def test_a_delivery_without_a_content_type_or_held_by_release_0_2_0_is_released(
+    stack: OperatedStack, cloud: Cloud, content_type: str | None
+) -> None:
+    hold(stack, make_body(), SECRET, content_type=content_type)
+
+    stack.run("held", "release", "--yes")
+
+    assert bodies(cloud, "EventsQueue") == Counter([make_body()])
 
 
 def test_the_largest_body_is_released_whole(stack: OperatedStack, cloud: Cloud) -> None:
@@ -315,12 +348,117 @@ def test_an_operator_who_may_not_look_has_set_the_secret_all_the_same(
         }
         raise ClientError(response, "GetQueueAttributes")
 
-    monkeypatch.setattr(held_queue, "depth", denied)
+    monkeypatch.setattr(queues, "_attributes", denied)
 
     ran = stack.run("secret", "set", "--yes", "--json", stdin=NEW_SECRET)
 
     assert (ran.document["changed"], ran.document["held"]) == (True, None)
     assert "gpw held release" in ran.err
+
+
+@pytest.mark.parametrize("command", ["set", "rotate"])
+def test_what_is_refused_just_after_the_secret_was_set_is_released_too(
+    cloud: Cloud, load: Callable[[str], Handler], waits: Waits, command: str
+) -> None:
+    """A worker that has just read the old secret does not read it again for REREAD_SECONDS."""
+    cloud.set_secret(SECRET)
+    stack, ingest = OperatedStack(cloud), load("IngestFunction")
+    ahead = {"seconds": 0.0}
+    receiver = sys.modules["ingest.handler"]._receiver
+    receiver.secret._clock = lambda: time.time() + ahead["seconds"]
+    answers: list[int] = []
+
+    def deliver() -> None:
+        event = make_event(f"evt_{len(answers)}")
+        request = make_api_gateway_event(make_body(event), authorization=f"Bearer {NEW_SECRET}")
+        answers.append(ingest(request, make_context())["statusCode"])
+
+    def during(seconds: float) -> None:
+        deliver()
+        ahead["seconds"] += seconds
+
+    deliver()
+    waits.during = during
+
+    stack.run("secret", command, "--yes", stdin=NEW_SECRET)
+
+    refused = answers.count(401)
+    assert answers == [401] * refused + [200] * (len(answers) - refused)
+    assert 1 < refused < len(answers)  # before the secret was set, and after
+    assert cloud.messages("HeldQueue") == []
+    assert len(cloud.messages("EventsQueue")) == len(answers)
+
+
+def test_release_waits_too_if_the_secret_was_set_a_moment_ago(
+    stack: OperatedStack, cloud: Cloud, waits: Waits
+) -> None:
+    cloud.set_secret(NEW_SECRET)
+    hold(stack, make_body())
+
+    def late(_seconds: float) -> None:
+        hold(stack, make_body(make_event(f"evt_after_{waits.seconds}")))
+
+    waits.during = late
+
+    told = stack.run("held", "release", "--yes", "--json").document
+
+    assert waits.seconds > 0
+    assert told["released"] > 1
+    assert cloud.messages("HeldQueue") == []
+
+
+def test_a_secret_that_was_set_long_ago_is_not_waited_for(
+    stack: OperatedStack, waits: Waits
+) -> None:
+    waits.seconds = 3600
+    stack.run("secret", "set", "--yes", stdin=SECRET)
+
+    assert waits.seconds == 3600
+
+
+@pytest.fixture
+def lagging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQS's counts are a minute old: 0, while messages can be received."""
+    real = queues._attributes
+
+    def none(sqs: Any, url: str) -> Any:
+        answer = real(sqs, url)
+        counts = dict.fromkeys(answer["Attributes"], "0")
+        return {**answer, "Attributes": counts}
+
+    monkeypatch.setattr(queues, "_attributes", none)
+
+
+@pytest.mark.usefixtures("lagging")
+def test_nothing_is_decided_from_a_count_that_lags_behind(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    for number in range(3):
+        hold(stack, make_body(make_event(f"evt_{number}")))
+
+    listed = stack.run("held", "ls", "--json").document
+    purge = stack.run("held", "purge", "--all", "--dry-run", "--json").document
+    told = stack.run("secret", "set", "--yes", "--json", stdin=NEW_SECRET).document
+
+    assert [group["deliveries"] for group in listed] == [3]
+    assert sum(purge["purged"].values()) == 3
+    assert (told["held"], told["released"]["released"]) == (3, 3)
+    assert len(cloud.messages("EventsQueue")) == 3
+
+
+def test_what_another_command_hides_is_not_called_nothing(
+    stack: OperatedStack, cloud: Cloud
+) -> None:
+    hold(stack, make_body(), NEW_SECRET)
+    cloud.hide("HeldQueue")
+
+    ls = stack.run("held", "ls")
+    told = stack.run("secret", "set", "--yes", stdin=NEW_SECRET)
+
+    assert "No held deliveries" not in ls.out
+    assert "1 more held deliveries that another command hides" in ls.err
+    assert "0 held deliveries carried this secret" in told.out
+    assert "another command hides" in told.err
 
 
 # ---------------------------------------------------------------- ls

@@ -1,7 +1,9 @@
 """`gpw secret`, `send`, `pause`, `resume` (moto): what they change, and that no secret is shown."""
 
 import json
+import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,15 @@ from botocore.exceptions import ClientError
 
 from infra.gpw import secret
 from infra.gpw.sample import SAMPLE
+from infra.gpw.settling import METRIC_SECONDS, counted_from
 from infra.gpw.target import Target
 from tests.factories import SECRET, make_api_gateway_event, make_context, sample
 from tests.functional.cloud import Cloud, aws_client
-from tests.functional.conftest import Handler
+from tests.functional.conftest import Handler, Output, Waits
 from tests.functional.gpw_stack import OperatedStack, Ran
 
 NEW_SECRET = "another-webhook-secret-9876543210"
+CACHE_SECONDS = 300  # the default of SecretCacheSeconds
 
 
 @pytest.fixture
@@ -243,23 +247,40 @@ def test_a_previous_value_that_was_unusable_is_not_said_to_be_accepted(
 
 
 @pytest.mark.usefixtures("long_ago")
-def test_rotate_waits_until_the_previous_one_is_unused(
-    stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("used_after", [None, 0, 1000])
+def test_rotate_watches_until_no_use_of_the_previous_one_can_be_missing(
+    stack: OperatedStack,
+    cloud: Cloud,
+    monkeypatch: pytest.MonkeyPatch,
+    waits: Waits,
+    used_after: int | None,
 ) -> None:
     cloud.set_secret(SECRET)
-    now, looks = datetime.now(UTC), []
-
-    def used(*_: object) -> datetime | None:
-        looks.append(1)
-        return now if len(looks) < 3 else now - timedelta(hours=1)
-
-    monkeypatch.setattr(secret, "previous_last_used", used)
-    monkeypatch.setattr(secret, "POLL_SECONDS", 0)
+    began = waits.now()
+    used = None if used_after is None else began + timedelta(seconds=used_after)
+    monkeypatch.setattr(secret, "previous_last_used", lambda *_: used)
 
     told = stack.run("secret", "rotate", "--watch", "--yes", stdin=NEW_SECRET).out
 
+    quiet_from = max(CACHE_SECONDS, used_after or 0)
+    passed = (waits.now() - began).total_seconds()
     assert "No webhook carried the previous secret for 10 min" in told
-    assert len(looks) == 3
+    assert passed >= quiet_from + 600 + METRIC_SECONDS
+
+
+@pytest.mark.usefixtures("long_ago")
+def test_a_watch_that_outlasts_the_grace_time_does_not_say_that_the_previous_one_was_unused(
+    stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, waits: Waits
+) -> None:
+    cloud.set_secret(SECRET)
+    monkeypatch.setattr(secret, "previous_last_used", lambda *_: waits.now())
+    monkeypatch.setattr(secret, "DEFAULT_GRACE_HOURS", 1)
+    monkeypatch.setattr(secret, "POLL_SECONDS", 600)
+
+    told = stack.run("secret", "rotate", "--watch", "--yes", stdin=NEW_SECRET).out
+
+    assert "The previous secret is no longer accepted" in told
+    assert "No webhook carried" not in told
 
 
 def test_there_is_nothing_to_rotate_before_a_secret_was_set(stack: OperatedStack) -> None:
@@ -300,6 +321,48 @@ def test_status_tells_whether_the_previous_secret_is_still_in_use(
 
     assert (told["previous_last_used"] is not None) == used
     assert ("set the new one at GetProfile" in shown) == used
+    assert ("is not known before" in shown) != used  # the rotation was just now
+
+
+@pytest.mark.usefixtures("long_ago")
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [(0, "is not known before"), (10, "is not known before"), (11, "no use of the previous one")],
+)
+def test_status_does_not_call_the_previous_secret_unused_while_its_uses_are_not_counted(
+    stack: OperatedStack, cloud: Cloud, waits: Waits, minutes: int, said: str
+) -> None:
+    cloud.set_secret(SECRET)
+    cloud.set_secret(NEW_SECRET)
+    waits.seconds = minutes * 60
+
+    told = stack.run("secret", "status", "--json").document
+    shown = stack.run("secret", "status").out
+
+    assert said in shown.lower()
+    assert (told["previous_uses_known_from"] is None) == (minutes < 11)
+
+
+def test_a_worker_counts_every_use_of_the_previous_secret_from_when_status_says_so(
+    ingest: Handler, cloud: Cloud, output: Output
+) -> None:
+    """A warm worker takes it for the current one until it reads the secret again."""
+    clock = {"ahead": 0.0}
+    receiver = sys.modules["ingest.handler"]._receiver
+    receiver.secret._clock = lambda: time.time() + clock["ahead"]
+
+    def used() -> int:
+        ingest(make_api_gateway_event(), make_context())
+        return len(output.metrics().get("PreviousSecretUsed", []))
+
+    used()
+    cloud.set_secret(NEW_SECRET)
+    set_at = datetime.now(UTC)
+    clock["ahead"] = 1.0
+    before = used()
+    clock["ahead"] = (counted_from(set_at, CACHE_SECONDS) - set_at).total_seconds()
+
+    assert (before, used()) == (0, 1)
 
 
 def test_the_apis_key_is_another_secret(cloud: Cloud) -> None:

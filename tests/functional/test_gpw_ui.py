@@ -431,6 +431,21 @@ def test_held_deliveries_of_an_accepted_secret_are_released_and_others_stay(
     assert len(cloud.messages("HeldQueue")) == 1
 
 
+def test_the_held_page_says_that_none_is_held_only_if_nobody_hides_any(
+    browser: Browser, stack: OperatedStack, cloud: Cloud
+) -> None:
+    browser.job("/held/look")
+    empty = browser.get("/held").text
+    stack.put("HeldQueueUrl", "{}")
+    cloud.hide("HeldQueue")
+    browser.job("/held/look")
+    hidden = browser.get("/held").text
+
+    assert "No held deliveries" in empty
+    assert "No held deliveries" not in hidden
+    assert "SQS counts 1 more than it handed out" in hidden
+
+
 def test_an_erasure_leaves_nothing_of_the_person_in_the_tables_nor_in_memory(
     browser: Browser, stack: OperatedStack, console: Console, happened: Callable[..., Item]
 ) -> None:

@@ -49,6 +49,7 @@ class Endpoint:
         self.posted = 0
         self.before: Callable[[int], None] = lambda _number: None
         self.consuming = True
+        self.renamed = ""  # by API Gateway: the challenge of a 401
         self.bus: str | None = stack.outputs["EventBusName"]
         self._published: set[tuple[str, str]] = set()
 
@@ -130,7 +131,10 @@ def endpoint(
         scheme: str = "Bearer",
     ) -> WebhookResponse:
         answer = made.post(body, secret, content_type, scheme)
-        return WebhookResponse(answer["statusCode"], answer["body"], 0.001)
+        challenge = "www-authenticate" if "www-authenticate" in answer["headers"] else ""
+        return WebhookResponse(
+            answer["statusCode"], answer["body"], 0.001, made.renamed or challenge
+        )
 
     monkeypatch.setattr("infra.gpw.webhook.Webhook.post", post)
     return made
@@ -270,6 +274,27 @@ def test_what_interrupts_the_removal_does_not_end_it(
     stack.run(*VERIFY, code=code)
 
     assert everything(stack) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("renamed", "line"),
+    [
+        ("", "✓ challenge    www-authenticate arrives as www-authenticate"),
+        (
+            "x-amzn-remapped-www-authenticate",
+            "? challenge    www-authenticate arrives as x-amzn-remapped-www-authenticate",
+        ),
+    ],
+)
+def test_it_says_how_the_header_of_a_401_arrives_and_relies_on_no_name(
+    stack: OperatedStack, endpoint: Endpoint, renamed: str, line: str
+) -> None:
+    stack.cloud.set_secret(SECRET)
+    endpoint.renamed = renamed
+
+    ran = stack.run(*VERIFY)
+
+    assert line in ran.out
 
 
 def test_it_asks_first_and_names_cost_and_alarms(stack: OperatedStack, endpoint: Endpoint) -> None:

@@ -415,9 +415,10 @@ def test_without_the_secret_nothing_is_accepted(
 
     answer = load("IngestFunction")(make_api_gateway_event(), make_context())
 
-    [line] = output.logs
+    refused, held = output.logs
     assert answer == TRY_AGAIN
-    assert line["detail"] == (
+    assert held["message"] == "delivery held"
+    assert refused["detail"] == (
         "Secrets Manager refused to give the webhook secret (ResourceNotFoundException)"
     )
 
@@ -515,6 +516,43 @@ def test_whoever_may_not_knock_gets_403_before_the_secret_is_read(
     assert answer == forbidden()
     assert [cloud.messages(queue) for queue in (*QUEUES, "HeldQueue")] == [[], [], []]
     assert output.metrics(reason=reason) == {"RequestsRefused": [1.0]}
+
+
+def test_a_source_network_that_is_none_stops_neither_the_function_nor_the_others(
+    cloud: Cloud,
+    load: Callable[[str], Handler],
+    monkeypatch: pytest.MonkeyPatch,
+    output: Output,
+) -> None:
+    cloud.set_secret(SECRET)
+    request = sample("api-gateway-request")
+    source = request["requestContext"]["http"]["sourceIp"]
+    deployed = cloud.environment("IngestFunction") | {
+        "ALLOWED_SOURCE_CIDRS": f"192.0.2.0/240,{source}/32"
+    }
+    monkeypatch.setattr(cloud, "environment", lambda _function: deployed)
+
+    assert load("IngestFunction")(request, make_context()) == OK
+    [line] = [one for one in output.logs if one["level"] == "ERROR"]
+    assert line["message"] == "AllowedSourceCidrs is invalid"
+    assert "192.0.2.0/240" in line["detail"]
+    assert source not in line["detail"]
+
+
+def test_if_no_source_network_is_one_every_sender_is_told_to_retry(
+    cloud: Cloud,
+    load: Callable[[str], Handler],
+    monkeypatch: pytest.MonkeyPatch,
+    output: Output,
+) -> None:
+    cloud.set_secret(SECRET)
+    deployed = cloud.environment("IngestFunction") | {"ALLOWED_SOURCE_CIDRS": "192.0.2.0/240"}
+    monkeypatch.setattr(cloud, "environment", lambda _function: deployed)
+
+    answer = load("IngestFunction")(sample("api-gateway-request"), make_context())
+
+    assert answer["statusCode"] == 503
+    assert output.metrics(reason="no_valid_network") == {"RequestsFailed": [1.0]}
 
 
 def test_whoever_may_knock_is_served(

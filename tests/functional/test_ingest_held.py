@@ -3,6 +3,7 @@
 import hashlib
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -91,7 +92,7 @@ def test_a_body_of_more_than_64_kib_is_refused_as_ever_and_the_log_says_that_it_
     ]
 
 
-def test_a_flood_is_answered_as_ever_and_held_within_the_budget_of_each_minute(
+def test_a_flood_is_answered_as_ever_held_within_its_part_of_the_budget_and_keeps_no_key_out(
     ingest: Handler, cloud: Cloud, output: Output
 ) -> None:
     now = time.time()
@@ -99,11 +100,49 @@ def test_a_flood_is_answered_as_ever_and_held_within_the_budget_of_each_minute(
     answers = [deliver(ingest, NEW_SECRET)]
     holding()._budget._clock = lambda: now + 120
     answers += [deliver(ingest, f"{NEW_SECRET}-{n}") for n in range(per_minute + 30)]
+    answers.append(deliver(ingest, NEW_SECRET))
 
-    assert answers == [WRONG] * (per_minute + 31)
-    assert len(cloud.messages("HeldQueue")) == per_minute + 1
+    held = Counter(message.attributes["token_sha256"] for message in cloud.messages("HeldQueue"))
+    assert answers == [WRONG] * (per_minute + 32)
+    assert held.total() == per_minute // 2 + 2
+    assert held[sha256(NEW_SECRET)] == 2
     assert [line["message"] for line in output.logs].count("delivery not held") == 1
-    assert output.metrics()["DeliveriesHeld"] == [1.0] * (per_minute + 1)
+    assert output.metrics()["DeliveriesHeld"] == [1.0] * (per_minute // 2 + 2)
+
+
+def test_bodies_that_are_too_large_take_nothing_from_the_budget(
+    ingest: Handler, cloud: Cloud
+) -> None:
+    per_minute = TEMPLATE["Parameters"]["HeldDeliveriesPerMinute"]["Default"]
+    for n in range(per_minute):
+        deliver(ingest, f"{NEW_SECRET}-{n}", "x" * (MAX_HELD_BYTES + 1))
+    deliver(ingest, NEW_SECRET)
+
+    assert [message.body for message in cloud.messages("HeldQueue")] == [make_body()]
+
+
+def test_a_delivery_whose_secret_could_not_be_checked_gets_503_and_is_held(
+    ingest: Handler, cloud: Cloud, output: Output
+) -> None:
+    cloud.delete_secret()
+
+    answer = deliver(ingest, NEW_SECRET)
+
+    [message] = cloud.messages("HeldQueue")
+    assert answer["statusCode"] == 503
+    assert held_body(message) == make_body().encode()
+    assert message.attributes["token_sha256"] == sha256(NEW_SECRET)
+    assert output.metrics() == {"RequestsFailed": [1.0], "DeliveriesHeld": [1.0]}
+
+
+def test_the_headers_that_a_release_checks_are_held_too(ingest: Handler, cloud: Cloud) -> None:
+    headers = {"content-type": "text/plain", "content-encoding": "gzip"}
+    request = make_api_gateway_event(authorization=f"Bearer {NEW_SECRET}", headers=headers)
+    ingest(request, make_context())
+
+    [message] = cloud.messages("HeldQueue")
+    assert message.attributes["content_type"] == "text/plain"
+    assert message.attributes["content_encoding"] == "gzip"
 
 
 def test_a_budget_of_nothing_switches_it_off(

@@ -10,6 +10,7 @@ from tests.factories import make_batch as batch
 from tests.factories import make_body, make_context, make_event, make_item, make_stream_record
 from tests.functional.cloud import STACK, Cloud
 from tests.functional.conftest import Handler, Output
+from tests.unit.fakes import client_error
 
 DONE: dict[str, Any] = {"batchItemFailures": []}
 
@@ -138,6 +139,68 @@ def test_entries_that_are_refused_for_now_are_reported_by_the_first_of_them(
     assert answer == {"batchItemFailures": [{"itemIdentifier": f"{2:021}"}]}
     assert [one["detail"]["id"] for one in cloud.published()] == ["evt_1", "evt_3"]
     assert output.metrics() == {"EventsPublished": [1, 1], "PublishFailed": [1]}
+
+
+class RefusingBus:
+    """EventBridge that refuses the events of one type with one error, alone or with their call."""
+
+    def __init__(self, code: str, *, whole_call: bool) -> None:
+        self._code, self._whole_call = code, whole_call
+        self.taken: list[str] = []
+
+    def put_events(self, Entries: list[dict[str, Any]]) -> Any:  # noqa: N803  botocore's name
+        refused = [one["DetailType"] == "acme.secret" for one in Entries]
+        if self._whole_call and any(refused):
+            raise client_error(self._code)
+        pairs = list(zip(Entries, refused, strict=True))
+        self.taken += [json.loads(one["Detail"])["id"] for one, no in pairs if not no]
+        return {
+            "Entries": [{"ErrorCode": self._code} if no else {"EventId": "1"} for no in refused]
+        }
+
+
+@pytest.mark.parametrize("whole_call", [False, True])
+@pytest.mark.parametrize(
+    "code",
+    ["NotAuthorizedForDetailTypeException", "SerializationException", "AnythingNew"],
+)
+def test_one_event_that_the_bus_never_takes_delays_no_other_for_long(
+    load: Callable[[str], Handler],
+    cloud: Cloud,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    whole_call: bool,
+) -> None:
+    """300 events as Lambda hands them over: 100 at a time, again from the first unfinished on."""
+    publisher = load("PublisherFunction")
+    bus, minutes = RefusingBus(code, whole_call=whole_call), 0
+    added_at = make_stream_record()["dynamodb"]["ApproximateCreationDateTime"]
+    module: Any = sys.modules["publisher.handler"]
+    module._publisher = module.Publisher(
+        module.Bus(bus),
+        "bus",
+        module._publisher._dead_letters,
+        sleep=lambda _seconds: None,
+        now=lambda: added_at + 60.0 * minutes,
+    )
+    types = ["acme.secret", *["profile.updated"] * 299]
+    records = [
+        make_stream_record(make_item(make_event(f"evt_{n}", event_type=kind)), n + 1)
+        for n, kind in enumerate(types)
+    ]
+    numbers = [one["dynamodb"]["SequenceNumber"] for one in records]
+    at = 0
+    while at < len(records):
+        failed = publisher({"Records": records[at : at + 100]}, make_context(60_000))
+        items = failed["batchItemFailures"]
+        at = numbers.index(items[0]["itemIdentifier"]) if items else at + 100
+        minutes += 1  # Lambda waits less than that
+
+    assert minutes <= 14  # before the events count as late
+    assert sorted(bus.taken) == sorted(f"evt_{n}" for n in range(1, 300))
+    [message] = cloud.messages("DeadLetterQueue")
+    assert message.attributes["reason"] == "not_publishable"
+    assert code in message.attributes["detail"]
 
 
 @pytest.mark.parametrize("remaining", [0, 12_999])

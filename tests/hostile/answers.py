@@ -12,6 +12,7 @@ _TEXTS = re.compile(
     |The[ ]body[ ]is[ ]nested[ ]too[ ]deeply
     |The[ ]body[ ]is[ ]larger[ ]than[ ]262144[ ]bytes
     |The[ ]content[ ]type[ ]must[ ]be[ ]application/json
+    |The[ ]content[ ]encoding[ ]must[ ]be[ ]identity
     |The[ ]body[ ]has[ ]more[ ]than[ ]20000[ ]values
     |A[ ]number[ ]is[ ]out[ ]of[ ]range
     |An[ ]object[ ]has[ ]the[ ]same[ ]key[ ]twice

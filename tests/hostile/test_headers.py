@@ -1,5 +1,6 @@
 """Headers, and requests of API Gateway that are not as they should be."""
 
+import gzip
 from itertools import product
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.hostile.world import MARK, Verdict, World
 from tests.strategies import any_text
 
 BODY = make_body(make_event(note=MARK))
+JSON_HEADERS = {"authorization": f"Bearer {SECRET}", "content-type": "application/json"}
 MALFORMED = "Unauthorized: Missing or invalid Authorization header"
 WRONG = "Unauthorized: Invalid webhook secret"
 
@@ -134,6 +136,31 @@ def test_any_other_content_type_is_refused_and_the_body_kept(
 
     assert send(world, headers) is Verdict.REFUSED
     assert (world.answer["statusCode"], world.reason) == (415, "content_type")
+
+
+@pytest.mark.parametrize("encoding", ["identity", "IDENTITY", "", ",", " identity , "])
+def test_a_body_in_no_encoding_is_taken(world: World, encoding: str) -> None:
+    assert send(world, JSON_HEADERS | {"content-encoding": encoding}) is Verdict.KEPT
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["gzip", "x-gzip", "deflate", "br", "zstd", "identity;q=0", "gzip, identity", "*", "\ud800"],
+    ids=ascii,
+)
+def test_a_body_in_an_encoding_is_refused_and_kept(world: World, encoding: str) -> None:
+    assert send(world, JSON_HEADERS | {"Content-Encoding": encoding}) is Verdict.REFUSED
+    assert (world.answer["statusCode"], world.reason) == (415, "content_encoding")
+
+
+def test_a_compressed_body_is_kept_byte_for_byte(world: World) -> None:
+    compressed = gzip.compress(BODY.encode())
+    request = make_api_gateway_event(compressed) | {
+        "headers": JSON_HEADERS | {"content-encoding": "gzip"}
+    }
+
+    assert world.request(request, compressed) is Verdict.REFUSED
+    assert world.reason == "content_encoding"
 
 
 @pytest.mark.parametrize("charset", ["utf-16", "utf-32", "latin-1"])

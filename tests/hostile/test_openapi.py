@@ -12,6 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from getprofile.errors import (
     BodyTooLargeError,
+    ContentEncodingError,
     ContentTypeError,
     EventError,
     FieldProblem,
@@ -43,6 +44,7 @@ ANSWERS: list[Response] = [
     response.refused(InvalidEventError([FieldProblem("data.profile_id", "Field required")])),
     response.refused(BodyTooLargeError("The body is larger than 262144 bytes")),
     response.refused(ContentTypeError("The content type must be application/json")),
+    response.refused(ContentEncodingError("The content encoding must be identity")),
     response.unavailable("queue_unavailable", "not for the sender"),
 ]
 
@@ -154,7 +156,7 @@ def test_every_example_of_an_answer_is_valid() -> None:
         for example in examples(content)
     ]
 
-    assert len(pairs) == 10
+    assert len(pairs) == 11
     assert all(is_valid(example, schema) for example, schema in pairs)
 
 

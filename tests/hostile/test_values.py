@@ -185,7 +185,16 @@ def test_a_value_is_kept_exactly_quarantined_or_refused_wherever_it_stands(
     "wrap",
     [
         *("{} {}", "{}{}", "{},{}", "[{}]", "[{},{}]", '"{}"', "// c\n{}", "{} // c", "/**/{}"),
-        *("\ufeff{}", "{}\0", "\0{}", "{}\ufeff", "callback({})", ")]}}',\n{}", "data: {}", "{};"),
+        *(
+            "\ufeff\ufeff{}",
+            "{}\0",
+            "\0{}",
+            "{}\ufeff",
+            "callback({})",
+            ")]}}',\n{}",
+            "data: {}",
+            "{};",
+        ),
         *("{}\x0b", "\x0c{}", "\u00a0{}", "{}\u2028", "\x1e{}\n{}", "<!-- {} -->", "{}x", "'{}'"),
     ],
     ids=ids,
@@ -208,7 +217,7 @@ def test_white_space_around_an_event_is_allowed_and_alone_it_is_no_event(
 @pytest.mark.parametrize(
     "encoding",
     [
-        *("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be", "utf-8-sig"),
+        *("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"),
         *("utf-7", "latin-1", "cp1252", "cp037", "shift-jis", "gb18030"),
     ],
 )
@@ -221,6 +230,15 @@ def test_an_event_in_another_encoding_is_refused_and_kept_byte_for_byte(
         return
 
     assert world.journey(event.encode(encoding)) is REFUSED
+    assert world.reason == "not_json"
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", "\ufeff \r\n"], ids=ids)
+def test_a_byte_order_mark_before_an_event_is_skipped_and_is_no_event(
+    world: World, mark: str
+) -> None:
+    assert world.journey(mark + make_body(make_event(note=MARK))) is KEPT
+    assert world.journey(mark) is REFUSED
     assert world.reason == "not_json"
 
 

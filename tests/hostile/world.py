@@ -265,7 +265,10 @@ def make_world() -> Iterator[World]:
 def independent_loads(body: bytes) -> Any:
     """What a body means to any JSON reader, every number exact; no reader has to choose a key."""
     return json.loads(
-        body.decode(), parse_int=Decimal, parse_float=Decimal, object_pairs_hook=_each_key_once
+        body.decode("utf-8-sig"),
+        parse_int=Decimal,
+        parse_float=Decimal,
+        object_pairs_hook=_each_key_once,
     )
 
 

@@ -61,6 +61,10 @@ def decided(value: Any, **conditions: bool) -> Any:
 
 @pytest.fixture(scope="session")
 def transformed(template: dict[str, Any]) -> dict[str, Any]:
+    return as_deployed(template)
+
+
+def as_deployed(template: dict[str, Any]) -> dict[str, Any]:
     """The CloudFormation template that is deployed: Globals merged, events turned to resources."""
     packaged = deepcopy(template)
     packaged["Globals"]["Function"]["CodeUri"] = "s3://bucket/key"  # as `sam package` does

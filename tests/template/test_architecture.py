@@ -155,18 +155,21 @@ def test_nothing_at_the_zip_root_shadows_a_library(functions: Path) -> None:
 
 
 def runtime_dependencies(*roots: str) -> set[str]:
-    """The distributions and all that they need here, extras aside."""
-    found: set[str] = set()
-    waiting = list(roots)
+    """The distributions and all that they need here. roots: with their extras, as `boto3[crt]`."""
+    found: set[tuple[str, frozenset[str]]] = set()
+    waiting = [Requirement(root) for root in roots]
     while waiting:
-        name = canonicalize_name(waiting.pop())
-        if name not in found:
-            found.add(name)
-            requirements = map(Requirement, metadata.requires(name) or [])
+        wanted = waiting.pop()
+        name, extras = canonicalize_name(wanted.name), frozenset(wanted.extras)
+        if (name, extras) not in found:
+            found.add((name, extras))
             waiting += [
-                r.name for r in requirements if not r.marker or r.marker.evaluate({"extra": ""})
+                needed
+                for needed in map(Requirement, metadata.requires(name) or [])
+                if not needed.marker
+                or any(needed.marker.evaluate({"extra": extra}) for extra in extras or {""})
             ]
-    return found
+    return {name for name, _extras in found}
 
 
 def test_what_is_shipped_is_pinned_to_the_exact_version(pins: dict[str, str]) -> None:

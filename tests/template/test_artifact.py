@@ -15,11 +15,18 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from infra.build.architecture import write
 from infra.build.bytecode import compile_artifacts
+from infra.template import parse
+from tests.template.clones import clone
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 MACHINE = {"arm64": "aarch64", "x86_64": "x86_64"}  # as compiled modules are named
+TEMPLATES = [
+    "template.yaml",
+    *(str(one.relative_to(ROOT)) for one in sorted(ROOT.glob("infra/examples/*/template.yaml"))),
+]
 MAX_UNZIPPED_BYTES = 50 * 1024 * 1024  # Lambda takes 250 MB; a cold start feels it long before
 UNCHECKED_HASH = 0b01  # PEP 552
 
@@ -33,13 +40,16 @@ def sam_build(
     repository: Path, build_dir: Path, architecture: str
 ) -> "subprocess.CompletedProcess[str]":
     sam = shutil.which("sam") or ROOT / ".venv-sam" / "bin" / "sam"
+    template = write(
+        repository / "template.yaml", architecture, build_dir.with_name("template.json")
+    )
     return subprocess.run(
         [
             sam,
             "build",
-            *("--template-file", repository / "template.yaml"),
+            *("--template-file", template),
+            *("--config-file", repository / "samconfig.toml"),
             *("--build-dir", build_dir),
-            *("--parameter-overrides", f"Architecture={architecture}"),
             "--no-cached",
         ],
         capture_output=True,
@@ -140,7 +150,9 @@ def test_the_build_fails_with_a_package_that_is_not_the_one_that_was_locked(
     assert complaint in done.stderr
 
 
-@pytest.mark.parametrize("name", ["boto3", "botocore", "awscrt", "pip", "setuptools", "tests"])
+@pytest.mark.parametrize(
+    "name", ["boto3", "botocore", "awscrt", "pip", "setuptools", "tests", "bin", "RECORD"]
+)
 def test_the_package_leaves_out_what_lambda_has_or_nobody_needs(artifact: Path, name: str) -> None:
     assert list(artifact.rglob(name)) == []
 
@@ -155,6 +167,115 @@ def test_every_compiled_module_is_for_the_python_and_the_processor_of_the_functi
 
     assert f"_pydantic_core{suffix}" in compiled
     assert [name for name in compiled if not name.endswith(suffix)] == []
+
+
+# Where `sam deploy --guided` of an older version, or a person, may have left an answer.
+ANSWERED = """
+version = 0.1
+[default.global.parameters]
+stack_name = "any"
+parameter_overrides = "Architecture=x86_64"
+[default.build.parameters]
+beta_features = true
+cached = true
+parameter_overrides = "Architecture=x86_64"
+[default.deploy.parameters]
+parameter_overrides = "Architecture=x86_64"
+[prod.global.parameters]
+stack_name = "any-prod"
+parameter_overrides = "Architecture=x86_64"
+"""
+
+
+@pytest.fixture(scope="module")
+def cloned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone whose samconfig.toml has answers about the processor."""
+    folder = tmp_path_factory.mktemp("clone") / "sources"
+    clone(folder)
+    (folder / "samconfig.toml").write_text(ANSWERED)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("settings", "processor"),
+    [
+        ([], "arm64"),
+        (["CONFIG_ENV=without-a-section"], "arm64"),
+        (["ARCHITECTURE=x86_64"], "x86_64"),
+        (["ARCHITECTURE=x86_64", "CONFIG_ENV=prod"], "x86_64"),
+    ],
+    ids=lambda one: " ".join(one) if isinstance(one, list) else one,
+)
+def test_what_make_builds_names_the_processor_that_it_was_built_for(
+    cloned: Path, settings: list[str], processor: str
+) -> None:
+    command = ["make", "--old-file=setup", "build", *settings]  # nothing is installed
+
+    subprocess.run(command, cwd=cloned, check=True, capture_output=True)
+
+    assert built_for(cloned / ".aws-sam" / "build") == ({processor}, {MACHINE[processor]})
+
+
+def test_the_build_reads_the_section_of_samconfig_that_the_deployment_reads(
+    repository: Path,
+) -> None:
+    command = ["make", "--dry-run", "--old-file=setup", "deploy", "CONFIG_ENV=prod"]
+    planned = subprocess.run(
+        command, cwd=repository, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    reading = [line for line in planned if re.search(r"sam (build|deploy)|destination", line)]
+
+    assert len(reading) == 3
+    assert [line for line in reading if "--config-env prod" not in line] == []
+
+
+def test_what_sam_alone_builds_names_the_processor_that_it_was_built_for(cloned: Path) -> None:
+    sam = shutil.which("sam") or ROOT / ".venv-sam" / "bin" / "sam"
+    path = f"{cloned / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+
+    subprocess.run(
+        [sam, "build", "--parameter-overrides", "Architecture=x86_64"],
+        cwd=cloned,
+        check=True,
+        capture_output=True,
+        env=os.environ | {"PATH": path, "SAM_CLI_TELEMETRY": "0"},
+    )
+
+    assert built_for(cloned / ".aws-sam" / "build") == ({"arm64"}, {MACHINE["arm64"]})
+
+
+def built_for(build_dir: Path) -> tuple[set[str], set[str]]:
+    """The processors that a built template gives its functions, and those of their modules."""
+    template = parse((build_dir / "template.yaml").read_text("utf-8"))
+    shared = template["Globals"]["Function"]
+    functions = [
+        shared | one["Properties"]
+        for one in template["Resources"].values()
+        if one["Type"] == "AWS::Serverless::Function"
+    ]
+    modules = [
+        path.name for one in functions for path in (build_dir / one["CodeUri"]).rglob("*.so")
+    ]
+    return (
+        {processor for one in functions for processor in one["Architectures"]},
+        {name.split("-")[2] for name in modules},
+    )
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_no_parameter_chooses_the_processor_because_a_build_would_not_read_its_answer(
+    repository: Path, template: str
+) -> None:
+    parsed = parse((repository / template).read_text("utf-8"))
+    shared = parsed.get("Globals", {}).get("Function", {})
+    chosen = [
+        (shared | one["Properties"])["Architectures"]
+        for one in parsed["Resources"].values()
+        if one["Type"] == "AWS::Serverless::Function"
+    ]
+
+    assert chosen
+    assert [one for one in chosen if one != ["arm64"]] == []
 
 
 def test_the_package_is_small_enough_to_start_fast(artifact: Path) -> None:

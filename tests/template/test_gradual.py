@@ -181,7 +181,9 @@ def test_the_script_requires_a_build(tmp_path: Path) -> None:
 
 def test_the_makefile_calls_it_between_the_build_and_the_deployment(repository: Path) -> None:
     makefile = (repository / "Makefile").read_text("utf-8")
-    recipe = makefile.partition("\ndeploy: build")[2].partition("\n\n")[0].splitlines()[1:]
+    recipe = (
+        makefile.partition("\ndeploy: destination build")[2].partition("\n\n")[0].splitlines()[1:]
+    )
 
     assert (
         recipe[0].strip()

@@ -13,9 +13,10 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from infra import dashboard
+from infra.gpw.queues import HOLD_SECONDS
 from ingest.deadline import DEADLINE_SECONDS
 from tests.template.cloudformation import ACCOUNT, Deployment
-from tests.template.cloudwatch import Series, history, raised
+from tests.template.cloudwatch import Series, history, raised, state
 from tests.template.written import written_metrics
 
 type Json = dict[str, Any]
@@ -263,6 +264,56 @@ def test_the_publisher_is_reported_behind_long_before_lambda_gives_up_its_record
     given_up_after = events["History"]["Properties"]["MaximumRecordAgeInSeconds"]
 
     assert alarms["PublisherBehindAlarm"]["Threshold"] / 1000 <= given_up_after / 24
+
+
+# ---------------------------------------------------------------- the alarm on held deliveries
+
+COUNTED_HOURS = 6  # SQS's metrics of a queue end so long after it was last used
+
+
+def held_states(alarms: dict[str, Json], counts: Series, beyond: int) -> list[str]:
+    """The alarm's state at the end of each hour. counts: None while SQS does not count."""
+    alarm = alarms["HeldDeliveriesAlarm"]
+    length = alarm["EvaluationPeriods"] + beyond
+    states = ["INSUFFICIENT_DATA"]
+    for now in range(1, len(counts) + 1):
+        points = ([None] * length + list(counts[:now]))[-length:]
+        states.append(state(alarm, points, states[-1]))
+    return states[1:]
+
+
+@pytest.mark.parametrize("beyond", [0, 2, 5])
+def test_one_delivery_that_nobody_looks_at_raises_the_alarm_until_somebody_does(
+    alarms: dict[str, Json], beyond: int
+) -> None:
+    forgotten = [None, None, *[1.0] * COUNTED_HOURS, *[None] * 48]
+    released = [1.0, 0.0, 0.0]
+
+    states = held_states(alarms, [*forgotten, *released], beyond)
+
+    assert states.index("ALARM") == 5  # in the fourth hour
+    assert set(states[5 : len(forgotten) + 1]) == {"ALARM"}
+    assert states[-1] == "OK"
+
+
+@pytest.mark.parametrize("beyond", [0, 2, 5])
+def test_what_is_released_within_the_hours_raises_no_alarm(
+    alarms: dict[str, Json], beyond: int
+) -> None:
+    counts = [0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, *[None] * 12]
+
+    assert "ALARM" not in held_states(alarms, counts, beyond)
+
+
+def test_the_alarm_on_held_deliveries_decides_while_sqs_counts_and_long_before_they_are_deleted(
+    alarms: dict[str, Json], template: Json
+) -> None:
+    alarm = alarms["HeldDeliveriesAlarm"]
+    kept = template["Resources"]["HeldQueue"]["Properties"]["MessageRetentionPeriod"]
+
+    assert looks_back(alarm, 0) + alarm["Period"] < COUNTED_HOURS * 3600
+    assert looks_back(alarm, 0) <= kept / 24
+    assert alarm["Period"] > 2 * HOLD_SECONDS  # a scan that hides them does not look like a release
 
 
 # ---------------------------------------------------------------- the alarm on silence

@@ -1,5 +1,6 @@
 """The documents' tables and links say what the code, the template and the files say."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 
 from infra.build.reference import reference
 from infra.gpw import secret
+from infra.gpw.settling import REFUSED_SECONDS
+from ingest.hold_budget import HoldBudget
 from ingest.secret import REREAD_SECONDS
 from tests.template.written import written_metrics
 
@@ -88,6 +91,31 @@ def test_the_documents_say_how_soon_a_new_secret_works_and_what_wrong_ones_cost(
     for text in (deploy, security, secret.put.__doc__):
         assert f"within {REREAD_SECONDS} seconds" in text
     assert f"{cents_an_hour:.1f} cents an hour" in security
+
+
+def test_the_documents_say_how_long_a_release_waits_and_how_many_deliveries_of_one_key_are_held(
+    template: dict[str, Any],
+) -> None:
+    waits = f"some {math.ceil(REFUSED_SECONDS)} seconds"
+    per_minute = template["Parameters"]["HeldDeliveriesPerMinute"]["Default"]
+    budget = HoldBudget(per_minute, lambda: 0.0)
+    of_one_key = sum(budget.take("0f" * 32) for _ in range(per_minute))
+    texts = {
+        name: (ROOT / name).read_text(encoding="utf-8")
+        for name in (
+            "README.md",
+            "SECURITY.md",
+            "docs/deploy.md",
+            "docs/operations.md",
+            "docs/architecture.md",
+        )
+    }
+
+    for name in ("SECURITY.md", "docs/deploy.md", "docs/operations.md"):
+        assert waits in texts[name]
+    assert f"up to {of_one_key} per minute and worker" in texts["README.md"]
+    assert f"holds {of_one_key} deliveries with one key" in texts["docs/operations.md"]
+    assert f"three quarters: {of_one_key} a minute" in texts["docs/architecture.md"]
 
 
 # ---------------------------------------------------------------- what nobody has documented

@@ -1,17 +1,21 @@
 """What a release consists of, and the workflows that test and deploy it."""
 
+import json
 import os
 import re
+import subprocess
 import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from samtranslator.yaml_helper import yaml_parse
 
 from infra.build import release
+from infra.build.architecture import PROCESSORS
+from tests.template.clones import clone
+from tests.template.test_artifact import MACHINE
 
 ROOT = Path(__file__).parents[2]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
@@ -51,6 +55,63 @@ def test_a_workflow_uses_actions_by_commit_and_names_their_version(workflow: Pat
 
     assert used
     assert [one for one in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", one)] == []
+
+
+def jobs(workflow: Path) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = yaml_parse(workflow.read_text("utf-8"))["jobs"]
+    return found
+
+
+def test_only_the_job_that_needs_a_right_to_write_has_it() -> None:
+    shared = {one.name: yaml_parse(one.read_text("utf-8"))["permissions"] for one in WORKFLOWS}
+    writing = {
+        (workflow.name, name, right)
+        for workflow in WORKFLOWS
+        for name, job in jobs(workflow).items()
+        for right, level in job.get("permissions", {}).items()
+        if level != "read"
+    }
+
+    assert [one for one in shared.values() if one != {"contents": "read"}] == []
+    assert writing == {
+        ("release.yml", "publish", "contents"),
+        ("deploy.yml", "deploy", "id-token"),
+    }
+
+
+def test_what_writes_runs_no_test_and_only_after_all_of_them() -> None:
+    publish = jobs(ROOT / ".github" / "workflows" / "release.yml")["publish"]
+    commands = [step["run"] for step in publish["steps"] if "run" in step]
+
+    assert commands == ["make release PUBLISH=1"]
+    assert publish["needs"] == "test"
+
+
+def test_the_token_that_writes_is_in_one_step_and_not_in_the_checkout() -> None:
+    every = [(workflow.name, step) for workflow in WORKFLOWS for step in steps(workflow)]
+    with_token = [name for name, step in every if "GH_TOKEN" in step.get("env", {})]
+    checkouts = [s["with"] for _, s in every if s.get("uses", "").startswith("actions/checkout@")]
+
+    assert with_token == ["release.yml"]
+    assert len(checkouts) == sum(len(jobs(workflow)) for workflow in WORKFLOWS)
+    assert [one for one in checkouts if one["persist-credentials"] is not False] == []
+
+
+def test_a_deployment_takes_main_alone_and_an_environment_that_the_role_trusts() -> None:
+    deploy = jobs(ROOT / ".github" / "workflows" / "deploy.yml")["deploy"]
+    document = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    blocks = re.findall(r"^ *```json\n(.*?)^ *```$", document, re.DOTALL | re.MULTILINE)
+    [policy] = [one for one in blocks if "oidc-provider" in one]
+    [statement] = json.loads(policy)["Statement"]
+    trusted = statement["Condition"]["StringEquals"]
+    issuer = "token.actions.githubusercontent.com"
+
+    assert deploy["if"].startswith("github.ref == 'refs/heads/main' && ")
+    assert trusted == {
+        f"{issuer}:aud": "sts.amazonaws.com",
+        f"{issuer}:sub": f"repo:OWNER/REPOSITORY:environment:{deploy['environment']}",
+    }
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
 
 
 # ---------------------------------------------------------------- the files of a release
@@ -99,11 +160,138 @@ def test_the_same_files_make_the_same_archive(tmp_path: Path) -> None:
         assert packed.namelist() == ["stack-1/a", "stack-1/deep/b"]
 
 
-def test_an_archive_can_be_deployed_for_its_own_processor_alone() -> None:
-    parameter = yaml_parse((ROOT / "template.yaml").read_text("utf-8"))["Parameters"]
-    built = yaml.safe_dump({"Parameters": parameter, "Resources": {}}, sort_keys=False)
+# ---------------------------------------------------------------- what git says
 
-    changed = yaml.safe_load(release.for_processor(built, "x86_64"))["Parameters"]
 
-    assert changed.pop("Architecture")["AllowedValues"] == ["x86_64"]
-    assert changed == {name: one for name, one in parameter.items() if name != "Architecture"}
+def git(folder: Path, *arguments: str) -> None:
+    """Run git, whatever the user's own configuration says."""
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
+    subprocess.run(
+        ["git", *identity, "-c", "commit.gpgsign=false", *arguments],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+
+
+@pytest.fixture
+def committed(repository: Path) -> Path:
+    """A clone with a module of the functions, whose commit has the tag v1.2.3."""
+    (repository / "functions").mkdir()
+    (repository / "functions" / "ours.py").write_text("COMMITTED = True\n")
+    git(repository, "init", "--quiet")
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", "All")
+    git(repository, "tag", "v1.2.3")
+    return repository
+
+
+def exported(repository: Path, tag: str | None, target: Path) -> dict[str, str]:
+    """The text of each file that a release would be made from."""
+    release.export(repository, tag, target)
+    files = [path for path in target.rglob("*") if path.is_file()]
+    return {str(path.relative_to(target)): path.read_text("utf-8") for path in files}
+
+
+def test_a_release_is_made_from_the_files_of_its_tag(committed: Path, tmp_path: Path) -> None:
+    files = exported(committed, "v1.2.3", tmp_path / "out")
+
+    assert files.keys() == {"pyproject.toml", "CHANGELOG.md", "functions/ours.py"}
+
+
+def test_a_tag_that_does_not_exist_is_not_released(committed: Path, tmp_path: Path) -> None:
+    git(committed, "tag", "--delete", "v1.2.3")
+
+    with pytest.raises(release.ReleaseError, match=r"There is no tag v1\.2\.3"):
+        release.export(committed, "v1.2.3", tmp_path / "out")
+
+
+def test_a_tag_of_another_commit_is_not_released(committed: Path, tmp_path: Path) -> None:
+    git(committed, "commit", "--quiet", "--allow-empty", "--message", "Later")
+
+    with pytest.raises(release.ReleaseError, match="not what is checked out"):
+        release.export(committed, "v1.2.3", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["functions/ours.py", "functions/untracked.py"])
+def test_a_tree_that_differs_from_its_tag_is_not_released(
+    committed: Path, name: str, tmp_path: Path
+) -> None:
+    (committed / name).write_text("CHANGED = True\n")
+
+    with pytest.raises(release.ReleaseError, match=name):
+        release.export(committed, "v1.2.3", tmp_path / "out")
+
+
+def test_a_trial_takes_tracked_files_as_they_are_now_and_no_untracked_one(
+    committed: Path, tmp_path: Path
+) -> None:
+    (committed / "functions" / "ours.py").write_text("CHANGED = True\n")
+    (committed / "functions" / "untracked.py").touch()
+    (committed / "functions" / "link.py").symlink_to("/etc/hostname")
+
+    files = exported(committed, None, tmp_path / "out")
+
+    assert files["functions/ours.py"] == "CHANGED = True\n"
+    assert {name for name in files if name.startswith("functions/")} == {"functions/ours.py"}
+
+
+def test_what_a_committed_link_points_to_is_not_released(committed: Path, tmp_path: Path) -> None:
+    (committed / "functions" / "link.py").symlink_to("/etc/hostname")
+    git(committed, "add", "--all")
+    git(committed, "commit", "--quiet", "--message", "A link")
+    git(committed, "tag", "--force", "v1.2.3")
+
+    with pytest.raises(release.ReleaseError, match=r"symbolic links: functions/link\.py"):
+        release.export(committed, "v1.2.3", tmp_path / "out")
+
+
+# ---------------------------------------------------------------- the same bytes
+
+MAKE = """
+import sys
+from pathlib import Path
+from infra.build import release
+release.make(release.ROOT, Path(sys.argv[1]))
+"""
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """What two clones of this repository made, each in a directory and with a Python of its own."""
+    made: list[Path] = []
+    for name in ("first", "second-with-a-longer-name"):
+        folder = tmp_path_factory.mktemp(name)
+        sources = folder / "sources"
+        subprocess.run(
+            [clone(sources), "-c", MAKE, folder / "dist"],
+            check=True,
+            cwd=sources,
+            env=os.environ | {"PYTHONPATH": str(sources), "PYTHONHASHSEED": str(len(made) + 1)},
+        )
+        made.append(folder / "dist")
+    return made
+
+
+def test_two_clones_in_two_directories_make_the_same_bytes(released: list[Path]) -> None:
+    first, second = ((folder / release.SUMS).read_text("utf-8") for folder in released)
+
+    assert first.count("\n") == len(PROCESSORS) + 1
+    assert first == second
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_an_archive_is_deployed_for_the_processor_it_was_built_for(
+    released: list[Path], processor: str
+) -> None:
+    name = f"getprofile-webhooks-{VERSION}-{processor}"
+    with zipfile.ZipFile(released[0] / f"{name}.zip") as packed:
+        template = yaml_parse(packed.read(f"{name}/template.yaml").decode())
+        compiled = [Path(one).name for one in packed.namelist() if one.endswith(".so")]
+        text = b"".join(packed.read(one) for one in packed.namelist())
+
+    assert template["Globals"]["Function"]["Architectures"] == [processor]
+    assert "Architecture" not in template["Parameters"]
+    assert compiled
+    assert [one for one in compiled if f"-{MACHINE[processor]}-linux" not in one] == []
+    assert str(released[0].parent).encode() not in text

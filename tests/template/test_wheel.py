@@ -46,7 +46,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = environment / "bin" / "python"
     run_uv("pip", "install", "--no-deps", "--python", str(python), str(wheel))
     [packages] = environment.glob("lib/python*/site-packages")
-    declared = [Requirement(one).name for one in PYPROJECT["project"]["dependencies"]]
+    declared = PYPROJECT["project"]["dependencies"]
     for needed in map(distribution, runtime_dependencies(*declared)):
         for name in {file.parts[0] for file in needed.files or ()} - {"..", "__pycache__"}:
             (packages / name).symlink_to(str(needed.locate_file(name)))

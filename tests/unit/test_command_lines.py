@@ -40,7 +40,7 @@ def runs(commands: str, directory: Path) -> list[Run]:
     programs, notes = directory / "bin", directory / "notes"
     programs.mkdir()
     notes.mkdir()
-    for name in ("aws", "curl", "sam"):
+    for name in ("aws", "curl", "make", "sam"):
         (programs / name).write_text(PROGRAM)
         (programs / name).chmod(0o755)
     typed = re.sub(r"^read .*\n", "", commands, flags=re.MULTILINE)

@@ -259,3 +259,18 @@ def test_a_depth_counts_what_waits_is_in_flight_and_is_delayed(sqs: Sqs) -> None
 
     assert depth(sqs, "url") == Depth(waiting=15, in_flight=10, delayed=0)
     assert depth(sqs, "url").total == 25
+
+
+def test_a_scan_tells_what_others_hide_from_what_it_hides_and_deletes_itself() -> None:
+    sqs = Sqs()
+    sqs.put("theirs-1", "theirs-2", "mine", "deleted")
+    for name in ("theirs-1", "theirs-2"):
+        sqs.messages[name].visible_at = HOLD_SECONDS
+    with QueueScan(sqs, "url", clock=lambda: sqs.now) as alone:
+        list(alone.batches())
+    with QueueScan(sqs, "url", clock=lambda: sqs.now) as deleting:
+        for batch in deleting.batches():
+            deleting.delete([one["MessageId"] for one in batch if one["MessageId"] == "deleted"])
+
+    assert (alone.missed, alone.hidden) == (0, 2)
+    assert 0 < deleting.hidden <= 2  # SQS may still count what was deleted a moment ago

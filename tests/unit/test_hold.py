@@ -5,7 +5,8 @@ import pytest
 
 from aws.sqs import MAX_HELD_BYTES, original_body
 from ingest.deadline import DEADLINE_SECONDS
-from ingest.hold import HELD_QUEUE_BUDGET, MAX_PENDING, WAIT_SECONDS, HoldBudget, Holding
+from ingest.hold import HELD_QUEUE_BUDGET, MAX_PENDING, WAIT_SECONDS, Holding
+from ingest.hold_budget import MINUTE
 from ingest.request import Request
 from tests.unit.fakes import FakeClock, FakeSqs, client_error
 
@@ -84,41 +85,32 @@ def test_a_sender_without_an_address_is_held_all_the_same() -> None:
 # ---------------------------------------------------------------- how many
 
 
-def test_the_budget_is_for_a_minute_and_says_once_that_it_is_spent() -> None:
+def test_a_body_that_is_too_large_takes_nothing_from_the_budget() -> None:
+    sqs = FakeSqs()
+    to = holding(sqs, per_minute=2)
+    for _ in range(100):
+        hold(to, b"x" * (MAX_HELD_BYTES + 1))
+    hold(to)
+
+    assert len(sqs.messages) == 1
+
+
+def test_a_flood_is_logged_once_a_minute_for_each_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeClock()
-    budget = HoldBudget(3, clock)
+    monkeypatch.setattr("time.time", clock)
+    logged: list[str] = []
+    monkeypatch.setattr("ingest.hold.record", lambda *_, detail="", **__: logged.append(detail))
+    to = holding(FakeSqs(), per_minute=0)
+    for _ in range(2):
+        for _ in range(100):
+            hold(to)
+            hold(to, b"x" * (MAX_HELD_BYTES + 1))
+        clock.now += MINUTE
 
-    first = [budget.take() for _ in range(6)]
-    clock.now += 60
-    second = [budget.take() for _ in range(6)]
-
-    assert first == second == [True, True, True, None, False, False]
-
-
-def test_a_clock_that_is_set_back_does_not_stop_the_budget() -> None:
-    clock = FakeClock()
-    budget = HoldBudget(1, clock)
-    budget.take()
-    clock.now -= 3600
-
-    assert budget.take() is True
-
-
-def test_threads_together_hold_no_more_than_the_budget() -> None:
-    budget = HoldBudget(50, FakeClock())
-    taken: list[bool | None] = []
-
-    def take() -> None:
-        taken.extend(budget.take() for _ in range(100))
-
-    threads = [threading.Thread(target=take) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert taken.count(True) == 50
-    assert taken.count(None) == 1
+    assert [("larger" in detail, "budget" in detail) for detail in logged] == [
+        (False, True),
+        (True, False),
+    ] * 2
 
 
 # ---------------------------------------------------------------- how long

@@ -9,24 +9,31 @@ from hypothesis import strategies as st
 from aws.sqs import MAX_CONTENT_BYTES
 from deadline import Deadline
 from getprofile.outcome import Outcome
-from publisher.bus import MAX_ENTRIES, CallRefusedError, EntryStatus
+from publisher.bus import MAX_ENTRIES, TAKEN, CallRefusedError, EntryStatus, Verdict
 from publisher.entry import MAX_ENTRY_BYTES, entry_bytes
-from publisher.publish import PublishedBatch, Publisher
+from publisher.publish import PATIENCE_SECONDS, PublishedBatch, Publisher
+from publisher.send import MAX_DOUBTFUL_ATTEMPTS, DoubtfulError
 from publisher.stream import Insertion, from_stream
 from tests.factories import make_event, make_item, make_stream_record
 from tests.unit.fakes import ENDLESS, OVER, InMemoryDeadLetters, client_error, running_out
+
+ADDED_AT = 1_696_161_602.0  # that of every stream record
 
 
 class FakeBus:
     """EventBridge as a list: refuses a call as AWS does, and entries as told, by event id.
 
-    later, never: how often each is refused. failures: calls that fail as a whole, by number from 1.
+    later, never, doubtful: how often each is refused. codes: AWS's name, if it matters.
+    refusing_calls: refused with every other entry of their call; alone, as `doubtful` says, else
+    permanently. failures: calls that fail as a whole, by number from 1.
     """
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self.later: dict[str, int] = {}
         self.never: dict[str, int] = {}
+        self.doubtful: dict[str, int] = {}
+        self.codes: dict[str, str] = {}
         self.refusing_calls: set[str] = set()
         self.failures: dict[int, Exception] = {}
         self.calls = 0
@@ -42,16 +49,22 @@ class FakeBus:
         if ids & self.refusing_calls:
             if len(entries) > 1:
                 raise CallRefusedError
-            return [EntryStatus.NEVER]
+            if not ids & self.doubtful.keys():
+                return [EntryStatus(Verdict.NEVER, "ValidationException")]
         return [self._answer(detail) for detail in details]
 
     def _answer(self, detail: dict[str, Any]) -> EntryStatus:
-        for answer, left in ((EntryStatus.LATER, self.later), (EntryStatus.NEVER, self.never)):
+        refusals = (
+            (Verdict.LATER, "ThrottlingException", self.later),
+            (Verdict.NEVER, "MalformedDetail", self.never),
+            (Verdict.DOUBTFUL, "AnythingNew", self.doubtful),
+        )
+        for verdict, code, left in refusals:
             if left.get(detail["id"]):
                 left[detail["id"]] -= 1
-                return answer
+                return EntryStatus(verdict, self.codes.get(detail["id"], code))
         self.events.append(detail)
-        return EntryStatus.TAKEN
+        return TAKEN
 
     @property
     def ids(self) -> list[str]:
@@ -65,10 +78,13 @@ class Publishing:
         self.bus = FakeBus()
         self.dead_letters = InMemoryDeadLetters()
         self.pauses: list[float] = []
+        self.age = 0.0  # of every record, in seconds
         self.publisher = self.worker()
 
     def worker(self) -> Publisher:
-        return Publisher(self.bus, "bus", self.dead_letters, self.pauses.append)
+        return Publisher(
+            self.bus, "bus", self.dead_letters, self.pauses.append, lambda: ADDED_AT + self.age
+        )
 
     def __call__(self, insertions: list[Insertion], deadline: Deadline = ENDLESS) -> PublishedBatch:
         return self.publisher.publish(insertions, deadline)
@@ -208,6 +224,121 @@ def test_a_dead_letter_fits_its_queue_even_if_the_event_does_not(publish: Publis
     assert json.loads(message.body)["id"] == "1"
 
 
+# ---------------------------------------------------------------- whose error nobody knows
+
+
+@pytest.mark.parametrize("whole_call", [True, False])
+def test_an_event_that_is_refused_with_an_unknown_error_does_not_stop_those_behind_it(
+    publish: Publishing, whole_call: bool
+) -> None:
+    ids = [f"evt_{n}" for n in range(25)]
+    publish.bus.doubtful = {"evt_3": 99}
+    publish.bus.refusing_calls = {"evt_3"} if whole_call else set()
+
+    result = publish(stream(*ids))
+
+    assert sorted(publish.bus.ids) == sorted(set(ids) - {"evt_3"})
+    assert numbers(result.unfinished) == [4]
+    assert [error.code for _, error in result.failed if isinstance(error, DoubtfulError)] == [
+        "AnythingNew"
+    ]
+    assert publish.dead_letters.messages == []
+    assert publish.bus.doubtful["evt_3"] == 99 - MAX_DOUBTFUL_ATTEMPTS
+
+
+def test_it_is_dead_lettered_once_it_has_waited_long_enough(publish: Publishing) -> None:
+    publish.bus.doubtful = {"2": 99}
+    publish.age = PATIENCE_SECONDS
+    assert numbers(publish(stream("1", "2", "3")).unfinished) == [2]
+    publish.age += 1
+
+    result = publish(stream("1", "2", "3")[1:])
+
+    [message] = publish.dead_letters.messages
+    assert publish.bus.ids == ["1", "3"]
+    assert json.loads(message.body)["id"] == "2"
+    assert message.attributes["reason"] == "not_publishable"
+    assert message.attributes["detail"].endswith("(AnythingNew)")
+    assert result.unfinished == []
+
+
+def test_before_that_it_is_tried_without_its_data(publish: Publishing) -> None:
+    publish.bus.doubtful = {"1": MAX_DOUBTFUL_ATTEMPTS}
+    publish.age = PATIENCE_SECONDS + 1
+
+    publish(stream("1"))
+
+    assert [event["data_omitted"] for event in publish.bus.events] == [True]
+    assert publish.dead_letters.messages == []
+
+
+def test_an_invocation_that_has_time_for_one_attempt_gets_on_all_the_same(
+    publish: Publishing,
+) -> None:
+    publish.bus.doubtful = {"2": 99}
+    publish.age = PATIENCE_SECONDS + 1
+    batch = stream("1", "2", "3")
+
+    for _ in range(MAX_DOUBTFUL_ATTEMPTS - 1):
+        result = publish(batch, running_out(1))
+        assert numbers(result.unfinished) == [2]
+        batch = batch[-2:]
+    result = publish(batch, running_out(4))  # whole, without its data, and the dead letter
+
+    assert publish.bus.ids == ["1", "3"]
+    assert len(publish.dead_letters.messages) == 1
+    assert result.unfinished == []
+
+
+def test_an_old_event_is_tried_again_before_it_is_given_up(publish: Publishing) -> None:
+    """After an outage every event is old, and the bus may still fail now and then."""
+    publish.bus.doubtful = {"2": MAX_DOUBTFUL_ATTEMPTS - 1}
+    publish.age = 3_600
+
+    result = publish(stream("1", "2"))
+
+    assert publish.bus.ids == ["1", "2"]
+    assert [one.trimmed for one in result.published] == [False, False]
+
+
+def test_a_permission_that_one_event_alone_lacks_is_that_events_own_error(
+    publish: Publishing,
+) -> None:
+    publish.bus.later, publish.bus.codes = {"2": 99}, {"2": "AccessDeniedException"}
+    publish.age = PATIENCE_SECONDS + 1
+
+    result = publish(stream(*map(str, range(25))))
+
+    [message] = publish.dead_letters.messages
+    assert json.loads(message.body)["id"] == "2"
+    assert result.unfinished == []
+
+
+def test_a_permission_that_all_events_lack_dead_letters_none(publish: Publishing) -> None:
+    ids = [str(n) for n in range(25)]
+    publish.bus.later = dict.fromkeys(ids, 99)
+    publish.bus.codes = dict.fromkeys(ids, "AccessDeniedException")
+    publish.age = 3_600
+
+    result = publish(stream(*ids), running_out(9))
+
+    assert numbers(result.unfinished) == list(range(1, 26))
+    assert publish.dead_letters.messages == []
+
+
+def test_a_dead_letter_that_can_not_be_sent_does_not_stop_the_events_behind_it(
+    publish: Publishing,
+) -> None:
+    publish.dead_letters.error = client_error("AccessDenied", 403)
+    publish.bus.never = {"1": 99}
+    ids = [str(n) for n in range(25)]
+
+    result = publish(stream(*ids))
+
+    assert sorted(publish.bus.ids) == sorted(set(ids) - {"1"})
+    assert numbers(result.unfinished) == [2]
+
+
 # ---------------------------------------------------------------- what the bus does not take now
 
 
@@ -321,6 +452,10 @@ def test_whatever_the_bus_does_each_event_is_published_once_or_dead_lettered_onc
     some = st.dictionaries(st.sampled_from(ids), st.integers(1, 3), max_size=5)
     publish.bus.later = data.draw(some)
     publish.bus.never = data.draw(some)
+    publish.bus.doubtful = data.draw(
+        st.dictionaries(st.sampled_from(ids), st.integers(1, 30), max_size=3)
+    )
+    publish.age = data.draw(st.sampled_from([0.0, PATIENCE_SECONDS + 1.0]))
     publish.bus.refusing_calls = data.draw(st.sets(st.sampled_from(ids), max_size=2))
     publish.bus.failures = dict.fromkeys(data.draw(st.sets(st.integers(1, 12))), OSError())
     strangers = data.draw(st.sets(st.integers(0, count - 1), max_size=2))

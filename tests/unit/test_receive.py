@@ -143,6 +143,24 @@ def test_json_content_types_and_none_at_all_are_accepted(
     assert receive(make_body(), content_type=content_type).status == 200
 
 
+@pytest.mark.parametrize("content_encoding", ["", "identity", " Identity ", "identity, identity"])
+def test_a_body_that_is_not_encoded_is_accepted(receive: Receiving, content_encoding: str) -> None:
+    assert receive(make_body(), content_encoding=content_encoding).status == 200
+
+
+def test_a_byte_order_mark_is_left_out_of_what_is_queued(receive: Receiving) -> None:
+    answer = receive("\ufeff" + make_body())
+
+    assert answer.status == 200
+    assert [m.body for m in receive.events.messages] == [make_body()]
+
+
+def test_a_refused_body_keeps_its_byte_order_mark(receive: Receiving) -> None:
+    receive("\ufeff{}")
+
+    assert [m.body for m in receive.dead_letters.messages] == ["\ufeff{}"]
+
+
 def test_the_previous_secret_is_accepted_and_noted(receive: Receiving) -> None:
     receive.manager.rotated_at = receive.manager.clock.now
     receive.manager.current, receive.manager.previous = "the-new-secret-0123456789", SECRET
@@ -225,6 +243,12 @@ REFUSED: list[Any] = [
         415,
         "content_type",
         id="two-types",
+    ),
+    *(
+        pytest.param(
+            make_body(), {"content_encoding": name}, 415, "content_encoding", id=f"encoded-{name}"
+        )
+        for name in ("gzip", "GZIP", "deflate", "br", "identity, gzip", "x")
     ),
     pytest.param("not json", {}, 400, "not_json", id="no-json"),
     pytest.param("[NaN]", {}, 400, "not_json", id="nan"),
@@ -351,7 +375,7 @@ def test_whatever_is_sent_with_the_secret_is_on_exactly_one_queue(body: bytes) -
     [message] = receive.events.messages + receive.dead_letters.messages
     if answer.status == 200:
         assert len(receive.events.sent) == 1
-        assert json.loads(message.body) == json.loads(body)
+        assert json.loads(message.body) == json.loads(body.decode("utf-8-sig"))
     else:
         assert answer.status in {400, 413}
         assert len(receive.dead_letters.sent) == 1

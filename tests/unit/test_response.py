@@ -4,6 +4,7 @@ import pytest
 
 from getprofile.errors import (
     BodyTooLargeError,
+    ContentEncodingError,
     ContentTypeError,
     EventError,
     FieldProblem,
@@ -45,6 +46,7 @@ def test_a_wrong_secret_is_answered_with_the_senders_own_text() -> None:
     [
         (BodyTooLargeError("The text"), 413),
         (ContentTypeError("The text"), 415),
+        (ContentEncodingError("The text"), 415),
         (NotJsonError("The text"), 400),
         (EventError("The text"), 400),
     ],

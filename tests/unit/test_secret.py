@@ -16,7 +16,14 @@ from botocore.exceptions import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.secret import Match, SecretUnavailableError, WebhookSecret
+from ingest.secret import (
+    READ_BUDGET,
+    READ_SECONDS,
+    REREAD_SECONDS,
+    Match,
+    SecretUnavailableError,
+    WebhookSecret,
+)
 from tests.unit.fakes import FakeClock, FakeSecretsManager, client_error
 
 OLDEST = "the-oldest-secret-0123456789"
@@ -28,6 +35,7 @@ BAD = "the-bad-secret-0123456789"
 HOUR = 3_600
 CACHE_SECONDS = 300
 GRACE_SECONDS = 24 * HOUR
+ATTEMPTS = 2  # of a call that fails
 
 AWAY: list[Exception] = [
     client_error("InternalServiceError", 500),
@@ -420,7 +428,7 @@ def test_during_an_outage_the_read_is_tried_every_10_seconds(
         secret.match(OLD)
         clock.now += 0.5
 
-    assert manager.reads == ["AWSCURRENT"] * 3
+    assert manager.reads == ["AWSCURRENT"] * 3 * ATTEMPTS
 
 
 def test_without_a_value_the_read_is_tried_once_a_second_at_most(
@@ -431,7 +439,7 @@ def test_without_a_value_the_read_is_tried_once_a_second_at_most(
         unavailable(secret)
         clock.now += 0.5
 
-    assert manager.reads == ["AWSCURRENT"] * 5
+    assert manager.reads == ["AWSCURRENT"] * 5 * ATTEMPTS
 
 
 def test_during_an_outage_an_unknown_token_is_neither_accepted_nor_called_wrong(
@@ -457,6 +465,130 @@ def test_after_an_outage_the_newest_value_counts(
 
     assert secret.match(NEW) is Match.CURRENT
     assert secret.failure is None
+
+
+class FailingOnce:
+    """A client whose first call of a kind fails after some seconds; all others succeed."""
+
+    def __init__(
+        self, manager: FakeSecretsManager, stage: str, error: Exception, seconds: float = 0.0
+    ) -> None:
+        self._manager, self._stage, self._error = manager, stage, error
+        self._seconds = seconds
+        self.calls: list[str] = []
+
+    def get_secret_value(self, **request: str) -> dict[str, Any]:
+        self.calls.append(request["VersionStage"])
+        if self.calls.count(self._stage) == 1 and request["VersionStage"] == self._stage:
+            self._manager.clock.now += self._seconds
+            raise self._error
+        return self._manager.get_secret_value(**request)
+
+    def secret(self) -> WebhookSecret:
+        return WebhookSecret(
+            "id",
+            cache_seconds=CACHE_SECONDS,
+            grace_seconds=GRACE_SECONDS,
+            client=self,
+            clock=self._manager.clock,
+        )
+
+
+@pytest.mark.parametrize("stage", ["AWSCURRENT", "AWSPREVIOUS"])
+@pytest.mark.parametrize("error", AWAY, ids=lambda e: type(e).__name__ + str(e))
+def test_a_call_that_fails_once_refuses_nobody(
+    manager: FakeSecretsManager, stage: str, error: Exception
+) -> None:
+    manager.rotate(NEW)
+    secret = FailingOnce(manager, stage, error).secret()
+
+    assert secret.match(OLD) is Match.PREVIOUS
+    assert secret.match(NEW) is Match.CURRENT
+    assert secret.failure is None
+
+
+@pytest.mark.parametrize("error", FORBIDDEN, ids=str)
+def test_a_refusal_that_will_not_pass_is_not_asked_for_again(
+    manager: FakeSecretsManager, error: Exception
+) -> None:
+    client = FailingOnce(manager, "AWSCURRENT", error)
+
+    unavailable(client.secret())
+
+    assert client.calls == ["AWSCURRENT"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "calls"),
+    [
+        (READ_BUDGET.longest_seconds, ["AWSCURRENT", "AWSCURRENT", "AWSPREVIOUS"]),
+        (READ_SECONDS - READ_BUDGET.longest_seconds + 0.1, ["AWSCURRENT"]),
+        (-HOUR, ["AWSCURRENT"]),  # the clock was set back, so the time that is left is unknown
+    ],
+)
+def test_a_call_begins_only_if_it_ends_within_the_time_of_a_read(
+    manager: FakeSecretsManager, seconds: float, calls: list[str]
+) -> None:
+    manager.rotate(NEW)
+    client = FailingOnce(manager, "AWSCURRENT", AWAY[0], seconds)
+
+    with suppress(SecretUnavailableError):
+        client.secret().match(NEW)
+
+    assert client.calls == calls
+
+
+def test_without_time_for_the_previous_value_the_current_one_is_accepted_and_no_other_is_wrong(
+    manager: FakeSecretsManager, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager.rotate(NEW)
+    answer = manager.get_secret_value
+
+    def slowly(**request: str) -> dict[str, Any]:
+        clock.now += READ_SECONDS - 0.1
+        return answer(**request)
+
+    monkeypatch.setattr(manager, "get_secret_value", slowly)
+    secret = WebhookSecret(
+        "id", cache_seconds=300, grace_seconds=HOUR, client=manager.as_client(), clock=clock
+    )
+
+    assert unavailable(secret, OLD).passing
+    assert secret.match(NEW) is Match.CURRENT
+    assert manager.reads == ["AWSCURRENT"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["wrong", "old", "away", "back", "later"]),
+            st.sampled_from([0.1, 0.5, 1.0, 1.9, 2.0, 9.9, 10.0, 299.0, 301.0]),
+        ),
+        max_size=12,
+    ),
+    st.floats(0, 3),
+)
+def test_whatever_a_worker_knows_or_has_missed_it_accepts_a_new_secret_after_reread_seconds(
+    history: list[tuple[str, float]], pause: float
+) -> None:
+    """`gpw secret` waits that long before it releases what was held."""
+    clock = FakeClock()
+    manager = FakeSecretsManager(clock, current=OLD, rotated_at=clock.now - HOUR)
+    secret = WebhookSecret(
+        "id", cache_seconds=300, grace_seconds=HOUR, client=manager.as_client(), clock=clock
+    )
+    for what, seconds in history:
+        manager.error = {"away": AWAY[0], "back": None}.get(what, manager.error)
+        with suppress(SecretUnavailableError):
+            secret.match(OLD if what == "old" else WRONG)
+        clock.now += seconds
+    manager.error = None
+    manager.rotate(NEW)
+    with suppress(SecretUnavailableError):
+        secret.match(NEW)
+    clock.now += REREAD_SECONDS + pause
+
+    assert secret.match(NEW) is Match.CURRENT
 
 
 @pytest.mark.parametrize("error", FORBIDDEN, ids=str)

@@ -23,6 +23,8 @@ from tests.strategies import json_values
         (rb'"\u0000\uffff"', "\0\uffff"),
         (rb'"\ud83d"', "\ud83d"),
         ("[]", []),
+        (b"\xef\xbb\xbf[]", []),
+        ("\ufeff[]", []),
     ],
 )
 def test_strict_json_is_parsed(body: bytes | str, value: Any) -> None:
@@ -59,7 +61,10 @@ def test_a_number_keeps_every_digit(number: str) -> None:
         (b'"a\nb"', "The body is not JSON (line 1, column 3)"),  # a raw control character
         (b"[01]", "The body is not JSON (line 1, column 3)"),
         (b"[]\n[]", "The body is not JSON (line 2, column 1)"),
-        (b"\xef\xbb\xbf[]", "The body is not JSON (line 1, column 1)"),
+        (b"\xef\xbb\xbf\xef\xbb\xbf[]", "The body is not JSON (line 1, column 1)"),
+        (b"[]\xef\xbb\xbf", "The body is not JSON (line 1, column 3)"),
+        (b"\xef\xbb\xbf", "The body is not JSON (line 1, column 1)"),
+        (b"\xff\xfe[\x00]\x00", "The body is not UTF-8"),  # UTF-16 with its mark
         (b"[NaN]", "NaN is not JSON"),
         (b"[Infinity]", "Infinity is not JSON"),
         (b"[-Infinity]", "-Infinity is not JSON"),
@@ -84,14 +89,19 @@ def test_every_json_value_comes_back_as_it_was(value: Any) -> None:
     assert strict_json.loads(to_json(value)) == value
 
 
-@given(st.binary() | st.text(st.sampled_from('{}[]",:0123456789.eE+- \\untrfalse')).map(str.encode))
+@given(
+    st.binary().map(lambda body: b"\xef\xbb\xbf" + body)
+    | st.binary()
+    | st.text(st.sampled_from('{}[]",:0123456789.eE+- \\untrfalse')).map(str.encode)
+)
 def test_any_bytes_parse_as_python_parses_them_or_are_refused(body: bytes) -> None:
     try:
         value = strict_json.loads(body)
     except NotJsonError:
         return
 
-    assert value == json.loads(body.decode(), parse_float=Decimal, parse_int=Decimal)
+    text = body.decode("utf-8-sig")
+    assert value == json.loads(text, parse_float=Decimal, parse_int=Decimal)
 
 
 # ---------------------------------------------------------------- the number of values
@@ -127,6 +137,8 @@ def test_a_body_is_refused_from_one_value_more_than_allowed(body: str, values: i
         ('["' + ",[" * 250_000 + '"]', None),
         ('"' + "\\\\" * 250_000, NotJsonError),
         ('"' * 500_001, NotJsonError),
+        ('"' + '\\",' * 160_000, NotJsonError),
+        ('["' + "\\u005b,[" * 60_000, NotJsonError),
         ("," * 500_000, TooManyValuesError),
         ("[" * 500_000, TooManyValuesError),
         ('"",' * 170_000, TooManyValuesError),
@@ -135,9 +147,17 @@ def test_a_body_is_refused_from_one_value_more_than_allowed(body: str, values: i
 def test_half_a_megabyte_of_whatever_is_counted_right(
     body: str, refused: type[EventError] | None
 ) -> None:
-    """In linear time: the pattern that skips strings is possessive, so it never goes back."""
+    """What is inside a string is no value, also in a string that does not end."""
     if refused is None:
         loads(body, max_values=20)
     else:
         with pytest.raises(refused):
             loads(body, max_values=20)
+
+
+@given(st.text(st.sampled_from('"\\,[{u\n')) | st.text())
+def test_the_search_for_strings_never_reads_a_character_twice(text: str) -> None:
+    """A search that fails at a quote goes on behind it, and reads the same characters again."""
+    rest = strict_json._STRING.sub("", text)
+
+    assert '"' not in rest

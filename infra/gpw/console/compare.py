@@ -9,30 +9,38 @@ ABSENT = object()
 
 @dataclass(frozen=True)
 class Change:
-    """A field that differs. kind: added, removed or changed; what is not there is None."""
+    """A field that differs. kind: added, removed or changed; what is not there is None.
 
-    path: str
+    steps: the names and indexes that lead to it. They are joined only when `path` is shown: the
+    changed fields of one object would otherwise each hold a copy of its whole path.
+    """
+
+    steps: tuple[str | int, ...]
     kind: str
     before: Any
     after: Any
 
+    @property
+    def path(self) -> str:
+        joined = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.steps)
+        return "".join(joined).removeprefix(".")
 
-def changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
+
+def changes(before: Any, after: Any, steps: tuple[str | int, ...] = ()) -> Iterator[Change]:
     """The fields that differ, in the order of their names. DynamoDB holds 32 levels at most."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in sorted(before.keys() | after.keys()):
-            inner = f"{path}.{name}" if path else name
-            yield from changes(before.get(name, ABSENT), after.get(name, ABSENT), inner)
+            yield from changes(before.get(name, ABSENT), after.get(name, ABSENT), (*steps, name))
     elif isinstance(before, list) and isinstance(after, list):
         for index in range(max(len(before), len(after))):
             yield from changes(
                 before[index] if index < len(before) else ABSENT,
                 after[index] if index < len(after) else ABSENT,
-                f"{path}[{index}]",
+                (*steps, index),
             )
     elif before is ABSENT:
-        yield Change(path, "added", None, after)
+        yield Change(steps, "added", None, after)
     elif after is ABSENT:
-        yield Change(path, "removed", before, None)
+        yield Change(steps, "removed", before, None)
     elif type(before) is not type(after) or before != after:
-        yield Change(path, "changed", before, after)
+        yield Change(steps, "changed", before, after)

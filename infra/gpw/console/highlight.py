@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 from infra.gpw import printable_json
 
 _TOKEN = re.compile(
-    r'(?P<key>"(?:[^"\\]|\\.)*")(?=:)|(?P<string>"(?:[^"\\]|\\.)*")'
+    r'(?P<key>"(?:[^"\\]|\\.)*+")(?=:)|(?P<string>"(?:[^"\\]|\\.)*+")'
     r"|(?P<number>-?\d[\d.eE+-]*)|(?P<word>true|false|null)",
 )
 _INLINE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|\[([^\]]+)\]\([^)]*\)")

@@ -8,6 +8,7 @@ from typing import Any
 MAX_TYPES = 500
 MAX_PATHS = 500  # of a type; the sender decides how many there are
 MAX_LOOKED_AT = 2_000  # values of one payload
+MAX_NAME = 100  # characters of a name in a path; the sender decides how long it is
 
 
 @dataclass
@@ -65,16 +66,22 @@ class Kinds:
 
 def leaves(value: Any) -> Iterator[tuple[str, Any]]:
     """Every value of a payload that holds no others, with its path, such as `a.b[]`."""
-    left: list[tuple[str, Any]] = [("", value)]
+    # The steps are joined only for a value that is yielded: the members of one object would
+    # otherwise each hold a copy of its whole path.
+    left: list[tuple[tuple[str, ...], Any]] = [((), value)]
     while left:
-        path, one = left.pop()
+        steps, one = left.pop()
         match one:
             case dict() if one:
-                left.extend((f"{path}.{name}" if path else name, v) for name, v in one.items())
+                left.extend(((*steps, f".{_short(name)}"), v) for name, v in one.items())
             case list() if one:
-                left.extend((f"{path}[]", member) for member in one)
+                left.extend(((*steps, "[]"), member) for member in one)
             case _:
-                yield path, one
+                yield "".join(steps).removeprefix("."), one
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}…"
 
 
 def form(value: Any) -> str:

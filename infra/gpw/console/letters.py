@@ -76,8 +76,9 @@ def look_held(request: Request) -> Response:
     console = console_of(request)
 
     def work(gpw: Gpw) -> None:
-        held.ls(gpw)
-        console.held = Letters(datetime.now(UTC), job.document, 0)
+        unseen = held.show_groups(gpw)
+        at = datetime.now(UTC)
+        console.held = Letters(at, job.document, unseen.missed + unseen.hidden)
 
     job = console.jobs.new("Look at the held deliveries", console.command("held ls"))
     job.refresh = True
