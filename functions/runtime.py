@@ -155,7 +155,8 @@ def _log_warning(
 
 # This must precede the first client. Lambda's runtime client gives the root logger Lambda's log
 # level, and botocore's debug lines contain the secret, the role's session token and every payload.
-logging.basicConfig(handlers=[_LibraryLines()], level=logging.WARNING, force=True)
+# The handler has the level too, for a library that sets its own logger's.
+logging.basicConfig(handlers=[_LibraryLines(logging.WARNING)], level=logging.WARNING, force=True)
 with warnings.catch_warnings():  # Powertools warns if Lambda's log level is above ours
     warnings.simplefilter("ignore")
     # Never pass it a request, a body, or an exception that quotes one. Lambda reads a line's level

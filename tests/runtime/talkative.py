@@ -7,6 +7,7 @@ from typing import Any
 from runtime import safe_errors
 
 _library = logging.getLogger("botocore.parsers")
+_library.setLevel(logging.DEBUG)
 
 
 @safe_errors()

@@ -178,6 +178,7 @@ def test_a_function_answers_and_logs_its_own_lines_with_every_metric_and_no_secr
     [*answers, error], worker = play(function, one)
 
     assert problems(worker.lines, application_level) == {}
+    assert [line for line in worker.lines if "library line" in line] == []
     assert leaks([*worker.lines, *map(str, answers), str(error)], *CANARIES) == []
     assert metrics(worker.lines) == script.metrics
     assert all(LEVELS[level] >= LEVELS[log_level] for level in levels(worker.lines))
