@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -284,7 +284,9 @@ READERS: dict[str, Work] = {
     "the hydrator's messages": lambda text: messages.parse(make_record(text)),
     "the hydrator's answers": fetch,
     "dead letters": dead_letter,
-    "redrive": lambda text: dead_letters.redrive(dead_letter(text), hydrating=True, now=NOON),
+    "redrive": lambda text: dead_letters.redrive(
+        dead_letter(text), hydrating=True, now=NOON, retention=timedelta(days=30)
+    ),
     "erase": lenient,
     "listen": bus,
     "tail": lambda text: log_lines.read("ingest", text, NOON),
