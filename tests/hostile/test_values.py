@@ -272,6 +272,18 @@ def test_what_is_opened_a_hundred_thousand_times_is_refused(world: World, litera
 
 
 @pytest.mark.parametrize(
+    "end", ['\\"', '\\",', "\\", "\\\\", "\\u", "\\ud83", "x", ",[{"], ids=repr
+)
+def test_a_body_that_is_cut_inside_a_string_is_refused_and_kept(world: World, end: str) -> None:
+    """It is not JSON, however many commas and brackets its string holds."""
+    inner = json.dumps([{"a": n, "b": "c"} for n in range(20_000)], separators=(",", ":"))
+    event = make_body(make_event(note=MARK, payload=inner))[: 262_144 - len(end)]
+
+    assert world.journey(event + end) is REFUSED
+    assert world.reason == "not_json"
+
+
+@pytest.mark.parametrize(
     ("size", "verdict", "reason"),
     [
         (262_144 - 1, KEPT, ""),
