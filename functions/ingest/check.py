@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from string import whitespace
 
 from getprofile.errors import BodyTooLargeError, ContentEncodingError, ContentTypeError
 from getprofile.event import Event
@@ -16,7 +17,7 @@ def check(
     body: bytes,
     *,
     content_type: str | None,
-    content_encoding: str | None = None,
+    content_encoding: str | None,
     received_at: datetime,
     max_body_bytes: int,
 ) -> Event:
@@ -30,7 +31,7 @@ def check(
     if content_type and not _JSON_TYPE.fullmatch(content_type):
         raise ContentTypeError("The content type must be application/json")
     # Nothing decompresses a body on its way here, so a compressed one could only be "not JSON".
-    encodings = {one.strip().lower() for one in (content_encoding or "").split(",")}
+    encodings = {one.strip(whitespace).lower() for one in (content_encoding or "").split(",")}
     if not encodings <= {"", "identity"}:
         raise ContentEncodingError("The content encoding must be identity")
     return parse_event(body, now=received_at)

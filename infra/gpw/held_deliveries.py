@@ -98,6 +98,7 @@ def release(delivery: HeldDelivery, *, max_body_bytes: int) -> Release:
         check(
             body,
             content_type=delivery.content_type,
+            content_encoding=delivery.content_encoding,
             received_at=delivery.received_at,
             max_body_bytes=max_body_bytes,
         )

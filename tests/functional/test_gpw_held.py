@@ -166,21 +166,28 @@ def test_what_ingest_would_have_refused_becomes_a_dead_letter_with_the_reason(
     assert cloud.messages("EventsQueue") == cloud.messages("HeldQueue") == []
 
 
-def test_a_release_refuses_a_content_type_as_ingest_does(
-    cloud: Cloud, load: Callable[[str], Handler]
+@pytest.mark.parametrize(
+    ("header", "value", "reason"),
+    [
+        ("content-type", "text/plain", "content_type"),
+        ("content-encoding", "gzip", "content_encoding"),
+    ],
+)
+def test_a_release_refuses_a_header_as_ingest_does(
+    cloud: Cloud, load: Callable[[str], Handler], header: str, value: str, reason: str
 ) -> None:
     cloud.set_secret(SECRET)
     stack, ingest = OperatedStack(cloud), load("IngestFunction")
-    headers = {"content-type": "text/plain"}
+    headers = {header: value}
     request = make_api_gateway_event(authorization=f"Bearer {NEW_SECRET}", headers=headers)
     ingest(request, make_context())
     cloud.set_secret(NEW_SECRET)
 
     told = stack.run("held", "release", "--yes", "--json").document
 
-    assert (told["released"], told["dead_lettered"]) == (0, {"content_type": 1})
+    assert (told["released"], told["dead_lettered"]) == (0, {reason: 1})
     [letter] = cloud.messages("DeadLetterQueue")
-    assert letter.attributes["reason"] == "content_type"
+    assert letter.attributes["reason"] == reason
     assert cloud.messages("EventsQueue") == []
 
 

@@ -64,7 +64,13 @@ def test_every_case_is_accepted_and_storable_whatever_the_limit_and_never_ready(
     sent += latency_deliveries(TENANT, NOON)
 
     for delivery in sent:
-        event = check(delivery.body, content_type=None, received_at=NOON, max_body_bytes=limit)
+        event = check(
+            delivery.body,
+            content_type=None,
+            content_encoding=None,
+            received_at=NOON,
+            max_body_bytes=limit,
+        )
         to_dynamodb(event.data)
         assert (event.id, event.version) == (delivery.event_id, delivery.version)
         assert (event.tenant_id, event.profile_id) == (TENANT, delivery.profile)
@@ -79,6 +85,7 @@ def test_every_refusal_is_refused_for_its_reason_and_names_its_tenant(refusal: R
         check(
             refusal.body,
             content_type=refusal.content_type,
+            content_encoding=None,
             received_at=NOON,
             max_body_bytes=LARGE_BYTES,
         )
@@ -94,6 +101,7 @@ def test_the_poison_passes_ingest_and_fails_only_in_the_tables() -> None:
     event = check(
         not_storable(TENANT, NOON).body,
         content_type=None,
+        content_encoding=None,
         received_at=NOON,
         max_body_bytes=SMALLEST_LIMIT,
     )

@@ -37,9 +37,15 @@ def held(content_type: str | None, content_encoding: str | None = None) -> dict[
     }
 
 
-def ingest_refuses(content_type: str | None) -> str | None:
+def ingest_refuses(content_type: str | None, content_encoding: str | None) -> str | None:
     try:
-        check(BODY, content_type=content_type, received_at=NOON, max_body_bytes=len(BODY))
+        check(
+            BODY,
+            content_type=content_type,
+            content_encoding=content_encoding,
+            received_at=NOON,
+            max_body_bytes=len(BODY),
+        )
     except EventError as error:
         return error.reason
     return None
@@ -51,17 +57,27 @@ types = st.one_of(
 )
 
 
-@given(st.none() | types)
-@example("application/json\x0b")
-@example("application/json;\n")
-@example("application/jsoñ")
-@example("application/json; title=ñ\U0010ffff\x00")
-@example(" ")
-@example("")
-def test_a_release_judges_a_content_type_as_ingest_does(content_type: str | None) -> None:
-    delivery = from_sqs(held(content_type))
+encodings = st.one_of(
+    st.text(max_size=MAX_HEADER_CHARACTERS),
+    st.from_regex(r"\s{0,3}(identity|gzip|)\s{0,3}(,\s{0,3}identity)?", fullmatch=True),
+)
 
-    assert release(delivery, max_body_bytes=len(BODY)).reason == ingest_refuses(content_type)
+
+@given(st.none() | types, st.none() | encodings)
+@example("application/json\x0b", "identity\x0b")
+@example("application/json;\n", "\nidentity")
+@example("application/jsoñ", None)
+@example("application/json; title=ñ\U0010ffff\x00", "identity\xa0")
+@example(" ", " ")
+@example("", "")
+@example("application/json", "gzip")
+def test_a_release_judges_the_headers_as_ingest_does(
+    content_type: str | None, content_encoding: str | None
+) -> None:
+    delivery = from_sqs(held(content_type, content_encoding))
+    refused = ingest_refuses(content_type, content_encoding)
+
+    assert release(delivery, max_body_bytes=len(BODY)).reason == refused
 
 
 @given(st.text(max_size=600), st.text(max_size=600))
