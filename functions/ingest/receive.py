@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # was closed while the function was frozen.
 QUEUE_BUDGET = Budget(attempts=2, connect_seconds=0.5, read_seconds=0.75)
 
+PATH = "/webhooks/getprofile"  # also with a slash at its end; template.yaml has a route for that
+
 
 @dataclass(frozen=True)
 class Receiver:
@@ -38,8 +40,8 @@ class Receiver:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def receive(self, request: Request, trace_header: str | None = None) -> Response:
-        """The response to a request. Unless it is 401, 403 or 503, SQS already holds the body."""
-        if self.entrance and (refusal := self.entrance.refusal(request)):
+        """The response to a request. Unless it is 401, 403, 404 or 503, SQS holds the body."""
+        if refusal := self._misdirected(request):
             return refusal
         header = request.headers.get("authorization")
         token = bearer_token(header)
@@ -59,6 +61,12 @@ class Receiver:
             return self._accept_or_refuse(request, trace_header, previous_secret=previous)
         except AwsCallError as error:
             return response.unavailable("queue_unavailable", str(error))
+
+    def _misdirected(self, request: Request) -> Response | None:
+        """The response to a request that came to another path or from a refused source."""
+        if not request.path.rstrip("/").endswith(PATH):
+            return response.not_found()
+        return self.entrance.refusal(request) if self.entrance else None
 
     def _accept_or_refuse(
         self, request: Request, trace_header: str | None, *, previous_secret: bool

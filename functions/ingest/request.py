@@ -18,6 +18,7 @@ class Request:
     body: bytes
     source_ip: str = ""
     domain_name: str = ""
+    path: str = ""
 
 
 def from_api_gateway(event: dict[str, Any]) -> Request:
@@ -32,7 +33,8 @@ def from_api_gateway(event: dict[str, Any]) -> Request:
         headers[lower] = f"{headers[lower]},{value}" if lower in headers else str(value)
     context = event.get("requestContext") or {}
     source_ip = (context.get("http") or {}).get("sourceIp", "")
-    return Request(headers, _body(event), source_ip, str(context.get("domainName", "")))
+    domain_name, path = str(context.get("domainName", "")), str(event.get("rawPath", ""))
+    return Request(headers, _body(event), source_ip, domain_name, path)
 
 
 def _body(event: dict[str, Any]) -> bytes:

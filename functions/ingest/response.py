@@ -52,6 +52,10 @@ def no_bearer_token(reason: str) -> Response:
     return Response(401, text, reason, {"www-authenticate": "Bearer"})
 
 
+def not_found() -> Response:
+    return Response(404, json.dumps({"message": "Not Found"}), "unknown_path")
+
+
 def forbidden(reason: str) -> Response:
     return Response(403, "Forbidden", reason)
 

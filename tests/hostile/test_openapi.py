@@ -40,6 +40,7 @@ ANSWERS: list[Response] = [
     response.no_bearer_token("missing_authorization"),
     response.wrong_secret(),
     response.forbidden("source_address"),
+    response.not_found(),
     response.refused(NotJsonError("The body is not JSON (line 1, column 1)")),
     response.refused(InvalidEventError([FieldProblem("data.profile_id", "Field required")])),
     response.refused(BodyTooLargeError("The body is larger than 262144 bytes")),
@@ -70,7 +71,7 @@ def test_the_document_is_valid_openapi_3_1() -> None:
     assert DOCUMENT["openapi"].startswith("3.1.")
 
 
-def test_the_document_has_the_templates_one_route() -> None:
+def test_the_document_has_the_templates_route_and_says_what_the_one_for_a_slash_answers() -> None:
     routes = {
         (event["Properties"]["Method"].lower(), event["Properties"]["Path"])
         for resource in TEMPLATE["Resources"].values()
@@ -78,10 +79,11 @@ def test_the_document_has_the_templates_one_route() -> None:
         if event["Type"] == "HttpApi"
     }
 
-    assert routes == {
+    assert routes - {("post", "/webhooks/{proxy+}")} == {("post", ROUTE)}
+    assert [
         (method, path) for path, methods in DOCUMENT["paths"].items() for method in methods
-    }
-    assert ("post", ROUTE) in routes
+    ] == [("post", ROUTE)]
+    assert "A slash at the end" in OPERATION["responses"]["404"]["description"]
 
 
 def test_the_document_names_the_templates_default_for_the_largest_body() -> None:
@@ -121,7 +123,7 @@ def test_an_answer_is_among_the_documents_examples(one: Response) -> None:
     assert body in examples(content)
 
 
-@pytest.mark.parametrize("status", [200, 400, 401, 403, 413, 415, 503])
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 413, 415, 503])
 def test_an_answer_that_is_a_little_different_is_not_documented(status: int) -> None:
     """Otherwise the tests that ask whether an answer is documented could not fail."""
     genuine = next(one for one in ANSWERS if one.status == status).for_api_gateway()
@@ -156,7 +158,7 @@ def test_every_example_of_an_answer_is_valid() -> None:
         for example in examples(content)
     ]
 
-    assert len(pairs) == 11
+    assert len(pairs) == 12
     assert all(is_valid(example, schema) for example, schema in pairs)
 
 

@@ -36,6 +36,7 @@ from hydrator.profile_api import MAX_PAUSE_SECONDS
 from hydrator.transport import CONNECT_SECONDS, REQUEST_SECONDS
 from infra.gpw.dead_letters import QUEUED
 from ingest.deadline import DEADLINE_SECONDS
+from ingest.receive import PATH
 from publisher.entry import entry
 from publisher.stream import from_stream
 from runtime import Settings
@@ -843,26 +844,36 @@ def test_the_access_log_is_one_line_of_json_that_nothing_of_the_sender_can_get_i
 # ---------------------------------------------------------------- API
 
 
-def test_the_one_route_is_post_to_webhooks_getprofile_with_payload_format_2(stack: Json) -> None:
-    [(path, methods)] = only(stack, "AWS::ApiGatewayV2::Api")["Body"]["paths"].items()
-    [(method, operation)] = methods.items()
-    integration = operation["x-amazon-apigateway-integration"]
+def test_the_routes_are_the_webhooks_path_and_one_that_matches_it_with_a_slash(stack: Json) -> None:
+    """A route that ends with a slash would be translated by SAM and refused by API Gateway."""
+    paths = only(stack, "AWS::ApiGatewayV2::Api")["Body"]["paths"]
+    integrations = [
+        operation["x-amazon-apigateway-integration"]
+        for methods in paths.values()
+        for operation in methods.values()
+    ]
 
-    assert (method, path) == ("post", "/webhooks/getprofile")
-    assert not path.endswith("/")  # SAM would translate it, and API Gateway refuse it
-    assert integration["payloadFormatVersion"] == "2.0"
-    assert "${IngestFunction.Arn}" in integration["uri"]["Fn::Sub"]
+    assert {path: [*methods] for path, methods in paths.items()} == {
+        PATH: ["post"],
+        "/webhooks/{proxy+}": ["post"],
+    }
+    assert {one["payloadFormatVersion"] for one in integrations} == {"2.0"}
+    assert all("${IngestFunction.Arn}" in one["uri"]["Fn::Sub"] for one in integrations)
     assert "AWS::ApiGatewayV2::Route" not in {r["Type"] for r in stack["Resources"].values()}
 
 
-def test_only_that_route_of_the_api_may_invoke_a_function(stack: Json) -> None:
-    permission = only(stack, "AWS::Lambda::Permission")
-    source, values = permission["SourceArn"]["Fn::Sub"]
+def test_only_these_routes_of_the_api_may_invoke_a_function(stack: Json) -> None:
+    found = resources(stack, "AWS::Lambda::Permission").values()
+    permissions = [permission["Properties"] for permission in found]
+    sources = [permission["SourceArn"]["Fn::Sub"] for permission in permissions]
 
-    assert target(permission["FunctionName"]) == "IngestFunction"
-    assert permission["Principal"] == "apigateway.amazonaws.com"
-    assert source.endswith("${__ApiId__}/${__Stage__}/POST/webhooks/getprofile")
-    assert target(values["__ApiId__"]) == "HttpApi"
+    assert {target(one["FunctionName"]) for one in permissions} == {"IngestFunction"}
+    assert {one["Principal"] for one in permissions} == {"apigateway.amazonaws.com"}
+    assert {source.rpartition("${__ApiId__}")[2] for source, _values in sources} == {
+        f"/${{__Stage__}}/POST{PATH}",
+        "/${__Stage__}/POST/webhooks/*",
+    }
+    assert {target(values["__ApiId__"]) for _source, values in sources} == {"HttpApi"}
 
 
 def test_the_api_and_its_own_name_are_reached_by_the_same_kinds_of_addresses(stack: Json) -> None:
@@ -1038,14 +1049,13 @@ def test_only_the_function_that_needs_a_secret_is_told_which_it_is(stack: Json) 
 
 def test_the_outputs_are_what_a_user_and_the_tools_need(stack: Json) -> None:
     outputs = {name: target(output["Value"]) for name, output in stack["Outputs"].items()}
-    [path] = only(stack, "AWS::ApiGatewayV2::Api")["Body"]["paths"]
-    generated = f"https://HttpApi.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}{path}"
+    generated = f"https://HttpApi.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}{PATH}"
     url = stack["Outputs"]["WebhookUrl"]["Value"]
     del outputs["WebhookUrl"]
 
     assert outputs.pop("GeneratedWebhookUrl") == generated
     assert target(decided(url, OwnDomain=False)) == generated
-    assert target(decided(url, OwnDomain=True)) == f"https://DomainName{path}"
+    assert target(decided(url, OwnDomain=True)) == f"https://DomainName{PATH}"
     assert outputs == {
         "WebhookSecretArn": "WebhookSecret.Id",  # its ARN, never its value
         "EventsQueueUrl": "EventsQueue",

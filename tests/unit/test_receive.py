@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from aws.sqs import original_body
 from getprofile.parse import parse_event
-from ingest.receive import Receiver
+from ingest.receive import PATH, Receiver
 from ingest.request import Request
 from ingest.response import Response
 from ingest.secret import WebhookSecret
@@ -47,6 +47,7 @@ class Receiving:
         body: str | bytes = "",
         *,
         trace_header: str | None = None,
+        path: str = PATH,
         **headers: str,
     ) -> Response:
         """The answer to a body with the right secret; headers: more, `_` for `-`, "" for none."""
@@ -55,7 +56,7 @@ class Receiving:
         }
         kept = {name: value for name, value in named.items() if value}
         content = body.encode() if isinstance(body, str) else body
-        return self._receiver.receive(Request(kept, content), trace_header)
+        return self._receiver.receive(Request(kept, content, path=path), trace_header)
 
 
 @pytest.fixture
@@ -380,3 +381,18 @@ def test_whatever_is_sent_with_the_secret_is_on_exactly_one_queue(body: bytes) -
         assert answer.status in {400, 413}
         assert len(receive.dead_letters.sent) == 1
         assert original_body(message) == body
+
+
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/", f"/stage{PATH}"])
+def test_the_path_of_the_webhook_may_end_with_a_slash(receive: Receiving, path: str) -> None:
+    assert receive(make_body(), path=path).status == 200
+
+
+@pytest.mark.parametrize("path", ["", "/", "/webhooks/", "/webhooks/getprofiles", f"{PATH}/x"])
+def test_another_path_is_not_found_before_the_secret_is_compared(
+    receive: Receiving, path: str
+) -> None:
+    answer = receive(make_body(), path=path)
+
+    assert (answer.status, answer.reason) == (404, "unknown_path")
+    assert answer.token_digest is None

@@ -19,6 +19,7 @@ def test_a_genuine_request_of_api_gateway_is_read() -> None:
         event["body"].encode(),
         "203.0.113.10",
         "a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com",
+        "/webhooks/getprofile",
     )
 
 
