@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +19,7 @@ import pytest
 from aws import sqs
 from aws.dynamodb import item_to_dynamodb
 from getprofile import credential, exact_json, parse, strict_json
+from getprofile.content import Content
 from getprofile.errors import EventError, NotJsonError
 from getprofile.parse import parse_event
 from hydrator import messages, profile_api
@@ -279,12 +280,17 @@ READERS: dict[str, Work] = {
     "ingest": ingest,
     "ingest's messages": lambda text: sqs.accepted(text, NOON),
     "the consumer": lambda text: parse_event(text).version,
+    "two deliveries": parsed(
+        lambda value: Content("event", value).differences(Content("event", value))
+    ),
     "the tables": parsed(table),
     "the bus": parsed(exact_json.dumps),
     "the hydrator's messages": lambda text: messages.parse(make_record(text)),
     "the hydrator's answers": fetch,
     "dead letters": dead_letter,
-    "redrive": lambda text: dead_letters.redrive(dead_letter(text), hydrating=True, now=NOON),
+    "redrive": lambda text: dead_letters.redrive(
+        dead_letter(text), hydrating=True, now=NOON, retention=timedelta(days=30)
+    ),
     "erase": lenient,
     "listen": bus,
     "tail": lambda text: log_lines.read("ingest", text, NOON),
