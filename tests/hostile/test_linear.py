@@ -19,6 +19,7 @@ import pytest
 from aws import sqs
 from aws.dynamodb import item_to_dynamodb
 from getprofile import credential, exact_json, parse, strict_json
+from getprofile.content import Content
 from getprofile.errors import EventError, NotJsonError
 from getprofile.parse import parse_event
 from hydrator import messages, profile_api
@@ -279,6 +280,9 @@ READERS: dict[str, Work] = {
     "ingest": ingest,
     "ingest's messages": lambda text: sqs.accepted(text, NOON),
     "the consumer": lambda text: parse_event(text).version,
+    "two deliveries": parsed(
+        lambda value: Content("event", value).differences(Content("event", value))
+    ),
     "the tables": parsed(table),
     "the bus": parsed(exact_json.dumps),
     "the hydrator's messages": lambda text: messages.parse(make_record(text)),
