@@ -1,5 +1,6 @@
 """`make deploy` says which stack it changes, and creates none unasked."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,3 +103,20 @@ def test_a_profile_that_is_missing_is_explained_without_a_traceback(
 
     assert "of-another-machine" in str(refused.value)
     assert "AWS_PROFILE" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "may_create"), [([], False), (["GUIDED=1"], True), (["NEW=1"], True)]
+)
+def test_make_deploy_looks_first_and_may_create_a_stack_only_when_told(
+    settings: list[str], may_create: bool
+) -> None:
+    command = ["make", "--dry-run", "--old-file=setup", "deploy", *settings]
+    planned = subprocess.run(
+        command, cwd=destination.ROOT, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    looks, *others = [line.split() for line in planned if line.strip()]
+
+    assert "infra.build.destination" in looks
+    assert ("--new" in looks) is may_create
+    assert "deploy" in others[-1]
