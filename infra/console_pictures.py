@@ -73,7 +73,7 @@ def deliver(stack: Stack) -> None:
 def console(file: Path) -> Iterator[str]:
     """A console as an operator starts it. Yields: its link."""
     with subprocess.Popen(
-        [sys.executable, "-m", "infra.gpw.cli", "ui", "--local", "--write", "--json"],
+        [sys.executable, "-m", "gpw.cli.app", "ui", "--local", "--write", "--json"],
         cwd=ROOT,
         env=os.environ | {"GPW_CLOUD_FILE": str(file)},
         stdin=subprocess.DEVNULL,

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from infra.dashboard_picture import draw
-from infra.template import parse
+from gpw.stack.template import parse
 
 MONITORING = Path(__file__).with_name("monitoring.yaml")
 PICTURE = Path(__file__).parents[1] / "docs" / "dashboard.svg"

@@ -10,10 +10,10 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from aws.sqs import QueueMessage, Record
-from consumer.delivery import Delivery, parse
-from consumer.items import history_put
-from getprofile.outcome import Outcome
+from receiver.aws.sqs import QueueMessage, Record
+from receiver.consumer.delivery import Delivery, parse
+from receiver.consumer.items import history_put
+from receiver.domain.outcome import Outcome
 
 SAMPLES = Path(__file__).parent / "samples"
 SECRET = "example-webhook-secret-0123456789"

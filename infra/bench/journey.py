@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from infra.gpw.sample import fresh
+from gpw.operations.sample import fresh
 from infra.local.cloud import LocalCloud
 from infra.local.demo import drained
 from infra.local.stack import ROUTE, Stack, build, deploy

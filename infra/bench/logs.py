@@ -7,7 +7,7 @@ from typing import Any
 
 from infra.bench.environment import ROOT, Bench
 from infra.bench.workloads import BATCH
-from infra.template import parse
+from gpw.stack.template import parse
 
 # The workloads of each function: for one event per invocation, and for a full batch.
 FUNCTIONS = {

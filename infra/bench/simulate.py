@@ -19,15 +19,9 @@ from infra.bench.capacity import (
 from infra.bench.line_chart import Curve, Panel, line_chart
 from infra.bench.queue_model import Run, Sample, Scenario, simulated
 from infra.blocks import with_block
-from infra.gpw import ROOT
-from infra.gpw.cost import (
-    figures_on_file,
-    price_list_on_file,
-    readme_table,
-    settings_on_file,
-    template_on_file,
-)
-from infra.gpw.pricing import CostSettings, Line, Price, total
+from gpw.stack.files import ROOT
+from gpw.commands.cost import (figures_on_file, price_list_on_file, readme_table, settings_on_file, template_on_file)
+from gpw.operations.pricing import CostSettings, Line, Price, total
 
 FEW_RECEIVES = 5  # a common maxReceiveCount
 

@@ -97,32 +97,32 @@ def two_puts() -> Call:
 
 
 def ingest() -> Call:
-    from ingest.handler import lambda_handler
+    from receiver.ingest.handler import lambda_handler
 
     request = sample("api-gateway-request")
     return checked(lambda_handler, request, "statusCode", 200)
 
 
 def consumer() -> Call:
-    from consumer.handler import lambda_handler
+    from receiver.consumer.handler import lambda_handler
 
     return checked(lambda_handler, batch_of("sqs-batch", BATCH), "batchItemFailures", [])
 
 
 def consumer_alone() -> Call:
-    from consumer.handler import lambda_handler
+    from receiver.consumer.handler import lambda_handler
 
     return checked(lambda_handler, batch_of("sqs-batch", 1), "batchItemFailures", [])
 
 
 def publisher() -> Call:
-    from publisher.handler import lambda_handler
+    from receiver.publisher.handler import lambda_handler
 
     return checked(lambda_handler, batch_of("dynamodb-stream", BATCH), "batchItemFailures", [])
 
 
 def publisher_alone() -> Call:
-    from publisher.handler import lambda_handler
+    from receiver.publisher.handler import lambda_handler
 
     return checked(lambda_handler, batch_of("dynamodb-stream", 1), "batchItemFailures", [])
 

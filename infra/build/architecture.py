@@ -12,7 +12,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from infra.template import parse
+from gpw.stack.template import parse
 
 type Json = dict[str, Any]
 

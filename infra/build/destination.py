@@ -14,8 +14,8 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.gpw.errors import explained
-from infra.gpw.target import samconfig
+from gpw.stack.errors import explained
+from gpw.stack.target import samconfig
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_YET = "REVIEW_IN_PROGRESS"  # a stack whose first change set was not executed

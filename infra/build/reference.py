@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.blocks import with_block
-from infra.gpw.commands import loaded
-from infra.template import parse
+from gpw.cli.table import loaded
+from gpw.stack.template import parse
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference.md"

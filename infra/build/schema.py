@@ -13,15 +13,15 @@ from typing import Any
 
 import yaml
 
-from aws.dynamodb import item_from_dynamodb
-from consumer.delivery import parse
-from consumer.items import history_put
-from getprofile.event import Event
-from getprofile.events import EVENT_TYPES
-from getprofile.outcome import Outcome
-from infra.gpw.bus_event import from_history
-from infra.gpw.sample import SAMPLE
-from publisher.entry import SOURCE
+from receiver.aws.dynamodb import item_from_dynamodb
+from receiver.consumer.delivery import parse
+from receiver.consumer.items import history_put
+from receiver.domain.event import Event
+from receiver.domain.events import EVENT_TYPES
+from receiver.domain.outcome import Outcome
+from gpw.listening.bus_event import from_history
+from gpw.operations.sample import SAMPLE
+from receiver.publisher.entry import SOURCE
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "docs" / "schema" / "event.schema.json"
@@ -151,7 +151,7 @@ def asyncapi() -> Json:
 
 def example() -> Json:
     """GetProfile's own example as it comes from the bus."""
-    from aws.sqs import QueueMessage, Record  # as ConsumerFunction gets it
+    from receiver.aws.sqs import QueueMessage, Record  # as ConsumerFunction gets it
 
     message = QueueMessage(json.dumps(SAMPLE), {"received_at": "2023-10-01T12:00:01.234567Z"})
     record = Record("", "", message, "2023-10-01T12:00:01.234567Z", 1)

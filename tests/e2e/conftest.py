@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
-from aws import dynamodb
+from receiver.aws import dynamodb
 from infra import chromium
 from infra.local.cloud import LocalCloud
 from infra.local.demo import drained

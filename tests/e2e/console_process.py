@@ -36,7 +36,7 @@ class Running:
 def console(cloud_file: Path, *options: str) -> Iterator[Running]:
     """A console of the local cloud that the file describes; ended as by Ctrl-C."""
     with subprocess.Popen(
-        [sys.executable, "-m", "infra.gpw.cli", "ui", "--local", "--json", *options],
+        [sys.executable, "-m", "gpw.cli.app", "ui", "--local", "--json", *options],
         cwd=ROOT,
         env=os.environ | {"GPW_CLOUD_FILE": str(cloud_file)},
         stdin=subprocess.DEVNULL,

@@ -23,7 +23,7 @@ def started(stack: Stack, directory: Path) -> Iterator[Callable[..., Process]]:
 
     def run(*arguments: str, seconds: float = 180) -> Process:
         done = subprocess.run(
-            [sys.executable, "-m", "infra.gpw.cli", *arguments, "--local", "--json"],
+            [sys.executable, "-m", "gpw.cli.app", *arguments, "--local", "--json"],
             cwd=ROOT,
             env=os.environ | {"GPW_CLOUD_FILE": str(path)},
             stdin=subprocess.DEVNULL,

@@ -87,7 +87,7 @@ def started(tmp_path: Path, own_tmp: Path) -> Iterator[tuple[subprocess.Popen[by
 def gpw(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The operator's command, on the cloud that `make start` keeps running."""
     return subprocess.run(
-        [sys.executable, "-m", "infra.gpw.cli", *words, "--local"],
+        [sys.executable, "-m", "gpw.cli.app", *words, "--local"],
         cwd=ROOT,
         env=os.environ | {"GPW_CLOUD_FILE": str(directory / "cloud.json"), "COLUMNS": "200"},
         capture_output=True,

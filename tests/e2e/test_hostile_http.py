@@ -17,7 +17,7 @@ import urllib3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aws.sqs import QueueMessage, original_body
+from receiver.aws.sqs import QueueMessage, original_body
 from infra.local.stack import Stack, headers_for
 from tests.factories import make_body, make_event
 from tests.hostile.openapi import OPERATION, documented, values

@@ -14,7 +14,7 @@ import pytest
 
 from infra.local.stack import EXAMPLES, Stack
 from infra.local.story import wait_until
-from infra.template import parse
+from gpw.stack.template import parse
 from tests.factories import make_body, make_event
 
 TOKEN = "example-token-of-the-endpoint"

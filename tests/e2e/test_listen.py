@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from infra.gpw.leases import UNTIL, prefix
+from gpw.listening.leases import UNTIL, prefix
 from infra.local.stack import ROOT, Stack
 from infra.local.start import announced
 from infra.local.story import wait_until
@@ -82,7 +82,7 @@ def environment(stack: Stack, tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def gpw(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "infra.gpw.cli", *arguments, "--local"]
+    return [sys.executable, "-m", "gpw.cli.app", *arguments, "--local"]
 
 
 @pytest.fixture

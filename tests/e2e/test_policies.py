@@ -8,9 +8,9 @@ import boto3
 import pytest
 from typer.testing import CliRunner, Result
 
-from infra.gpw import policies
-from infra.gpw.cli import app
-from infra.gpw.target import Target
+from gpw.commands import policies
+from gpw.cli.app import app
+from gpw.stack.target import Target
 from infra.local.stack import STACK_NAME, Stack
 from tests.factories import make_event
 
@@ -86,7 +86,7 @@ def person(
         )
 
         def run(*words: str) -> Result:
-            monkeypatch.setattr("infra.gpw.target.on_local_cloud", lambda: target(stack, session))
+            monkeypatch.setattr("gpw.stack.target.on_local_cloud", lambda: target(stack, session))
             return CliRunner().invoke(app, [*words, "--local"])
 
         return run

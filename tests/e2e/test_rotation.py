@@ -15,7 +15,7 @@ import pytest
 from infra.local.stack import ROOT, Stack, headers_for, set_secret
 from infra.local.start import announced
 from infra.local.story import wait_until
-from ingest.secret import REREAD_SECONDS
+from receiver.ingest.secret import REREAD_SECONDS
 from tests.factories import make_body, make_event
 
 # For a worker that is cold, or a machine that is busy; a token that is unknown is another matter.
@@ -88,7 +88,7 @@ def test_deliveries_that_come_before_their_secret_is_set_here_are_released_with_
     path = tmp_path / "cloud.json"
     with announced(stack, path):
         done = subprocess.run(
-            [sys.executable, "-m", "infra.gpw.cli", "secret", "set", "--yes", "--local", "--json"],
+            [sys.executable, "-m", "gpw.cli.app", "secret", "set", "--yes", "--local", "--json"],
             cwd=ROOT,
             env=os.environ | {"GPW_CLOUD_FILE": str(path)},
             input=THIRD,

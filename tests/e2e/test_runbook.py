@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from infra.gpw.cli import app
+from gpw.cli.app import app
 from infra.local.stack import ROOT, Stack
 from infra.local.start import announced
 from tests.e2e.conftest import API_KEY

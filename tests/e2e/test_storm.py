@@ -20,7 +20,7 @@ import pytest
 import urllib3
 from boto3.dynamodb.types import TypeDeserializer
 
-from getprofile.parse import parse_event
+from receiver.domain.parse import parse_event
 from infra.local.demo import drained
 from infra.local.stack import Stack
 from infra.local.story import wait_until

@@ -18,7 +18,7 @@ import pytest
 import urllib3
 from samtranslator.yaml_helper import yaml_parse
 
-from getprofile.parse import parse_event
+from receiver.domain.parse import parse_event
 from infra.local.cloud import LocalCloud
 from infra.local.demo import drained
 from infra.local.fake_profile_api import FakeProfileApi

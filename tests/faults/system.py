@@ -14,9 +14,9 @@ import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.session import Session
 
-from aws.dynamodb import to_dynamodb
-from getprofile.errors import EventError
-from getprofile.parse import parse_event
+from receiver.aws.dynamodb import to_dynamodb
+from receiver.domain.errors import EventError
+from receiver.domain.parse import parse_event
 from tests.cold_start import cold_start
 from tests.factories import SECRET, make_api_gateway_event, make_context
 from tests.faults.cloud import DEAD_LETTERS, EVENTS, Cloud
@@ -68,7 +68,7 @@ def own_clients(monkeypatch: pytest.MonkeyPatch, session: Session) -> Iterator[N
             clients.append(session.create_client(*args, **options))
             return clients[-1]
 
-    monkeypatch.setattr("aws.clients._session", Recording)
+    monkeypatch.setattr("receiver.aws.clients._session", Recording)
     yield
     for one in clients:
         one.close()

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from consumer.items import history_put, state_put
-from getprofile.outcome import Outcome
+from receiver.consumer.items import history_put, state_put
+from receiver.domain.outcome import Outcome
 from tests.factories import NOON, make_body, make_delivery, make_event, make_sqs_record
 from tests.faults import faults
 from tests.faults.cloud import DEAD_LETTERS, Cloud, When

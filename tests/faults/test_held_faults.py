@@ -53,9 +53,9 @@ def test_a_held_queue_that_is_slow_is_given_the_rest_of_the_delivery_by_a_later_
     ingest.deliver()
     ingest.deliver(authorization=NEW)
     cloud.fail("SendMessage", slow(0.3), when=to_held_queue)
-    monkeypatch.setattr("ingest.hold.WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("receiver.ingest.hold.WAIT_SECONDS", 0.0)
     slow_one = ingest.deliver(make_body(make_event("evt_slow")), authorization=NEW)
-    monkeypatch.setattr("ingest.hold.WAIT_SECONDS", 10.0)
+    monkeypatch.setattr("receiver.ingest.hold.WAIT_SECONDS", 10.0)
     later = ingest.deliver(make_body(make_event("evt_later")), authorization=NEW)
 
     assert (slow_one.status, later.status) == (401, 401)
@@ -69,7 +69,7 @@ def test_one_failure_of_the_held_queue_loses_no_delivery(
     cloud: Cloud, ingest: Ingest, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The SDK pauses for up to a second before its second attempt.
-    monkeypatch.setattr("ingest.hold.WAIT_SECONDS", 10.0)
+    monkeypatch.setattr("receiver.ingest.hold.WAIT_SECONDS", 10.0)
     ingest.deliver()
     cloud.fail("SendMessage", fault, when=to_held_queue, calls={2})
     ingest.deliver(authorization=NEW)
@@ -86,7 +86,7 @@ def test_one_failure_of_the_held_queue_loses_no_delivery(
 def test_what_is_503_because_the_secret_could_not_be_read_is_held_in_time(
     cloud: Cloud, ingest: Ingest, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest.hold.WAIT_SECONDS", 10.0)  # the deadline bounds it
+    monkeypatch.setattr("receiver.ingest.hold.WAIT_SECONDS", 10.0)  # the deadline bounds it
     ingest.deliver()
     cloud.fail("GetSecretValue", fault)
     ingest.pass_time(2)

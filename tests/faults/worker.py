@@ -10,8 +10,8 @@ import os
 import sys
 from typing import Any
 
-import runtime  # noqa: F401  imported once, so that a fork has it already
-from aws.clients import Budget, make_client
+from receiver.lambda_support import runtime  # noqa: F401  imported once, so that a fork has it already
+from receiver.aws.clients import Budget, make_client
 from tests.faults.system import Countdown
 
 
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def _handle(event: dict[str, Any], seconds: float) -> dict[str, Any]:
-    from consumer.handler import lambda_handler
+    from receiver.consumer.handler import lambda_handler
 
     return lambda_handler(event, Countdown(seconds))
 

@@ -12,7 +12,7 @@ import botocore.session
 from botocore.exceptions import ClientError
 from samtranslator.yaml_helper import yaml_parse
 
-from aws.dynamodb import item_from_dynamodb, item_to_dynamodb
+from receiver.aws.dynamodb import item_from_dynamodb, item_to_dynamodb
 
 REGION = "eu-central-1"
 STACK = "my-stack"

@@ -49,9 +49,9 @@ class Waits:
 def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
     """The waits of `gpw secret` and `gpw held release` take no time."""
     waits = Waits()
-    monkeypatch.setattr("infra.gpw.secret.sleep", waits.sleep)
-    monkeypatch.setattr("infra.gpw.secret._now", waits.now)
-    monkeypatch.setattr("infra.gpw.held.sleep", waits.sleep)
+    monkeypatch.setattr("gpw.commands.secret.sleep", waits.sleep)
+    monkeypatch.setattr("gpw.commands.secret._now", waits.now)
+    monkeypatch.setattr("gpw.commands.held.sleep", waits.sleep)
     return waits
 
 
@@ -78,7 +78,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         monkeypatch.setenv(name, value)
     with mock_aws():
         cloud = Cloud()
-        monkeypatch.setattr("aws.clients._session", lambda: cloud.session)
+        monkeypatch.setattr("receiver.aws.clients._session", lambda: cloud.session)
         yield cloud
 
 
@@ -92,9 +92,9 @@ def load(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
         module = cold_start(function.removesuffix("Function").lower())
         # A transaction that moto cancels undoes what other threads wrote meanwhile.
         if function == "ConsumerFunction":
-            monkeypatch.setattr(sys.modules["consumer.consume"], "CONCURRENT_WRITES", 1)
+            monkeypatch.setattr(sys.modules["receiver.consumer.consume"], "CONCURRENT_WRITES", 1)
         handler: Handler = module.lambda_handler
-        to_stdout = sys.modules["runtime"].logger.registered_handler
+        to_stdout = sys.modules["receiver.lambda_support.runtime"].logger.registered_handler
 
         def invoke(event: dict[str, Any], context: Any) -> dict[str, Any]:
             # pytest replaces standard output between the set-up and the call of a test.

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infra.gpw.target import Target
+from gpw.stack.target import Target
 
 # IAM allows a batch under the name of the single action.
 ACTIONS = {

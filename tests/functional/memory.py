@@ -173,7 +173,7 @@ def main() -> None:
     session = botocore.session.Session()
     hook: Any = _responses
     session.register("before-send", hook)
-    from aws import clients
+    from receiver.aws import clients
 
     clients._session = lambda: session  # type: ignore[assignment]
     with redirect_stdout(io.StringIO()):

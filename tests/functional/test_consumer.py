@@ -494,7 +494,7 @@ def test_an_error_that_nobody_foresaw_is_logged_by_its_name_alone(
     def fail(*_arguments: Any) -> str:
         raise LookupError("quotes the event: marker")
 
-    monkeypatch.setattr(sys.modules["consumer.store"].Store, "apply", fail)
+    monkeypatch.setattr(sys.modules["receiver.consumer.store"].Store, "apply", fail)
 
     answer = consumer(make_batch(make_body()), make_context())
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from infra.gpw import dlq, queues
-from infra.gpw.command import Gpw
-from infra.gpw.queues import QueueScan
+from gpw.commands import dlq
+from gpw.stack import queues
+from gpw.cli.command import Gpw
+from gpw.stack.queues import QueueScan
 from tests.factories import make_body, make_event, sample
 from tests.functional.cloud import Cloud
 from tests.functional.gpw_stack import OperatedStack

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from infra.gpw import doctor, domain
-from infra.gpw.checks import Check
+from gpw.commands import doctor
+from gpw.stack import domain
+from gpw.operations.checks import Check
 
 NAME, LEADS_TO = "webhooks.example.com", "d-1a2b3c.execute-api.us-east-1.amazonaws.com"
 NOW = dt.datetime.now(dt.UTC)

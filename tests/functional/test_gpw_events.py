@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from getprofile.outcome import Outcome
-from getprofile.parse import parse_event
-from infra.gpw import queues
-from infra.gpw.cli import app
+from receiver.domain.outcome import Outcome
+from receiver.domain.parse import parse_event
+from gpw.stack import queues
+from gpw.cli.app import app
 from tests.factories import make_event, to_json
 from tests.functional.cloud import Cloud
 from tests.functional.gpw_stack import OperatedStack

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from getprofile import strict_json
-from getprofile.outcome import Outcome
-from infra.gpw.export import COLUMNS, What
-from infra.gpw.export_formats import Format, cell, writing
+from receiver.domain import strict_json
+from receiver.domain.outcome import Outcome
+from gpw.commands.export import COLUMNS, What
+from gpw.history.export_formats import Format, cell, writing
 from tests.factories import make_event
 from tests.functional.cloud import Cloud
 from tests.functional.gpw_stack import OperatedStack
@@ -148,7 +148,7 @@ def test_an_export_that_is_interrupted_leaves_no_file(
     def interrupted(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("infra.gpw.export_formats.CsvWriter.write", interrupted)
+    monkeypatch.setattr("gpw.history.export_formats.CsvWriter.write", interrupted)
 
     stack.run("export", "history", "--output", str(tmp_path / "events.csv"), code=130)
 

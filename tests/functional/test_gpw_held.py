@@ -12,10 +12,12 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from aws.sqs import MAX_HELD_BYTES, held
-from getprofile.credential import digest
-from infra.gpw import doctor, held_queue, queues
-from infra.gpw.target import Target
+from receiver.aws.sqs import MAX_HELD_BYTES, held
+from receiver.domain.credential import digest
+from gpw.commands import doctor
+from gpw.operations import held_queue
+from gpw.stack import queues
+from gpw.stack.target import Target
 from tests.factories import SECRET, make_api_gateway_event, make_body, make_context, make_event
 from tests.functional.cloud import Cloud
 from tests.functional.conftest import Handler, Output, Waits
@@ -271,7 +273,7 @@ def test_a_secret_that_was_replaced_while_the_question_stood_releases_nothing(
 ) -> None:
     hold(stack, make_body(), FOREIGN)
     found = iter([{digest(FOREIGN).hex(): "current"}, {digest(SECRET).hex(): "current"}])
-    monkeypatch.setattr("infra.gpw.held.accepted_digests", lambda _target: next(found))
+    monkeypatch.setattr("gpw.commands.held.accepted_digests", lambda _target: next(found))
 
     told = stack.run("held", "release", "--yes", "--json").document
 
@@ -307,7 +309,7 @@ def test_set_on_a_terminal_asks_before_it_releases_and_a_no_keeps_them(
     ran = stack.run("secret", "set", stdin=NEW_SECRET, code=2)  # nobody there to confirm
     typed = iter([NEW_SECRET, NEW_SECRET])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("infra.gpw.secret.on_terminal", lambda: True)
+        patch.setattr("gpw.commands.secret.on_terminal", lambda: True)
         patch.setattr("getpass.getpass", lambda _prompt: next(typed))
         no = stack.run("secret", "set", stdin="y\nn\n")
 
@@ -371,7 +373,7 @@ def test_what_is_refused_just_after_the_secret_was_set_is_released_too(
     cloud.set_secret(SECRET)
     stack, ingest = OperatedStack(cloud), load("IngestFunction")
     ahead = {"seconds": 0.0}
-    receiver = sys.modules["ingest.handler"]._receiver
+    receiver = sys.modules["receiver.ingest.handler"]._receiver
     receiver.secret._clock = lambda: time.time() + ahead["seconds"]
     answers: list[int] = []
 
@@ -523,7 +525,7 @@ def test_ls_without_leave_to_read_the_secret_lists_all_the_same(
         }
         raise ClientError(response, "GetSecretValue")
 
-    monkeypatch.setattr("infra.gpw.held.accepted_digests", denied)
+    monkeypatch.setattr("gpw.commands.held.accepted_digests", denied)
 
     ran = stack.run("held", "ls", "--json")
 
@@ -653,7 +655,7 @@ def test_doctor_tells_how_many_are_held_and_what_to_do(stack: OperatedStack) -> 
 def test_erase_removes_the_held_deliveries_of_a_person(
     stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.gpw.erase.COUNT_SECONDS", 0.0)
+    monkeypatch.setattr("gpw.commands.erase.COUNT_SECONDS", 0.0)
     hold(stack, make_body(make_event("evt_1", profile_id="12345")))
     hold(stack, make_body(make_event("evt_2", profile_id="67890")))
 
@@ -667,7 +669,7 @@ def test_erase_removes_the_held_deliveries_of_a_person(
 def test_erase_leaves_a_held_body_that_is_no_json_to_the_operator(
     stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.gpw.erase.COUNT_SECONDS", 0.0)
+    monkeypatch.setattr("gpw.commands.erase.COUNT_SECONDS", 0.0)
     message_id = hold(stack, b'\xff{"profile_id": "12345"')
 
     told = stack.run("erase", "abc-tenant", "12345", "--yes", "--json", code=1).document

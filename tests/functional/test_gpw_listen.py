@@ -13,13 +13,13 @@ import boto3
 import pytest
 from pytest_socket import enable_socket, socket_allow_hosts
 
-from aws.dynamodb import item_from_dynamodb
-from getprofile.version import timestamp
-from infra.gpw.bus_event import from_history
-from infra.gpw.forward import DEVELOPMENT_SECRET, Form, Result, by_http
-from infra.gpw.loopback import destination
-from infra.gpw.subscription import Subscription
-from publisher.entry import entry
+from receiver.aws.dynamodb import item_from_dynamodb
+from receiver.domain.version import timestamp
+from gpw.listening.bus_event import from_history
+from gpw.listening.forward import DEVELOPMENT_SECRET, Form, Result, by_http
+from gpw.listening.loopback import destination
+from gpw.listening.subscription import Subscription
+from receiver.publisher.entry import entry
 from tests.factories import make_event, make_item
 from tests.functional.cloud import Cloud
 from tests.functional.gpw_stack import OperatedStack
@@ -239,7 +239,7 @@ def test_an_app_that_does_not_run_is_a_failed_attempt(app: App) -> None:
 def test_an_app_that_says_nothing_is_a_failed_attempt(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.gpw.forward.TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("gpw.listening.forward.TIMEOUT_SECONDS", 0.2)
     app.respond = lambda _: time.sleep(1)
 
     assert "no response" in attempt(app).error

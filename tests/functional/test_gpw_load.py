@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from getprofile.outcome import Outcome
-from infra.gpw import load, proof
-from infra.gpw.webhook import WebhookResponse
+from receiver.domain.outcome import Outcome
+from gpw.commands import load
+from gpw.operations import proof
+from gpw.stack.webhook import WebhookResponse
 from tests.factories import SECRET, make_event
 from tests.functional.cloud import Cloud, aws_client
 from tests.functional.gpw_stack import OperatedStack
@@ -20,7 +21,7 @@ ENOUGH = 24  # of 20 events; with a share of 5 % delivered twice
 @pytest.fixture
 def stack(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> OperatedStack:
     monkeypatch.setattr(load, "POLL_SECONDS", {False: 0.0, True: 0.0})
-    monkeypatch.setattr("infra.gpw.traffic.DUPLICATE_SECONDS", (0.0, 0.1))
+    monkeypatch.setattr("gpw.operations.traffic.DUPLICATE_SECONDS", (0.0, 0.1))
     # moto's stand-in needs no time: what is not there at the first look never comes.
     monkeypatch.setattr(proof, "PATIENCE_SECONDS", 0.05)
     stack = OperatedStack(cloud)
@@ -45,7 +46,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[[Endpoint], list[dict[
             posted.append(json.loads(body))
             return WebhookResponse(answer(posted[-1]), "OK", 0.001)
 
-        monkeypatch.setattr("infra.gpw.webhook.Webhook.post", post)
+        monkeypatch.setattr("gpw.stack.webhook.Webhook.post", post)
         monkeypatch.setattr(load, "CONNECTIONS", 1)  # moto is for one thread
         return posted
 
@@ -120,7 +121,7 @@ def test_a_profile_behind_its_newest_event_exits_1(
     endpoint: Callable[[Endpoint], list[dict[str, Any]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("infra.gpw.traffic.STATUSES", ("processing",))  # so the first is no newest
+    monkeypatch.setattr("gpw.operations.traffic.STATUSES", ("processing",))  # so the first is no newest
     receiver = Receiver(stack)
 
     def row_of_the_first_event(event: dict[str, Any]) -> int:

@@ -16,10 +16,11 @@ import urllib3
 from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
-from infra.gpw import alarms, doctor, queues, reconcile
-from infra.gpw.cli import app
-from infra.gpw.target import CLOUD_FILE_VARIABLE, running_cloud
-from infra.gpw.webhook import NO_TOKEN
+from gpw.stack import alarms, queues
+from gpw.commands import doctor, reconcile
+from gpw.cli.app import app
+from gpw.stack.target import CLOUD_FILE_VARIABLE, running_cloud
+from gpw.stack.webhook import NO_TOKEN
 from infra.local.start import announced
 from tests.factories import SECRET
 from tests.functional.cloud import Cloud, aws_client
@@ -252,7 +253,7 @@ def test_what_aws_says_is_shown_without_its_control_characters(
         raise ClientError(refusal, "DescribeEventBus")  # type: ignore[arg-type]
 
     monkeypatch.setattr(doctor, "bus_exists", refuse)
-    monkeypatch.setattr("infra.gpw.republish.bus_exists", refuse)
+    monkeypatch.setattr("gpw.commands.republish.bus_exists", refuse)
 
     found = stack.run("doctor").out
     told = stack.run("republish", "--all", "--yes", code=1).err
@@ -360,7 +361,7 @@ def test_tail_for_a_person_has_no_colours_in_a_pipe(logged: OperatedStack) -> No
 
 
 def test_tail_shows_no_line_twice(logged: OperatedStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.gpw.tail.POLL_SECONDS", 0.05)
+    monkeypatch.setattr("gpw.commands.tail.POLL_SECONDS", 0.05)
 
     ran = logged.run("tail", "--since", "5m", "--for", "0.3", "--json")
 

@@ -10,16 +10,18 @@ import boto3
 import pytest
 import urllib3
 
-from aws.dynamodb import item_from_dynamodb
-from getprofile.credential import digest
-from infra.gpw import alarms, doctor, leases, queues, reconcile
-from infra.gpw.commands import needs
-from infra.gpw.permissions import KEY_NEEDS, STACK, Need, arn, denied, physical_name
-from infra.gpw.subscription import Subscription
-from infra.gpw.target import Target
-from infra.gpw.verify_cases import wrong_secret
-from infra.gpw.webhook import NO_TOKEN
-from publisher.entry import trimmed_entry
+from receiver.aws.dynamodb import item_from_dynamodb
+from receiver.domain.credential import digest
+from gpw.stack import alarms, queues
+from gpw.commands import doctor, reconcile
+from gpw.listening import leases
+from gpw.cli.table import needs
+from gpw.stack.permissions import KEY_NEEDS, STACK, Need, arn, denied, physical_name
+from gpw.listening.subscription import Subscription
+from gpw.stack.target import Target
+from gpw.operations.verify_cases import wrong_secret
+from gpw.stack.webhook import NO_TOKEN
+from receiver.publisher.entry import trimmed_entry
 from tests.factories import SECRET, make_body, make_event, make_item
 from tests.functional.cloud import STACK as STACK_NAME
 from tests.functional.cloud import Cloud
@@ -36,14 +38,14 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queues, "WAIT_SECONDS", 0)
     monkeypatch.setattr(reconcile, "POLL_SECONDS", 0.0)
     monkeypatch.setattr(doctor, "PING_SECONDS", 0.0)
-    monkeypatch.setattr("infra.gpw.erase.COUNT_SECONDS", 0.0)
-    monkeypatch.setattr("infra.gpw.secret.GENERATED_SECONDS", -1)
-    monkeypatch.setattr("infra.gpw.proof.PATIENCE_SECONDS", 0.05)
-    monkeypatch.setattr("infra.gpw.load.POLL_SECONDS", {False: 0.0})
-    monkeypatch.setattr("infra.gpw.verify_run.POLL_SECONDS", {False: 0.0})
-    monkeypatch.setattr("infra.gpw.verify_run.METRIC_SECONDS", 0.0)
-    monkeypatch.setattr("infra.gpw.verify_run.CONNECTIONS", 1)
-    monkeypatch.setattr("infra.gpw.verify_cleanup.BETWEEN_SECONDS", 0.0)
+    monkeypatch.setattr("gpw.commands.erase.COUNT_SECONDS", 0.0)
+    monkeypatch.setattr("gpw.commands.secret.GENERATED_SECONDS", -1)
+    monkeypatch.setattr("gpw.operations.proof.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("gpw.commands.load.POLL_SECONDS", {False: 0.0})
+    monkeypatch.setattr("gpw.operations.verify_run.POLL_SECONDS", {False: 0.0})
+    monkeypatch.setattr("gpw.operations.verify_run.METRIC_SECONDS", 0.0)
+    monkeypatch.setattr("gpw.operations.verify_run.CONNECTIONS", 1)
+    monkeypatch.setattr("gpw.operations.verify_cleanup.BETWEEN_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -147,7 +149,7 @@ def incomplete_event_comes(monkeypatch: pytest.MonkeyPatch) -> None:
         probe(subscription)
 
     monkeypatch.setattr(Subscription, "_probe", after_event)
-    monkeypatch.setattr("infra.gpw.subscription.RENEW_SECONDS", -1)
+    monkeypatch.setattr("gpw.listening.subscription.RENEW_SECONDS", -1)
 
 
 LISTEN = ["listen", "--print", "--since", "10m", "--timeout", "0.5"]
@@ -244,7 +246,7 @@ def test_a_command_calls_exactly_the_actions_that_it_declares(
     if name == "gpw listen":
         incomplete_event_comes(monkeypatch)
     if name == "gpw verify":
-        monkeypatch.setattr("infra.gpw.subscription.RENEW_SECONDS", -1)
+        monkeypatch.setattr("gpw.listening.subscription.RENEW_SECONDS", -1)
     if name == "gpw tail":
         monkeypatch.setenv("FORCE_COLOR", "1")  # on a terminal it shows queue depths as well
     calls.made.clear()
@@ -424,6 +426,6 @@ def test_no_statement_is_for_every_resource_where_iam_knows_a_finer_one(
 def test_a_policy_that_iam_would_not_take_is_refused_at_once(
     stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.gpw.policies.MAX_POLICY_CHARACTERS", 100)
+    monkeypatch.setattr("gpw.commands.policies.MAX_POLICY_CHARACTERS", 100)
 
     assert "IAM allows 100" in stack.run("policies", code=1).err

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from getprofile.outcome import Outcome
-from infra.gpw import republish
-from infra.gpw.target import Target
-from publisher.entry import entry
+from receiver.domain.outcome import Outcome
+from gpw.commands import republish
+from gpw.stack.target import Target
+from receiver.publisher.entry import entry
 from tests.factories import make_event
 from tests.functional.cloud import Cloud
 from tests.functional.gpw_stack import OperatedStack
@@ -186,7 +186,7 @@ def test_more_events_than_one_call_takes_are_all_published(
 
 def test_a_rate_is_kept(stack: OperatedStack, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[int] = []
-    monkeypatch.setattr("infra.gpw.queues.Pace.wait", lambda _self, count: waited.append(count))
+    monkeypatch.setattr("gpw.stack.queues.Pace.wait", lambda _self, count: waited.append(count))
     for number in range(12):
         stack.happened(make_event(f"evt-{number}"))
 

@@ -12,10 +12,10 @@ import pytest
 import urllib3
 from botocore.exceptions import ClientError
 
-from infra.gpw import secret
-from infra.gpw.sample import SAMPLE
-from infra.gpw.settling import METRIC_SECONDS, counted_from
-from infra.gpw.target import Target
+from gpw.commands import secret
+from gpw.operations.sample import SAMPLE
+from gpw.operations.settling import METRIC_SECONDS, counted_from
+from gpw.stack.target import Target
 from tests.factories import SECRET, make_api_gateway_event, make_context, sample
 from tests.functional.cloud import Cloud, aws_client
 from tests.functional.conftest import Handler, Output, Waits
@@ -61,7 +61,7 @@ def test_set_asks_on_a_terminal_without_showing_what_is_typed(
     stack: OperatedStack, value: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     typed = iter([SECRET, SECRET])
-    monkeypatch.setattr("infra.gpw.secret.on_terminal", lambda: True)
+    monkeypatch.setattr("gpw.commands.secret.on_terminal", lambda: True)
     monkeypatch.setattr("getpass.getpass", lambda _prompt: next(typed))
 
     ran = stack.run("secret", "set", "--yes")
@@ -74,7 +74,7 @@ def test_two_different_typings_change_nothing(
     stack: OperatedStack, value: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, typed = value(), iter([SECRET, SECRET + "x"])
-    monkeypatch.setattr("infra.gpw.secret.on_terminal", lambda: True)
+    monkeypatch.setattr("gpw.commands.secret.on_terminal", lambda: True)
     monkeypatch.setattr("getpass.getpass", lambda _prompt: next(typed))
 
     ran = stack.run("secret", "set", "--yes", code=2)
@@ -144,7 +144,7 @@ def test_what_aws_says_of_a_refused_secret_is_not_repeated(
 
     real = Target.client
     monkeypatch.setattr(
-        "infra.gpw.target.Target.client",
+        "gpw.stack.target.Target.client",
         lambda self, name: (
             Refusing(real(self, name)) if name == "secretsmanager" else real(self, name)
         ),
@@ -348,7 +348,7 @@ def test_a_worker_counts_every_use_of_the_previous_secret_from_when_status_says_
 ) -> None:
     """A warm worker takes it for the current one until it reads the secret again."""
     clock = {"ahead": 0.0}
-    receiver = sys.modules["ingest.handler"]._receiver
+    receiver = sys.modules["receiver.ingest.handler"]._receiver
     receiver.secret._clock = lambda: time.time() + clock["ahead"]
 
     def used() -> int:
@@ -557,7 +557,7 @@ def test_pausing_what_is_paused_asks_nothing_and_is_well(stack: OperatedStack) -
 def test_a_consumer_that_does_not_stop_in_time_is_told(
     stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.gpw.pause.WAIT_SECONDS", -1)
+    monkeypatch.setattr("gpw.commands.pause.WAIT_SECONDS", -1)
     monkeypatch.setattr(
         "moto.awslambda.models.EventSourceMapping.get_configuration",
         lambda mapping: {"UUID": mapping.uuid, "State": "Disabling"},

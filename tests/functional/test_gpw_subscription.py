@@ -7,15 +7,15 @@ from typing import Any
 import boto3
 import pytest
 
-from aws.dynamodb import item_from_dynamodb
-from getprofile.outcome import Outcome
-from infra.gpw import leases
-from infra.gpw.errors import OperatorError
-from infra.gpw.history import Selection
-from infra.gpw.leases import LEASE_SECONDS, UNTIL, sweep
-from infra.gpw.subscription import RENEW_SECONDS, Received, Subscription
-from infra.gpw.target import Target
-from publisher.entry import entry, trimmed_entry
+from receiver.aws.dynamodb import item_from_dynamodb
+from receiver.domain.outcome import Outcome
+from gpw.listening import leases
+from gpw.stack.errors import OperatorError
+from gpw.history.history import Selection
+from gpw.listening.leases import LEASE_SECONDS, UNTIL, sweep
+from gpw.listening.subscription import RENEW_SECONDS, Received, Subscription
+from gpw.stack.target import Target
+from receiver.publisher.entry import entry, trimmed_entry
 from tests.factories import make_event, make_item
 from tests.functional.cloud import REGION, STACK, Cloud
 from tests.functional.gpw_stack import OperatedStack
@@ -42,9 +42,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
             return datetime.now(UTC) + self.ahead
 
     clock = Clock()
-    monkeypatch.setattr("infra.gpw.subscription.answered_at", lambda _: clock.now())
-    monkeypatch.setattr("infra.gpw.leases.answered_at", lambda _: clock.now())
-    monkeypatch.setattr("infra.gpw.subscription._now", clock.now)
+    monkeypatch.setattr("gpw.listening.subscription.answered_at", lambda _: clock.now())
+    monkeypatch.setattr("gpw.listening.leases.answered_at", lambda _: clock.now())
+    monkeypatch.setattr("gpw.listening.subscription._now", clock.now)
     return clock
 
 

@@ -16,24 +16,25 @@ import pytest
 from pytest_socket import disable_socket, enable_socket, socket_allow_hosts
 from typer.testing import CliRunner
 
-from aws.dynamodb import item_from_dynamodb, to_dynamodb
-from aws.sqs import held
-from getprofile.outcome import Outcome
-from infra.gpw import erase, queues
-from infra.gpw.bus_event import BusEvent, from_history
-from infra.gpw.cli import app as command_line
-from infra.gpw.commands import loaded
-from infra.gpw.console import fill, forwarder, live
-from infra.gpw.console.app import application
-from infra.gpw.console.filters import Filters
-from infra.gpw.console.forwarder import Attempts, Run
-from infra.gpw.console.security import Access
-from infra.gpw.console.web import Console
-from infra.gpw.errors import OperatorError
-from infra.gpw.forward import DEVELOPMENT_SECRET, RESPONSE_BYTES, Result
-from infra.gpw.permissions import LISTENING, physical_name
-from infra.gpw.permissions import STACK as PLACE
-from infra.gpw.target import Target
+from receiver.aws.dynamodb import item_from_dynamodb, to_dynamodb
+from receiver.aws.sqs import held
+from receiver.domain.outcome import Outcome
+from gpw.commands import erase
+from gpw.stack import queues
+from gpw.listening.bus_event import BusEvent, from_history
+from gpw.cli.app import app as command_line
+from gpw.cli.table import loaded
+from gpw.console import fill, forwarder, live
+from gpw.console.app import application
+from gpw.console.filters import Filters
+from gpw.console.forwarder import Attempts, Run
+from gpw.console.security import Access
+from gpw.console.web import Console
+from gpw.stack.errors import OperatorError
+from gpw.listening.forward import DEVELOPMENT_SECRET, RESPONSE_BYTES, Result
+from gpw.stack.permissions import LISTENING, physical_name
+from gpw.stack.permissions import STACK as PLACE
+from gpw.stack.target import Target
 from tests.factories import SECRET, make_body, make_event, make_item
 from tests.functional.cloud import REGION, STACK, Cloud
 from tests.functional.console_browser import Browser
@@ -492,7 +493,7 @@ def test_without_write_nothing_can_be_changed(
 
 
 def test_every_form_that_changes_something_is_among_those_that_need_write() -> None:
-    from infra.gpw.console import actions, event, events, letters, listening, overview
+    from gpw.console import actions, event, events, letters, listening, overview
 
     posts = {
         route.path

@@ -13,13 +13,15 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from aws.dynamodb import item_from_dynamodb
-from getprofile.credential import digest
-from infra.gpw import alarms, queues, verify, verify_cases, verify_cleanup, verify_run
-from infra.gpw.leases import prefix
-from infra.gpw.verify_cases import tenant_name, wrong_secret
-from infra.gpw.webhook import WebhookResponse
-from publisher.entry import entry
+from receiver.aws.dynamodb import item_from_dynamodb
+from receiver.domain.credential import digest
+from gpw.stack import alarms, queues
+from gpw.commands import verify
+from gpw.operations import verify_cases, verify_cleanup, verify_run
+from gpw.listening.leases import prefix
+from gpw.operations.verify_cases import tenant_name, wrong_secret
+from gpw.stack.webhook import WebhookResponse
+from receiver.publisher.entry import entry
 from tests.factories import (
     SECRET,
     make_api_gateway_event,
@@ -136,7 +138,7 @@ def endpoint(
             answer["statusCode"], answer["body"], 0.001, made.renamed or challenge
         )
 
-    monkeypatch.setattr("infra.gpw.webhook.Webhook.post", post)
+    monkeypatch.setattr("gpw.stack.webhook.Webhook.post", post)
     return made
 
 
@@ -316,7 +318,7 @@ def test_an_endpoint_that_echoes_the_secret_does_not_get_it_shown(
             400, json.dumps({"error": secret, "fields": [{"field": secret}]}), 0.001
         )
 
-    monkeypatch.setattr("infra.gpw.webhook.Webhook.post", post)
+    monkeypatch.setattr("gpw.stack.webhook.Webhook.post", post)
     report = tmp_path / "report.md"
 
     for line in ([*VERIFY], [*VERIFY, "--json", "--report", str(report)]):

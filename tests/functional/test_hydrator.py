@@ -419,7 +419,7 @@ def test_a_rotated_key_costs_one_refused_request(
     run(hydrator, published())
     api.key = NEW_KEY
     cloud.set_api_key(NEW_KEY)
-    monkeypatch.setattr(sys.modules["hydrator.api_key"], "REREAD_SECONDS", 0)
+    monkeypatch.setattr(sys.modules["receiver.hydrator.api_key"], "REREAD_SECONDS", 0)
 
     assert run(hydrator, wanted("2")) == failures("message-1")
     assert run(hydrator, wanted("2")) == DONE
@@ -487,7 +487,7 @@ def test_an_error_that_nobody_foresaw_is_logged_by_its_name_alone(
         raise LookupError("quotes the profile: marker")
 
     known(cloud)
-    monkeypatch.setattr(sys.modules["hydrator.profile_api"], "parse_profile", fail)
+    monkeypatch.setattr(sys.modules["receiver.hydrator.profile_api"], "parse_profile", fail)
 
     assert run(hydrator, published()) == failures("message-1")
     assert [(line["error"], line.get("detail")) for line in output.logs] == [("LookupError", None)]
@@ -532,7 +532,7 @@ def test_all_known_profiles_are_refetched_page_by_page(
     monkeypatch: pytest.MonkeyPatch,
     profiles: int,
 ) -> None:
-    monkeypatch.setattr(sys.modules["hydrator.tables"], "PAGE_ROWS", 2)
+    monkeypatch.setattr(sys.modules["receiver.hydrator.tables"], "PAGE_ROWS", 2)
     profile_ids = [f"p{n}\ufffe" for n in range(profiles)]
     known(cloud, *profile_ids, "fresh")
     fetched_before(cloud, "fresh", profile_fetched_at="2999-01-01T00:00:00.000000Z")

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from hydrator.errors import ApiUnavailableError
-from hydrator.transport import Transport
+from receiver.hydrator.errors import ApiUnavailableError
+from receiver.hydrator.transport import Transport
 from infra.local import fake_profile_api as faults
 from infra.local.fake_profile_api import FakeProfileApi
 from tests.functional.conftest import API_KEY

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hydrator.profile_api import MAX_BODY_BYTES
-from hydrator.profile_api import MAX_VALUES as MAX_ANSWER_VALUES
+from receiver.hydrator.profile_api import MAX_BODY_BYTES
+from receiver.hydrator.profile_api import MAX_VALUES as MAX_ANSWER_VALUES
 from infra.local import fake_profile_api as faults
 from infra.local.fake_profile_api import FakeProfileApi
 from tests.factories import SECRET

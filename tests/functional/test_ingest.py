@@ -372,7 +372,7 @@ def test_an_error_that_nobody_foresaw_is_told_by_class_and_line_alone(
     def fail(*_arguments: Any, **_named: Any) -> None:
         raise LookupError(make_body())
 
-    monkeypatch.setattr("ingest.check.parse_event", fail)
+    monkeypatch.setattr("receiver.ingest.check.parse_event", fail)
 
     answer = ingest(make_api_gateway_event(), make_context())
 
@@ -454,7 +454,7 @@ def test_a_refresh_that_fails_is_told_while_events_are_still_accepted(
     cloud.set_secret(SECRET)
     cloud.fail("secrets-manager.GetSecretValue", "ThrottlingException", when=lambda _: failing)
     handler = load("IngestFunction")
-    monkeypatch.setattr("ingest.handler._receiver.secret._cache_seconds", 0)
+    monkeypatch.setattr("receiver.ingest.handler._receiver.secret._cache_seconds", 0)
     first = handler(make_api_gateway_event(), make_context())
     failing = True
 

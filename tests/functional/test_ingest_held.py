@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aws.sqs import MAX_HELD_BYTES, QueueMessage, original_body
+from receiver.aws.sqs import MAX_HELD_BYTES, QueueMessage, original_body
 from tests.factories import SECRET, make_api_gateway_event, make_body, make_context
 from tests.functional.cloud import TEMPLATE, Cloud, Message
 from tests.functional.conftest import Handler, Output
@@ -28,7 +28,7 @@ def deliver(ingest: Handler, token: str, body: str | bytes | None = None) -> dic
 
 def holding() -> Any:
     """The one of the handler that was loaded last."""
-    return sys.modules["ingest.handler"]._holding()
+    return sys.modules["receiver.ingest.handler"]._holding()
 
 
 def held_body(message: Message) -> bytes:
@@ -77,7 +77,7 @@ def test_an_accepted_event_is_not_held_and_loads_nothing_of_it(
 
     assert answer == OK
     assert cloud.messages("HeldQueue") == []
-    assert "ingest.hold" not in sys.modules
+    assert "receiver.ingest.hold" not in sys.modules
 
 
 def test_a_body_of_more_than_64_kib_is_refused_as_ever_and_the_log_says_that_it_is_lost(
@@ -174,7 +174,7 @@ def test_an_error_that_nobody_foresaw_leaves_the_answer_as_it_is(
     def fail(*_arguments: Any, **_named: Any) -> None:
         raise LookupError(make_body())
 
-    monkeypatch.setattr("aws.sqs.held", fail)
+    monkeypatch.setattr("receiver.aws.sqs.held", fail)
 
     assert deliver(ingest, NEW_SECRET) == WRONG
     assert [line["message"] for line in output.logs] == ["request refused", "delivery not held"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from getprofile.parse import MAX_VALUES
+from receiver.domain.parse import MAX_VALUES
 from tests.functional.cloud import TEMPLATE
 from tests.functional.memory import BATCH_SIZE, BODY_BYTES, FILLERS, STREAM_BATCH_SIZE, payload
 

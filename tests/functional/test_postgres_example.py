@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from pytest_socket import enable_socket, socket_allow_hosts
 
 import over_sql
-from aws.dynamodb import item_from_dynamodb
-from aws.sqs import Record
-from consumer.consume import Consumer
-from getprofile import exact_json
-from getprofile.errors import EventError, NotStorableError
-from infra.gpw.bus_event import from_history
+from receiver.aws.dynamodb import item_from_dynamodb
+from receiver.aws.sqs import Record
+from receiver.consumer.consume import Consumer
+from receiver.domain import exact_json
+from receiver.domain.errors import EventError, NotStorableError
+from gpw.listening.bus_event import from_history
 from over_data_api import DataApiProfiles
 from over_sql import SqlProfiles
 from profiles import UPSERT, Profiles

@@ -121,7 +121,7 @@ def test_while_the_bus_is_away_the_stream_waits_at_the_first_record(
 def test_entries_that_are_refused_for_now_are_reported_by_the_first_of_them(
     publisher: Handler, monkeypatch: pytest.MonkeyPatch, cloud: Cloud, code: str, output: Output
 ) -> None:
-    real = sys.modules["publisher.handler"]._publisher._sender.bus._client
+    real = sys.modules["receiver.publisher.handler"]._publisher._sender.bus._client
 
     def put_events(Entries: list[Any]) -> Any:  # noqa: N803  botocore's name
         results = real_put(Entries=[one for one in Entries if "evt_2" not in one["Detail"]])
@@ -175,7 +175,7 @@ def test_one_event_that_the_bus_never_takes_delays_no_other_for_long(
     publisher = load("PublisherFunction")
     bus, minutes = RefusingBus(code, whole_call=whole_call), 0
     added_at = make_stream_record()["dynamodb"]["ApproximateCreationDateTime"]
-    module: Any = sys.modules["publisher.handler"]
+    module: Any = sys.modules["receiver.publisher.handler"]
     module._publisher = module.Publisher(
         module.Bus(bus),
         "bus",

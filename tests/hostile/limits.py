@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 from botocore.exceptions import ClientError
 
-from aws import clients
+from receiver.aws import clients
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 MAX_ITEM_BYTES = 400 * 1024

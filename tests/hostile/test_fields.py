@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from getprofile.version import timestamp
+from receiver.domain.version import timestamp
 from tests.factories import make_body, make_event
 from tests.hostile.world import MARK, Verdict, World, put, with_data
 

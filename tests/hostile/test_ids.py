@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.delivery import by_profile
-from getprofile.version import timestamp, version
+from receiver.consumer.delivery import by_profile
+from receiver.domain.version import timestamp, version
 from tests.factories import NOON, instant, make_body, make_delivery, make_event
 from tests.hostile.world import MARK, Verdict, World
 from tests.strategies import ids

@@ -16,29 +16,25 @@ from typing import Any
 
 import pytest
 
-from aws import sqs
-from aws.dynamodb import item_to_dynamodb
-from getprofile import credential, exact_json, parse, strict_json
-from getprofile.content import Content
-from getprofile.errors import EventError, NotJsonError
-from getprofile.parse import parse_event
-from hydrator import messages, profile_api
-from hydrator.errors import HydrationError
-from infra.gpw import (
-    bus_event,
-    dead_letters,
-    history,
-    log_lines,
-    mentions,
-    printable_json,
-    verify_report,
-)
-from infra.gpw.console import compare, highlight, kinds
-from infra.gpw.dead_letters import NotRedrivableError
-from infra.gpw.output import plain
-from ingest.authorization import bearer_token
-from ingest.check import check
-from ingest.request import from_api_gateway
+from receiver.aws import sqs
+from receiver.aws.dynamodb import item_to_dynamodb
+from receiver.domain import credential, exact_json, parse, strict_json
+from receiver.domain.content import Content
+from receiver.domain.errors import EventError, NotJsonError
+from receiver.domain.parse import parse_event
+from receiver.hydrator import messages, profile_api
+from receiver.hydrator.errors import HydrationError
+from gpw.listening import bus_event
+from gpw.parked import dead_letters
+from gpw.history import history, log_lines
+from gpw.operations import mentions, verify_report
+from gpw.stack import printable_json
+from gpw.console import compare, highlight, kinds
+from gpw.parked.dead_letters import NotRedrivableError
+from gpw.cli.output import plain
+from receiver.ingest.authorization import bearer_token
+from receiver.ingest.check import check
+from receiver.ingest.request import from_api_gateway
 from tests.factories import NOON, make_event, make_record
 
 # Bytes of the largest input, and into how many inputs the same bytes are divided. Quadratic work is

@@ -10,18 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from getprofile.errors import (
-    BodyTooLargeError,
-    ContentEncodingError,
-    ContentTypeError,
-    EventError,
-    FieldProblem,
-    InvalidEventError,
-    NotJsonError,
-)
-from getprofile.parse import parse_event
-from ingest import response
-from ingest.response import Response
+from receiver.domain.errors import (BodyTooLargeError, ContentEncodingError, ContentTypeError, EventError, FieldProblem, InvalidEventError, NotJsonError)
+from receiver.domain.parse import parse_event
+from receiver.ingest import response
+from receiver.ingest.response import Response
 from tests.factories import make_event
 from tests.functional.cloud import TEMPLATE
 from tests.hostile.openapi import (

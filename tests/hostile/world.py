@@ -13,9 +13,9 @@ import pytest
 from botocore.session import Session
 from moto import mock_aws
 
-from aws.dynamodb import item_from_dynamodb
-from aws.sqs import QueueMessage, original_body
-from publisher.entry import entry
+from receiver.aws.dynamodb import item_from_dynamodb
+from receiver.aws.sqs import QueueMessage, original_body
+from receiver.publisher.entry import entry
 from tests.cold_start import cold_start, restored_modules
 from tests.factories import (
     SECRET,
@@ -251,7 +251,7 @@ def make_world() -> Iterator[World]:
         cloud, limits, log = Cloud(), Limits(), io.StringIO()
         cloud.set_secret(SECRET)
         session = Session()  # whose hooks end with this world
-        patch.setattr("aws.clients._session", lambda: session)
+        patch.setattr("receiver.aws.clients._session", lambda: session)
         limits.enforce()
         handlers = []
         for function, package in (("IngestFunction", "ingest"), ("ConsumerFunction", "consumer")):

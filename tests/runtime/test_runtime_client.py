@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingest.response import accepted, wrong_secret
+from receiver.ingest.response import accepted, wrong_secret
 from tests.canary import leaks
 from tests.factories import (
     make_api_gateway_event,

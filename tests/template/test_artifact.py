@@ -17,7 +17,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from infra.build.architecture import write
 from infra.build.bytecode import compile_artifacts
-from infra.template import parse
+from gpw.stack.template import parse
 from tests.template.clones import clone
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from infra.gpw import policies
-from infra.gpw.permissions import Level
-from infra.gpw.target import Target
+from gpw.commands import policies
+from gpw.stack.permissions import Level
+from gpw.stack.target import Target
 from tests.template.cloudformation import ACCOUNT, Deployment
 from tests.template.iam import actions, covers, objections
 from tests.template.test_cloudformation import (

@@ -13,8 +13,8 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from infra import dashboard
-from infra.gpw.queues import HOLD_SECONDS
-from ingest.deadline import DEADLINE_SECONDS
+from gpw.stack.queues import HOLD_SECONDS
+from receiver.ingest.deadline import DEADLINE_SECONDS
 from tests.template.cloudformation import ACCOUNT, Deployment
 from tests.template.cloudwatch import Series, history, raised, state
 from tests.template.written import written_metrics

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from infra.build.gradual import TYPES, gradual
-from infra.gpw.commands import needs
-from infra.gpw.pause import MAPPINGS
-from infra.gpw.permissions import KEY_NEEDS, LISTENER_QUEUES, LISTENER_RULES, STACK
-from infra.gpw.tail import LOG_GROUPS
+from gpw.cli.table import needs
+from gpw.commands.pause import MAPPINGS
+from gpw.stack.permissions import KEY_NEEDS, LISTENER_QUEUES, LISTENER_RULES, STACK
+from gpw.commands.tail import LOG_GROUPS
 from tests.template.test_gradual import transformed
 
 Json = dict[str, Any]

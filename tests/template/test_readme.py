@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from infra.build.reference import reference
-from infra.gpw import secret
-from infra.gpw.settling import REFUSED_SECONDS
-from ingest.hold_budget import HoldBudget
-from ingest.secret import REREAD_SECONDS
+from gpw.commands import secret
+from gpw.operations.settling import REFUSED_SECONDS
+from receiver.ingest.hold_budget import HoldBudget
+from receiver.ingest.secret import REREAD_SECONDS
 from tests.template.written import written_metrics
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingest.entrance import Entrance
+from receiver.ingest.entrance import Entrance
 from tests.functional.cloud import TEMPLATE
 
 PATTERN = re.compile(TEMPLATE["Parameters"]["AllowedSourceCidrs"]["AllowedPattern"])

@@ -18,28 +18,28 @@ from aws_lambda_powertools.shared import constants as powertools
 from botocore.retries.standard import ExponentialBackoff, RetryContext
 from samtranslator.yaml_helper import yaml_parse
 
-import batch
-import consumer.store
-import deadline
-import hydrator.hydrate
-import hydrator.messages
-import ingest.hold
-import ingest.receive
-import ingest.secret
-import publisher.bus
-from aws import sqs
-from aws.clients import Budget, make_client
-from getprofile.credential import MIN_LENGTH
-from getprofile.errors import EventError, NotStorableError
-from hydrator.hydrate import delay_seconds
-from hydrator.profile_api import MAX_PAUSE_SECONDS
-from hydrator.transport import CONNECT_SECONDS, REQUEST_SECONDS
-from infra.gpw.dead_letters import QUEUED
-from ingest.deadline import DEADLINE_SECONDS
-from ingest.receive import PATH
-from publisher.entry import entry
-from publisher.stream import from_stream
-from runtime import Settings
+from receiver.lambda_support import batch
+import receiver.consumer.store
+from receiver.lambda_support import deadline
+import receiver.hydrator.hydrate
+import receiver.hydrator.messages
+import receiver.ingest.hold
+import receiver.ingest.receive
+import receiver.ingest.secret
+import receiver.publisher.bus
+from receiver.aws import sqs
+from receiver.aws.clients import Budget, make_client
+from receiver.domain.credential import MIN_LENGTH
+from receiver.domain.errors import EventError, NotStorableError
+from receiver.hydrator.hydrate import delay_seconds
+from receiver.hydrator.profile_api import MAX_PAUSE_SECONDS
+from receiver.hydrator.transport import CONNECT_SECONDS, REQUEST_SECONDS
+from gpw.parked.dead_letters import QUEUED
+from receiver.ingest.deadline import DEADLINE_SECONDS
+from receiver.ingest.receive import PATH
+from receiver.publisher.entry import entry
+from receiver.publisher.stream import from_stream
+from receiver.lambda_support.runtime import Settings
 from tests.factories import make_item, make_sqs_record, make_stream_record
 from tests.template.cloudformation import Deployment
 from tests.template.conftest import decided
@@ -171,24 +171,24 @@ def test_ingest_answers_a_second_before_lambda_ends_it_and_before_the_sender_giv
 
 
 def test_sending_to_sqs_with_its_retry_fits_the_deadline_of_ingest() -> None:
-    assert ingest.receive.QUEUE_BUDGET.longest_seconds <= DEADLINE_SECONDS
+    assert receiver.ingest.receive.QUEUE_BUDGET.longest_seconds <= DEADLINE_SECONDS
 
 
 def test_reading_both_values_of_the_secret_fits_the_deadline_of_ingest() -> None:
-    two_attempts = 2 * ingest.secret.READ_BUDGET.longest_seconds
+    two_attempts = 2 * receiver.ingest.secret.READ_BUDGET.longest_seconds
 
-    assert two_attempts <= ingest.secret.READ_SECONDS
-    assert ingest.secret.READ_SECONDS + ingest.hold.WAIT_SECONDS <= DEADLINE_SECONDS
+    assert two_attempts <= receiver.ingest.secret.READ_SECONDS
+    assert receiver.ingest.secret.READ_SECONDS + receiver.ingest.hold.WAIT_SECONDS <= DEADLINE_SECONDS
 
 
 @pytest.mark.parametrize(
     "budget",
     [
-        ingest.receive.QUEUE_BUDGET,
-        ingest.secret.READ_BUDGET,
-        consumer.store.BUDGET,
-        publisher.bus.BUDGET,
-        hydrator.hydrate.BUDGET,
+        receiver.ingest.receive.QUEUE_BUDGET,
+        receiver.ingest.secret.READ_BUDGET,
+        receiver.consumer.store.BUDGET,
+        receiver.publisher.bus.BUDGET,
+        receiver.hydrator.hydrate.BUDGET,
         batch.DEAD_LETTER_BUDGET,
         Budget(attempts=7, connect_seconds=0.5, read_seconds=1),
     ],
@@ -199,22 +199,22 @@ def test_the_sdk_takes_no_longer_for_a_call_than_its_budget_says(budget: Budget)
 
 def test_the_consumer_can_begin_writes_for_longer_than_one_write_takes(stack: Json) -> None:
     timeout = properties(stack, FUNCTION)["ConsumerFunction"]["Timeout"]
-    longest = consumer.store.BUDGET.longest_seconds
+    longest = receiver.consumer.store.BUDGET.longest_seconds
 
     assert timeout - deadline.REPORT_SECONDS - longest > longest
 
 
 def test_every_concurrent_call_has_a_connection_of_its_own() -> None:
-    for budget in (consumer.store.BUDGET, batch.DEAD_LETTER_BUDGET):
+    for budget in (receiver.consumer.store.BUDGET, batch.DEAD_LETTER_BUDGET):
         client = make_client("sqs", budget)
 
-        assert client.meta.config.max_pool_connections >= consumer.store.CONCURRENT_WRITES
+        assert client.meta.config.max_pool_connections >= receiver.consumer.store.CONCURRENT_WRITES
 
 
 def test_the_publisher_has_time_for_several_of_the_longest_calls(stack: Json) -> None:
     timeout = properties(stack, FUNCTION)["PublisherFunction"]["Timeout"]
 
-    assert timeout > 4 * publisher.bus.BUDGET.longest_seconds
+    assert timeout > 4 * receiver.publisher.bus.BUDGET.longest_seconds
 
 
 # ---------------------------------------------------------------- sizes
@@ -417,7 +417,7 @@ def hydrator_handler() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
-        return importlib.import_module("hydrator.handler")
+        return importlib.import_module("receiver.hydrator.handler")
 
 
 def test_the_longest_hydration_of_one_profile_fits_into_the_time_of_the_hydrator(
@@ -426,13 +426,13 @@ def test_the_longest_hydration_of_one_profile_fits_into_the_time_of_the_hydrator
     timeout = properties(stack, FUNCTION)["HydratorFunction"]["Timeout"]
     slowest = template["Parameters"]["ProfileApiRequestsPerSecond"]["MinValue"]
     longest = (
-        5 * hydrator.hydrate.BUDGET.longest_seconds  # two reads, the API key, two writes
+        5 * receiver.hydrator.hydrate.BUDGET.longest_seconds  # two reads, the API key, two writes
         + hydrator_handler().WORKERS / slowest  # its turn
         + CONNECT_SECONDS
         + REQUEST_SECONDS
     )
 
-    delay = hydrator.hydrate.BUDGET.longest_seconds
+    delay = receiver.hydrator.hydrate.BUDGET.longest_seconds
     assert longest <= timeout - deadline.REPORT_SECONDS - delay
 
 
@@ -485,9 +485,9 @@ def test_the_schedule_starts_a_reconciliation_that_the_hydrator_understands(stac
     rule = properties(stack, "AWS::Events::Rule")["ReconcileRule"]
     record = make_sqs_record(rule["Targets"][0]["Input"])
 
-    asked = hydrator.messages.parse(sqs.from_lambda(record))
+    asked = receiver.hydrator.messages.parse(sqs.from_lambda(record))
 
-    assert isinstance(asked, hydrator.messages.Reconciliation)
+    assert isinstance(asked, receiver.hydrator.messages.Reconciliation)
     assert asked.after is None  # from the first profile on
     assert target(rule["ScheduleExpression"]) == "ReconcileSchedule"
 

@@ -142,8 +142,8 @@ def test_every_installed_command_can_be_imported_with_the_declared_dependencies(
     environment: Path, elsewhere: Path
 ) -> None:
     program = (
-        "import infra.gpw, getprofile\nfrom infra.gpw.commands import loaded\n"
-        "loaded()\nprint(infra.gpw.__file__, getprofile.__file__)"
+        "import gpw, getprofile\nfrom gpw.cli.table import loaded\n"
+        "loaded()\nprint(gpw.__file__, getprofile.__file__)"
     )
 
     ran = subprocess.run(

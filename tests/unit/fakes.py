@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
-from aws.sqs import MAX_MESSAGE_BYTES, Queue, QueueMessage
-from consumer.store import Store
-from deadline import Deadline
+from receiver.aws.sqs import MAX_MESSAGE_BYTES, Queue, QueueMessage
+from receiver.consumer.store import Store
+from receiver.lambda_support.deadline import Deadline
 from tests.tables import Tables
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from email.message import Message
 from typing import Any
 
-from aws.sqs import QueueMessage, Record
-from deadline import Deadline
-from getprofile.errors import NotStorableError
-from hydrator.errors import ApiUnavailableError
-from hydrator.messages import Key
-from hydrator.profile_api import COMPLETE, Fetched
+from receiver.aws.sqs import QueueMessage, Record
+from receiver.lambda_support.deadline import Deadline
+from receiver.domain.errors import NotStorableError
+from receiver.hydrator.errors import ApiUnavailableError
+from receiver.hydrator.messages import Key
+from receiver.hydrator.profile_api import COMPLETE, Fetched
 from tests.factories import NOON
 
 API_KEY = "example-api-key-0123456789"

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from getprofile.credential import digest
-from ingest.authorization import bearer_token, matches
+from receiver.domain.credential import digest
+from receiver.ingest.authorization import bearer_token, matches
 from tests.strategies import any_text
 
 TOKEN = "s3cret-Token_0123456789.~+/=!*'();:@&$#[]?%"

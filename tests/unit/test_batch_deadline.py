@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from deadline import Deadline, OutOfTimeError, run
+from receiver.lambda_support.deadline import Deadline, OutOfTimeError, run
 from tests.factories import make_context
 from tests.unit.fakes import ENDLESS, OVER
 

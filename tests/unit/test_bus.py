@@ -9,8 +9,8 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from aws.errors import NotConfirmedError
-from publisher.bus import TAKEN, Bus, CallRefusedError, EntryStatus, Verdict
+from receiver.aws.errors import NotConfirmedError
+from receiver.publisher.bus import TAKEN, Bus, CallRefusedError, EntryStatus, Verdict
 from tests.unit.fakes import client_error
 
 if TYPE_CHECKING:

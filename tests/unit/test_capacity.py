@@ -19,8 +19,8 @@ from infra.bench.capacity import (
     shards_for,
     write_units,
 )
-from infra.gpw.cost import figures_on_file, settings_on_file
-from infra.gpw.pricing import CostSettings, consumer_limit
+from gpw.commands.cost import figures_on_file, settings_on_file
+from gpw.operations.pricing import CostSettings, consumer_limit
 
 FIGURES = figures_on_file()
 DEFAULTS = settings_on_file()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from aws.clients import Budget, make_client
+from receiver.aws.clients import Budget, make_client
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 

@@ -15,18 +15,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.gpw import history
-from infra.gpw.console import charts, runbook
-from infra.gpw.console.compare import changes
-from infra.gpw.console.counts import MINUTES, SERIES, Counts
-from infra.gpw.console.events import csv_lines
-from infra.gpw.console.filters import Filters, read
-from infra.gpw.console.highlight import json_html, markdown_html
-from infra.gpw.console.kinds import MAX_PATHS, Kinds
-from infra.gpw.console.store import Store
-from infra.gpw.errors import OperatorError
-from infra.gpw.log_lines import Seen
-from infra.gpw.printable_json import dumps
+from gpw.history import history
+from gpw.console import charts, runbook
+from gpw.console.compare import changes
+from gpw.console.counts import MINUTES, SERIES, Counts
+from gpw.console.events import csv_lines
+from gpw.console.filters import Filters, read
+from gpw.console.highlight import json_html, markdown_html
+from gpw.console.kinds import MAX_PATHS, Kinds
+from gpw.console.store import Store
+from gpw.stack.errors import OperatorError
+from gpw.history.log_lines import Seen
+from gpw.stack.printable_json import dumps
 
 STATIC = Path(charts.__file__).parent / "static"
 # Of the released files: `npm pack htmx.org@2.0.11 htmx-ext-sse@2.2.4`.

@@ -7,7 +7,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from infra.gpw.console.security import MAX_FORM_BYTES, Access, Guard
+from gpw.console.security import MAX_FORM_BYTES, Access, Guard
 
 PORT = 8765
 HOST = f"127.0.0.1:{PORT}"

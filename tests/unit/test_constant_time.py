@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-import ingest
-from ingest.secret import Match, WebhookSecret
+from receiver import ingest
+from receiver.ingest.secret import Match, WebhookSecret
 from tests.unit.fakes import FakeClock, FakeSecretsManager
 
 CURRENT = "c0rrect-horse-battery-staple-0123456789"

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from consumer.consume import Consumed, Consumer
-from deadline import Deadline, OutOfTimeError
-from getprofile.outcome import Outcome
+from receiver.consumer.consume import Consumed, Consumer
+from receiver.lambda_support.deadline import Deadline, OutOfTimeError
+from receiver.domain.outcome import Outcome
 from tests.factories import make_body, make_event, make_number_body, make_record, to_json
 from tests.unit.fakes import (
     ENDLESS,

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aws.dynamodb import to_dynamodb
-from aws.sqs import Record
-from consumer.consume import Consumer
-from deadline import Deadline
-from getprofile.errors import NotStorableError
+from receiver.aws.dynamodb import to_dynamodb
+from receiver.aws.sqs import Record
+from receiver.consumer.consume import Consumer
+from receiver.lambda_support.deadline import Deadline
+from receiver.domain.errors import NotStorableError
 from tests.factories import instant, make_delivery, make_event, make_record, to_json
 from tests.strategies import batches, events
 from tests.tables import Tables
@@ -29,7 +29,7 @@ RANKS = {"processing": 0, "summarizing": 1, "ready": 3}
 def one_thread() -> Iterator[None]:
     """So that the calls of a batch have an order, and an example repeats itself exactly."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("consumer.consume.CONCURRENT_WRITES", 1)
+        patch.setattr("receiver.consumer.consume.CONCURRENT_WRITES", 1)
         yield
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from getprofile.credential import MAX_LENGTH, MIN_LENGTH, UnusableCredentialError, usable
-from ingest.authorization import bearer_token
+from receiver.domain.credential import MAX_LENGTH, MIN_LENGTH, UnusableCredentialError, usable
+from receiver.ingest.authorization import bearer_token
 from tests.strategies import any_text
 
 VALUE = "a-usable-secret-0123456789"

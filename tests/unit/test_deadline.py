@@ -3,10 +3,10 @@ import time
 
 import pytest
 
-from ingest import response
-from ingest.deadline import DEADLINE_SECONDS, within_deadline
-from ingest.response import Response
-from ingest.secret import SecretUnavailableError
+from receiver.ingest import response
+from receiver.ingest.deadline import DEADLINE_SECONDS, within_deadline
+from receiver.ingest.response import Response
+from receiver.ingest.secret import SecretUnavailableError
 
 ACCEPTED = response.accepted("evt_1", previous_secret=False)
 

@@ -2,8 +2,8 @@ import base64
 
 import pytest
 
-from consumer.delivery import by_event, by_profile, parse
-from getprofile.errors import NotJsonError
+from receiver.consumer.delivery import by_event, by_profile, parse
+from receiver.domain.errors import NotJsonError
 from tests.factories import (
     make_body,
     make_delivery,

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.entrance import Entrance
-from ingest.request import Request
+from receiver.ingest.entrance import Entrance
+from receiver.ingest.request import Request
 
 
 def request(source_ip: str = "192.0.2.7", domain_name: str = "webhooks.example.com") -> Request:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from getprofile import strict_json
-from getprofile.outcome import Outcome
-from publisher.entry import MAX_ENTRY_BYTES, entry, entry_bytes, trimmed_entry
-from publisher.stream import from_stream
+from receiver.domain import strict_json
+from receiver.domain.outcome import Outcome
+from receiver.publisher.entry import MAX_ENTRY_BYTES, entry, entry_bytes, trimmed_entry
+from receiver.publisher.stream import from_stream
 from tests.factories import make_event, make_item, make_stream_record, sample
 from tests.strategies import ids
 

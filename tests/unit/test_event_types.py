@@ -8,14 +8,14 @@ import pytest
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
-from consumer.consume import Consumer
-from getprofile.errors import EventError, InvalidEventError
-from getprofile.event import Event
-from getprofile.events import EVENT_TYPES
-from getprofile.outcome import Outcome
-from getprofile.parse import parse_event
-from publisher.entry import entry
-from publisher.stream import from_stream
+from receiver.consumer.consume import Consumer
+from receiver.domain.errors import EventError, InvalidEventError
+from receiver.domain.event import Event
+from receiver.domain.events import EVENT_TYPES
+from receiver.domain.outcome import Outcome
+from receiver.domain.parse import parse_event
+from receiver.publisher.entry import entry
+from receiver.publisher.stream import from_stream
 from tests.factories import SAMPLES, make_delivery, make_item, make_record, make_stream_record
 from tests.unit.fakes import ENDLESS, FakeDynamoDB, InMemoryDeadLetters
 

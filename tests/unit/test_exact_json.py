@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from getprofile import exact_json, strict_json
+from receiver.domain import exact_json, strict_json
 from tests.strategies import any_text, json_values
 
 INDENTS = st.sampled_from([None, 2])
@@ -112,7 +112,7 @@ def test_moments_and_numbers_may_stand_side_by_side() -> None:
 
 
 def test_ingest_does_not_pay_for_a_writer_that_it_does_not_use() -> None:
-    code = "import sys, ingest.receive, aws.sqs; print('simplejson' in sys.modules)"
+    code = "import sys, receiver.ingest.receive, receiver.aws.sqs; print('simplejson' in sys.modules)"
     path = {"PYTHONPATH": str(Path(exact_json.__file__).parents[1])}
 
     done = subprocess.run(

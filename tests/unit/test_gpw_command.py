@@ -13,12 +13,13 @@ import typer
 from botocore.exceptions import ClientError, EndpointConnectionError, NoRegionError
 from typer.testing import CliRunner
 
-from infra.gpw import ROOT, target
-from infra.gpw.cli import app
-from infra.gpw.command import Gpw, built, command
-from infra.gpw.commands import listed, loaded
-from infra.gpw.errors import OperatorError, explained
-from infra.gpw.lazy import flowing
+from gpw.stack.files import ROOT
+from gpw.stack import target
+from gpw.cli.app import app
+from gpw.cli.command import Gpw, built, command
+from gpw.cli.table import listed, loaded
+from gpw.stack.errors import OperatorError, explained
+from gpw.cli.lazy import flowing
 
 COMMANDS = {words: words.split() for words in listed()}
 WITHOUT_A_STACK = {"local up", "local down", "local demo", "cost"}
@@ -109,7 +110,7 @@ def test_the_line_in_the_list_of_commands_is_the_first_paragraph_of_the_commands
 # imports pydantic as soon as it reads a word that is no option.
 SLOW = {"boto3", "botocore", "s3transfer", "urllib3", "httpx", "simplejson", "samtranslator"}
 DOMAIN = {"aws", "getprofile", "ingest", "consumer", "publisher", "hydrator"}
-OWN = {"infra", "infra.gpw", *(f"infra.gpw.{name}" for name in ("cli", "commands", "lazy"))}
+OWN = {"infra", "gpw", *(f"gpw.{name}" for name in ("cli", "commands", "lazy"))}
 
 
 @pytest.mark.parametrize(
@@ -124,14 +125,14 @@ OWN = {"infra", "infra.gpw", *(f"infra.gpw.{name}" for name in ("cli", "commands
 def test_help_and_version_import_no_command_and_nothing_that_only_commands_need(
     words: str, slow: set[str]
 ) -> None:
-    imported = modules_after("from infra.gpw.cli import app; app(sys.argv[1:])", *words.split())
+    imported = modules_after("from gpw.cli.app import app; app(sys.argv[1:])", *words.split())
 
     assert {name for name in imported if name.split(".")[0] == "infra"} == OWN
     assert imported & (slow | DOMAIN) == set()
 
 
 def test_the_estimate_of_costs_imports_no_sdk_because_it_calls_nothing() -> None:
-    imported = modules_after("from infra.gpw.cli import app; app(['cost', '--json'])")
+    imported = modules_after("from gpw.cli.app import app; app(['cost', '--json'])")
 
     assert imported & {"boto3", "botocore.session", "urllib3"} == set()
 

@@ -7,10 +7,10 @@ import pytest
 from botocore.compat import HAS_CRT
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.gpw.errors import explained
+from gpw.stack.errors import explained
 
 # The SDK's errors that do not concern the operator's identity. A class that a newer botocore brings
-# is not here, and the first test then fails unless infra/gpw/errors.py has advice for it.
+# is not here, and the first test then fails unless infra/gpw/stack/errors.py has advice for it.
 OTHER = {
     "AliasConflictParameterError",
     "ApiVersionNotFoundError",

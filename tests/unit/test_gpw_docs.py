@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from infra.gpw.cli import app
-from infra.gpw.commands import loaded
-from infra.gpw.permissions import Level
+from gpw.cli.app import app
+from gpw.cli.table import loaded
+from gpw.stack.permissions import Level
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [

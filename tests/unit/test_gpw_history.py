@@ -7,14 +7,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from aws.dynamodb import item_from_dynamodb
-from getprofile import exact_json, strict_json
-from getprofile.errors import NotStorableError
-from getprofile.event import Event
-from getprofile.version import exact_timestamp
-from infra.gpw import history
-from infra.gpw.bus_event import from_history
-from infra.gpw.history import Selection
+from receiver.aws.dynamodb import item_from_dynamodb
+from receiver.domain import exact_json, strict_json
+from receiver.domain.errors import NotStorableError
+from receiver.domain.event import Event
+from receiver.domain.version import exact_timestamp
+from gpw.history import history
+from gpw.listening.bus_event import from_history
+from gpw.history.history import Selection
 from tests.factories import make_event, make_item
 from tests.strategies import Rfc3339, ids, json_values, moments, rfc3339
 

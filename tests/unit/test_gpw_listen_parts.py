@@ -8,26 +8,17 @@ from typing import Any
 
 import pytest
 
-from aws.dynamodb import item_from_dynamodb
-from infra.gpw.attempts import Attempt, Forwarding
-from infra.gpw.attempts_screen import keys
-from infra.gpw.bus_event import BusEvent, from_history, from_message
-from infra.gpw.errors import OperatorError
-from infra.gpw.forward import (
-    DEVELOPMENT_SECRET,
-    TIMEOUT_SECONDS,
-    Form,
-    Result,
-    by_call,
-    development_secret,
-    header_value,
-    headers,
-)
-from infra.gpw.history import Selection
-from infra.gpw.leases import LEASE_SECONDS, UNTIL, expired, new_name, prefix, until
-from infra.gpw.loopback import addresses, destination, is_loopback
-from infra.gpw.queues import BATCH
-from infra.gpw.subscription import HOLD_SECONDS, RENEW_SECONDS, is_probe, pattern
+from receiver.aws.dynamodb import item_from_dynamodb
+from gpw.listening.attempts import Attempt, Forwarding
+from gpw.commands.attempts_screen import keys
+from gpw.listening.bus_event import BusEvent, from_history, from_message
+from gpw.stack.errors import OperatorError
+from gpw.listening.forward import (DEVELOPMENT_SECRET, TIMEOUT_SECONDS, Form, Result, by_call, development_secret, header_value, headers)
+from gpw.history.history import Selection
+from gpw.listening.leases import LEASE_SECONDS, UNTIL, expired, new_name, prefix, until
+from gpw.listening.loopback import addresses, destination, is_loopback
+from gpw.stack.queues import BATCH
+from gpw.listening.subscription import HOLD_SECONDS, RENEW_SECONDS, is_probe, pattern
 from tests.factories import make_event, make_item
 
 NOW = datetime(2026, 1, 31, 14, tzinfo=UTC)
@@ -181,7 +172,7 @@ def test_an_event_that_is_published_again_on_purpose_arrives_again_each_time_onc
 
 
 def test_the_memory_for_duplicates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.gpw.attempts.REMEMBERED", 2)
+    monkeypatch.setattr("gpw.listening.attempts.REMEMBERED", 2)
     app = App()
     forwarding = app.forwarding()
 

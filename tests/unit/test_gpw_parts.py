@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.gpw.log_lines import Ages
-from infra.gpw.log_lines import read as read_line
-from infra.gpw.queues import MAX_BATCH_BYTES, Outgoing, Pace, send
-from infra.gpw.reconcile import Progress
-from infra.gpw.secret import period
-from infra.gpw.tail import Filter
-from infra.gpw.when import ago, duration, moment
+from gpw.history.log_lines import Ages
+from gpw.history.log_lines import read as read_line
+from gpw.stack.queues import MAX_BATCH_BYTES, Outgoing, Pace, send
+from gpw.commands.reconcile import Progress
+from gpw.commands.secret import period
+from gpw.commands.tail import Filter
+from gpw.stack.when import ago, duration, moment
 
 NOW = datetime(2026, 1, 31, 14, tzinfo=UTC)
 

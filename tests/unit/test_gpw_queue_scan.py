@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from infra.gpw import queues
-from infra.gpw.queues import EXTEND_SECONDS, HOLD_SECONDS, Depth, QueueScan, depth
+from gpw.stack import queues
+from gpw.stack.queues import EXTEND_SECONDS, HOLD_SECONDS, Depth, QueueScan, depth
 from tests.unit.fakes import client_error
 
 BEGAN = datetime(2026, 1, 31, 14, tzinfo=UTC)

@@ -8,42 +8,27 @@ from typing import Any
 
 import pytest
 
-from aws.dynamodb import item_from_dynamodb, to_dynamodb
-from consumer.delivery import parse
-from consumer.items import history_put, state_put
-from getprofile import strict_json
-from getprofile.errors import EventError, NotStorableError
-from getprofile.outcome import Outcome
-from getprofile.parse import parse_event
-from getprofile.version import timestamp
-from infra.gpw import ROOT
-from infra.gpw.bus_event import BusEvent
-from infra.gpw.checks import Check
-from infra.gpw.proof import Ledger
-from infra.gpw.traffic import PlannedDelivery
-from infra.gpw.verify_cases import (
-    LARGE_BYTES,
-    MARK,
-    Case,
-    Refusal,
-    cases,
-    check_bus,
-    check_case,
-    is_tenant,
-    latency_deliveries,
-    not_storable,
-    profiles_of,
-    refusals,
-    tenant_name,
-    wrong_secret,
-)
-from infra.gpw.verify_report import SHOWN, Report, anonymous
-from infra.gpw.verify_run import refusal_check
-from infra.gpw.webhook import WebhookResponse
-from infra.template import parse as parse_template
-from ingest.check import check
-from ingest.response import refused
-from publisher.entry import entry, trimmed_entry
+from receiver.aws.dynamodb import item_from_dynamodb, to_dynamodb
+from receiver.consumer.delivery import parse
+from receiver.consumer.items import history_put, state_put
+from receiver.domain import strict_json
+from receiver.domain.errors import EventError, NotStorableError
+from receiver.domain.outcome import Outcome
+from receiver.domain.parse import parse_event
+from receiver.domain.version import timestamp
+from gpw.stack.files import ROOT
+from gpw.listening.bus_event import BusEvent
+from gpw.operations.checks import Check
+from gpw.operations.proof import Ledger
+from gpw.operations.traffic import PlannedDelivery
+from gpw.operations.verify_cases import (LARGE_BYTES, MARK, Case, Refusal, cases, check_bus, check_case, is_tenant, latency_deliveries, not_storable, profiles_of, refusals, tenant_name, wrong_secret)
+from gpw.operations.verify_report import SHOWN, Report, anonymous
+from gpw.operations.verify_run import refusal_check
+from gpw.stack.webhook import WebhookResponse
+from gpw.stack.template import parse as parse_template
+from receiver.ingest.check import check
+from receiver.ingest.response import refused
+from receiver.publisher.entry import entry, trimmed_entry
 from tests.factories import NOON, make_record
 
 TENANT = tenant_name("0123456789abcdef")

@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 
-from aws.sqs import MAX_HELD_BYTES, original_body
-from ingest.deadline import DEADLINE_SECONDS
-from ingest.hold import HELD_QUEUE_BUDGET, MAX_PENDING, WAIT_SECONDS, Holding
-from ingest.hold_budget import MINUTE
-from ingest.request import Request
+from receiver.aws.sqs import MAX_HELD_BYTES, original_body
+from receiver.ingest.deadline import DEADLINE_SECONDS
+from receiver.ingest.hold import HELD_QUEUE_BUDGET, MAX_PENDING, WAIT_SECONDS, Holding
+from receiver.ingest.hold_budget import MINUTE
+from receiver.ingest.request import Request
 from tests.unit.fakes import FakeClock, FakeSqs, client_error
 
 DIGEST = "0f" * 32
@@ -99,7 +99,7 @@ def test_a_flood_is_logged_once_a_minute_for_each_reason(monkeypatch: pytest.Mon
     clock = FakeClock()
     monkeypatch.setattr("time.time", clock)
     logged: list[str] = []
-    monkeypatch.setattr("ingest.hold.record", lambda *_, detail="", **__: logged.append(detail))
+    monkeypatch.setattr("receiver.ingest.hold.record", lambda *_, detail="", **__: logged.append(detail))
     to = holding(FakeSqs(), per_minute=0)
     for _ in range(2):
         for _ in range(100):

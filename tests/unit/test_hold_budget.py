@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.hold_budget import MINUTE, SLOTS, HoldBudget
+from receiver.ingest.hold_budget import MINUTE, SLOTS, HoldBudget
 from tests.unit.fakes import FakeClock
 
 PER_MINUTE = 60

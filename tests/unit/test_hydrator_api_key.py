@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from hydrator.api_key import CACHE_SECONDS, REREAD_SECONDS, ApiKey
-from hydrator.errors import ApiKeyError
+from receiver.hydrator.api_key import CACHE_SECONDS, REREAD_SECONDS, ApiKey
+from receiver.hydrator.errors import ApiKeyError
 from tests.unit.fakes import FakeClock, FakeSecretsManager, client_error
 
 OLD = "the-old-api-key-0123456789"

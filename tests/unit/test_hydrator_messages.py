@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from getprofile import strict_json
-from getprofile.errors import EventError
-from hydrator.messages import Hydration, Key, Reconciliation, fetchable, parse
+from receiver.domain import strict_json
+from receiver.domain.errors import EventError
+from receiver.hydrator.messages import Hydration, Key, Reconciliation, fetchable, parse
 from tests.factories import NOON
 from tests.strategies import any_text, ids, json_values
 from tests.unit.hydrator_fakes import VERSION, make_hydrate, make_published, make_record

@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from aws.errors import NotConfirmedError
-from getprofile.errors import NotStorableError
-from hydrator.messages import Key
-from hydrator.profile_api import NOT_FOUND, NOT_STORABLE, Fetched
-from hydrator.tables import ProfileTables, changes
+from receiver.aws.errors import NotConfirmedError
+from receiver.domain.errors import NotStorableError
+from receiver.hydrator.messages import Key
+from receiver.hydrator.profile_api import NOT_FOUND, NOT_STORABLE, Fetched
+from receiver.hydrator.tables import ProfileTables, changes
 from tests.unit.fakes import client_error
 from tests.unit.hydrator_fakes import make_fetched
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.items import history_put, state_put
-from getprofile.errors import NotStorableError
-from getprofile.outcome import Outcome
+from receiver.consumer.items import history_put, state_put
+from receiver.domain.errors import NotStorableError
+from receiver.domain.outcome import Outcome
 from tests.factories import NOON, make_delivery, make_event
 from tests.strategies import ids
 

@@ -7,16 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from getprofile.errors import (
-    EventError,
-    FieldProblem,
-    FutureEventError,
-    InvalidEventError,
-    NotJsonError,
-)
-from getprofile.event import Event, ProfileState
-from getprofile.events.profile_updated import ProfileUpdated
-from getprofile.parse import parse_event
+from receiver.domain.errors import (EventError, FieldProblem, FutureEventError, InvalidEventError, NotJsonError)
+from receiver.domain.event import Event, ProfileState
+from receiver.domain.events.profile_updated import ProfileUpdated
+from receiver.domain.parse import parse_event
 from tests.factories import NOON, make_body, make_event, sample, to_json
 from tests.strategies import ids, json_values
 

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aws.sqs import MAX_CONTENT_BYTES
-from deadline import Deadline
-from getprofile.outcome import Outcome
-from publisher.bus import MAX_ENTRIES, TAKEN, CallRefusedError, EntryStatus, Verdict
-from publisher.entry import MAX_ENTRY_BYTES, entry_bytes
-from publisher.publish import PATIENCE_SECONDS, PublishedBatch, Publisher
-from publisher.send import MAX_DOUBTFUL_ATTEMPTS, DoubtfulError
-from publisher.stream import Insertion, from_stream
+from receiver.aws.sqs import MAX_CONTENT_BYTES
+from receiver.lambda_support.deadline import Deadline
+from receiver.domain.outcome import Outcome
+from receiver.publisher.bus import MAX_ENTRIES, TAKEN, CallRefusedError, EntryStatus, Verdict
+from receiver.publisher.entry import MAX_ENTRY_BYTES, entry_bytes
+from receiver.publisher.publish import PATIENCE_SECONDS, PublishedBatch, Publisher
+from receiver.publisher.send import MAX_DOUBTFUL_ATTEMPTS, DoubtfulError
+from receiver.publisher.stream import Insertion, from_stream
 from tests.factories import make_event, make_item, make_stream_record
 from tests.unit.fakes import ENDLESS, OVER, InMemoryDeadLetters, client_error, running_out
 

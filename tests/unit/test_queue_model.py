@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from infra.bench.queue_model import POLLERS_AT_FIRST, UNITS_PER_EVENT, Run, Scenario, simulated
 from infra.bench.simulate import FEW_RECEIVES, base, steady
-from infra.gpw.pricing import consumer_limit
+from gpw.operations.pricing import consumer_limit
 
 BASE = base()
 

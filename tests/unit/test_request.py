@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.request import Request, from_api_gateway
+from receiver.ingest.request import Request, from_api_gateway
 from tests.factories import make_api_gateway_event, sample
 from tests.strategies import any_text
 

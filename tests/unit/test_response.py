@@ -2,17 +2,8 @@ import json
 
 import pytest
 
-from getprofile.errors import (
-    BodyTooLargeError,
-    ContentEncodingError,
-    ContentTypeError,
-    EventError,
-    FieldProblem,
-    FutureEventError,
-    InvalidEventError,
-    NotJsonError,
-)
-from ingest import response
+from receiver.domain.errors import (BodyTooLargeError, ContentEncodingError, ContentTypeError, EventError, FieldProblem, FutureEventError, InvalidEventError, NotJsonError)
+from receiver.ingest import response
 
 TEXT = {"content-type": "text/plain; charset=utf-8"}
 JSON = {"content-type": "application/json; charset=utf-8"}

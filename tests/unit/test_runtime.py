@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from aws.errors import error_name
-from consumer.settings import ConsumerSettings
-from ingest.settings import IngestSettings
-from runtime import SettingsError, UnexpectedError, safe_errors, trace_header
+from receiver.aws.errors import error_name
+from receiver.consumer.settings import ConsumerSettings
+from receiver.ingest.settings import IngestSettings
+from receiver.lambda_support.runtime import SettingsError, UnexpectedError, safe_errors, trace_header
 from tests.unit.fakes import client_error
 
 

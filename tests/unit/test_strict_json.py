@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from getprofile import strict_json
-from getprofile.errors import EventError, NotJsonError, TooManyValuesError
-from getprofile.strict_json import loads
+from receiver.domain import strict_json
+from receiver.domain.errors import EventError, NotJsonError, TooManyValuesError
+from receiver.domain.strict_json import loads
 from tests.factories import to_json
 from tests.strategies import json_values
 

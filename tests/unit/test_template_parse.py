@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from infra.template import parse
+from gpw.stack.template import parse
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = ["template.yaml", "infra/monitoring.yaml"]

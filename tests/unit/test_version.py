@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from getprofile.parse import parse_event
-from getprofile.version import exact_timestamp, timestamp, version
+from receiver.domain.parse import parse_event
+from receiver.domain.version import exact_timestamp, timestamp, version
 from tests.factories import NOON, make_body, make_event
 from tests.strategies import Rfc3339, ids, moments, rfc3339, zones
 

@@ -9,18 +9,18 @@ import typer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from infra.gpw import dlq, erase, held, replay, republish
-from infra.gpw.bus_event import from_history
-from infra.gpw.command import Gpw
-from infra.gpw.console.filters import Filters, read
-from infra.gpw.console.jobs import Then
-from infra.gpw.console.overview import job_fragment
-from infra.gpw.console.web import Console, check_write, console_of, form, post, render, route
-from infra.gpw.errors import FAILED, OperatorError
-from infra.gpw.forward import Form, by_http, development_secret
-from infra.gpw.history import subject
-from infra.gpw.loopback import destination
-from infra.gpw.queues import BATCH
+from gpw.commands import dlq, erase, held, replay, republish
+from gpw.listening.bus_event import from_history
+from gpw.cli.command import Gpw
+from gpw.console.filters import Filters, read
+from gpw.console.jobs import Then
+from gpw.console.overview import job_fragment
+from gpw.console.web import Console, check_write, console_of, form, post, render, route
+from gpw.stack.errors import FAILED, OperatorError
+from gpw.listening.forward import Form, by_http, development_secret
+from gpw.history.history import subject
+from gpw.listening.loopback import destination
+from gpw.stack.queues import BATCH
 
 SHOWN_FAILURES = 20
 

@@ -7,9 +7,9 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from infra.gpw.console import actions, event, events, letters, listening, overview
-from infra.gpw.console.security import Guard
-from infra.gpw.console.web import HERE, Console, render
+from gpw.console import actions, event, events, letters, listening, overview
+from gpw.console.security import Guard
+from gpw.console.web import HERE, Console, render
 
 
 def application(console: Console) -> ASGIApp:

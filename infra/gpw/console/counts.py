@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.gpw.console.runbook import sections
-from infra.gpw.errors import OperatorError, explained
-from infra.gpw.log_lines import Seen
-from infra.gpw.tail import POLL_SECONDS, polls
-from infra.gpw.target import Target
+from gpw.console.runbook import sections
+from gpw.stack.errors import OperatorError, explained
+from gpw.history.log_lines import Seen
+from gpw.commands.tail import POLL_SECONDS, polls
+from gpw.stack.target import Target
 
 MINUTES = 30
 SERIES = ("accepted", "refused", "applied", "stale", "recorded", "dead")

@@ -10,29 +10,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from getprofile.errors import EventError
-from infra.gpw import history, log_lines
-from infra.gpw.console import charts
-from infra.gpw.console.compare import Change, changes
-from infra.gpw.console.web import (
-    Console,
-    check_write,
-    console_of,
-    event_link,
-    form,
-    post,
-    render,
-    route,
-)
-from infra.gpw.errors import OperatorError
-from infra.gpw.history import Selection
-from infra.gpw.output import plain
-from infra.gpw.printable_json import dumps
-from infra.gpw.tables import Table
-from infra.gpw.tail import LOG_GROUPS
-from infra.gpw.target import Target, on_local_cloud
-from infra.gpw.webhook import Webhook, current_secret
-from infra.gpw.when import ago, duration
+from receiver.domain.errors import EventError
+from gpw.history import history, log_lines
+from gpw.console import charts
+from gpw.console.compare import Change, changes
+from gpw.console.web import (Console, check_write, console_of, event_link, form, post, render, route)
+from gpw.stack.errors import OperatorError
+from gpw.history.history import Selection
+from gpw.cli.output import plain
+from gpw.stack.printable_json import dumps
+from gpw.stack.tables import Table
+from gpw.commands.tail import LOG_GROUPS
+from gpw.stack.target import Target, on_local_cloud
+from gpw.stack.webhook import Webhook, current_secret
+from gpw.stack.when import ago, duration
 
 SHOWN_CHANGES = 200
 SHOWN_EVENTS = 100  # of a profile

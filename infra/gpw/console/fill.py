@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.gpw.console.store import Store
-from infra.gpw.errors import OperatorError, explained
-from infra.gpw.history import Selection, request
-from infra.gpw.tables import Table
-from infra.gpw.when import moment
+from gpw.console.store import Store
+from gpw.stack.errors import OperatorError, explained
+from gpw.history.history import Selection, request
+from gpw.stack.tables import Table
+from gpw.stack.when import moment
 
 SEGMENTS = 4  # read at once; a scan of one segment is bound by the network
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
-from getprofile.version import timestamp
-from infra.gpw.bus_event import BusEvent
-from infra.gpw.errors import OperatorError
-from infra.gpw.history import holds, words
-from infra.gpw.when import moment
+from receiver.domain.version import timestamp
+from gpw.listening.bus_event import BusEvent
+from gpw.stack.errors import OperatorError
+from gpw.history.history import holds, words
+from gpw.stack.when import moment
 
 OUTCOMES = ("applied", "stale", "recorded")
 

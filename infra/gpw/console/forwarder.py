@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from getprofile import exact_json, strict_json
-from getprofile.version import timestamp
-from infra.gpw.attempts import Attempt, Forwarding
-from infra.gpw.bus_event import BusEvent
-from infra.gpw.console.filters import Filters
-from infra.gpw.errors import OperatorError
-from infra.gpw.forward import Form, Forward, Result, by_http, development_secret
-from infra.gpw.history import subject
-from infra.gpw.loopback import destination
+from receiver.domain import exact_json, strict_json
+from receiver.domain.version import timestamp
+from gpw.listening.attempts import Attempt, Forwarding
+from gpw.listening.bus_event import BusEvent
+from gpw.console.filters import Filters
+from gpw.stack.errors import OperatorError
+from gpw.listening.forward import Form, Forward, Result, by_http, development_secret
+from gpw.history.history import subject
+from gpw.listening.loopback import destination
 
 MAX_ATTEMPTS = 300  # that the page shows
 MAX_WAITING = 1_000  # events

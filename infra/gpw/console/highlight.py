@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from infra.gpw import printable_json
+from gpw.stack import printable_json
 
 _TOKEN = re.compile(
     r'(?P<key>"(?:[^"\\]|\\.)*+")(?=:)|(?P<string>"(?:[^"\\]|\\.)*+")'

@@ -12,10 +12,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 from typer.core import TyperCommand
 
-from infra.gpw.command import Gpw
-from infra.gpw.errors import OperatorError, explained
-from infra.gpw.output import Output, plain
-from infra.gpw.target import Target
+from gpw.cli.command import Gpw
+from gpw.stack.errors import OperatorError, explained
+from gpw.cli.output import Output, plain
+from gpw.stack.target import Target
 
 REMEMBERED = 50  # jobs that are over, with their results
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from infra.gpw import dlq, held
-from infra.gpw.command import Gpw
-from infra.gpw.console import runbook
-from infra.gpw.console.overview import job_fragment
-from infra.gpw.console.web import Console, Letters, console_of, post, render, route
-from infra.gpw.dead_letters import Where
+from gpw.commands import dlq, held
+from gpw.cli.command import Gpw
+from gpw.console import runbook
+from gpw.console.overview import job_fragment
+from gpw.console.web import Console, Letters, console_of, post, render, route
+from gpw.parked.dead_letters import Where
 
 FRESH_SECONDS = 30.0  # how long what was found is shown as it is
 MOST = 1_000  # dead letters that a page lists

@@ -6,19 +6,10 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
-from infra.gpw.console.filters import OUTCOMES, Filters, read
-from infra.gpw.console.stream import message, streamed
-from infra.gpw.console.web import (
-    Console,
-    check_write,
-    console_of,
-    form,
-    fragment,
-    post,
-    render,
-    route,
-)
-from infra.gpw.errors import OperatorError
+from gpw.console.filters import OUTCOMES, Filters, read
+from gpw.console.stream import message, streamed
+from gpw.console.web import (Console, check_write, console_of, form, fragment, post, render, route)
+from gpw.stack.errors import OperatorError
 
 EXAMPLE = "http://localhost:3000/hooks"
 FILTERS = ("q", "type", "outcome", "status", "tenant", "profile")  # live events need no times

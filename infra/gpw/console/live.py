@@ -8,14 +8,14 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.gpw.bus_event import BusEvent, from_history
-from infra.gpw.console.store import Store
-from infra.gpw.errors import OperatorError, explained
-from infra.gpw.history import Selection, read, subject
-from infra.gpw.subscription import Subscription
-from infra.gpw.tables import Table
-from infra.gpw.target import Target
-from infra.gpw.when import duration
+from gpw.listening.bus_event import BusEvent, from_history
+from gpw.console.store import Store
+from gpw.stack.errors import OperatorError, explained
+from gpw.history.history import Selection, read, subject
+from gpw.listening.subscription import Subscription
+from gpw.stack.tables import Table
+from gpw.stack.target import Target
+from gpw.stack.when import duration
 
 WAIT_SECONDS = 2  # a poll of the queue: how long the console takes to end
 OUTAGE_SECONDS = 5.0  # before AWS is asked again when the network is down

@@ -5,16 +5,16 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from infra.gpw import doctor
-from infra.gpw.command import Gpw
-from infra.gpw.console import charts, daily_cost
-from infra.gpw.console.counts import SERIES
-from infra.gpw.console.jobs import Job
-from infra.gpw.console.web import Console, console_of, form, post, render, route
-from infra.gpw.errors import OperatorError
-from infra.gpw.queues import depth
-from infra.gpw.tail import QUEUES
-from infra.gpw.when import duration
+from gpw.commands import doctor
+from gpw.cli.command import Gpw
+from gpw.console import charts, daily_cost
+from gpw.console.counts import SERIES
+from gpw.console.jobs import Job
+from gpw.console.web import Console, console_of, form, post, render, route
+from gpw.stack.errors import OperatorError
+from gpw.stack.queues import depth
+from gpw.commands.tail import QUEUES
+from gpw.stack.when import duration
 
 CHECKS_SECONDS = 300.0  # how old findings may be: each check sends a request, which is refused
 

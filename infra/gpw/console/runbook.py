@@ -3,7 +3,7 @@
 import re
 from functools import cache
 
-from infra.gpw import INSTALLED, ROOT, SOURCES
+from gpw.stack.files import INSTALLED, ROOT, SOURCES
 
 RUNBOOK = (SOURCES if INSTALLED else ROOT / "docs") / "operations.md"
 

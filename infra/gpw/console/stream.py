@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from infra.gpw.console.web import console_of
+from gpw.console.web import console_of
 
 STREAM_SECONDS = 0.3  # between two looks for what is new, in memory
 BEAT_SECONDS = 15.0  # between two signs of life of a stream

@@ -14,18 +14,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from infra.gpw.console.counts import Counts
-from infra.gpw.console.fill import Fill
-from infra.gpw.console.forwarder import Forwarder
-from infra.gpw.console.highlight import json_html, markdown_html
-from infra.gpw.console.jobs import Job, Jobs
-from infra.gpw.console.live import Live
-from infra.gpw.console.security import Access
-from infra.gpw.console.store import Store
-from infra.gpw.errors import OperatorError, explained
-from infra.gpw.output import plain
-from infra.gpw.target import Target
-from infra.gpw.when import ago, duration, moment
+from gpw.console.counts import Counts
+from gpw.console.fill import Fill
+from gpw.console.forwarder import Forwarder
+from gpw.console.highlight import json_html, markdown_html
+from gpw.console.jobs import Job, Jobs
+from gpw.console.live import Live
+from gpw.console.security import Access
+from gpw.console.store import Store
+from gpw.stack.errors import OperatorError, explained
+from gpw.cli.output import plain
+from gpw.stack.target import Target
+from gpw.stack.when import ago, duration, moment
 
 HERE = Path(__file__).parent
 LONG = 60  # characters of a value in a list

@@ -1,0 +1,12 @@
+"""ConsumerFunction's environment variables."""
+
+from receiver.lambda_support.runtime import Settings
+
+
+class ConsumerSettings(Settings):
+    """template.yaml sets each of them."""
+
+    dead_letter_queue_url: str
+    profiles_table_name: str
+    events_table_name: str
+    event_retention_days: int

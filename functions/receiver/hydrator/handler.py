@@ -1,0 +1,47 @@
+"""HydratorFunction's entry point: takes a batch of SQS records, returns the failed ones."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from receiver.lambda_support import batch
+from receiver.aws.clients import make_client
+from receiver.aws.sqs import Queue, from_lambda
+from receiver.lambda_support.deadline import Deadline
+from receiver.hydrator.api_key import ApiKey
+from receiver.hydrator.hydrate import BUDGET, Hydrator
+from receiver.hydrator.profile_api import MAX_BODY_BYTES, ProfileApi
+from receiver.hydrator.settings import HydratorSettings
+from receiver.hydrator.tables import ProfileTables
+from receiver.hydrator.transport import Transport
+from receiver.lambda_support.runtime import safe_errors
+
+WORKERS = 2  # MaximumConcurrency in template.yaml; they share the requests per second equally
+
+
+def make_hydrator(settings: HydratorSettings) -> Hydrator:
+    """A hydrator with the real tables, queues and API."""
+    secrets, dynamodb, sqs = (make_client(n, BUDGET) for n in ("secretsmanager", "dynamodb", "sqs"))
+    return Hydrator(
+        ProfileTables(settings.profiles_table_name, settings.full_profiles_table_name, dynamodb),
+        ProfileApi(
+            Transport(settings.profile_api_url, max_bytes=MAX_BODY_BYTES),
+            ApiKey(settings.profile_api_secret_id, secrets),
+            interval=WORKERS / settings.profile_api_requests_per_second,
+        ),
+        Queue(settings.hydration_queue_url, sqs),
+        batch.dead_letter_queue(settings.dead_letter_queue_url),
+    )
+
+
+with safe_errors():
+    _hydrator = make_hydrator(HydratorSettings.from_environment())
+
+
+@safe_errors()
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Process a batch. SQS deletes the messages that the response does not list."""
+    records = [from_lambda(record) for record in event["Records"]]
+    failures = _hydrator.hydrate(records, Deadline.of(context))
+    batch.report(failures, {"HydrationsFailed": 1})
+    return batch.response(failures)

@@ -1,0 +1,84 @@
+"""The messages of the hydration queue: fetch one profile, or reconcile a page of all profiles."""
+
+import re
+from datetime import UTC, datetime
+from urllib.parse import unquote
+
+from pydantic import BaseModel, ValidationError
+
+from receiver.aws.sqs import Record
+from receiver.domain import strict_json
+from receiver.domain.errors import FieldProblem, InvalidHydrationError, field_problems
+from receiver.domain.event import Event, Id, Timestamp
+from receiver.domain.parse import MAX_VALUES
+
+MAX_MESSAGE_VALUES = MAX_VALUES + 100  # an event, and the fields of publisher and EventBridge
+
+
+class Key(BaseModel, frozen=True):
+    """The key of a profile's items in ProfilesTable and FullProfilesTable."""
+
+    profile_id: Id
+    tenant_id: Id
+
+
+class Hydration(Key, frozen=True):
+    """Fetch one profile, unless a stored fetch began after the event or the reconciliation.
+
+    version: the event's. Versions decide whether a fetch began after the event, not times, because
+    the clocks of two functions may differ.
+    since: when the reconciliation began.
+    """
+
+    version: str = ""
+    since: Timestamp = datetime.min.replace(tzinfo=UTC)
+
+    @property
+    def key(self) -> Key:
+        return Key(profile_id=self.profile_id, tenant_id=self.tenant_id)
+
+    def merged(self, other: "Hydration") -> "Hydration":
+        """One hydration that satisfies both."""
+        newest = {name: max(mine, getattr(other, name)) for name, mine in self}
+        return self.model_copy(update=newest)
+
+
+class Reconciliation(BaseModel, frozen=True):
+    """Refetch the page of profiles after a key, except profiles that were fetched since."""
+
+    since: Timestamp
+    after: Key | None = None
+
+
+def parse(record: Record) -> Hydration | Reconciliation:
+    """The request in a message. Raises: EventError, when the message can never be processed."""
+    document = strict_json.loads(record.message.body, max_values=MAX_MESSAGE_VALUES)
+    try:
+        match document:
+            case {"reconcile": dict(asked)}:
+                return Reconciliation.model_validate({"since": record.sent_at} | asked)
+            case {"hydrate": dict(asked)}:
+                asked = {"since": record.sent_at} | asked
+            case {"detail-type": "profile.updated", "detail": detail}:
+                event = Event.model_validate(detail)
+                asked = {n: getattr(event, n) for n in ("profile_id", "tenant_id", "version")}
+            case _:
+                asked = {}
+        hydration = Hydration.model_validate(asked)
+    except ValidationError as error:
+        raise InvalidHydrationError(field_problems(error)) from None
+    if not fetchable(hydration.profile_id):
+        raise InvalidHydrationError([FieldProblem("profile_id", "No URL can name this profile")])
+    return hydration
+
+
+def fetchable(profile_id: str) -> bool:
+    """Whether a URL can name the profile.
+
+    Servers and proxies resolve the path steps `.` and `..`, even if these are percent-encoded or
+    between encoded slashes. An id with such a step would send the request, and the key, to another
+    path.
+    """
+    while (decoded := unquote(profile_id)) != profile_id:
+        profile_id = decoded
+    return {".", ".."}.isdisjoint(re.split(r"[/\\;?#]", profile_id))

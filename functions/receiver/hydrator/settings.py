@@ -1,0 +1,15 @@
+"""HydratorFunction's environment variables."""
+
+from receiver.lambda_support.runtime import Settings
+
+
+class HydratorSettings(Settings):
+    """template.yaml sets each of them."""
+
+    dead_letter_queue_url: str
+    hydration_queue_url: str
+    profiles_table_name: str
+    full_profiles_table_name: str
+    profile_api_url: str
+    profile_api_requests_per_second: int
+    profile_api_secret_id: str

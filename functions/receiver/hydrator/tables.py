@@ -1,0 +1,106 @@
+"""Reads ProfilesTable; reads and writes FullProfilesTable."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from receiver.aws import dynamodb
+from receiver.domain.errors import NotStorableError
+from receiver.hydrator.messages import Key
+from receiver.hydrator.profile_api import NOT_STORABLE, Fetched
+
+PAGE_ROWS = 250
+
+# The response with the later `last_updated` is newer; with equal ones, that of the later fetch is.
+_NEWER = (
+    "attribute_not_exists(profile_updated_at) OR profile_updated_at < :profile_updated_at"
+    " OR (profile_updated_at = :profile_updated_at AND profile_fetched_at <= :profile_fetched_at)"
+)
+_FETCHED_LATER = (
+    "attribute_not_exists(profile_fetched_at) OR profile_fetched_at <= :profile_fetched_at"
+)
+
+
+@dataclass(frozen=True)
+class ProfileTables:
+    """Both tables, by name. client: a botocore client; every method raises its errors."""
+
+    profiles: str
+    full_profiles: str
+    client: Any
+
+    def state(self, key: Key) -> tuple[str, str] | None:
+        """The version of the state and when its event was received; None for no state."""
+        item = dynamodb.get(self.client, self.profiles, key.model_dump(), "version, received_at")
+        return (item["version"], item["received_at"]) if item else None
+
+    def last_fetch(self, key: Key) -> tuple[str, str]:
+        """The version of the state when the last stored fetch began, and that time; or ""."""
+        names = "state_version, profile_fetched_at"
+        item = dynamodb.get(self.client, self.full_profiles, key.model_dump(), names)
+        return item.get("state_version", ""), item.get("profile_fetched_at", "")
+
+    def page(self, after: Key | None) -> tuple[list[Key], Key | None]:
+        """Up to PAGE_ROWS profiles after a key, and the key after which the next page begins.
+
+        after: None for the first page. The returned key is None on the last page.
+        """
+        start = after.model_dump() if after else None
+        names = "profile_id, tenant_id"
+        items, last = dynamodb.scan(self.client, self.profiles, names, after=start, limit=PAGE_ROWS)
+        return [Key(**item) for item in items], Key(**last) if last else None
+
+    def write(self, key: Key, version: str, fetched: Fetched) -> bool:
+        """Store a fetch, if the profile has a state and nothing newer is stored.
+
+        version: that of the state when the fetch began. Returns: whether it was stored.
+        Raises: NotStorableError, when DynamoDB can never store it.
+        """
+        item_key = dynamodb.item_to_dynamodb(key.model_dump())
+        # In one transaction, so that a profile that is erased during its fetch is not stored again.
+        known = {
+            "TableName": self.profiles,
+            "Key": item_key,
+            "ConditionExpression": "attribute_exists(profile_id)",
+        }
+        update = {
+            "TableName": self.full_profiles,
+            "Key": item_key,
+            **changes(key, version, fetched),
+        }
+        items = [{"ConditionCheck": known}, {"Update": update}]
+        try:
+            dynamodb.call(self.client.transact_write_items, TransactItems=items)
+        except ClientError as error:
+            reasons = dynamodb.refusal_reasons(error.response)
+            if dynamodb.INVALID in reasons:
+                raise NotStorableError("DynamoDB refused the item as invalid") from None
+            if reasons != {dynamodb.CONDITION_FAILED}:
+                raise
+            return False
+        return True
+
+
+def changes(key: Key, version: str, fetched: Fetched) -> dict[str, Any]:
+    """An `Update`'s changes, and the condition that nothing newer is stored.
+
+    Only a complete profile replaces the stored one, and only NOT_STORABLE removes it.
+    Raises: NotStorableError.
+    """
+    attributes = {
+        "state_version": version,
+        "profile_status": fetched.status,
+        "profile_fetched_at": fetched.fetched_at,
+        "profile_updated_at": fetched.updated_at,
+        "profile": fetched.profile,
+    }
+    item = dynamodb.item_to_dynamodb(key.model_dump() | attributes)  # whole, to check its size
+    values = {f":{name}": item[name] for name in attributes if name in item}
+    sets = ", ".join(f"{value[1:]} = {value}" for value in values)
+    removes = " REMOVE profile" if fetched.status == NOT_STORABLE else ""
+    return {
+        "UpdateExpression": f"SET {sets}{removes}",
+        "ConditionExpression": _NEWER if fetched.updated_at else _FETCHED_LATER,
+        "ExpressionAttributeValues": values,
+    }

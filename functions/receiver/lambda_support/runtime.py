@@ -1,0 +1,168 @@
+"""Shared by all functions: settings from the environment, logging with metrics, trace header.
+
+What other people's code would log (a library's line, a warning, the text of an unexpected error)
+can quote a secret or an event. So it is logged by its class and place, without its text.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from aws_lambda_powertools import Logger
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from receiver.aws.errors import error_name
+from receiver.lambda_support.deadline import LoggableError
+from receiver.domain.errors import field_problems
+
+# A fixed name, because a stack may be called `root` or `botocore`, whose loggers are not ours.
+_LOGGER = logging.getLogger("getprofile.webhooks")
+_SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "")  # the stack's name, in each line
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+
+class SettingsError(LoggableError):
+    """Environment variables are missing or invalid. The text names them, without their values."""
+
+
+class Settings(BaseModel):
+    """A function's environment variables; a subclass declares them as typed fields."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read each field from the environment variable with its name in capitals.
+
+        Raises: SettingsError, at start-up, for a missing or invalid variable.
+        """
+        names = [name for name in cls.model_fields if name.upper() in os.environ]
+        try:
+            return cls.model_validate({name: os.environ[name.upper()] for name in names})
+        except ValidationError as error:
+            problems = [f"{one.field.upper()}: {one.problem}" for one in field_problems(error)]
+            raise SettingsError("; ".join(problems)) from None
+
+
+def trace_header() -> str | None:
+    """The X-Ray trace header of this invocation, if Lambda has set one."""
+    return os.environ.get("_X_AMZN_TRACE_ID")
+
+
+class UnexpectedError(Exception):
+    """An unexpected error; the text is AWS's code for it, or its class."""
+
+
+@contextmanager
+def safe_errors() -> Iterator[None]:
+    """Replace unexpected errors, because Lambda's runtime client logs the text of what is raised.
+
+    For every handler, and for what its module does on import. The traceback is kept: it consists of
+    files, lines and source code. Raises: UnexpectedError.
+    """
+    try:
+        yield
+    except LoggableError:
+        raise
+    except Exception as error:
+        raise UnexpectedError(error_name(error)).with_traceback(error.__traceback__) from None
+
+
+# ---------------------------------------------------------------- log and metrics
+
+
+def record(
+    level: Literal["debug", "info", "warning", "error"],
+    message: str,
+    metrics: Mapping[str, int | float | None],
+    *,
+    by_reason: bool = False,
+    **fields: Any,
+) -> None:
+    """Write one line that is both log and metrics (CloudWatch's embedded metric format).
+
+    metrics: by name, a count (int) or milliseconds (float). Zero counts and None are omitted.
+    by_reason: whether to count them by the field `reason` as well. fields: the other fields of the
+    line; None is omitted. If LogLevel suppresses the line, the metrics are still written.
+    """
+    fields = {name: value for name, value in fields.items() if value is not None}
+    measured = {
+        name: value
+        for name, value in metrics.items()
+        if value is not None and (isinstance(value, float) or value)
+    }
+    embedded = _embedded(measured, by_reason=by_reason) if measured else {}
+    if _LOGGER.isEnabledFor(_LEVELS[level]):
+        getattr(logger, level)(message, extra=fields | embedded)
+    elif embedded:
+        dimensions = {"service": _SERVICE}
+        if by_reason:
+            dimensions["reason"] = fields["reason"]
+        # One call, so that the lines of two threads do not mix.
+        sys.stdout.write(json.dumps(dimensions | embedded, separators=(",", ":")) + "\n")
+
+
+def _embedded(measured: dict[str, int | float], *, by_reason: bool) -> dict[str, Any]:
+    """The JSON members that turn a log line into metrics."""
+    directive = {
+        "Namespace": os.environ["POWERTOOLS_METRICS_NAMESPACE"],
+        "Dimensions": [["service"], ["service", "reason"]] if by_reason else [["service"]],
+        "Metrics": [
+            {"Name": name, "Unit": "Milliseconds" if isinstance(value, float) else "Count"}
+            for name, value in measured.items()
+        ],
+    }
+    at = int(time.time() * 1000)
+    return {"_aws": {"Timestamp": at, "CloudWatchMetrics": [directive]}, **measured}
+
+
+class _LibraryLines(logging.Handler):
+    """Logs what libraries log, without the text."""
+
+    def emit(self, line: logging.LogRecord) -> None:
+        if line.name == _LOGGER.name:
+            return
+        kind = line.exc_info[0] if line.exc_info else None
+        record(
+            "error" if line.levelno >= logging.ERROR else "warning",
+            "library line",
+            {},
+            detail=f"{line.name} at {line.filename}:{line.lineno}",
+            error=kind.__name__ if kind else None,
+        )
+
+
+def _log_warning(
+    _message: object, category: type[Warning], filename: str, lineno: int, *_rest: object
+) -> None:
+    """Log a Python warning without its text. In place of Python's own, which writes to stderr."""
+    place = f"{Path(filename).name}:{lineno}"
+    record("warning", "Python warning", {}, detail=place, error=category.__name__)
+
+
+# This must precede the first client. Lambda's runtime client gives the root logger Lambda's log
+# level, and botocore's debug lines contain the secret, the role's session token and every payload.
+# The handler has the level too, for a library that sets its own logger's.
+logging.basicConfig(handlers=[_LibraryLines(logging.WARNING)], level=logging.WARNING, force=True)
+with warnings.catch_warnings():  # Powertools warns if Lambda's log level is above ours
+    warnings.simplefilter("ignore")
+    # Never pass it a request, a body, or an exception that quotes one. Lambda reads a line's level
+    # and time only if the time is RFC 3339.
+    logger = Logger(_LOGGER.name, use_rfc3339=True, location=None)
+logger.append_keys(service=_SERVICE)
+# Powertools applies Lambda's log level. Lambda's only has to let every line pass.
+_LOGGER.setLevel(os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
+warnings.showwarning = _log_warning  # type: ignore[assignment]  # of any arguments

@@ -1,0 +1,78 @@
+"""PublisherFunction's entry point: takes records of the stream, returns the first unfinished."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from receiver.aws.errors import error_name
+from receiver.lambda_support.batch import dead_letter_queue
+from receiver.lambda_support.deadline import Deadline
+from receiver.publisher.bus import Bus
+from receiver.publisher.publish import PublishedBatch, Publisher
+from receiver.publisher.settings import PublisherSettings
+from receiver.publisher.stream import from_stream
+from receiver.lambda_support.runtime import record, safe_errors
+
+
+def make_publisher(settings: PublisherSettings) -> Publisher:
+    """A publisher with the real bus and dead-letter queue."""
+    return Publisher(
+        bus=Bus(),
+        bus_name=settings.event_bus_name,
+        dead_letters=dead_letter_queue(settings.dead_letter_queue_url),
+    )
+
+
+with safe_errors():
+    _publisher = make_publisher(PublisherSettings.from_environment())
+
+
+@safe_errors()
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Publish a batch. Lambda redelivers it from the record in the response on, if there is one."""
+    records = [one for one in event["Records"] if one["eventName"] == "INSERT"]
+    batch = _publisher.publish([from_stream(one) for one in records], Deadline.of(context))
+    report(batch)
+    return {
+        "batchItemFailures": [
+            {"itemIdentifier": insertion.sequence_number} for insertion in batch.unfinished[:1]
+        ]
+    }
+
+
+def report(batch: PublishedBatch) -> None:
+    """Log and count every event."""
+    for one in batch.published:
+        item = one.source.item
+        record(
+            "info",
+            "event published",
+            {"EventsPublished": 1, "EventsTrimmed": int(one.trimmed)},
+            correlation_id=item["event_id"],
+            event=item["event"],
+            outcome=item["outcome"],
+            tenant_id=item["tenant_id"],
+            profile_id=item.get("profile_id"),
+            data_omitted=one.trimmed or None,
+        )
+    for insertion, error in batch.dead_lettered:
+        record(
+            "error",
+            "event dead-lettered",
+            {"DeadLettered": 1},
+            by_reason=True,
+            reason=error.reason,
+            error=type(error).__name__,
+            detail=str(error),
+            sequence_number=insertion.sequence_number,
+        )
+    tried = {insertion.sequence_number: failure for insertion, failure in batch.failed}
+    for insertion in batch.unfinished:
+        failure = tried.get(insertion.sequence_number)
+        record(
+            "warning",
+            "event not published yet",
+            {"PublishFailed": 1},
+            error=error_name(failure) if failure else "NotTried",
+            sequence_number=insertion.sequence_number,
+        )

@@ -1,0 +1,65 @@
+"""The command `gpw`. This module imports no command and nothing that only commands need."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from gpw.cli.table import COMMANDS
+from gpw.cli.lazy import LazyGroup, flowing
+
+HELP = """Operate the GetProfile webhook receiver.
+
+Commands work on a stack on AWS (--stack, --region, --profile) or, with --local, on the local cloud
+that `make start` runs. `cost` needs no stack, and `local` runs the local cloud itself. Exit codes:
+0 success, 1 a problem was found, 2 wrong usage, 130 interrupted.
+"""
+
+
+class _Gpw(LazyGroup):
+    """The group of all commands. Typer creates it without commands, so it adds them."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings | {"commands": COMMANDS})
+
+
+app = typer.Typer(
+    name="gpw",
+    cls=_Gpw,
+    help=flowing(HELP),
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    # A traceback would show the values of variables, including the secret.
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # slow to import
+
+        typer.echo(f"gpw {version('getprofile-webhooks')}")
+        raise typer.Exit
+
+
+@app.callback(help=flowing(HELP))
+def _options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Declares the options of `gpw` itself."""
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    sys.exit(app())
+
+
+if __name__ == "__main__":
+    main()

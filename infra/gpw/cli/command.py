@@ -1,0 +1,209 @@
+"""Shared by all commands: options for stack and output, declared needs, and error handling."""
+
+import inspect
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.text import Text
+from typer.core import TyperArgument, TyperCommand
+from typer.main import get_command_from_info
+from typer.models import CommandInfo
+
+from gpw.stack.errors import INTERRUPTED, USAGE, OperatorError, explained
+from gpw.cli.lazy import flowing
+from gpw.cli.output import Output
+from gpw.stack.permissions import STACK, Level, Need
+
+if TYPE_CHECKING:
+    from gpw.stack.target import Target
+
+_STACK = "Where"
+_ON_STACK = ("stack", "region", "aws_profile", "local")
+
+
+class Gpw(typer.Context):
+    """A command's context: the output, the stack and the confirmation prompt.
+
+    It is Typer's context, which holds the shared options. Typer passes it to the parameter of this
+    type.
+    """
+
+    @cached_property
+    def out(self) -> Output:
+        """The output for the command's results."""
+        return Output(as_json=self.params["as_json"])
+
+    @property
+    def yes(self) -> bool:
+        """Whether the operator passed --yes."""
+        return bool(self.params.get("yes"))
+
+    @cached_property
+    def target(self) -> "Target":
+        """The stack. It is resolved on first use."""
+        from gpw.stack.target import resolve  # imported late, because some commands need no stack
+
+        return resolve(**{name: self.params[name] for name in _ON_STACK})
+
+    def confirm(self, question: str) -> None:
+        """Continue only if the operator confirms, at the prompt or with --yes."""
+        if not self.yes:
+            self.out.confirm(question)
+
+
+def _shared(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation prompt.")] = False,
+    stack: Annotated[
+        str | None,
+        typer.Option(
+            help="Stack name. By default the one in samconfig.toml.", rich_help_panel=_STACK
+        ),
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="AWS region.", rich_help_panel=_STACK)] = None,
+    # `--profile` is the AWS profile, as in all AWS tools; a GetProfile profile is --profile-id.
+    aws_profile: Annotated[
+        str | None,
+        typer.Option("--profile", help="AWS profile, as in ~/.aws/config.", rich_help_panel=_STACK),
+    ] = None,
+    local: Annotated[
+        bool,
+        typer.Option(
+            "--local",
+            help="Use the local cloud that `make start` runs.",
+            rich_help_panel=_STACK,
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Declares the shared options; `Gpw` provides their values."""
+
+
+class _Declared(NamedTuple):
+    """A command's declaration, apart from its function."""
+
+    example: str
+    needs: frozenset[Need]
+    level: Level
+    shared: frozenset[str]  # the names of the shared options that it takes
+
+
+_DECLARED: dict[Callable[..., None], _Declared] = {}
+
+
+def command[Function: Callable[..., None]](
+    *,
+    example: str,
+    needs: Iterable[Need] = (),
+    level: Level | None = None,
+    changes: bool = False,
+    on_stack: bool = True,
+) -> Callable[[Function], Function]:
+    """Declare a function `(gpw: Gpw, …)` as a command; `commands.py` gives it a name.
+
+    example: for --help. needs: the AWS actions that it calls, with their resources; looking up the
+    stack is added. level: who may run it; by default OPERATE if it changes something, else LOOK.
+    changes: whether it takes --yes. on_stack: whether it works on a stack.
+    """
+    looks = {Need("cloudformation:DescribeStacks", STACK)} if on_stack else set()
+    shared = {"as_json", *(_ON_STACK if on_stack else ()), *(["yes"] if changes else [])}
+    level = level or (Level.OPERATE if changes else Level.LOOK)
+    declared = _Declared(example, frozenset({*needs, *looks}), level, frozenset(shared))
+
+    def declare(function: Function) -> Function:
+        _DECLARED[function] = declared
+        return function
+
+    return declare
+
+
+class Command(TyperCommand):
+    """A command with the shared options and the shared error handling."""
+
+    context_class = Gpw
+    needs: frozenset[Need] = frozenset()
+    level: Level = Level.LOOK
+    own: frozenset[str] = frozenset()  # the names of the function's parameters
+
+    def invoke(self, ctx: Any) -> None:
+        """Run the function with its own arguments; `Gpw` holds the shared ones."""
+        gpw: Gpw = ctx
+        own = {name: gpw.params[name] for name in self.own}
+
+        def work() -> None:
+            _refuse_empty(gpw)
+            if self.callback:
+                gpw.invoke(self.callback, **own)
+
+        run_guarded(gpw.out, work)
+
+
+def built(name: str, function: Callable[..., None]) -> Command:
+    """The command for a declared function."""
+    declared = _DECLARED[function]
+    made = _of_function(
+        CommandInfo(
+            name,
+            cls=Command,
+            callback=function,
+            help=flowing(inspect.getdoc(function) or ""),
+            epilog=f"Example: {declared.example}",
+        )
+    )
+    made.needs = declared.needs
+    made.level = declared.level
+    made.own = frozenset(str(parameter.name) for parameter in made.params)
+    options = _of_function(CommandInfo(cls=Command, callback=_shared)).params
+    made.params += [option for option in options if option.name in declared.shared]
+    return made
+
+
+def _of_function(info: CommandInfo) -> Command:
+    made = get_command_from_info(info, pretty_exceptions_short=False, rich_markup_mode="rich")
+    return cast(Command, made)
+
+
+def _refuse_empty(gpw: Gpw) -> None:
+    """Refuse empty arguments, which usually come from an unset shell variable.
+
+    A command would take one as another stack, no time limit, or every message.
+    Raises: OperatorError.
+    """
+    for parameter in gpw.command.params:
+        value = gpw.params[str(parameter.name)]
+        if "" in (value if isinstance(value, list | tuple) else [value]):
+            raise OperatorError(
+                f"{_name_on_command_line(parameter)} is empty, so nothing was done",
+                "is a shell variable unset?",
+                code=USAGE,
+            )
+
+
+def _name_on_command_line(parameter: Any) -> str:
+    if isinstance(parameter, TyperArgument):
+        return str(parameter.metavar or parameter.name).upper()
+    names: list[str] = [name for name in parameter.opts if name.startswith("--")]
+    return names[0]
+
+
+def run_guarded(out: Output, work: Callable[[], None]) -> None:
+    """Run a command. An expected error becomes a message that says what to do, and an exit code."""
+    try:
+        work()
+    except OperatorError as error:
+        _fail(out, error)
+    except (ClientError, BotoCoreError) as error:
+        _fail(out, explained(error))
+    except KeyboardInterrupt:
+        out.note("Stopped.")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _fail(out: Output, error: OperatorError) -> None:
+    out.note(Text.assemble((f"{out.marks[False].plain} ", "bold red"), str(error)))
+    if error.fix:
+        out.note("  ", error.fix)
+    raise typer.Exit(error.code) from None

@@ -1,0 +1,169 @@
+"""Prints results: in colour on a terminal, plain in a pipe, as JSON for programs."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Span, Text
+
+from gpw.stack import printable_json
+from gpw.stack.errors import FAILED, USAGE, OperatorError
+
+PIPE_WIDTH = 1000  # columns in a pipe, so that no line is wrapped or cut
+
+
+class Output:
+    """Results go to standard output; questions, progress and notes go to standard error.
+
+    This class makes all output safe for a terminal, so that no command can forget it.
+    as_json: print only JSON to standard output.
+    """
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self.console = _console(stderr=False)
+        self.errors = _console(stderr=True)
+
+    def say(self, *parts: str | Text) -> None:
+        """Print a line of the result, for people only."""
+        if not self.as_json:
+            self.console.print(safe(*parts), soft_wrap=True)
+
+    def note(self, *parts: str | Text) -> None:
+        """Print a line that is not part of the result."""
+        self.errors.print(safe(*parts), soft_wrap=True)
+
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+        """Print a table, for people only."""
+        if not self.as_json:
+            table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+            for heading in headings:
+                table.add_column(safe(heading), overflow="fold")
+            for row in rows:
+                table.add_row(*map(safe, row))
+            self.console.print(table)
+
+    def document(self, value: Any) -> None:
+        """Print the result as JSON, for programs only."""
+        if self.as_json:
+            self.console.file.write(f"{printable_json.dumps(value, indent=2)}\n")
+
+    def line(self, value: Any) -> None:
+        """Print one of many results as a line of JSON, for programs only."""
+        if self.as_json:
+            self.console.file.write(f"{printable_json.dumps(value)}\n")
+            self.console.file.flush()
+
+    @contextmanager
+    def progress(self, what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+        """Show a progress bar until the block ends. Yields: a function that advances it.
+
+        total: None if it is unknown. `advance(n)` adds; `advance(to=n, total=m)` sets.
+        """
+        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+        bar = Progress(
+            *columns,
+            TimeElapsedColumn(),
+            console=self.errors,
+            transient=True,
+            disable=not self.errors.is_terminal,
+        )
+        task = bar.add_task(what, total=total)
+
+        def advance(by: int = 0, *, to: int | None = None, total: int | None = None) -> None:
+            if to is not None:
+                bar.update(task, completed=to, total=total)
+            else:
+                bar.advance(task, by)
+
+        with bar:
+            yield advance
+
+    @contextmanager
+    def live(self, lines: Callable[[], Sequence[str]]) -> Iterator[None]:
+        """Show lines on the terminal that are refreshed until the block ends, then removed."""
+        if not self.errors.is_terminal:
+            yield
+            return
+        with Live(
+            get_renderable=lambda: Group(*map(safe, lines())),
+            console=self.errors,
+            refresh_per_second=5,
+            transient=True,
+        ):
+            yield
+
+    def ask(self, question: str) -> bool | None:
+        """Ask the operator yes or no. Returns: None at the end of the input."""
+        self.errors.print(safe(Text(f"{question} [y/N] ", style="bold")), end="")
+        answer = sys.stdin.readline()
+        if not answer:
+            self.errors.print()
+            return None
+        return answer.strip().lower() in {"y", "yes"}
+
+    def confirm(self, question: str) -> None:
+        """Continue only if the operator says yes. Raises: OperatorError."""
+        match self.ask(question):
+            case None:
+                raise OperatorError(
+                    "Nobody was there to confirm, so nothing was done",
+                    "pass --yes to skip the confirmation prompt",
+                    code=USAGE,
+                )
+            case False:
+                raise OperatorError("Not confirmed, so nothing was done", code=FAILED)
+
+    @property
+    def marks(self) -> dict[bool | None, Text]:
+        """The signs for good, bad and unknown."""
+        able = (self.console.encoding or "").lower().startswith("utf")
+        good, bad, unknown = ("✓", "✗", "?") if able else ("ok", "NO", "?")
+        return {
+            True: Text(good, style="green"),
+            False: Text(bad, style="bold red"),
+            None: Text(unknown, style="yellow"),
+        }
+
+
+def plain(value: object) -> str:
+    """A text from outside, made safe to show: unprintable characters become escapes.
+
+    They are control and format characters (U+009B begins a terminal command, U+202E reverses the
+    direction of writing), surrogates, unassigned characters, and white space other than a space.
+    """
+    return "".join(
+        character if character.isprintable() else _escape(character) for character in str(value)
+    )
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # as in Python's source
+
+
+def safe(*parts: str | Text) -> Text:
+    """Join texts and make them safe to show, like `plain`, but keep their styles."""
+    return Text.assemble(*(_safe_text(p) if isinstance(p, Text) else plain(p) for p in parts))
+
+
+def _safe_text(text: Text) -> Text:
+    if text.plain.isprintable():
+        return text
+    # An escape is longer than its character, so the positions of the styles move.
+    places = [0, *accumulate(len(plain(character)) for character in text.plain)]
+    spans = [Span(places[span.start], places[span.end], span.style) for span in text.spans]
+    return Text(plain(text.plain), text.style, spans=spans)
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    return console

@@ -1,0 +1,79 @@
+"""`gpw local`: runs the local cloud, like `make start` and `make demo`."""
+
+import os
+import signal
+import time
+from typing import Annotated
+
+import typer
+
+from gpw.cli.command import Gpw, command
+from gpw.stack.errors import FAILED, OperatorError
+from gpw.stack.target import cloud_file, repository, running_cloud
+
+DOWN_SECONDS = 30.0
+
+
+@command(example="gpw local up --port 5000", on_stack=False)
+def up(
+    gpw: Gpw,
+    *,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on. By default 4566, or a free one.")
+    ] = None,
+) -> None:
+    """Keep the stack running on this machine until Ctrl-C, and show its logs (`make start`)."""
+    if cloud := running_cloud(cloud_file()):
+        raise OperatorError(
+            f"A local cloud is already running at {cloud['endpoint']}", "gpw local down"
+        )
+    if gpw.out.as_json:
+        raise OperatorError(
+            "`gpw local up` prints a log, which is not JSON", "gpw tail --local --json"
+        )
+    from infra.local import start
+
+    code = start.main(["--port", str(port)] if port else [])
+    if code:
+        raise typer.Exit(code)
+
+
+@command(example="gpw local down --yes", on_stack=False, changes=True)
+def down(gpw: Gpw) -> None:
+    """Stop the local cloud. Everything in it is lost."""
+    path = cloud_file()
+    cloud = running_cloud(path)
+    if cloud is None:
+        gpw.out.document({"ended": False})
+        gpw.out.say("No local cloud is running.")
+        return
+    gpw.confirm(f"Stop the local cloud at {cloud['endpoint']}?")
+    # The lock on the file shows that the process id still belongs to the cloud.
+    if running_cloud(path) == cloud:
+        os.kill(cloud["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + DOWN_SECONDS
+    with gpw.out.progress("stopping"):
+        while running_cloud(path) == cloud:
+            if time.monotonic() > deadline:
+                raise OperatorError(
+                    f"The local cloud has not stopped after {DOWN_SECONDS:.0f} s",
+                    f"press Ctrl-C in its terminal (process {cloud['pid']})",
+                )
+            time.sleep(0.1)
+    gpw.out.document({"ended": True})
+    gpw.out.say(gpw.out.marks[True], " The local cloud has stopped.")
+
+
+@command(example="gpw local demo", on_stack=False)
+def demo(gpw: Gpw) -> None:
+    """Show an event's journey through the real template (`make demo`)."""
+    repository()
+    if gpw.out.as_json:
+        raise OperatorError("`gpw local demo` prints a story, which is not JSON", "omit --json")
+    from infra.local import demo as story
+    from infra.local.cloud import CLOUD_ERRORS, LocalCloudError
+
+    try:
+        story.tell()
+    except (LocalCloudError, story.DemoError, TimeoutError, *CLOUD_ERRORS) as error:
+        raise OperatorError(f"The demo failed: {error}", code=FAILED) from None

@@ -1,0 +1,44 @@
+"""The result of a check, as `gpw doctor` and `gpw verify` show it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.text import Text
+
+from gpw.stack.errors import OperatorError, explained, is_forbidden
+from gpw.cli.output import Output
+
+
+@dataclass(frozen=True)
+class Check:
+    """The result of a check.
+
+    well: None if it is unknown, or not a problem yet. fix: what to do, if anything.
+    """
+
+    what: str
+    well: bool | None
+    found: str
+    fix: str = ""
+
+
+def show(out: Output, check: Check) -> None:
+    """Print a check as one line, for people."""
+    out.say(
+        out.marks[check.well],
+        f" {check.what:<12} {check.found}",
+        Text(f"  → {check.fix}" if check.fix else "", "yellow"),
+    )
+
+
+def guarded(what: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
+    """Run a check. An error of the check itself becomes a result too."""
+    try:
+        yield from look()
+    except OperatorError as error:
+        yield Check(what, False, str(error), error.fix)
+    except (ClientError, BotoCoreError) as error:
+        told = explained(error)
+        unknown = isinstance(error, ClientError) and is_forbidden(error)
+        yield Check(what, None if unknown else False, str(told), told.fix)
