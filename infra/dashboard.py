@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from infra.dashboard_picture import draw
 from gpw.stack.template import parse
+from infra.dashboard_picture import draw
 
 MONITORING = Path(__file__).with_name("monitoring.yaml")
 PICTURE = Path(__file__).parents[1] / "docs" / "dashboard.svg"

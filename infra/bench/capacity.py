@@ -9,7 +9,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpw.operations.pricing import (GB, MONTH_SECONDS, WRITE_UNIT, CostSettings, Figures, MonthlyTraffic, bill, consumer_batch, consumer_limit, consumer_ms, ingest_ms, publisher_batch, publisher_ms)
+from gpw.operations.pricing import (
+    GB,
+    MONTH_SECONDS,
+    WRITE_UNIT,
+    CostSettings,
+    Figures,
+    MonthlyTraffic,
+    bill,
+    consumer_batch,
+    consumer_limit,
+    consumer_ms,
+    ingest_ms,
+    publisher_batch,
+    publisher_ms,
+)
 
 QUOTAS = Path(__file__).with_name("quotas.toml")
 RATES = (10, 1_000, 10_000)

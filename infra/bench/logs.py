@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gpw.stack.template import parse
 from infra.bench.environment import ROOT, Bench
 from infra.bench.workloads import BATCH
-from gpw.stack.template import parse
 
 # The workloads of each function: for one event per invocation, and for a full batch.
 FUNCTIONS = {

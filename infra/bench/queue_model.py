@@ -20,7 +20,9 @@ POLLERS_AT_FIRST = 5
 POLLERS_PER_SECOND = 5  # 300 a minute
 UNITS_PER_EVENT = 2  # write units of one table: a transaction counts twice
 REFUSED_SECONDS = 0.5  # duration of a batch that DynamoDB refuses, with the SDK's retries
-THROTTLED_SECONDS = 12.0  # how long a write is retried (functions/receiver/consumer/store.py: BUDGET)
+THROTTLED_SECONDS = (
+    12.0  # how long a write is retried (functions/receiver/consumer/store.py: BUDGET)
+)
 JITTER = 0.2  # a batch's duration varies by this fraction, up and down
 
 type Process = Generator[simpy.Event, Any]

@@ -8,6 +8,16 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from gpw.stack.files import ROOT
+
+from gpw.commands.cost import (
+    figures_on_file,
+    price_list_on_file,
+    readme_table,
+    settings_on_file,
+    template_on_file,
+)
+from gpw.operations.pricing import CostSettings, Line, Price, total
 from infra.bench.capacity import (
     concurrency_for,
     hot_keys_table,
@@ -19,9 +29,6 @@ from infra.bench.capacity import (
 from infra.bench.line_chart import Curve, Panel, line_chart
 from infra.bench.queue_model import Run, Sample, Scenario, simulated
 from infra.blocks import with_block
-from gpw.stack.files import ROOT
-from gpw.commands.cost import (figures_on_file, price_list_on_file, readme_table, settings_on_file, template_on_file)
-from gpw.operations.pricing import CostSettings, Line, Price, total
 
 FEW_RECEIVES = 5  # a common maxReceiveCount
 

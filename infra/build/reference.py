@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from infra.blocks import with_block
 from gpw.cli.table import loaded
 from gpw.stack.template import parse
+from infra.blocks import with_block
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference.md"

@@ -13,14 +13,14 @@ from typing import Any
 
 import yaml
 
+from gpw.listening.bus_event import from_history
+from gpw.operations.sample import SAMPLE
 from receiver.aws.dynamodb import item_from_dynamodb
 from receiver.consumer.delivery import parse
 from receiver.consumer.items import history_put
 from receiver.domain.event import Event
 from receiver.domain.events import EVENT_TYPES
 from receiver.domain.outcome import Outcome
-from gpw.listening.bus_event import from_history
-from gpw.operations.sample import SAMPLE
 from receiver.publisher.entry import SOURCE
 
 ROOT = Path(__file__).resolve().parents[2]

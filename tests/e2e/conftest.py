@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
-from receiver.aws import dynamodb
 from infra import chromium
 from infra.local.cloud import LocalCloud
 from infra.local.demo import drained
 from infra.local.fake_profile_api import FakeProfileApi
 from infra.local.stack import Stack, build, deploy
 from infra.local.story import wait_until
+from receiver.aws import dynamodb
 
 _numbers = itertools.count()
 

@@ -17,8 +17,8 @@ import urllib3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from receiver.aws.sqs import QueueMessage, original_body
 from infra.local.stack import Stack, headers_for
+from receiver.aws.sqs import QueueMessage, original_body
 from tests.factories import make_body, make_event
 from tests.hostile.openapi import OPERATION, documented, values
 

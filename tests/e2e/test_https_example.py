@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from gpw.stack.template import parse
 from infra.local.stack import EXAMPLES, Stack
 from infra.local.story import wait_until
-from gpw.stack.template import parse
 from tests.factories import make_body, make_event
 
 TOKEN = "example-token-of-the-endpoint"

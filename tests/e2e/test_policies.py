@@ -8,8 +8,8 @@ import boto3
 import pytest
 from typer.testing import CliRunner, Result
 
-from gpw.commands import policies
 from gpw.cli.app import app
+from gpw.commands import policies
 from gpw.stack.target import Target
 from infra.local.stack import STACK_NAME, Stack
 from tests.factories import make_event

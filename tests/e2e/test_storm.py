@@ -20,10 +20,10 @@ import pytest
 import urllib3
 from boto3.dynamodb.types import TypeDeserializer
 
-from receiver.domain.parse import parse_event
 from infra.local.demo import drained
 from infra.local.stack import Stack
 from infra.local.story import wait_until
+from receiver.domain.parse import parse_event
 from tests.e2e.bus import everything
 from tests.e2e.workers import workers
 from tests.factories import make_body, make_event

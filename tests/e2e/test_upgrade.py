@@ -18,7 +18,6 @@ import pytest
 import urllib3
 from samtranslator.yaml_helper import yaml_parse
 
-from receiver.domain.parse import parse_event
 from infra.local.cloud import LocalCloud
 from infra.local.demo import drained
 from infra.local.fake_profile_api import FakeProfileApi
@@ -32,6 +31,7 @@ from infra.local.stack import (
     upgrade,
 )
 from infra.local.story import wait_until
+from receiver.domain.parse import parse_event
 from tests import releases
 from tests.e2e.bus import Subscriber, everything
 from tests.e2e.operator import operated

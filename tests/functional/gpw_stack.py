@@ -6,9 +6,9 @@ from typing import Any
 
 from typer.testing import CliRunner
 
+from gpw.cli.app import app
 from receiver.aws.dynamodb import item_to_dynamodb
 from receiver.domain.outcome import Outcome
-from gpw.cli.app import app
 from tests.factories import make_item
 from tests.functional.cloud import STACK, TEMPLATE, Cloud, aws_client
 

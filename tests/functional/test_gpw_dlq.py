@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from gpw.cli.command import Gpw
 from gpw.commands import dlq
 from gpw.stack import queues
-from gpw.cli.command import Gpw
 from gpw.stack.queues import QueueScan
 from tests.factories import make_body, make_event, sample
 from tests.functional.cloud import Cloud

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from gpw.commands import doctor
-from gpw.stack import domain
 from gpw.operations.checks import Check
+from gpw.stack import domain
 
 NAME, LEADS_TO = "webhooks.example.com", "d-1a2b3c.execute-api.us-east-1.amazonaws.com"
 NOW = dt.datetime.now(dt.UTC)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from receiver.domain.outcome import Outcome
 from gpw.commands import erase
 from gpw.stack import queues
 from gpw.stack.queues import Depth, depth
+from receiver.domain.outcome import Outcome
 from tests.factories import make_event
 from tests.functional.cloud import Cloud
 from tests.functional.gpw_stack import OperatedStack

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from gpw.cli.app import app
+from gpw.stack import queues
 from receiver.domain.outcome import Outcome
 from receiver.domain.parse import parse_event
-from gpw.stack import queues
-from gpw.cli.app import app
 from tests.factories import make_event, to_json
 from tests.functional.cloud import Cloud
 from tests.functional.gpw_stack import OperatedStack

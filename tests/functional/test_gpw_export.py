@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.domain import strict_json
-from receiver.domain.outcome import Outcome
 from gpw.commands.export import COLUMNS, What
 from gpw.history.export_formats import Format, cell, writing
+from receiver.domain import strict_json
+from receiver.domain.outcome import Outcome
 from tests.factories import make_event
 from tests.functional.cloud import Cloud
 from tests.functional.gpw_stack import OperatedStack

@@ -12,12 +12,12 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from receiver.aws.sqs import MAX_HELD_BYTES, held
-from receiver.domain.credential import digest
 from gpw.commands import doctor
 from gpw.operations import held_queue
 from gpw.stack import queues
 from gpw.stack.target import Target
+from receiver.aws.sqs import MAX_HELD_BYTES, held
+from receiver.domain.credential import digest
 from tests.factories import SECRET, make_api_gateway_event, make_body, make_context, make_event
 from tests.functional.cloud import Cloud
 from tests.functional.conftest import Handler, Output, Waits

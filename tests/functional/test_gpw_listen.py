@@ -13,12 +13,12 @@ import boto3
 import pytest
 from pytest_socket import enable_socket, socket_allow_hosts
 
-from receiver.aws.dynamodb import item_from_dynamodb
-from receiver.domain.version import timestamp
 from gpw.listening.bus_event import from_history
 from gpw.listening.forward import DEVELOPMENT_SECRET, Form, Result, by_http
 from gpw.listening.loopback import destination
 from gpw.listening.subscription import Subscription
+from receiver.aws.dynamodb import item_from_dynamodb
+from receiver.domain.version import timestamp
 from receiver.publisher.entry import entry
 from tests.factories import make_event, make_item
 from tests.functional.cloud import Cloud

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from receiver.domain.outcome import Outcome
 from gpw.commands import load
 from gpw.operations import proof
 from gpw.stack.webhook import WebhookResponse
+from receiver.domain.outcome import Outcome
 from tests.factories import SECRET, make_event
 from tests.functional.cloud import Cloud, aws_client
 from tests.functional.gpw_stack import OperatedStack
@@ -121,7 +121,9 @@ def test_a_profile_behind_its_newest_event_exits_1(
     endpoint: Callable[[Endpoint], list[dict[str, Any]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gpw.operations.traffic.STATUSES", ("processing",))  # so the first is no newest
+    monkeypatch.setattr(
+        "gpw.operations.traffic.STATUSES", ("processing",)
+    )  # so the first is no newest
     receiver = Receiver(stack)
 
     def row_of_the_first_event(event: dict[str, Any]) -> int:

@@ -16,9 +16,9 @@ import urllib3
 from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
-from gpw.stack import alarms, queues
-from gpw.commands import doctor, reconcile
 from gpw.cli.app import app
+from gpw.commands import doctor, reconcile
+from gpw.stack import alarms, queues
 from gpw.stack.target import CLOUD_FILE_VARIABLE, running_cloud
 from gpw.stack.webhook import NO_TOKEN
 from infra.local.start import announced

@@ -10,17 +10,17 @@ import boto3
 import pytest
 import urllib3
 
-from receiver.aws.dynamodb import item_from_dynamodb
-from receiver.domain.credential import digest
-from gpw.stack import alarms, queues
+from gpw.cli.table import needs
 from gpw.commands import doctor, reconcile
 from gpw.listening import leases
-from gpw.cli.table import needs
-from gpw.stack.permissions import KEY_NEEDS, STACK, Need, arn, denied, physical_name
 from gpw.listening.subscription import Subscription
-from gpw.stack.target import Target
 from gpw.operations.verify_cases import wrong_secret
+from gpw.stack import alarms, queues
+from gpw.stack.permissions import KEY_NEEDS, STACK, Need, arn, denied, physical_name
+from gpw.stack.target import Target
 from gpw.stack.webhook import NO_TOKEN
+from receiver.aws.dynamodb import item_from_dynamodb
+from receiver.domain.credential import digest
 from receiver.publisher.entry import trimmed_entry
 from tests.factories import SECRET, make_body, make_event, make_item
 from tests.functional.cloud import STACK as STACK_NAME

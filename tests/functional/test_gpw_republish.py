@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from receiver.domain.outcome import Outcome
 from gpw.commands import republish
 from gpw.stack.target import Target
+from receiver.domain.outcome import Outcome
 from receiver.publisher.entry import entry
 from tests.factories import make_event
 from tests.functional.cloud import Cloud

@@ -7,14 +7,14 @@ from typing import Any
 import boto3
 import pytest
 
-from receiver.aws.dynamodb import item_from_dynamodb
-from receiver.domain.outcome import Outcome
-from gpw.listening import leases
-from gpw.stack.errors import OperatorError
 from gpw.history.history import Selection
+from gpw.listening import leases
 from gpw.listening.leases import LEASE_SECONDS, UNTIL, sweep
 from gpw.listening.subscription import RENEW_SECONDS, Received, Subscription
+from gpw.stack.errors import OperatorError
 from gpw.stack.target import Target
+from receiver.aws.dynamodb import item_from_dynamodb
+from receiver.domain.outcome import Outcome
 from receiver.publisher.entry import entry, trimmed_entry
 from tests.factories import make_event, make_item
 from tests.functional.cloud import REGION, STACK, Cloud

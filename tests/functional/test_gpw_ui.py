@@ -16,25 +16,25 @@ import pytest
 from pytest_socket import disable_socket, enable_socket, socket_allow_hosts
 from typer.testing import CliRunner
 
-from receiver.aws.dynamodb import item_from_dynamodb, to_dynamodb
-from receiver.aws.sqs import held
-from receiver.domain.outcome import Outcome
-from gpw.commands import erase
-from gpw.stack import queues
-from gpw.listening.bus_event import BusEvent, from_history
 from gpw.cli.app import app as command_line
 from gpw.cli.table import loaded
+from gpw.commands import erase
 from gpw.console import fill, forwarder, live
 from gpw.console.app import application
 from gpw.console.filters import Filters
 from gpw.console.forwarder import Attempts, Run
 from gpw.console.security import Access
 from gpw.console.web import Console
-from gpw.stack.errors import OperatorError
+from gpw.listening.bus_event import BusEvent, from_history
 from gpw.listening.forward import DEVELOPMENT_SECRET, RESPONSE_BYTES, Result
+from gpw.stack import queues
+from gpw.stack.errors import OperatorError
 from gpw.stack.permissions import LISTENING, physical_name
 from gpw.stack.permissions import STACK as PLACE
 from gpw.stack.target import Target
+from receiver.aws.dynamodb import item_from_dynamodb, to_dynamodb
+from receiver.aws.sqs import held
+from receiver.domain.outcome import Outcome
 from tests.factories import SECRET, make_body, make_event, make_item
 from tests.functional.cloud import REGION, STACK, Cloud
 from tests.functional.console_browser import Browser

@@ -13,14 +13,14 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from gpw.commands import verify
+from gpw.listening.leases import prefix
+from gpw.operations import verify_cases, verify_cleanup, verify_run
+from gpw.operations.verify_cases import tenant_name, wrong_secret
+from gpw.stack import alarms, queues
+from gpw.stack.webhook import WebhookResponse
 from receiver.aws.dynamodb import item_from_dynamodb
 from receiver.domain.credential import digest
-from gpw.stack import alarms, queues
-from gpw.commands import verify
-from gpw.operations import verify_cases, verify_cleanup, verify_run
-from gpw.listening.leases import prefix
-from gpw.operations.verify_cases import tenant_name, wrong_secret
-from gpw.stack.webhook import WebhookResponse
 from receiver.publisher.entry import entry
 from tests.factories import (
     SECRET,

@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from receiver.hydrator.errors import ApiUnavailableError
-from receiver.hydrator.transport import Transport
 from infra.local import fake_profile_api as faults
 from infra.local.fake_profile_api import FakeProfileApi
+from receiver.hydrator.errors import ApiUnavailableError
+from receiver.hydrator.transport import Transport
 from tests.functional.conftest import API_KEY
 
 HEADERS = {"Authorization": f"Bearer {API_KEY}"}

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from receiver.hydrator.profile_api import MAX_BODY_BYTES
-from receiver.hydrator.profile_api import MAX_VALUES as MAX_ANSWER_VALUES
 from infra.local import fake_profile_api as faults
 from infra.local.fake_profile_api import FakeProfileApi
+from receiver.hydrator.profile_api import MAX_BODY_BYTES
+from receiver.hydrator.profile_api import MAX_VALUES as MAX_ANSWER_VALUES
 from tests.factories import SECRET
 from tests.functional.memory import BATCH_SIZE, PROFILES, value
 from tests.functional.test_memory import properties, run_on_the_largest

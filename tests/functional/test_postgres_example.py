@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from pytest_socket import enable_socket, socket_allow_hosts
 
 import over_sql
+from gpw.listening.bus_event import from_history
+from over_data_api import DataApiProfiles
+from over_sql import SqlProfiles
+from profiles import UPSERT, Profiles
 from receiver.aws.dynamodb import item_from_dynamodb
 from receiver.aws.sqs import Record
 from receiver.consumer.consume import Consumer
 from receiver.domain import exact_json
 from receiver.domain.errors import EventError, NotStorableError
-from gpw.listening.bus_event import from_history
-from over_data_api import DataApiProfiles
-from over_sql import SqlProfiles
-from profiles import UPSERT, Profiles
 from sync import apply
 from tests import postgres
 from tests.factories import make_event, make_item, make_record, to_json

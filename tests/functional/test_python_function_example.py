@@ -12,11 +12,11 @@ import pytest
 from moto import mock_aws
 
 import workflow
-from receiver.aws.dynamodb import item_from_dynamodb
 from gpw.listening.bus_event import BusEvent, from_history
 from gpw.listening.forward import Form, by_call
 from gpw.stack.template import parse
 from once import InProgressError, Once
+from receiver.aws.dynamodb import item_from_dynamodb
 from tests.factories import make_context, make_event, make_item
 from tests.unit.fakes import FakeClock
 

@@ -16,6 +16,14 @@ from typing import Any
 
 import pytest
 
+from gpw.cli.output import plain
+from gpw.console import compare, highlight, kinds
+from gpw.history import history, log_lines
+from gpw.listening import bus_event
+from gpw.operations import mentions, verify_report
+from gpw.parked import dead_letters
+from gpw.parked.dead_letters import NotRedrivableError
+from gpw.stack import printable_json
 from receiver.aws import sqs
 from receiver.aws.dynamodb import item_to_dynamodb
 from receiver.domain import credential, exact_json, parse, strict_json
@@ -24,14 +32,6 @@ from receiver.domain.errors import EventError, NotJsonError
 from receiver.domain.parse import parse_event
 from receiver.hydrator import messages, profile_api
 from receiver.hydrator.errors import HydrationError
-from gpw.listening import bus_event
-from gpw.parked import dead_letters
-from gpw.history import history, log_lines
-from gpw.operations import mentions, verify_report
-from gpw.stack import printable_json
-from gpw.console import compare, highlight, kinds
-from gpw.parked.dead_letters import NotRedrivableError
-from gpw.cli.output import plain
 from receiver.ingest.authorization import bearer_token
 from receiver.ingest.check import check
 from receiver.ingest.request import from_api_gateway

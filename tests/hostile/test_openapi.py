@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from receiver.domain.errors import (BodyTooLargeError, ContentEncodingError, ContentTypeError, EventError, FieldProblem, InvalidEventError, NotJsonError)
+from receiver.domain.errors import (
+    BodyTooLargeError,
+    ContentEncodingError,
+    ContentTypeError,
+    EventError,
+    FieldProblem,
+    InvalidEventError,
+    NotJsonError,
+)
 from receiver.domain.parse import parse_event
 from receiver.ingest import response
 from receiver.ingest.response import Response

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from gpw.stack.template import parse
 from infra.build.architecture import write
 from infra.build.bytecode import compile_artifacts
-from gpw.stack.template import parse
 from tests.template.clones import clone
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from infra import dashboard
 from gpw.stack.queues import HOLD_SECONDS
+from infra import dashboard
 from receiver.ingest.deadline import DEADLINE_SECONDS
 from tests.template.cloudformation import ACCOUNT, Deployment
 from tests.template.cloudwatch import Series, history, raised, state

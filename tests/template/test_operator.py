@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from infra.build.gradual import TYPES, gradual
 from gpw.cli.table import needs
 from gpw.commands.pause import MAPPINGS
-from gpw.stack.permissions import KEY_NEEDS, LISTENER_QUEUES, LISTENER_RULES, STACK
 from gpw.commands.tail import LOG_GROUPS
+from gpw.stack.permissions import KEY_NEEDS, LISTENER_QUEUES, LISTENER_RULES, STACK
+from infra.build.gradual import TYPES, gradual
 from tests.template.test_gradual import transformed
 
 Json = dict[str, Any]

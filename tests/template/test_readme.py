@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from infra.build.reference import reference
 from gpw.commands import secret
 from gpw.operations.settling import REFUSED_SECONDS
+from infra.build.reference import reference
 from receiver.ingest.hold_budget import HoldBudget
 from receiver.ingest.secret import REREAD_SECONDS
 from tests.template.written import written_metrics

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator, FormatChecker
 
+from infra.build.schema import ASYNCAPI, SCHEMA, example, files
 from receiver.domain import exact_json
 from receiver.domain.events import EVENT_TYPES
 from receiver.domain.outcome import Outcome
-from infra.build.schema import ASYNCAPI, SCHEMA, example, files
 from receiver.publisher.entry import entry, trimmed_entry
 from receiver.publisher.stream import from_stream
 from tests.factories import SAMPLES, make_event, make_item, make_stream_record, sample

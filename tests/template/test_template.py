@@ -18,15 +18,14 @@ from aws_lambda_powertools.shared import constants as powertools
 from botocore.retries.standard import ExponentialBackoff, RetryContext
 from samtranslator.yaml_helper import yaml_parse
 
-from receiver.lambda_support import batch
 import receiver.consumer.store
-from receiver.lambda_support import deadline
 import receiver.hydrator.hydrate
 import receiver.hydrator.messages
 import receiver.ingest.hold
 import receiver.ingest.receive
 import receiver.ingest.secret
 import receiver.publisher.bus
+from gpw.parked.dead_letters import QUEUED
 from receiver.aws import sqs
 from receiver.aws.clients import Budget, make_client
 from receiver.domain.credential import MIN_LENGTH
@@ -34,12 +33,12 @@ from receiver.domain.errors import EventError, NotStorableError
 from receiver.hydrator.hydrate import delay_seconds
 from receiver.hydrator.profile_api import MAX_PAUSE_SECONDS
 from receiver.hydrator.transport import CONNECT_SECONDS, REQUEST_SECONDS
-from gpw.parked.dead_letters import QUEUED
 from receiver.ingest.deadline import DEADLINE_SECONDS
 from receiver.ingest.receive import PATH
+from receiver.lambda_support import batch, deadline
+from receiver.lambda_support.runtime import Settings
 from receiver.publisher.entry import entry
 from receiver.publisher.stream import from_stream
-from receiver.lambda_support.runtime import Settings
 from tests.factories import make_item, make_sqs_record, make_stream_record
 from tests.template.cloudformation import Deployment
 from tests.template.conftest import decided
@@ -178,7 +177,9 @@ def test_reading_both_values_of_the_secret_fits_the_deadline_of_ingest() -> None
     two_attempts = 2 * receiver.ingest.secret.READ_BUDGET.longest_seconds
 
     assert two_attempts <= receiver.ingest.secret.READ_SECONDS
-    assert receiver.ingest.secret.READ_SECONDS + receiver.ingest.hold.WAIT_SECONDS <= DEADLINE_SECONDS
+    assert (
+        receiver.ingest.secret.READ_SECONDS + receiver.ingest.hold.WAIT_SECONDS <= DEADLINE_SECONDS
+    )
 
 
 @pytest.mark.parametrize(

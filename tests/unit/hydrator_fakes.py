@@ -8,11 +8,11 @@ from email.message import Message
 from typing import Any
 
 from receiver.aws.sqs import QueueMessage, Record
-from receiver.lambda_support.deadline import Deadline
 from receiver.domain.errors import NotStorableError
 from receiver.hydrator.errors import ApiUnavailableError
 from receiver.hydrator.messages import Key
 from receiver.hydrator.profile_api import COMPLETE, Fetched
+from receiver.lambda_support.deadline import Deadline
 from tests.factories import NOON
 
 API_KEY = "example-api-key-0123456789"

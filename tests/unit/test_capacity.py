@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from gpw.commands.cost import figures_on_file, settings_on_file
+from gpw.operations.pricing import CostSettings, consumer_limit
 from infra.bench.capacity import (
     HIGHEST,
     QUOTAS,
@@ -19,8 +21,6 @@ from infra.bench.capacity import (
     shards_for,
     write_units,
 )
-from gpw.commands.cost import figures_on_file, settings_on_file
-from gpw.operations.pricing import CostSettings, consumer_limit
 
 FIGURES = figures_on_file()
 DEFAULTS = settings_on_file()

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpw.history import history
 from gpw.console import charts, runbook
 from gpw.console.compare import changes
 from gpw.console.counts import MINUTES, SERIES, Counts
@@ -24,8 +23,9 @@ from gpw.console.filters import Filters, read
 from gpw.console.highlight import json_html, markdown_html
 from gpw.console.kinds import MAX_PATHS, Kinds
 from gpw.console.store import Store
-from gpw.stack.errors import OperatorError
+from gpw.history import history
 from gpw.history.log_lines import Seen
+from gpw.stack.errors import OperatorError
 from gpw.stack.printable_json import dumps
 
 STATIC = Path(charts.__file__).parent / "static"

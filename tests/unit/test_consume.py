@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from receiver.consumer.consume import Consumed, Consumer
-from receiver.lambda_support.deadline import Deadline, OutOfTimeError
 from receiver.domain.outcome import Outcome
+from receiver.lambda_support.deadline import Deadline, OutOfTimeError
 from tests.factories import make_body, make_event, make_number_body, make_record, to_json
 from tests.unit.fakes import (
     ENDLESS,

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from receiver.aws.dynamodb import to_dynamodb
 from receiver.aws.sqs import Record
 from receiver.consumer.consume import Consumer
-from receiver.lambda_support.deadline import Deadline
 from receiver.domain.errors import NotStorableError
+from receiver.lambda_support.deadline import Deadline
 from tests.factories import instant, make_delivery, make_event, make_record, to_json
 from tests.strategies import batches, events
 from tests.tables import Tables

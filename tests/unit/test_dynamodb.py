@@ -5,7 +5,22 @@ import pytest
 from boto3.dynamodb.types import TypeDeserializer
 from hypothesis import given
 
-from receiver.aws.dynamodb import (CONDITION_FAILED, CONFLICT, INVALID, MAX_ITEM_BYTES, PASSING, call, from_dynamodb, get, item_bytes, item_from_dynamodb, item_to_dynamodb, refusal_reasons, scan, to_dynamodb)
+from receiver.aws.dynamodb import (
+    CONDITION_FAILED,
+    CONFLICT,
+    INVALID,
+    MAX_ITEM_BYTES,
+    PASSING,
+    call,
+    from_dynamodb,
+    get,
+    item_bytes,
+    item_from_dynamodb,
+    item_to_dynamodb,
+    refusal_reasons,
+    scan,
+    to_dynamodb,
+)
 from receiver.aws.errors import NotConfirmedError
 from receiver.domain import strict_json
 from receiver.domain.errors import NotStorableError

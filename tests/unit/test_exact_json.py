@@ -112,7 +112,9 @@ def test_moments_and_numbers_may_stand_side_by_side() -> None:
 
 
 def test_ingest_does_not_pay_for_a_writer_that_it_does_not_use() -> None:
-    code = "import sys, receiver.ingest.receive, receiver.aws.sqs; print('simplejson' in sys.modules)"
+    code = (
+        "import sys, receiver.ingest.receive, receiver.aws.sqs; print('simplejson' in sys.modules)"
+    )
     path = {"PYTHONPATH": str(Path(exact_json.__file__).parents[1])}
 
     done = subprocess.run(

@@ -11,15 +11,15 @@ from typing import Annotated, Any
 import pytest
 import typer
 from botocore.exceptions import ClientError, EndpointConnectionError, NoRegionError
+from gpw.stack.files import ROOT
 from typer.testing import CliRunner
 
-from gpw.stack.files import ROOT
-from gpw.stack import target
 from gpw.cli.app import app
 from gpw.cli.command import Gpw, built, command
-from gpw.cli.table import listed, loaded
-from gpw.stack.errors import OperatorError, explained
 from gpw.cli.lazy import flowing
+from gpw.cli.table import listed, loaded
+from gpw.stack import target
+from gpw.stack.errors import OperatorError, explained
 
 COMMANDS = {words: words.split() for words in listed()}
 WITHOUT_A_STACK = {"local up", "local down", "local demo", "cost"}

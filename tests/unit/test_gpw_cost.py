@@ -7,8 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from gpw.stack.files import ROOT
 from typer.testing import CliRunner
 
+from gpw.cli.app import app
+from gpw.commands.cost import FIGURES, PRICES, count, figures_on_file, settings_on_file
+from gpw.stack.errors import OperatorError
 from receiver.aws.dynamodb import item_bytes, item_to_dynamodb
 from receiver.consumer.delivery import parse
 from receiver.consumer.items import history_put, state_put
@@ -16,10 +20,6 @@ from receiver.consumer.store import CONCURRENT_WRITES
 from receiver.domain.outcome import Outcome
 from receiver.hydrator.messages import Key
 from receiver.hydrator.tables import changes
-from gpw.stack.files import ROOT
-from gpw.cli.app import app
-from gpw.commands.cost import FIGURES, PRICES, count, figures_on_file, settings_on_file
-from gpw.stack.errors import OperatorError
 from tests.factories import make_record
 from tests.unit.hydrator_fakes import VERSION, make_fetched
 

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpw.parked.dead_letters import (DeadLetter, Destination, Kind, NotRedrivableError, from_sqs, redrive)
+from gpw.parked.dead_letters import (
+    DeadLetter,
+    Destination,
+    Kind,
+    NotRedrivableError,
+    from_sqs,
+    redrive,
+)
 from tests.factories import make_body, make_event, sample, to_json
 from tests.strategies import json_values
 

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from gpw.history import history
+from gpw.history.history import Selection
+from gpw.listening.bus_event import from_history
 from receiver.aws.dynamodb import item_from_dynamodb
 from receiver.domain import exact_json, strict_json
 from receiver.domain.errors import NotStorableError
 from receiver.domain.event import Event
 from receiver.domain.version import exact_timestamp
-from gpw.history import history
-from gpw.listening.bus_event import from_history
-from gpw.history.history import Selection
 from tests.factories import make_event, make_item
 from tests.strategies import Rfc3339, ids, json_values, moments, rfc3339
 

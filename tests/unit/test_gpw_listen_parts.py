@@ -8,17 +8,26 @@ from typing import Any
 
 import pytest
 
-from receiver.aws.dynamodb import item_from_dynamodb
-from gpw.listening.attempts import Attempt, Forwarding
 from gpw.commands.attempts_screen import keys
-from gpw.listening.bus_event import BusEvent, from_history, from_message
-from gpw.stack.errors import OperatorError
-from gpw.listening.forward import (DEVELOPMENT_SECRET, TIMEOUT_SECONDS, Form, Result, by_call, development_secret, header_value, headers)
 from gpw.history.history import Selection
+from gpw.listening.attempts import Attempt, Forwarding
+from gpw.listening.bus_event import BusEvent, from_history, from_message
+from gpw.listening.forward import (
+    DEVELOPMENT_SECRET,
+    TIMEOUT_SECONDS,
+    Form,
+    Result,
+    by_call,
+    development_secret,
+    header_value,
+    headers,
+)
 from gpw.listening.leases import LEASE_SECONDS, UNTIL, expired, new_name, prefix, until
 from gpw.listening.loopback import addresses, destination, is_loopback
-from gpw.stack.queues import BATCH
 from gpw.listening.subscription import HOLD_SECONDS, RENEW_SECONDS, is_probe, pattern
+from gpw.stack.errors import OperatorError
+from gpw.stack.queues import BATCH
+from receiver.aws.dynamodb import item_from_dynamodb
 from tests.factories import make_event, make_item
 
 NOW = datetime(2026, 1, 31, 14, tzinfo=UTC)

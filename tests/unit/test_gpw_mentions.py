@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.domain import strict_json
-from gpw.parked.dead_letters import DeadLetter, from_sqs
 from gpw.history.history import subject
 from gpw.operations.mentions import Mention, in_event, in_message, in_row, of_profile
+from gpw.parked.dead_letters import DeadLetter, from_sqs
+from receiver.domain import strict_json
 from tests.factories import make_event
 from tests.strategies import ids, json_values
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpw.history.log_lines import Ages
-from gpw.history.log_lines import read as read_line
-from gpw.stack.queues import MAX_BATCH_BYTES, Outgoing, Pace, send
 from gpw.commands.reconcile import Progress
 from gpw.commands.secret import period
 from gpw.commands.tail import Filter
+from gpw.history.log_lines import Ages
+from gpw.history.log_lines import read as read_line
+from gpw.stack.queues import MAX_BATCH_BYTES, Outgoing, Pace, send
 from gpw.stack.when import ago, duration, moment
 
 NOW = datetime(2026, 1, 31, 14, tzinfo=UTC)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gpw.history.log_lines import Seen
 from gpw.commands.tail import LATE_MILLISECONDS, Lines
 from gpw.commands.tail import polls as polls_of
+from gpw.history.log_lines import Seen
 
 BEGIN = datetime(2026, 1, 31, 14, tzinfo=UTC)
 START = int(BEGIN.timestamp() * 1000)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.domain.parse import parse_event
-from gpw.operations.latency import Latencies, histogram
 from gpw.commands.load import FREE_RATE, FREE_SECONDS, dollars, needs_confirmation
+from gpw.operations.latency import Latencies, histogram
 from gpw.operations.proof import Ledger, check_profile
 from gpw.operations.traffic import PlannedDelivery, Traffic, plan, profiles_of, tenant_name
+from receiver.domain.parse import parse_event
 
 NOON = datetime(2023, 10, 1, 12, 0, 0, 700_000, tzinfo=UTC)
 TENANT = tenant_name("0123abcd", 5)

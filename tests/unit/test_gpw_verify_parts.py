@@ -7,7 +7,32 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from gpw.stack.files import ROOT
 
+from gpw.listening.bus_event import BusEvent
+from gpw.operations.checks import Check
+from gpw.operations.proof import Ledger
+from gpw.operations.traffic import PlannedDelivery
+from gpw.operations.verify_cases import (
+    LARGE_BYTES,
+    MARK,
+    Case,
+    Refusal,
+    cases,
+    check_bus,
+    check_case,
+    is_tenant,
+    latency_deliveries,
+    not_storable,
+    profiles_of,
+    refusals,
+    tenant_name,
+    wrong_secret,
+)
+from gpw.operations.verify_report import SHOWN, Report, anonymous
+from gpw.operations.verify_run import refusal_check
+from gpw.stack.template import parse as parse_template
+from gpw.stack.webhook import WebhookResponse
 from receiver.aws.dynamodb import item_from_dynamodb, to_dynamodb
 from receiver.consumer.delivery import parse
 from receiver.consumer.items import history_put, state_put
@@ -16,16 +41,6 @@ from receiver.domain.errors import EventError, NotStorableError
 from receiver.domain.outcome import Outcome
 from receiver.domain.parse import parse_event
 from receiver.domain.version import timestamp
-from gpw.stack.files import ROOT
-from gpw.listening.bus_event import BusEvent
-from gpw.operations.checks import Check
-from gpw.operations.proof import Ledger
-from gpw.operations.traffic import PlannedDelivery
-from gpw.operations.verify_cases import (LARGE_BYTES, MARK, Case, Refusal, cases, check_bus, check_case, is_tenant, latency_deliveries, not_storable, profiles_of, refusals, tenant_name, wrong_secret)
-from gpw.operations.verify_report import SHOWN, Report, anonymous
-from gpw.operations.verify_run import refusal_check
-from gpw.stack.webhook import WebhookResponse
-from gpw.stack.template import parse as parse_template
 from receiver.ingest.check import check
 from receiver.ingest.response import refused
 from receiver.publisher.entry import entry, trimmed_entry

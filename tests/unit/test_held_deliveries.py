@@ -4,10 +4,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gpw.parked.held_deliveries import from_sqs, release
 from receiver.aws import sqs
 from receiver.aws.sqs import MAX_HEADER_CHARACTERS
 from receiver.domain.errors import EventError
-from gpw.parked.held_deliveries import from_sqs, release
 from receiver.ingest.check import check
 from tests.factories import NOON, make_body
 from tests.unit.fakes import FakeSqs

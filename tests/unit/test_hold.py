@@ -99,7 +99,9 @@ def test_a_flood_is_logged_once_a_minute_for_each_reason(monkeypatch: pytest.Mon
     clock = FakeClock()
     monkeypatch.setattr("time.time", clock)
     logged: list[str] = []
-    monkeypatch.setattr("receiver.ingest.hold.record", lambda *_, detail="", **__: logged.append(detail))
+    monkeypatch.setattr(
+        "receiver.ingest.hold.record", lambda *_, detail="", **__: logged.append(detail)
+    )
     to = holding(FakeSqs(), per_minute=0)
     for _ in range(2):
         for _ in range(100):

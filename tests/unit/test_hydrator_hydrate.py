@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from receiver.aws.errors import AwsCallError
 from receiver.aws.sqs import Queue, Record
-from receiver.lambda_support.batch import Failures
-from receiver.lambda_support.deadline import Deadline, OutOfTimeError
 from receiver.hydrator.errors import ApiUnavailableError, HydrationError, UnexpectedAnswerError
 from receiver.hydrator.hydrate import BUDGET, Hydrator, delay_seconds
 from receiver.hydrator.messages import Key
 from receiver.hydrator.profile_api import NOT_FOUND, NOT_STORABLE, Fetched, ProfileApi
 from receiver.hydrator.tables import PAGE_ROWS, ProfileTables
+from receiver.lambda_support.batch import Failures
+from receiver.lambda_support.deadline import Deadline, OutOfTimeError
 from tests.unit.fakes import InMemoryDeadLetters
 from tests.unit.hydrator_fakes import (
     SINCE,

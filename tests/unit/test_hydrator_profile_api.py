@@ -9,11 +9,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.lambda_support.deadline import Deadline, OutOfTimeError
 from receiver.hydrator.api_key import REREAD_SECONDS, ApiKey
-from receiver.hydrator.errors import (ApiKeyError, ApiUnavailableError, HydrationError, UnexpectedAnswerError)
-from receiver.hydrator.profile_api import (COMPLETE, MAX_PAUSE_SECONDS, MAX_VALUES, NOT_FOUND, NOT_STORABLE, TOO_MANY_SECONDS, Fetched, ProfileApi, parse_profile, pause_seconds)
+from receiver.hydrator.errors import (
+    ApiKeyError,
+    ApiUnavailableError,
+    HydrationError,
+    UnexpectedAnswerError,
+)
+from receiver.hydrator.profile_api import (
+    COMPLETE,
+    MAX_PAUSE_SECONDS,
+    MAX_VALUES,
+    NOT_FOUND,
+    NOT_STORABLE,
+    TOO_MANY_SECONDS,
+    Fetched,
+    ProfileApi,
+    parse_profile,
+    pause_seconds,
+)
 from receiver.hydrator.transport import REQUEST_SECONDS, Transport
+from receiver.lambda_support.deadline import Deadline, OutOfTimeError
 from tests.factories import NOON
 from tests.strategies import json_values
 from tests.unit.fakes import FakeClock, FakeSecretsManager

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.domain.errors import (EventError, FieldProblem, FutureEventError, InvalidEventError, NotJsonError)
+from receiver.domain.errors import (
+    EventError,
+    FieldProblem,
+    FutureEventError,
+    InvalidEventError,
+    NotJsonError,
+)
 from receiver.domain.event import Event, ProfileState
 from receiver.domain.events.profile_updated import ProfileUpdated
 from receiver.domain.parse import parse_event

@@ -8,11 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpw.commands.cost import figures_on_file, price_list_on_file, settings_on_file
+from gpw.operations.pricing import (
+    CostSettings,
+    Line,
+    MonthlyTraffic,
+    Price,
+    bill,
+    charged,
+    consumer_batch,
+    consumer_limit,
+    consumer_ms,
+    naive_bill,
+    total,
+    traces,
+    variations,
+)
 from receiver.aws.dynamodb import item_bytes
 from receiver.hydrator.messages import Key
 from receiver.hydrator.tables import ProfileTables
-from gpw.commands.cost import figures_on_file, price_list_on_file, settings_on_file
-from gpw.operations.pricing import (CostSettings, Line, MonthlyTraffic, Price, bill, charged, consumer_batch, consumer_limit, consumer_ms, naive_bill, total, traces, variations)
 from tests.unit.hydrator_fakes import VERSION, make_fetched
 
 PRICES = price_list_on_file().prices

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.domain import strict_json
 from gpw.stack import printable_json
+from receiver.domain import strict_json
 from tests.strategies import any_text, json_values
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.aws.sqs import MAX_CONTENT_BYTES
-from receiver.lambda_support.deadline import Deadline
 from receiver.domain.outcome import Outcome
+from receiver.lambda_support.deadline import Deadline
 from receiver.publisher.bus import MAX_ENTRIES, TAKEN, CallRefusedError, EntryStatus, Verdict
 from receiver.publisher.entry import MAX_ENTRY_BYTES, entry_bytes
 from receiver.publisher.publish import PATIENCE_SECONDS, PublishedBatch, Publisher

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from gpw.operations.pricing import consumer_limit
 from infra.bench.queue_model import POLLERS_AT_FIRST, UNITS_PER_EVENT, Run, Scenario, simulated
 from infra.bench.simulate import FEW_RECEIVES, base, steady
-from gpw.operations.pricing import consumer_limit
 
 BASE = base()
 

@@ -2,7 +2,16 @@ import json
 
 import pytest
 
-from receiver.domain.errors import (BodyTooLargeError, ContentEncodingError, ContentTypeError, EventError, FieldProblem, FutureEventError, InvalidEventError, NotJsonError)
+from receiver.domain.errors import (
+    BodyTooLargeError,
+    ContentEncodingError,
+    ContentTypeError,
+    EventError,
+    FieldProblem,
+    FutureEventError,
+    InvalidEventError,
+    NotJsonError,
+)
 from receiver.ingest import response
 
 TEXT = {"content-type": "text/plain; charset=utf-8"}

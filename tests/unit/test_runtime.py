@@ -15,7 +15,12 @@ import pytest
 from receiver.aws.errors import error_name
 from receiver.consumer.settings import ConsumerSettings
 from receiver.ingest.settings import IngestSettings
-from receiver.lambda_support.runtime import SettingsError, UnexpectedError, safe_errors, trace_header
+from receiver.lambda_support.runtime import (
+    SettingsError,
+    UnexpectedError,
+    safe_errors,
+    trace_header,
+)
 from tests.unit.fakes import client_error
 
 

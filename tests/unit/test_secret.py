@@ -16,7 +16,14 @@ from botocore.exceptions import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.ingest.secret import (READ_BUDGET, READ_SECONDS, REREAD_SECONDS, Match, SecretUnavailableError, WebhookSecret)
+from receiver.ingest.secret import (
+    READ_BUDGET,
+    READ_SECONDS,
+    REREAD_SECONDS,
+    Match,
+    SecretUnavailableError,
+    WebhookSecret,
+)
 from tests.unit.fakes import FakeClock, FakeSecretsManager, client_error
 
 OLDEST = "the-oldest-secret-0123456789"

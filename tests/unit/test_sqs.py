@@ -9,9 +9,24 @@ from hypothesis import strategies as st
 
 from receiver.aws import sqs
 from receiver.aws.errors import AwsCallError, NotConfirmedError
-from receiver.aws.sqs import (Queue, QueueMessage, Record, from_lambda, original_body, quarantined, refused)
+from receiver.aws.sqs import (
+    Queue,
+    QueueMessage,
+    Record,
+    from_lambda,
+    original_body,
+    quarantined,
+    refused,
+)
 from receiver.domain import strict_json
-from receiver.domain.errors import (EventError, FieldProblem, InvalidEventError, InvalidHydrationError, NotJsonError, NotStorableError)
+from receiver.domain.errors import (
+    EventError,
+    FieldProblem,
+    InvalidEventError,
+    InvalidHydrationError,
+    NotJsonError,
+    NotStorableError,
+)
 from tests.factories import NOON, make_body, make_sqs_record, sample, to_json
 from tests.strategies import json_values
 from tests.unit.fakes import client_error

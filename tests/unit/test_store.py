@@ -7,9 +7,9 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from receiver.aws.errors import NotConfirmedError
 from receiver.consumer.items import state_put
 from receiver.consumer.store import BUDGET, FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, Store
-from receiver.lambda_support.deadline import Deadline, OutOfTimeError
 from receiver.domain.errors import ContradictingEventError, NotStorableError
 from receiver.domain.outcome import Outcome
+from receiver.lambda_support.deadline import Deadline, OutOfTimeError
 from tests.factories import NOON, make_delivery, make_event
 from tests.tables import Tables
 from tests.unit.fakes import ENDLESS, client_error

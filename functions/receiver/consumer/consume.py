@@ -6,12 +6,12 @@ from functools import partial
 from typing import Protocol
 
 from receiver.aws.sqs import Record
-from receiver.lambda_support.batch import DeadLetters, Failures, quarantine
 from receiver.consumer.delivery import Delivery, by_event, by_profile, parse
 from receiver.consumer.store import BUDGET, CONCURRENT_WRITES
-from receiver.lambda_support.deadline import Deadline, OutOfTimeError, run
 from receiver.domain.errors import EventError
 from receiver.domain.outcome import Outcome
+from receiver.lambda_support.batch import DeadLetters, Failures, quarantine
+from receiver.lambda_support.deadline import Deadline, OutOfTimeError, run
 
 
 class EventWriter(Protocol):

@@ -5,13 +5,13 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from receiver.lambda_support import batch
 from receiver.aws.sqs import from_lambda
 from receiver.consumer.consume import Consumed, Consumer
 from receiver.consumer.settings import ConsumerSettings
 from receiver.consumer.store import Store, dynamodb_client
-from receiver.lambda_support.deadline import Deadline
 from receiver.domain.outcome import Outcome
+from receiver.lambda_support import batch
+from receiver.lambda_support.deadline import Deadline
 from receiver.lambda_support.runtime import record, safe_errors
 
 

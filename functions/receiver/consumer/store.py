@@ -13,10 +13,10 @@ from receiver.aws.clients import Budget, make_client
 from receiver.aws.dynamodb import CONDITION_FAILED, INVALID, PASSING, call, refusal_reasons
 from receiver.consumer.delivery import Delivery
 from receiver.consumer.items import history_content, history_put, state_content, state_put
-from receiver.lambda_support.deadline import Deadline
 from receiver.domain.content import Content
 from receiver.domain.errors import ContradictingEventError, NotStorableError
 from receiver.domain.outcome import Outcome
+from receiver.lambda_support.deadline import Deadline
 
 CONCURRENT_WRITES = 8
 BUDGET = Budget(attempts=3, connect_seconds=1, read_seconds=2, connections=CONCURRENT_WRITES)

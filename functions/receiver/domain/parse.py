@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from pydantic import ValidationError
 
 from receiver.domain import strict_json
-from receiver.domain.errors import (FieldProblem, FutureEventError, InvalidEventError, field_problems)
+from receiver.domain.errors import FieldProblem, FutureEventError, InvalidEventError, field_problems
 from receiver.domain.event import Event
 from receiver.domain.events import EVENT_TYPES
 

@@ -4,16 +4,16 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from receiver.lambda_support import batch
 from receiver.aws.clients import make_client
 from receiver.aws.sqs import Queue, from_lambda
-from receiver.lambda_support.deadline import Deadline
 from receiver.hydrator.api_key import ApiKey
 from receiver.hydrator.hydrate import BUDGET, Hydrator
 from receiver.hydrator.profile_api import MAX_BODY_BYTES, ProfileApi
 from receiver.hydrator.settings import HydratorSettings
 from receiver.hydrator.tables import ProfileTables
 from receiver.hydrator.transport import Transport
+from receiver.lambda_support import batch
+from receiver.lambda_support.deadline import Deadline
 from receiver.lambda_support.runtime import safe_errors
 
 WORKERS = 2  # MaximumConcurrency in template.yaml; they share the requests per second equally

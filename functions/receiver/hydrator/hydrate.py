@@ -9,17 +9,17 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import batched
 
-from receiver.lambda_support import runtime
 from receiver.aws.clients import Budget
 from receiver.aws.sqs import BATCH_MESSAGES, Queue, Record
-from receiver.lambda_support.batch import DeadLetters, Failures, quarantine
-from receiver.lambda_support.deadline import Deadline, run
 from receiver.domain.errors import EventError, NotStorableError
 from receiver.domain.version import timestamp
 from receiver.hydrator.errors import HydrationError, UnexpectedAnswerError
 from receiver.hydrator.messages import Hydration, Key, Reconciliation, fetchable, parse
 from receiver.hydrator.profile_api import COMPLETE, NOT_FOUND, NOT_STORABLE, ProfileApi
 from receiver.hydrator.tables import ProfileTables
+from receiver.lambda_support import runtime
+from receiver.lambda_support.batch import DeadLetters, Failures, quarantine
+from receiver.lambda_support.deadline import Deadline, run
 
 BUDGET = Budget(attempts=2, connect_seconds=1, read_seconds=2)  # of every call to AWS
 

@@ -8,13 +8,13 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
-from receiver.lambda_support.deadline import Deadline
 from receiver.domain import strict_json
 from receiver.domain.errors import NotJsonError, TooManyValuesError
 from receiver.domain.version import timestamp
 from receiver.hydrator.api_key import ApiKey
 from receiver.hydrator.errors import ApiUnavailableError, UnexpectedAnswerError
 from receiver.hydrator.transport import REQUEST_SECONDS, Transport
+from receiver.lambda_support.deadline import Deadline
 from receiver.lambda_support.runtime import record
 
 # Limits of a response. Processing a value takes up to 530 bytes of memory. The largest batch takes

@@ -25,7 +25,9 @@ def make_entrance(settings: IngestSettings) -> "Entrance | None":
     """The check of a request's source and domain name; None when neither is restricted."""
     if not settings.allowed_source_cidrs and not settings.only_domain_name:
         return None
-    from receiver.ingest.entrance import Entrance  # imported only when used, to keep cold starts short
+    from receiver.ingest.entrance import (
+        Entrance,  # imported only when used, to keep cold starts short
+    )
 
     entrance = Entrance.of(settings.allowed_source_cidrs, settings.only_domain_name)
     if entrance.invalid:

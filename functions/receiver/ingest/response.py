@@ -4,7 +4,13 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from receiver.domain.errors import (BodyTooLargeError, ContentEncodingError, ContentTypeError, EventError, InvalidEventError)
+from receiver.domain.errors import (
+    BodyTooLargeError,
+    ContentEncodingError,
+    ContentTypeError,
+    EventError,
+    InvalidEventError,
+)
 
 RETRY_AFTER_SECONDS = 10
 _STATUS: dict[type[EventError], int] = {  # else 400

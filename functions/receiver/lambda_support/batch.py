@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from receiver.lambda_support import runtime
 from receiver.aws.clients import Budget, make_client
 from receiver.aws.errors import error_name
 from receiver.aws.sqs import Queue, QueueMessage, Record, quarantined
-from receiver.lambda_support.deadline import Deadline, LoggableError
 from receiver.domain.errors import EventError
+from receiver.lambda_support import runtime
+from receiver.lambda_support.deadline import Deadline, LoggableError
 
 # No sender waits for a quarantine; the batch's deadline bounds it.
 DEAD_LETTER_BUDGET = Budget(attempts=3, connect_seconds=1, read_seconds=2, connections=8)

@@ -19,8 +19,8 @@ from aws_lambda_powertools import Logger
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from receiver.aws.errors import error_name
-from receiver.lambda_support.deadline import LoggableError
 from receiver.domain.errors import field_problems
+from receiver.lambda_support.deadline import LoggableError
 
 # A fixed name, because a stack may be called `root` or `botocore`, whose loggers are not ours.
 _LOGGER = logging.getLogger("getprofile.webhooks")

@@ -7,11 +7,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from receiver.aws.errors import error_name
 from receiver.lambda_support.batch import dead_letter_queue
 from receiver.lambda_support.deadline import Deadline
+from receiver.lambda_support.runtime import record, safe_errors
 from receiver.publisher.bus import Bus
 from receiver.publisher.publish import PublishedBatch, Publisher
 from receiver.publisher.settings import PublisherSettings
 from receiver.publisher.stream import from_stream
-from receiver.lambda_support.runtime import record, safe_errors
 
 
 def make_publisher(settings: PublisherSettings) -> Publisher:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from receiver.aws.sqs import MAX_CONTENT_BYTES, accepted, quarantined
-from receiver.lambda_support.batch import DEAD_LETTER_BUDGET, DeadLetters
-from receiver.lambda_support.deadline import Deadline
 from receiver.domain import exact_json
 from receiver.domain.errors import NotPublishableError
+from receiver.lambda_support.batch import DEAD_LETTER_BUDGET, DeadLetters
+from receiver.lambda_support.deadline import Deadline
 from receiver.publisher.entry import event_of
 from receiver.publisher.send import EntryBus, PreparedEvent, Sender, calls
 from receiver.publisher.stream import Insertion

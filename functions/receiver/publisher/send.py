@@ -9,7 +9,14 @@ from typing import Any, Protocol
 
 from receiver.aws.errors import AwsCallError, error_name
 from receiver.lambda_support.deadline import Deadline
-from receiver.publisher.bus import (BUDGET, FORBIDDEN, MAX_ENTRIES, CallRefusedError, EntryStatus, Verdict)
+from receiver.publisher.bus import (
+    BUDGET,
+    FORBIDDEN,
+    MAX_ENTRIES,
+    CallRefusedError,
+    EntryStatus,
+    Verdict,
+)
 from receiver.publisher.entry import MAX_ENTRY_BYTES, entry, entry_bytes, trimmed_entry
 
 MAX_PAUSE_SECONDS = 2.0

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from gpw.cli.table import COMMANDS
 from gpw.cli.lazy import LazyGroup, flowing
+from gpw.cli.table import COMMANDS
 
 HELP = """Operate the GetProfile webhook receiver.
 

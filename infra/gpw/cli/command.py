@@ -12,9 +12,9 @@ from typer.core import TyperArgument, TyperCommand
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
-from gpw.stack.errors import INTERRUPTED, USAGE, OperatorError, explained
 from gpw.cli.lazy import flowing
 from gpw.cli.output import Output
+from gpw.stack.errors import INTERRUPTED, USAGE, OperatorError, explained
 from gpw.stack.permissions import STACK, Level, Need
 
 if TYPE_CHECKING:

@@ -115,7 +115,9 @@ COMMANDS: list[Lazy | LazyGroup] = [
     group(
         "held",
         "List, release or delete held deliveries.",
-        Lazy("ls", "gpw.commands.held:ls", "List the held deliveries by the secret that they carry."),
+        Lazy(
+            "ls", "gpw.commands.held:ls", "List the held deliveries by the secret that they carry."
+        ),
         Lazy(
             "release",
             "gpw.commands.held:release",

@@ -17,8 +17,8 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from gpw.listening.attempts import Attempt
 from gpw.cli.output import Output, safe
+from gpw.listening.attempts import Attempt
 
 ROWS = 10  # attempts that can be selected; older ones have scrolled away
 REST = 8  # lines of a small terminal that are reserved for other output

@@ -12,12 +12,24 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
 from gpw.stack.files import ROOT, SOURCES
+
 from gpw.cli.command import Gpw, command
-from gpw.stack.errors import USAGE, OperatorError
-from gpw.operations.pricing import (RATE_PROFILES, Charge, CostSettings, Figures, MonthlyTraffic, Price, bill, charged, naive_bill, total, variations)
+from gpw.operations.pricing import (
+    RATE_PROFILES,
+    Charge,
+    CostSettings,
+    Figures,
+    MonthlyTraffic,
+    Price,
+    bill,
+    charged,
+    naive_bill,
+    total,
+    variations,
+)
 from gpw.operations.stack_settings import Template, settings
+from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.template import parse
 
 PRICES = Path(__file__).with_name("prices.toml")

@@ -12,12 +12,22 @@ import typer
 from rich.text import Text
 
 from gpw.cli.command import Gpw, command
-from gpw.parked.dead_letters import (DeadLetter, Destination, Kind, NotRedrivableError, Redrive, Where, from_sqs, redrive, where)
-from gpw.stack.errors import FAILED, USAGE, OperatorError
 from gpw.cli.output import plain
+from gpw.operations.scanning import Purged, delete_chosen, note_missed, scanning
+from gpw.parked.dead_letters import (
+    DeadLetter,
+    Destination,
+    Kind,
+    NotRedrivableError,
+    Redrive,
+    Where,
+    from_sqs,
+    redrive,
+    where,
+)
+from gpw.stack.errors import FAILED, USAGE, OperatorError
 from gpw.stack.permissions import Level, on
 from gpw.stack.queues import Outgoing, Pace, QueueScan, send
-from gpw.operations.scanning import Purged, delete_chosen, note_missed, scanning
 from gpw.stack.target import Target
 from gpw.stack.when import ago
 

@@ -12,18 +12,18 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import ClientError
 
-from gpw.stack import alarms, domain, permissions
 from gpw.cli import table as commands
-from gpw.commands import policies, secret
-from gpw.operations.checks import Check, guarded, show
 from gpw.cli.command import Gpw, command
-from gpw.stack.errors import FAILED, is_forbidden
+from gpw.commands import policies, secret
+from gpw.commands.pause import MAPPINGS, mapping
+from gpw.commands.republish import bus_exists
 from gpw.history.history import subject
 from gpw.listening.leases import sweep
-from gpw.commands.pause import MAPPINGS, mapping
+from gpw.operations.checks import Check, guarded, show
+from gpw.stack import alarms, domain, permissions
+from gpw.stack.errors import FAILED, is_forbidden
 from gpw.stack.permissions import SWEEPING, Level, Need, on
 from gpw.stack.queues import depth
-from gpw.commands.republish import bus_exists
 from gpw.stack.target import Target
 from gpw.stack.webhook import NO_TOKEN, Webhook, current_secret
 from gpw.stack.when import ago, duration

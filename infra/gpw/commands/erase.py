@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from gpw.cli.command import Gpw, command
-from gpw.parked.dead_letters import from_sqs
+from gpw.cli.output import plain
 from gpw.commands.dlq import kinds_by_queue
-from gpw.stack.errors import FAILED
 from gpw.history.history import Selection, read
 from gpw.operations.mentions import Mention, in_event, in_message, in_row
-from gpw.cli.output import plain
+from gpw.parked.dead_letters import from_sqs
+from gpw.stack.errors import FAILED
 from gpw.stack.permissions import Level, on
 from gpw.stack.queues import QueueScan, depth
 

@@ -13,10 +13,20 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from gpw.cli.command import Gpw, command
-from gpw.stack.errors import USAGE, OperatorError
+from gpw.commands.look import (
+    READ_HISTORY,
+    OutcomeOption,
+    ProfileOption,
+    ReceivedOption,
+    SinceOption,
+    TenantOption,
+    TypeOption,
+    UntilOption,
+    selection,
+)
 from gpw.history.export_formats import Format, check, writing
 from gpw.history.history import Selection, read
-from gpw.commands.look import (READ_HISTORY, OutcomeOption, ProfileOption, ReceivedOption, SinceOption, TenantOption, TypeOption, UntilOption, selection)
+from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.permissions import on
 from gpw.stack.tables import Page, Table
 

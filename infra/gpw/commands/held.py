@@ -11,15 +11,27 @@ from botocore.exceptions import ClientError
 from rich.text import Text
 
 from gpw.cli.command import Gpw, command
-from gpw.stack.errors import FAILED, USAGE, OperatorError, is_forbidden
-from gpw.parked.held_deliveries import Group, HeldDelivery, add_to_groups
-from gpw.operations.held_queue import (DELETE, LOOK, RELEASE, Released, Unseen, deliveries, held, look, plan, release_all, tell)
 from gpw.cli.output import plain
+from gpw.commands.secret import accepted_digests, current_set_at, state
+from gpw.operations.held_queue import (
+    DELETE,
+    LOOK,
+    RELEASE,
+    Released,
+    Unseen,
+    deliveries,
+    held,
+    look,
+    plan,
+    release_all,
+    tell,
+)
+from gpw.operations.scanning import Purged, delete_chosen
+from gpw.operations.settling import wait_for_workers
+from gpw.parked.held_deliveries import Group, HeldDelivery, add_to_groups
+from gpw.stack.errors import FAILED, USAGE, OperatorError, is_forbidden
 from gpw.stack.permissions import Level, on
 from gpw.stack.queues import Pace
-from gpw.operations.scanning import Purged, delete_chosen
-from gpw.commands.secret import accepted_digests, current_set_at, state
-from gpw.operations.settling import wait_for_workers
 from gpw.stack.when import ago
 
 SHORT_DIGEST = 12  # characters of a digest in a table

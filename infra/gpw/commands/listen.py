@@ -9,17 +9,17 @@ from typing import Annotated
 
 import typer
 
-from gpw.stack import printable_json
-from gpw.listening.attempts import Attempt, Forwarding
-from gpw.commands.attempts_screen import Screen, can_be_used
-from gpw.listening.bus_event import BusEvent
 from gpw.cli.command import Gpw, command
-from gpw.stack.errors import FAILED, UNREACHABLE, USAGE, OperatorError
-from gpw.listening.forward import (Form, Forward, by_call, by_http, by_printing, development_secret)
-from gpw.commands.look import (OutcomeOption, ProfileOption, TenantOption, TypeOption, selection)
+from gpw.commands.attempts_screen import Screen, can_be_used
+from gpw.commands.look import OutcomeOption, ProfileOption, TenantOption, TypeOption, selection
+from gpw.listening.attempts import Attempt, Forwarding
+from gpw.listening.bus_event import BusEvent
+from gpw.listening.forward import Form, Forward, by_call, by_http, by_printing, development_secret
 from gpw.listening.loopback import destination
+from gpw.listening.subscription import WAIT_SECONDS, Ended, Received, Subscription, ended_by_signals
+from gpw.stack import printable_json
+from gpw.stack.errors import FAILED, UNREACHABLE, USAGE, OperatorError
 from gpw.stack.permissions import LISTENING, Level
-from gpw.listening.subscription import (WAIT_SECONDS, Ended, Received, Subscription, ended_by_signals)
 from gpw.stack.when import moment
 
 OUTAGE_SECONDS = 5.0  # pause before the next attempt when the network is down

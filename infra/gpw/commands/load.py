@@ -8,18 +8,18 @@ from typing import Annotated
 
 import typer
 
-from gpw.commands import cost
-from gpw.operations import pricing
 from gpw.cli.command import Gpw, command
-from gpw.stack.errors import FAILED, USAGE, OperatorError
-from gpw.history.history import Selection, read
-from gpw.operations.latency import Latencies, histogram
 from gpw.cli.output import Output
-from gpw.stack.permissions import Level, on
+from gpw.commands import cost
+from gpw.history.history import Selection, read
+from gpw.operations import pricing
+from gpw.operations.latency import Latencies, histogram
 from gpw.operations.proof import Ledger, Proof, wait_and_check
 from gpw.operations.sender import LATE_SECONDS, NO_ANSWER, send
-from gpw.stack.target import Target
 from gpw.operations.traffic import Traffic, plan, profiles_of, tenant_name
+from gpw.stack.errors import FAILED, USAGE, OperatorError
+from gpw.stack.permissions import Level, on
+from gpw.stack.target import Target
 from gpw.stack.webhook import Webhook, current_secret
 from gpw.stack.when import duration
 

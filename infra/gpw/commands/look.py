@@ -8,14 +8,14 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from receiver.domain.outcome import Outcome
-from gpw.stack import printable_json
 from gpw.cli.command import Gpw, command
-from gpw.stack.errors import FAILED, USAGE, OperatorError
-from gpw.history.history import Selection, read
 from gpw.cli.output import Output
+from gpw.history.history import Selection, read
+from gpw.stack import printable_json
+from gpw.stack.errors import FAILED, USAGE, OperatorError
 from gpw.stack.permissions import on
 from gpw.stack.when import ago, moment
+from receiver.domain.outcome import Outcome
 
 OUTCOME_STYLES = {"applied": "green", "stale": "yellow", "recorded": "cyan"}
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from gpw.cli import table as commands
 from gpw.cli.command import Gpw, command
-from gpw.stack.errors import OperatorError
 from gpw.cli.output import Output
+from gpw.stack.errors import OperatorError
 from gpw.stack.permissions import KEY_NEEDS, STACK, SWEEPING, Level, Need, arn, physical_name
 from gpw.stack.target import Target
 

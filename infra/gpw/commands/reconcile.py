@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from receiver.domain.version import timestamp
 from gpw.cli.command import Gpw, command
 from gpw.stack.errors import FAILED, USAGE, OperatorError
 from gpw.stack.permissions import on
 from gpw.stack.queues import depth, server_time
 from gpw.stack.when import duration, moment
+from receiver.domain.version import timestamp
 
 POLL_SECONDS = 5.0
 SCAN_SHARE = 10  # the pause is this many times as long as a scan, to limit the load

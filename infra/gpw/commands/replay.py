@@ -7,16 +7,32 @@ from typing import Any
 
 import typer
 
-from receiver.aws.sqs import accepted
-from receiver.domain.errors import EventError
-from gpw.history import history
 from gpw.cli.command import Gpw, command
-from gpw.stack.errors import FAILED
+from gpw.commands.look import (
+    READ_HISTORY,
+    AllOption,
+    DryRunOption,
+    OutcomeOption,
+    ProfileOption,
+    RateOption,
+    ReceivedOption,
+    SinceOption,
+    StatusOption,
+    TenantOption,
+    TextOption,
+    TypeOption,
+    UntilOption,
+    check_all,
+    selection,
+)
+from gpw.history import history
 from gpw.history.history import Selection
-from gpw.commands.look import (READ_HISTORY, AllOption, DryRunOption, OutcomeOption, ProfileOption, RateOption, ReceivedOption, SinceOption, StatusOption, TenantOption, TextOption, TypeOption, UntilOption, check_all, selection)
+from gpw.stack.errors import FAILED
 from gpw.stack.permissions import on
 from gpw.stack.queues import BATCH, Outgoing, Pace, send
 from gpw.stack.tables import Table
+from receiver.aws.sqs import accepted
+from receiver.domain.errors import EventError
 
 
 @command(

@@ -10,17 +10,33 @@ from typing import Any
 import typer
 from botocore.exceptions import ClientError
 
-from receiver.aws.errors import NotConfirmedError
-from receiver.lambda_support.deadline import Deadline
 from gpw.cli.command import Gpw, command
+from gpw.commands.look import (
+    READ_HISTORY,
+    AllOption,
+    DryRunOption,
+    OutcomeOption,
+    ProfileOption,
+    RateOption,
+    ReceivedOption,
+    SinceOption,
+    StatusOption,
+    TenantOption,
+    TextOption,
+    TypeOption,
+    UntilOption,
+    check_all,
+    selection,
+)
+from gpw.commands.replay import batches
 from gpw.stack.errors import FAILED, OperatorError
-from gpw.commands.look import (READ_HISTORY, AllOption, DryRunOption, OutcomeOption, ProfileOption, RateOption, ReceivedOption, SinceOption, StatusOption, TenantOption, TextOption, TypeOption, UntilOption, check_all, selection)
 from gpw.stack.permissions import on
 from gpw.stack.queues import Pace
-from gpw.commands.replay import batches
 from gpw.stack.target import Target
+from receiver.aws.errors import NotConfirmedError
+from receiver.lambda_support.deadline import Deadline
 from receiver.publisher.bus import Bus
-from receiver.publisher.send import (DoubtfulError, PreparedEvent, RefusedForNowError, Sender, calls)
+from receiver.publisher.send import DoubtfulError, PreparedEvent, RefusedForNowError, Sender, calls
 
 PATIENCE_SECONDS = 45.0  # how long to retry the entries of a call that the bus refuses for now
 

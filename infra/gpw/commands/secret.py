@@ -12,14 +12,14 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import ClientError
 
-from receiver.domain.credential import UnusableCredentialError, digest, is_usable, usable
 from gpw.cli.command import Gpw, command
-from gpw.stack.errors import FAILED, USAGE, OperatorError
 from gpw.operations.held_queue import HELD, RELEASE, offer_release
+from gpw.operations.settling import METRIC_SECONDS, counted_from, counted_until, wait_for_workers
+from gpw.stack.errors import FAILED, USAGE, OperatorError
 from gpw.stack.permissions import Level, Need, on
-from gpw.operations.settling import (METRIC_SECONDS, counted_from, counted_until, wait_for_workers)
 from gpw.stack.target import Target
 from gpw.stack.when import ago, duration
+from receiver.domain.credential import UnusableCredentialError, digest, is_usable, usable
 from receiver.ingest.secret import REREAD_SECONDS
 
 DEFAULT_GRACE_HOURS = 24

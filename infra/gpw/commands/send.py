@@ -14,10 +14,10 @@ import typer
 from rich.text import Text
 
 from gpw.cli.command import Gpw, command
-from gpw.stack.errors import FAILED, USAGE, OperatorError
-from gpw.stack.permissions import Level, on
 from gpw.operations.sample import SAMPLE, Posting, burst, fresh, postings
 from gpw.operations.sender import NO_ANSWER
+from gpw.stack.errors import FAILED, USAGE, OperatorError
+from gpw.stack.permissions import Level, on
 from gpw.stack.webhook import Webhook, WebhookResponse, current_secret
 from gpw.stack.when import duration
 

@@ -8,22 +8,29 @@ from typing import Annotated
 
 import typer
 
-from gpw.stack import alarms
-from gpw.commands import cost
-from gpw.operations import pricing
 from gpw.cli.command import Gpw, command
+from gpw.commands import cost
 from gpw.commands.dlq import DELETE as DELETE_DEAD
 from gpw.commands.dlq import LOOK as LOOK_DEAD
-from gpw.stack.errors import FAILED, USAGE, OperatorError
+from gpw.listening.subscription import Ended, ended_by_signals
+from gpw.operations import pricing
 from gpw.operations.held_queue import DELETE as DELETE_HELD
 from gpw.operations.held_queue import LOOK as LOOK_HELD
-from gpw.stack.permissions import SUBSCRIBING, Level, on
-from gpw.stack.queues import depth
-from gpw.listening.subscription import Ended, ended_by_signals
-from gpw.operations.verify_cases import (LARGE_BYTES, LATENCY_EVENTS, cases, is_tenant, refusals, tenant_name)
+from gpw.operations.verify_cases import (
+    LARGE_BYTES,
+    LATENCY_EVENTS,
+    cases,
+    is_tenant,
+    refusals,
+    tenant_name,
+)
 from gpw.operations.verify_cleanup import remove
 from gpw.operations.verify_report import Report
 from gpw.operations.verify_run import VerifyRun
+from gpw.stack import alarms
+from gpw.stack.errors import FAILED, USAGE, OperatorError
+from gpw.stack.permissions import SUBSCRIBING, Level, on
+from gpw.stack.queues import depth
 from gpw.stack.webhook import current_secret
 
 PATIENCE_SECONDS = 240.0  # if a worker dies, its messages are redelivered after 180 s

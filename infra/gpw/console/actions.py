@@ -9,17 +9,17 @@ import typer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gpw.commands import dlq, erase, held, replay, republish
-from gpw.listening.bus_event import from_history
 from gpw.cli.command import Gpw
+from gpw.commands import dlq, erase, held, replay, republish
 from gpw.console.filters import Filters, read
 from gpw.console.jobs import Then
 from gpw.console.overview import job_fragment
 from gpw.console.web import Console, check_write, console_of, form, post, render, route
-from gpw.stack.errors import FAILED, OperatorError
-from gpw.listening.forward import Form, by_http, development_secret
 from gpw.history.history import subject
+from gpw.listening.bus_event import from_history
+from gpw.listening.forward import Form, by_http, development_secret
 from gpw.listening.loopback import destination
+from gpw.stack.errors import FAILED, OperatorError
 from gpw.stack.queues import BATCH
 
 SHOWN_FAILURES = 20

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gpw.console.runbook import sections
-from gpw.stack.errors import OperatorError, explained
-from gpw.history.log_lines import Seen
 from gpw.commands.tail import POLL_SECONDS, polls
+from gpw.console.runbook import sections
+from gpw.history.log_lines import Seen
+from gpw.stack.errors import OperatorError, explained
 from gpw.stack.target import Target
 
 MINUTES = 30

@@ -10,20 +10,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from receiver.domain.errors import EventError
-from gpw.history import history, log_lines
+from gpw.cli.output import plain
+from gpw.commands.tail import LOG_GROUPS
 from gpw.console import charts
 from gpw.console.compare import Change, changes
-from gpw.console.web import (Console, check_write, console_of, event_link, form, post, render, route)
-from gpw.stack.errors import OperatorError
+from gpw.console.web import Console, check_write, console_of, event_link, form, post, render, route
+from gpw.history import history, log_lines
 from gpw.history.history import Selection
-from gpw.cli.output import plain
+from gpw.stack.errors import OperatorError
 from gpw.stack.printable_json import dumps
 from gpw.stack.tables import Table
-from gpw.commands.tail import LOG_GROUPS
 from gpw.stack.target import Target, on_local_cloud
 from gpw.stack.webhook import Webhook, current_secret
 from gpw.stack.when import ago, duration
+from receiver.domain.errors import EventError
 
 SHOWN_CHANGES = 200
 SHOWN_EVENTS = 100  # of a profile

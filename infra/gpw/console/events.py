@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from receiver.domain import exact_json
 from gpw.console.filters import OUTCOMES, Filters, read
 from gpw.console.store import Row
 from gpw.console.stream import message, streamed
 from gpw.console.web import console_of, fragment, render, route
 from gpw.stack.errors import OperatorError
+from receiver.domain import exact_json
 
 PAGE = 50  # events in a list before one asks for more
 COLUMNS = ("received_at", "created_at", "event_id", "event", "tenant_id", "profile_id", "outcome")

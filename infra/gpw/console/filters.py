@@ -6,11 +6,11 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
-from receiver.domain.version import timestamp
+from gpw.history.history import holds, words
 from gpw.listening.bus_event import BusEvent
 from gpw.stack.errors import OperatorError
-from gpw.history.history import holds, words
 from gpw.stack.when import moment
+from receiver.domain.version import timestamp
 
 OUTCOMES = ("applied", "stale", "recorded")
 

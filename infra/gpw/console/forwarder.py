@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from receiver.domain import exact_json, strict_json
-from receiver.domain.version import timestamp
+from gpw.console.filters import Filters
+from gpw.history.history import subject
 from gpw.listening.attempts import Attempt, Forwarding
 from gpw.listening.bus_event import BusEvent
-from gpw.console.filters import Filters
-from gpw.stack.errors import OperatorError
 from gpw.listening.forward import Form, Forward, Result, by_http, development_secret
-from gpw.history.history import subject
 from gpw.listening.loopback import destination
+from gpw.stack.errors import OperatorError
+from receiver.domain import exact_json, strict_json
+from receiver.domain.version import timestamp
 
 MAX_ATTEMPTS = 300  # that the page shows
 MAX_WAITING = 1_000  # events

@@ -13,8 +13,8 @@ from rich.text import Text
 from typer.core import TyperCommand
 
 from gpw.cli.command import Gpw
-from gpw.stack.errors import OperatorError, explained
 from gpw.cli.output import Output, plain
+from gpw.stack.errors import OperatorError, explained
 from gpw.stack.target import Target
 
 REMEMBERED = 50  # jobs that are over, with their results

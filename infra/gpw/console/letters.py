@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gpw.commands import dlq, held
 from gpw.cli.command import Gpw
+from gpw.commands import dlq, held
 from gpw.console import runbook
 from gpw.console.overview import job_fragment
 from gpw.console.web import Console, Letters, console_of, post, render, route

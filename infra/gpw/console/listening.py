@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from gpw.console.filters import OUTCOMES, Filters, read
 from gpw.console.stream import message, streamed
-from gpw.console.web import (Console, check_write, console_of, form, fragment, post, render, route)
+from gpw.console.web import Console, check_write, console_of, form, fragment, post, render, route
 from gpw.stack.errors import OperatorError
 
 EXAMPLE = "http://localhost:3000/hooks"

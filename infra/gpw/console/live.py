@@ -8,11 +8,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gpw.listening.bus_event import BusEvent, from_history
 from gpw.console.store import Store
-from gpw.stack.errors import OperatorError, explained
 from gpw.history.history import Selection, read, subject
+from gpw.listening.bus_event import BusEvent, from_history
 from gpw.listening.subscription import Subscription
+from gpw.stack.errors import OperatorError, explained
 from gpw.stack.tables import Table
 from gpw.stack.target import Target
 from gpw.stack.when import duration

@@ -5,15 +5,15 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gpw.commands import doctor
 from gpw.cli.command import Gpw
+from gpw.commands import doctor
+from gpw.commands.tail import QUEUES
 from gpw.console import charts, daily_cost
 from gpw.console.counts import SERIES
 from gpw.console.jobs import Job
 from gpw.console.web import Console, console_of, form, post, render, route
 from gpw.stack.errors import OperatorError
 from gpw.stack.queues import depth
-from gpw.commands.tail import QUEUES
 from gpw.stack.when import duration
 
 CHECKS_SECONDS = 300.0  # how old findings may be: each check sends a request, which is refused

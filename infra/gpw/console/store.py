@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from receiver.domain import exact_json
 from gpw.console.filters import Filters
 from gpw.console.kinds import Kinds
 from gpw.history.history import searchable
+from receiver.domain import exact_json
 
 # Some 500 MB: SQLite takes about twice the bytes of items for them and their index.
 MAX_BYTES = 200 * 1024 * 1024

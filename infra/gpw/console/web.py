@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from gpw.cli.output import plain
 from gpw.console.counts import Counts
 from gpw.console.fill import Fill
 from gpw.console.forwarder import Forwarder
@@ -23,7 +24,6 @@ from gpw.console.live import Live
 from gpw.console.security import Access
 from gpw.console.store import Store
 from gpw.stack.errors import OperatorError, explained
-from gpw.cli.output import plain
 from gpw.stack.target import Target
 from gpw.stack.when import ago, duration, moment
 

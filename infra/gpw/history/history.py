@@ -7,11 +7,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from gpw.stack.errors import USAGE, OperatorError
+from gpw.stack.tables import Page, Table
 from receiver.domain import exact_json
 from receiver.domain.parse import parse_event
 from receiver.domain.version import timestamp
-from gpw.stack.errors import USAGE, OperatorError
-from gpw.stack.tables import Page, Table
 from receiver.publisher.entry import ENVELOPE, OPTIONAL, event_of
 
 

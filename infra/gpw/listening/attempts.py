@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.text import Text
 
-from receiver.domain import strict_json
+from gpw.commands.look import OUTCOME_STYLES
 from gpw.listening.bus_event import BusEvent
 from gpw.listening.forward import Form, Forward, Result, content
-from gpw.commands.look import OUTCOME_STYLES
 from gpw.stack.when import duration
+from receiver.domain import strict_json
 
 REMEMBERED = 100_000  # events; about 20 MB
 LONGEST_PAUSE_SECONDS = 30.0  # between two attempts; the first pause is 1 s, and each one doubles

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from receiver.domain import exact_json, strict_json
-from receiver.domain.errors import NotJsonError
-from receiver.domain.event import MAX_ID_LENGTH
 from gpw.history.history import as_sent, subject
 from gpw.stack.queues import sent_at
 from gpw.stack.tables import Table
+from receiver.domain import exact_json, strict_json
+from receiver.domain.errors import NotJsonError
+from receiver.domain.event import MAX_ID_LENGTH
 from receiver.publisher.entry import SOURCE, entry
 
 # The fields that the receiver adds to the event in `detail`.

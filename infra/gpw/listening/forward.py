@@ -17,11 +17,11 @@ from urllib.parse import quote
 
 import urllib3
 
+from gpw.listening.bus_event import BusEvent
+from gpw.listening.loopback import Destination, addresses
+from gpw.stack.errors import USAGE, OperatorError
 from receiver.domain import exact_json
 from receiver.domain.credential import UnusableCredentialError, usable
-from gpw.listening.bus_event import BusEvent
-from gpw.stack.errors import USAGE, OperatorError
-from gpw.listening.loopback import Destination, addresses
 
 # Not a real secret: the application on the laptop expects it instead of the real one.
 DEVELOPMENT_SECRET = "development-secret-of-gpw-listen"  # noqa: S105  # nosec B105

@@ -10,10 +10,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from receiver.domain.version import timestamp
 from gpw.stack.errors import is_gone
 from gpw.stack.queues import answered_at
 from gpw.stack.target import Target
+from receiver.domain.version import timestamp
 
 UNTIL = "gpw:until"  # the tag
 # As long as the queue keeps an event. A listener that sleeps for less time gets everything from its

@@ -13,10 +13,19 @@ from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gpw.listening.bus_event import BusEvent, completed, from_history, from_message
-from gpw.stack.errors import OperatorError, is_gone
 from gpw.history.history import Selection, read
-from gpw.listening.leases import (LEASE_SECONDS, TARGET_ID, UNTIL, new_name, remove_queue, remove_rule, sweep, until)
+from gpw.listening.bus_event import BusEvent, completed, from_history, from_message
+from gpw.listening.leases import (
+    LEASE_SECONDS,
+    TARGET_ID,
+    UNTIL,
+    new_name,
+    remove_queue,
+    remove_rule,
+    sweep,
+    until,
+)
+from gpw.stack.errors import OperatorError, is_gone
 from gpw.stack.queues import BATCH, answered_at
 from gpw.stack.target import Target
 from receiver.publisher.entry import SOURCE

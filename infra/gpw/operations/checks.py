@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
-from gpw.stack.errors import OperatorError, explained, is_forbidden
 from gpw.cli.output import Output
+from gpw.stack.errors import OperatorError, explained, is_forbidden
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from typing import Any
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from receiver.aws.sqs import MAX_HELD_BYTES, QueueMessage
 from gpw.cli.command import Gpw
-from gpw.stack.errors import FAILED, explained
-from gpw.parked.held_deliveries import DEAD_LETTERS, EVENTS, HeldDelivery, from_sqs, release
 from gpw.cli.output import plain
+from gpw.operations.scanning import note_missed, scanning
+from gpw.parked.held_deliveries import DEAD_LETTERS, EVENTS, HeldDelivery, from_sqs, release
+from gpw.stack.errors import FAILED, explained
 from gpw.stack.permissions import on
 from gpw.stack.queues import HOLD_SECONDS, Outgoing, Pace, QueueScan, send
-from gpw.operations.scanning import note_missed, scanning
+from receiver.aws.sqs import MAX_HELD_BYTES, QueueMessage
 
 HELD = "HeldQueueUrl"
 # Scanning a queue means receiving its messages and making them visible again.

@@ -11,10 +11,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from gpw.history.history import subject
+from gpw.parked.dead_letters import DeadLetter
 from receiver.aws.sqs import original_body
 from receiver.domain.errors import NotJsonError
-from gpw.parked.dead_letters import DeadLetter
-from gpw.history.history import subject
 
 # The keys whose value is a profile's id, or a list of them.
 NAMING_KEYS = {"profile_id", "profile_ids"}

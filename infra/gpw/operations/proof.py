@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from receiver.domain.outcome import Outcome
 from gpw.history.history import Selection, read
+from gpw.operations.traffic import PlannedDelivery
 from gpw.stack.queues import depth
 from gpw.stack.target import Target
-from gpw.operations.traffic import PlannedDelivery
+from receiver.domain.outcome import Outcome
 
 # How long to wait without progress. If a worker dies, its messages are redelivered after the events
 # queue's visibility timeout of 180 s.

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from gpw.stack.errors import OperatorError
 from gpw.operations.latency import Latencies
 from gpw.operations.proof import Ledger
 from gpw.operations.traffic import PlannedDelivery
+from gpw.stack.errors import OperatorError
 from gpw.stack.webhook import Webhook
 
 NO_ANSWER = 0  # stands for the status of a request without a response

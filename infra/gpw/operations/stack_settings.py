@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gpw.stack.errors import USAGE, OperatorError
 from gpw.operations.pricing import CostSettings
+from gpw.stack.errors import USAGE, OperatorError
 
 type Json = Mapping[str, Any]
 

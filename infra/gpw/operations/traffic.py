@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from receiver.domain.version import timestamp, version
 from gpw.operations.sample import fresh
+from receiver.domain.version import timestamp, version
 
 # Not `ready`, because that would fetch profiles from GetProfile and start the workflows of most
 # rules. The last one is unknown, like a status that GetProfile may introduce one day.

@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from receiver.domain import exact_json, strict_json
-from receiver.domain.outcome import Outcome
-from receiver.domain.parse import parse_event
 from gpw.history import history
 from gpw.listening.bus_event import BusEvent
 from gpw.operations.checks import Check
 from gpw.operations.proof import Item, Ledger, check_profile
 from gpw.operations.sample import fresh
 from gpw.operations.traffic import PlannedDelivery
+from receiver.domain import exact_json, strict_json
+from receiver.domain.outcome import Outcome
+from receiver.domain.parse import parse_event
 from receiver.publisher.entry import MAX_ENTRY_BYTES, entry, entry_bytes
 
 WHO = re.compile(r"gpw-verify-[0-9a-f]{16}", re.ASCII)

@@ -8,16 +8,16 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from gpw.cli.command import Gpw
+from gpw.operations.held_queue import HELD
+from gpw.operations.proof import profile_history
+from gpw.operations.scanning import scanning
+from gpw.operations.verify_cases import profiles_of, wrong_secret
+from gpw.stack.errors import OperatorError, explained
+from gpw.stack.queues import received_message
 from receiver.aws.sqs import original_body
 from receiver.domain.credential import digest
 from receiver.domain.errors import NotJsonError
-from gpw.cli.command import Gpw
-from gpw.stack.errors import OperatorError, explained
-from gpw.operations.held_queue import HELD
-from gpw.operations.proof import profile_history
-from gpw.stack.queues import received_message
-from gpw.operations.scanning import scanning
-from gpw.operations.verify_cases import profiles_of, wrong_secret
 
 DEAD = "DeadLetterQueueUrl"
 PASSES = 3  # because redelivered messages may restore data in between

@@ -9,27 +9,39 @@ from datetime import datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from receiver.domain.outcome import Outcome
-from gpw.stack import alarms
-from gpw.listening.bus_event import BusEvent
-from gpw.operations.checks import Check, guarded, show
 from gpw.cli.command import Gpw
-from gpw.parked.dead_letters import from_sqs
 from gpw.commands.dlq import kinds_by_queue
-from gpw.stack.errors import explained
-from gpw.operations.held_queue import HELD
 from gpw.history.history import Selection
+from gpw.listening.bus_event import BusEvent
+from gpw.listening.subscription import Subscription
+from gpw.operations.checks import Check, guarded, show
+from gpw.operations.held_queue import HELD
 from gpw.operations.latency import Latencies
 from gpw.operations.proof import Item, Ledger, profile_history, wait_until_recorded
-from gpw.stack.queues import server_time
 from gpw.operations.sender import NO_ANSWER, send
-from gpw.listening.subscription import Subscription
 from gpw.operations.traffic import PlannedDelivery
-from gpw.operations.verify_cases import (LARGE_BYTES, MARK, NOT_STORABLE, Refusal, cases, check_bus, check_case, latency_deliveries, not_storable, refusals, wrong_secret)
+from gpw.operations.verify_cases import (
+    LARGE_BYTES,
+    MARK,
+    NOT_STORABLE,
+    Refusal,
+    cases,
+    check_bus,
+    check_case,
+    latency_deliveries,
+    not_storable,
+    refusals,
+    wrong_secret,
+)
 from gpw.operations.verify_cleanup import DEAD, is_held_for, messages, of_tenant
 from gpw.operations.verify_report import Report
-from gpw.stack.webhook import (CHALLENGES, NO_TOKEN, OK, WRONG_TOKEN, Webhook, WebhookResponse)
+from gpw.parked.dead_letters import from_sqs
+from gpw.stack import alarms
+from gpw.stack.errors import explained
+from gpw.stack.queues import server_time
+from gpw.stack.webhook import CHALLENGES, NO_TOKEN, OK, WRONG_TOKEN, Webhook, WebhookResponse
 from gpw.stack.when import duration
+from receiver.domain.outcome import Outcome
 
 CONNECTIONS = 16  # for the events that measure latencies; the others are sent one by one
 SETTLE_SECONDS = 30.0  # how long an interrupted run waits for events that are being processed

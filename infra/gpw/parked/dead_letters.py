@@ -9,14 +9,19 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from receiver.aws.dynamodb import to_dynamodb
-from receiver.aws.sqs import QueueMessage, accepted, original_body
-from receiver.domain import strict_json
-from receiver.domain.errors import (ContradictingEventError, EventError, FutureEventError, NotJsonError)
-from receiver.domain.parse import parse_event
 from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.queues import received_message, sent_at
 from gpw.stack.when import moment
+from receiver.aws.dynamodb import to_dynamodb
+from receiver.aws.sqs import QueueMessage, accepted, original_body
+from receiver.domain import strict_json
+from receiver.domain.errors import (
+    ContradictingEventError,
+    EventError,
+    FutureEventError,
+    NotJsonError,
+)
+from receiver.domain.parse import parse_event
 
 # The attributes that quarantine adds to a message, and those that EventBridge adds to one that it
 # can't deliver.

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from gpw.stack.queues import received_message, sent_at
 from receiver.aws import sqs
 from receiver.aws.sqs import QueueMessage, original_body
 from receiver.domain.errors import EventError, NotJsonError
-from gpw.stack.queues import received_message, sent_at
 from receiver.ingest.check import check
 
 EVENTS, DEAD_LETTERS = "EventsQueueUrl", "DeadLetterQueueUrl"  # where a released one goes

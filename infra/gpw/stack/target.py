@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, HTTPClientError
-
 from gpw.stack.files import INSTALLED, ROOT
+
 from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.tables import Table
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import urllib3
 
-from receiver.domain.credential import UnusableCredentialError, usable
 from gpw.stack.errors import OperatorError
 from gpw.stack.target import Target
+from receiver.domain.credential import UnusableCredentialError, usable
 
 # The exact texts that GetProfile documents.
 OK = "OK"
