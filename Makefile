@@ -54,7 +54,7 @@ bench: setup .venv-bench/packages/.ready ## measure speed, size and logs into do
 
 docs: setup ## renew what is generated: tables of the reference, the dashboard's picture, schemas of the bus
 	@$(BIN)/python -m infra.build.reference
-	@PYTHONPATH=functions $(BIN)/python -m infra.build.schema
+	@$(BIN)/python -m infra.build.schema
 	@$(BIN)/python -m infra.dashboard
 
 pictures: setup chromium ## photograph the console for docs/console.md, with the demo's data
@@ -67,7 +67,7 @@ check: setup .venv-checkov/.ready .venv-bench/packages/.ready ## lint, format, t
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	PYTHONPATH=functions $(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/cfn-lint -a cfn_lint_serverless.rules -- template.yaml infra/monitoring.yaml infra/examples/*.yaml infra/examples/*/template.yaml
 	$(SAM) validate --lint --region us-east-1
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions infra

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-SHARED = {"runtime", "batch"}  # they read the environment of the function that imports them
+# They read the environment of the function that imports them.
+SHARED = {f"receiver.lambda_support.{name}" for name in ("runtime", "batch")}
 
 
 def cold_start(package: str) -> ModuleType:
@@ -18,8 +19,8 @@ def cold_start(package: str) -> ModuleType:
     # An earlier start's logger would keep that one's output.
     logging.Logger.manager.loggerDict.pop("getprofile.webhooks", None)
     for name in _modules_of(package):
-        del sys.modules[name]
-    return importlib.import_module(f"{package}.handler")
+        _forget(name)
+    return importlib.import_module(f"receiver.{package}.handler")
 
 
 @contextmanager
@@ -30,9 +31,21 @@ def restored_modules() -> Iterator[None]:
     yield
     for package in packages:
         for name in _modules_of(package):
-            del sys.modules[name]
-    sys.modules.update(before)
+            _forget(name)
+    for name, module in before.items():
+        sys.modules[name] = module
+        parent, _dot, child = name.rpartition(".")
+        setattr(sys.modules[parent], child, module)
+
+
+def _forget(name: str) -> None:
+    """Remove a module, from its package too: `from package import module` reads it there."""
+    del sys.modules[name]
+    parent, _dot, child = name.rpartition(".")
+    if parent in sys.modules:
+        vars(sys.modules[parent]).pop(child, None)
 
 
 def _modules_of(package: str) -> list[str]:
-    return [n for n in sys.modules if n in SHARED or n.partition(".")[0] == package]
+    own = f"receiver.{package}"
+    return [n for n in sys.modules if n in SHARED or n == own or n.startswith(f"{own}.")]

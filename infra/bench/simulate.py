@@ -8,8 +8,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from gpw.stack.files import ROOT
-
 from gpw.commands.cost import (
     figures_on_file,
     price_list_on_file,
@@ -18,6 +16,7 @@ from gpw.commands.cost import (
     template_on_file,
 )
 from gpw.operations.pricing import CostSettings, Line, Price, total
+from gpw.stack.files import ROOT
 from infra.bench.capacity import (
     concurrency_for,
     hot_keys_table,

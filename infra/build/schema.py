@@ -1,7 +1,7 @@
 """Writes what is on the bus as a JSON Schema, as an AsyncAPI document and as a Python module.
 
 All three follow from the domain's models and the publisher.
-Usage: PYTHONPATH=functions python -m infra.build.schema    (a part of `make docs`)
+Usage: python -m infra.build.schema    (a part of `make docs`)
 """
 
 import json

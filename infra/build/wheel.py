@@ -1,9 +1,10 @@
-"""Adds the template and the runbook to the wheel: `gpw cost` and `gpw ui` read them.
+"""Adds the templates and the runbook to the wheel: `gpw cost` and `gpw ui` read them.
 
 Hatchling runs this build hook. Its option `force-include` would also copy the files into editable
 installs, where the copies would become outdated.
 """
 
+from pathlib import PurePosixPath
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -15,5 +16,5 @@ class TemplateBuildHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Add files before the build. version: `standard`, or `editable`."""
         if version == "standard":
-            build_data["force_include"]["template.yaml"] = "infra/template.yaml"
-            build_data["force_include"]["docs/operations.md"] = "infra/operations.md"
+            for path in ("template.yaml", "infra/monitoring.yaml", "docs/operations.md"):
+                build_data["force_include"][path] = f"gpw/data/{PurePosixPath(path).name}"

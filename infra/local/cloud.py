@@ -18,19 +18,12 @@ import boto3
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from gpw.stack.target import CREDENTIALS
+
 PREFERRED_PORT = 4566
 DOCKER_GATEWAY = "172.17.0.1"
 START_SECONDS = 60
 STOP_SECONDS = 10
-
-# The root user of the account, who may do everything. The functions get sessions of their own
-# roles, and MiniStack enforces the policies of those roles (AUTH=true).
-_ROOT = "test"
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": _ROOT,
-    "AWS_SECRET_ACCESS_KEY": _ROOT,
-    "AWS_DEFAULT_REGION": "us-east-1",
-}
 
 
 # Errors that a call to the cloud may raise: those of the SDK and those of plain HTTP.

@@ -43,7 +43,6 @@ class Worker:
             cwd=ROOT,
             env=os.environ
             | {
-                "PYTHONPATH": f"functions{os.pathsep}.",
                 "AWS_ACCESS_KEY_ID": "testing",
                 "AWS_SECRET_ACCESS_KEY": "testing",
                 "AWS_DEFAULT_REGION": "eu-central-1",

@@ -177,7 +177,7 @@ def main() -> None:
 
     clients._session = lambda: session  # type: ignore[assignment]
     with redirect_stdout(io.StringIO()):
-        handler = importlib.import_module(f"{package}.handler")
+        handler = importlib.import_module(f"receiver.{package}.handler")
         with open(payload, encoding="utf-8") as file:  # noqa: PTH123
             event = json.load(file)  # as Lambda's runtime reads it
         response = handler.lambda_handler(event, make_context(60_000))

@@ -1,7 +1,6 @@
 """No input that Lambda can hand to a function takes more than 70 % of the function's memory."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +33,6 @@ ENVIRONMENT = {
     "EVENT_BUS_NAME": "bus",
     "POWERTOOLS_SERVICE_NAME": "memory",
     "POWERTOOLS_METRICS_NAMESPACE": "GetProfileWebhooks",
-    "PYTHONPATH": f"functions{os.pathsep}.",
 }
 
 

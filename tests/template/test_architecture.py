@@ -11,12 +11,11 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-DOMAIN = "getprofile"
+OURS = "receiver"
+DOMAIN = "receiver.domain"
 DOMAIN_LIBRARIES = {"pydantic", "pydantic_core", "simplejson", "typing_extensions"}
 AWS_SDK = re.compile(r"(boto3|botocore|s3transfer|types_boto3\w*)(\.|$)")
-SHARED = {DOMAIN, "aws"}  # packages that every function may import
-RUNTIME_ALONE = {"os", "aws_lambda_powertools"}  # the environment, and the log
-HTTP = "hydrator/transport.py"
+HTTP = "receiver/hydrator/transport.py"
 DIRECT_DEPENDENCIES = ("aws-lambda-powertools", "pydantic", "simplejson")
 
 
@@ -59,38 +58,33 @@ def imports(path: PurePosixPath, source: str) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
-def violations(path_at_root: str, source: str, packages: set[str]) -> list[str]:
-    """What a module imports against the rules. packages: those at the zip root, the domain too."""
+def violations(path_at_root: str, source: str) -> list[str]:
+    """What a module imports against the rules."""
     path = PurePosixPath(path_at_root)
-    package = path.parts[0] if len(path.parts) > 1 else None
+    package = ".".join(path.parts[:2])  # such as receiver.ingest
     found = []
     for name in imports(path, source):
         top = name.partition(".")[0]
-        if package == DOMAIN and top not in sys.stdlib_module_names | DOMAIN_LIBRARIES | {DOMAIN}:
+        inside = name == DOMAIN or name.startswith(f"{DOMAIN}.")
+        if (
+            package == DOMAIN
+            and not inside
+            and top not in sys.stdlib_module_names | DOMAIN_LIBRARIES
+        ):
             found.append(f"the domain imports {name}")
-        may_use_sdk = package == "aws" or (package and name.startswith("botocore.exceptions."))
+        may_use_sdk = package == "receiver.aws" or name.startswith("botocore.exceptions.")
         if AWS_SDK.match(name) and not may_use_sdk:
             found.append(f"more of the AWS SDK than its exceptions: {name}")
         if re.match(r"(urllib3|http\.client|urllib\.request)(\.|$)", name) and path_at_root != HTTP:
             found.append(f"HTTP is spoken outside of {HTTP}: {name}")
-        # A single module at the zip root is to import-linter what a library is.
-        if package is None and top in {*packages, "infra"} - SHARED:
-            found.append(f"a function is imported from outside: {name}")
-        if package is None and top in RUNTIME_ALONE and path_at_root != "runtime.py":
-            found.append(f"only runtime.py imports {name}")
     return found
-
-
-def packages_of(sources: dict[str, str]) -> set[str]:
-    return {path.partition("/")[0] for path in sources if "/" in path}
 
 
 # ---------------------------------------------------------------- the rules
 
 
 def test_every_module_keeps_to_the_import_rules(sources: dict[str, str]) -> None:
-    packages = packages_of(sources)
-    found = {path: violations(path, source, packages) for path, source in sources.items()}
+    found = {path: violations(path, source) for path, source in sources.items()}
 
     assert {path: broken for path, broken in found.items() if broken} == {}
 
@@ -98,31 +92,19 @@ def test_every_module_keeps_to_the_import_rules(sources: dict[str, str]) -> None
 @pytest.mark.parametrize(
     ("path", "source", "broken"),
     [
-        ("getprofile/event.py", "import requests", "the domain imports requests"),
-        (
-            "getprofile/a.py",
-            "def f():\n import receiver.ingest.response",
-            "the domain imports receiver.ingest.response",
-        ),
-        (
-            "batch.py",
-            "from receiver.ingest.settings import IngestSettings",
-            "from outside: ingest.",
-        ),
-        ("batch.py", "from .consumer import consume", "from outside: receiver.consumer.consume"),
-        ("batch.py", "import infra.blocks", "from outside: infra.blocks"),
-        ("batch.py", "import os", "only runtime.py imports os"),
-        ("batch.py", "from botocore.exceptions import ClientError", "than its exceptions"),
-        ("runtime.py", "import botocore", "than its exceptions: botocore"),
+        ("domain/event.py", "import requests", "the domain imports requests"),
+        ("domain/a.py", "def f():\n import receiver.ingest.b", "imports receiver.ingest.b"),
+        ("domain/a.py", "from ..ingest import b", "the domain imports receiver.ingest.b"),
+        ("lambda_support/runtime.py", "import botocore", "than its exceptions: botocore"),
         ("ingest/receive.py", "import boto3", "than its exceptions: boto3"),
         ("ingest/receive.py", "from types_boto3_sqs import SQSClient", "than its exceptions"),
         ("ingest/secret.py", "from botocore.config import Config", "than its exceptions"),
-        ("hydrator/hydrate.py", "import urllib3", "outside of hydrator/transport.py: urllib3"),
+        ("hydrator/hydrate.py", "import urllib3", "hydrator/transport.py: urllib3"),
         ("hydrator/hydrate.py", "from http.client import HTTPConnection", "HTTP is spoken outside"),
     ],
 )
 def test_the_checker_finds_a_broken_rule(path: str, source: str, broken: str) -> None:
-    [first, *_] = violations(path, source, {"getprofile", "ingest", "consumer"}) or ["nothing"]
+    [first, *_] = violations(f"{OURS}/{path}", source) or ["nothing"]
 
     assert broken in first
 
@@ -130,32 +112,24 @@ def test_the_checker_finds_a_broken_rule(path: str, source: str, broken: str) ->
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("getprofile/event.py", "import re\nfrom pydantic import BaseModel"),
-        ("getprofile/events/a.py", "from ..event import Event\nfrom getprofile import parse"),
+        ("domain/event.py", "import re\nfrom pydantic import BaseModel"),
+        ("domain/events/a.py", "from ..event import Event\nfrom receiver.domain import parse"),
         ("aws/clients.py", "from botocore.config import Config"),
+        ("ingest/secret.py", "from botocore.exceptions import ClientError\nimport receiver.aws.a"),
         (
-            "ingest/secret.py",
-            "from botocore.exceptions import ClientError\nimport receiver.aws.clients",
+            "lambda_support/batch.py",
+            "import receiver.aws.a\nfrom receiver.domain import errors",
         ),
-        ("batch.py", "import receiver.aws.clients\nimport runtime\nfrom getprofile import errors"),
-        ("runtime.py", "import os\nfrom aws_lambda_powertools import Logger"),
     ],
 )
 def test_the_checker_lets_pass_what_the_rules_allow(path: str, source: str) -> None:
-    assert violations(path, source, {"getprofile", "ingest", "consumer"}) == []
+    assert violations(f"{OURS}/{path}", source) == []
 
 
-def test_nothing_at_the_zip_root_shadows_the_standard_library(functions: Path) -> None:
-    names = {path.stem for path in functions.iterdir()}
+def test_the_zip_root_holds_one_package_of_ours(functions: Path) -> None:
+    names = {path.name for path in functions.iterdir() if path.name != "__pycache__"}
 
-    assert {"runtime", DOMAIN} < names
-    assert names & sys.stdlib_module_names == set()
-
-
-def test_nothing_at_the_zip_root_shadows_a_library(functions: Path) -> None:
-    names = {path.stem for path in functions.iterdir() if path.name != "__pycache__"}
-
-    assert names & metadata.packages_distributions().keys() == set()
+    assert names == {OURS, "requirements.in", "requirements.txt"}
 
 
 # ---------------------------------------------------------------- functions/requirements.txt

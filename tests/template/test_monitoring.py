@@ -554,7 +554,7 @@ def test_a_reason_that_is_watched_is_one_that_ingest_gives(
     alarms: dict[str, Json], widgets: list[Json]
 ) -> None:
     reasons = {d["reason"] for _, _, d in named(alarms, widgets) if "reason" in d} - {"any"}
-    responses = (ROOT / "functions" / "ingest" / "response.py").read_text("utf-8")
+    responses = (ROOT / "functions" / "receiver" / "ingest" / "response.py").read_text("utf-8")
 
     assert reasons == {"wrong_secret"}
     assert '"wrong_secret"' in responses
@@ -894,7 +894,7 @@ def test_the_runbook_has_a_section_for_each_reason_of_a_dead_letter() -> None:
 def test_the_runbook_explains_every_reason_for_503() -> None:
     given = {
         call.args[0].value
-        for path in (ROOT / "functions" / "ingest").rglob("*.py")
+        for path in (ROOT / "functions" / "receiver" / "ingest").rglob("*.py")
         for call in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(call, ast.Call)
         and getattr(call.func, "attr", "") == "unavailable"

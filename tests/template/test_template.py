@@ -115,7 +115,7 @@ def environment(function: Json) -> Json:
 
 def settings_class(function: Json) -> type[Settings]:
     """The Settings subclass of the package that the function's handler is in."""
-    package = function["Handler"].partition(".")[0]
+    package = function["Handler"].removesuffix(".handler.lambda_handler")
     module = importlib.import_module(f"{package}.settings")
     [found] = [
         value

@@ -112,11 +112,11 @@ def aws() -> Iterator[str]:
         thread.join()
 
 
-def test_the_wheel_puts_one_package_beside_those_of_others(wheel: Path) -> None:
+def test_the_wheel_puts_its_two_packages_beside_those_of_others(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         top = {name.split("/")[0] for name in archive.namelist()}
 
-    assert {name for name in top if not name.endswith(".dist-info")} == {"infra"}
+    assert {name for name in top if not name.endswith(".dist-info")} == {"gpw", "receiver"}
 
 
 def test_the_installed_command_tells_version_and_help(environment: Path, elsewhere: Path) -> None:
@@ -142,8 +142,8 @@ def test_every_installed_command_can_be_imported_with_the_declared_dependencies(
     environment: Path, elsewhere: Path
 ) -> None:
     program = (
-        "import gpw, getprofile\nfrom gpw.cli.table import loaded\n"
-        "loaded()\nprint(gpw.__file__, getprofile.__file__)"
+        "import gpw, receiver\nfrom gpw.cli.table import loaded\n"
+        "loaded()\nprint(gpw.__file__, receiver.__file__)"
     )
 
     ran = subprocess.run(
@@ -201,9 +201,9 @@ def test_the_wheel_holds_what_the_console_reads(wheel: Path) -> None:
         names = set(archive.namelist())
     console = ROOT / "infra" / "gpw" / "console"
     wanted = {
-        str(path.relative_to(ROOT))
+        str(path.relative_to(ROOT / "infra"))
         for folder in ("templates", "static")
         for path in (console / folder).iterdir()
     }
 
-    assert (wanted | {"infra/operations.md"}) - names == set()
+    assert (wanted | {"gpw/data/operations.md"}) - names == set()

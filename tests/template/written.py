@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-WRITES = ("from runtime import record", "import runtime\n", "batch.report(")
+WRITES = ("runtime import record", "support import runtime\n", "batch.report(")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -14,10 +14,10 @@ def written_metrics(package: str) -> dict[str, bool]:
     They are the keys in capitals, unlike the fields of a line, of the dictionaries in modules that
     write one.
     """
-    folder = ROOT / "functions" / package
+    folder = ROOT / "functions" / "receiver" / package
     paths = list(folder.rglob("*.py"))
     if "batch.report(" in (folder / "handler.py").read_text("utf-8"):
-        paths.append(ROOT / "functions" / "batch.py")
+        paths.append(ROOT / "functions" / "receiver" / "lambda_support" / "batch.py")
     found: dict[str, bool] = {}
     for path in paths:
         source = path.read_text("utf-8")

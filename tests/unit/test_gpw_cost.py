@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from gpw.stack.files import ROOT
 from typer.testing import CliRunner
 
 from gpw.cli.app import app
 from gpw.commands.cost import FIGURES, PRICES, count, figures_on_file, settings_on_file
 from gpw.stack.errors import OperatorError
+from gpw.stack.files import ROOT
 from receiver.aws.dynamodb import item_bytes, item_to_dynamodb
 from receiver.consumer.delivery import parse
 from receiver.consumer.items import history_put, state_put
@@ -49,7 +49,7 @@ def test_it_shows_each_line_the_naive_receivers_and_what_settings_change() -> No
     for text in (
         *("API Gateway: requests", "DynamoDB: write units", "X-Ray: traces"),
         *("a naive receiver, HTTP API", "this receiver at rest", "LogLevel=WARNING"),
-        *("us-east-1", "infra/gpw/prices.toml"),
+        *("us-east-1", "infra/gpw/operations/prices.toml"),
     ):
         assert text in shown
 

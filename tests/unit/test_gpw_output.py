@@ -5,13 +5,13 @@ import io
 from typing import Any
 
 import pytest
-from gpw.stack.files import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
 from gpw.cli.output import Output, plain
+from gpw.stack.files import ROOT
 
 HOSTILE = "id \x1b[2J \x9b31m \u202e \u2066 \u2028 \ud800 \x00 \U000e0001 end"
 

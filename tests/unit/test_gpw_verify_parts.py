@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from gpw.stack.files import ROOT
 
 from gpw.listening.bus_event import BusEvent
 from gpw.operations.checks import Check
@@ -31,6 +30,7 @@ from gpw.operations.verify_cases import (
 )
 from gpw.operations.verify_report import SHOWN, Report, anonymous
 from gpw.operations.verify_run import refusal_check
+from gpw.stack.files import ROOT
 from gpw.stack.template import parse as parse_template
 from gpw.stack.webhook import WebhookResponse
 from receiver.aws.dynamodb import item_from_dynamodb, to_dynamodb

@@ -306,7 +306,7 @@ def test_a_call_that_hangs_fails_its_own_messages_and_those_that_wait_for_it(
 
     world.api.answers["2"] = hang
     world.tables.states[key("3")] = VERSION
-    monkeypatch.setattr("deadline.wait", until_it_hangs)
+    monkeypatch.setattr("receiver.lambda_support.deadline.wait", until_it_hangs)
     failed = world.failed(make_hydrate(), make_hydrate("2"), make_hydrate("3"))
     over.set()
 

@@ -121,6 +121,9 @@ def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
+RUNTIME = "receiver.lambda_support.runtime"
+
+
 @pytest.fixture(autouse=True)
 def namespace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "GetProfileWebhooks")
@@ -133,9 +136,9 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
 
     def load(level: str) -> ModuleType:
         monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", level)
-        monkeypatch.delitem(sys.modules, "runtime", raising=False)
+        monkeypatch.delitem(sys.modules, RUNTIME, raising=False)
         logging.Logger.manager.loggerDict.pop("getprofile.webhooks", None)
-        return importlib.import_module("runtime")
+        return importlib.import_module(RUNTIME)
 
     return load
 

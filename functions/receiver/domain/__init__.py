@@ -1,1 +1,1 @@
-"""The domain: events, their order and their outcome. Standard library and pydantic only, no AWS."""
+"""The domain: event, event types, version, outcome, credential, JSON; no AWS in it."""

@@ -65,7 +65,7 @@ class Event(BaseModel):
 
     @property
     def version(self) -> str:
-        """This event's place in the order of its profile's events (see `receiver.domain.version`)."""
+        """Its place in the order of its profile's events (see `receiver.domain.version`)."""
         status = self.data.get("status") if isinstance(self.data, dict) else None
         return version(self.created_at, status, self.id)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from gpw.stack.files import ROOT, SOURCES
 
 from gpw.cli.command import Gpw, command
+from gpw.operations import pricing
 from gpw.operations.pricing import (
     RATE_PROFILES,
     Charge,
@@ -30,11 +30,12 @@ from gpw.operations.pricing import (
 )
 from gpw.operations.stack_settings import Template, settings
 from gpw.stack.errors import USAGE, OperatorError
+from gpw.stack.files import MONITORING, TEMPLATE
 from gpw.stack.template import parse
 
-PRICES = Path(__file__).with_name("prices.toml")
-FIGURES = Path(__file__).with_name("measured.json")
-MONITORING = ROOT / "infra" / "monitoring.yaml"
+PRICES = Path(pricing.__file__).with_name("prices.toml")
+FIGURES = PRICES.with_name("measured.json")
+IN_REPOSITORY = "infra/gpw/operations"
 NAIVE_APIS = {"HTTP API": "http_api_request", "REST API": "rest_api_request"}
 
 README_EVENTS = {"none": 0, "1,000": 1_000, "1 million": 1_000_000, "100 million": 100_000_000}
@@ -175,7 +176,7 @@ def deployed_settings(parameters: frozenset[tuple[str, str]]) -> tuple[CostSetti
     parameters: the stack's; those that this version does not have are ignored.
     Raises: OperatorError, for a value that this version does not accept.
     """
-    template, monitoring = _yaml(SOURCES / "template.yaml"), _yaml(MONITORING)
+    template, monitoring = _yaml(TEMPLATE), _yaml(MONITORING)
     given = {name: value for name, value in parameters if name in template["Parameters"]}
     default = settings(Template(template), monitoring)
     matter = {
@@ -188,7 +189,7 @@ def deployed_settings(parameters: frozenset[tuple[str, str]]) -> tuple[CostSetti
 
 
 def template_on_file(parameters: Mapping[str, str] | None = None) -> Template:
-    return Template(_yaml(SOURCES / "template.yaml"), parameters)
+    return Template(_yaml(TEMPLATE), parameters)
 
 
 def _yaml(path: Path) -> Any:
@@ -289,7 +290,7 @@ def _show(gpw: Gpw, price_list: PriceList, found: Estimate) -> None:
         "* No template parameter does this. Three things are free: DynamoDB's deletion of expired "
         "events, Lambda's reads of the stream, and encryption with AWS's own keys. The estimate "
         "does not include a key of your own. Durations and sizes: "
-        f"{FIGURES.relative_to(ROOT)}; prices and their sources: {PRICES.relative_to(ROOT)}."
+        f"{IN_REPOSITORY}/{FIGURES.name}; prices and their sources: {IN_REPOSITORY}/{PRICES.name}."
     )
 
 

@@ -2,13 +2,14 @@
 
 import os
 import signal
+import sys
 import time
 from typing import Annotated
 
 import typer
 
 from gpw.cli.command import Gpw, command
-from gpw.stack.errors import FAILED, OperatorError
+from gpw.stack.errors import OperatorError
 from gpw.stack.target import cloud_file, repository, running_cloud
 
 DOWN_SECONDS = 30.0
@@ -31,11 +32,7 @@ def up(
         raise OperatorError(
             "`gpw local up` prints a log, which is not JSON", "gpw tail --local --json"
         )
-    from infra.local import start
-
-    code = start.main(["--port", str(port)] if port else [])
-    if code:
-        raise typer.Exit(code)
+    _run("infra.local.start", *(["--port", str(port)] if port else []))
 
 
 @command(example="gpw local down --yes", on_stack=False, changes=True)
@@ -67,13 +64,12 @@ def down(gpw: Gpw) -> None:
 @command(example="gpw local demo", on_stack=False)
 def demo(gpw: Gpw) -> None:
     """Show an event's journey through the real template (`make demo`)."""
-    repository()
     if gpw.out.as_json:
         raise OperatorError("`gpw local demo` prints a story, which is not JSON", "omit --json")
-    from infra.local import demo as story
-    from infra.local.cloud import CLOUD_ERRORS, LocalCloudError
+    _run("infra.local.demo")
 
-    try:
-        story.tell()
-    except (LocalCloudError, story.DemoError, TimeoutError, *CLOUD_ERRORS) as error:
-        raise OperatorError(f"The demo failed: {error}", code=FAILED) from None
+
+def _run(module: str, *arguments: str) -> None:
+    """Become a program of the repository, which is not a part of the installed gpw."""
+    os.chdir(repository())
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606

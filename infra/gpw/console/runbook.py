@@ -3,9 +3,7 @@
 import re
 from functools import cache
 
-from gpw.stack.files import INSTALLED, ROOT, SOURCES
-
-RUNBOOK = (SOURCES if INSTALLED else ROOT / "docs") / "operations.md"
+from gpw.stack.files import RUNBOOK
 
 
 @cache

@@ -10,15 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, HTTPClientError
-from gpw.stack.files import INSTALLED, ROOT
 
 from gpw.stack.errors import USAGE, OperatorError
+from gpw.stack.files import INSTALLED, ROOT
 from gpw.stack.tables import Table
 
 if TYPE_CHECKING:
     import boto3
 
 DEFAULT_STACK = "getprofile-webhooks"
+# The local cloud's root user, who may do everything. The functions get sessions of their own roles,
+# and MiniStack enforces the policies of those roles (AUTH=true).
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
 CLOUD_FILE_VARIABLE = "GPW_CLOUD_FILE"  # names a cloud file in another place
 
 _SETTLED = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"}
@@ -186,8 +193,6 @@ def on_local_cloud() -> Target:
         )
     import boto3
     import botocore.session
-
-    from infra.local.cloud import CREDENTIALS
 
     # The developer's own AWS profile and configuration must not affect the session.
     nothing = dict.fromkeys(("profile", "credentials_file"), (None, None, None, None))

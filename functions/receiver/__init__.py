@@ -1,0 +1,1 @@
+"""The deployed code: one package per function, and what they share."""

@@ -1,0 +1,1 @@
+"""The terminal: the app, the table of commands, options, output and prompts."""

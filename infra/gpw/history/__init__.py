@@ -1,0 +1,1 @@
+"""Events of the history: selecting, reading and writing them."""

@@ -1,0 +1,1 @@
+"""Live events: subscription, leases and forwarding."""

@@ -1,0 +1,1 @@
+"""What an operator can do, for every face: no terminal, no browser."""

@@ -1,0 +1,1 @@
+"""The stack that gpw works on: target, tables, queues, permissions, errors."""
