@@ -92,7 +92,7 @@ def percentile(values: list[float], hundredths: int) -> float:
 
 def _function(build: Path) -> Path:
     """The directory of a SAM build that all functions share."""
-    [found] = [one for one in build.iterdir() if (one / "runtime.py").exists()]
+    [found] = [one for one in build.iterdir() if (one / "receiver").exists()]
     return found
 
 

@@ -604,7 +604,9 @@ def test_the_filter_counts_what_the_access_log_says_of_429_and_the_function_neve
 ) -> None:
     line = template["Resources"]["HttpApi"]["Properties"]["AccessLogSettings"]["Format"]
     [counted] = of_type(monitoring, "AWS::Logs::MetricFilter").values()
-    sources = "".join(p.read_text("utf-8") for p in (ROOT / "functions/ingest").rglob("*.py"))
+    sources = "".join(
+        p.read_text("utf-8") for p in (ROOT / "functions/receiver/ingest").rglob("*.py")
+    )
 
     assert json.loads(line)["status"] == "$context.status"  # within quotes, so a text
     assert counted["FilterPattern"] == '{ $.status = "429" }'

@@ -115,7 +115,7 @@ def test_ingest_does_not_pay_for_a_writer_that_it_does_not_use() -> None:
     code = (
         "import sys, receiver.ingest.receive, receiver.aws.sqs; print('simplejson' in sys.modules)"
     )
-    path = {"PYTHONPATH": str(Path(exact_json.__file__).parents[1])}
+    path = {"PYTHONPATH": str(Path(exact_json.__file__).parents[2])}
 
     done = subprocess.run(
         [sys.executable, "-c", code], env=path, capture_output=True, text=True, check=True
