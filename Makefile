@@ -1,16 +1,20 @@
-# Every target sets itself up; a second run of `make setup` takes a second. Packages are compiled as
+# Every target sets itself up; a second run of `make setup` takes a moment. Packages are compiled as
 # they are installed: tests start a hundred processes, and where Python may write no bytecode
 # (PYTHONDONTWRITEBYTECODE), each of them would compile what it imports.
 
 VENV := .venv
 BIN := $(VENV)/bin
-SAM := $(shell command -v sam || echo .venv-sam/bin/sam)
-UV_VERSION := 0.13.9
-SAM_VERSION := 1.170.0
-CHECKOV_VERSION := 3.3.30
+UV := $(shell command -v uv || echo .uv/bin/uv)
+SAM := $(shell command -v sam || echo .tools/bin/sam)
+# Programs whose packages are not those of uv.lock: an environment each. Dependabot does not see them.
+UVX := $(UV) tool run --quiet --compile-bytecode --python 3.13
+AWS_SAM_CLI := aws-sam-cli==1.170.0
+CHECKOV := checkov@3.3.30
+PIP_AUDIT := pip-audit@2.10.1
+ZIZMOR := zizmor@1.32.0
+EXPORT := $(UV) export --quiet --frozen --no-emit-project --no-annotate --no-header
 PG := infra/examples/postgres/function
-FAILED := sh infra/build/download_failed.sh
-LOCK := $(BIN)/uv pip compile --quiet --upgrade --python-version 3.13 --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+MIRROR := $(or $(UV_DEFAULT_INDEX),$(UV_INDEX_URL))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
 # BuildMethod python-uv, also for a CONFIG_ENV without build parameters of its own.
@@ -23,7 +27,7 @@ CONFIG := $(if $(CONFIG_ENV),--config-env $(CONFIG_ENV))
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.ready $(if $(filter .venv-sam/%,$(SAM)),.venv-sam/.ready) ## make the virtual environments (done by every other target)
+setup: $(VENV)/.ready $(filter .tools/%,$(SAM)) ## make the virtual environments (done by every other target)
 
 demo: setup ## show an event travel from a POST to a row in DynamoDB, on this machine
 	@$(BIN)/python -m infra.local.demo
@@ -49,7 +53,7 @@ chromium:
 soak: setup ## send a long storm through the local cloud: make soak EVENTS=5000 SEED=1
 	SOAK_EVENTS=$(or $(EVENTS),2000) SOAK_SEED=$(or $(SEED),1) $(BIN)/pytest tests/e2e/test_storm.py -q
 
-bench: setup .venv-bench/packages/.ready ## measure speed, size and logs into docs/benchmarks.md (only against the limits: make bench SHORT=1)
+bench: setup .venv-bench/.ready ## measure speed, size and logs into docs/benchmarks.md (only against the limits: make bench SHORT=1)
 	@$(BIN)/python -m infra.bench $(if $(SHORT),--short)
 
 docs: setup ## renew what is generated: tables of the reference, the dashboard's picture, schemas of the bus
@@ -63,16 +67,16 @@ pictures: setup chromium ## photograph the console for docs/console.md, with the
 simulate: setup ## simulate bursts, outages and backlogs into docs/simulation.md, and renew the tables of costs and limits
 	@$(BIN)/python -m infra.bench.simulate
 
-check: setup .venv-checkov/.ready .venv-bench/packages/.ready ## lint, format, types, template, security, speed
+check: setup .venv-bench/.ready ## lint, format, types, template, security, speed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/cfn-lint -a cfn_lint_serverless.rules -- template.yaml infra/monitoring.yaml infra/examples/*.yaml infra/examples/*/template.yaml
 	$(SAM) validate --lint --region us-east-1
-	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions infra
-	.venv-checkov/bin/checkov --config-file infra/build/checkov.yaml
-	$(BIN)/python infra/build/audit.py
+	$(UVX) $(CHECKOV) --config-file infra/build/checkov.yaml
+	$(UVX) $(ZIZMOR) --offline --quiet .github
+	sh infra/build/audit.sh $(UVX) $(PIP_AUDIT)
 	$(BIN)/python -m infra.bench --short
 
 build: setup ## build the functions for AWS, bytecode included (for another processor: make build ARCHITECTURE=x86_64)
@@ -90,36 +94,41 @@ destination: setup
 release: setup .venv-sam/.ready ## make the files of a release in dist/ (of a tag: make release TAG=v0.3.0; on GitHub too: PUBLISH=1)
 	@$(BIN)/python -m infra.build.release $(if $(TAG),--tag $(TAG)) $(if $(PUBLISH),--publish)
 
-lock: setup ## renew the pins of all that the named packages bring along, with the hashes of what is deployed
-	sed '/^-c/d' requirements.txt | $(LOCK) - -o infra/pins/constraints.txt
-	{ echo --require-hashes; $(LOCK) --generate-hashes --constraint infra/pins/constraints.txt functions/requirements.in; } > functions/requirements.new
-	mv functions/requirements.new functions/requirements.txt
-	{ sed -n '1,/--require-hashes/p' $(PG)/requirements.txt; grep -o '^pg8000==[^ ]*' requirements.txt | $(LOCK) --generate-hashes --constraint infra/pins/constraints.txt -; } > $(PG)/requirements.new
+lock: $(UV) ## bring uv.lock and its exports up to date with pyproject.toml (newer versions of everything: make lock UPGRADE=1)
+	$(UV) lock $(if $(UPGRADE),--upgrade)
+	{ echo '# Exported from uv.lock by `make lock`.'; $(EXPORT); } > requirements.txt
+	{ echo --require-hashes; $(EXPORT) --only-group functions; } > functions/requirements.txt
+	{ sed -n '1,/--require-hashes/p' $(PG)/requirements.txt; $(EXPORT) --only-group postgres; } > $(PG)/requirements.new
 	mv $(PG)/requirements.new $(PG)/requirements.txt
-	echo aws-sam-cli==$(SAM_VERSION) | $(LOCK) - -o infra/pins/sam.txt
-	echo checkov==$(CHECKOV_VERSION) | $(LOCK) - -o infra/pins/checkov.txt
 
 clean: ## remove everything that the other targets made
-	rm -rf $(VENV) .venv-sam .venv-checkov .venv-bench .aws-sam dist .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* .uv .tools .aws-sam dist .local .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(VENV)/.ready: requirements.txt functions/requirements.in infra/pins/constraints.txt pyproject.toml .python-version
+# uv's own environment, only on a machine that has no uv. The version and its hashes are those of the
+# lock's export. Any Python can run it; uv finds a Python 3.13 for the others, or downloads one.
+.uv/bin/uv:
+	@echo "Installing uv into .uv"
+	@python3 -m venv .uv
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt | .uv/bin/python -m pip install --quiet --disable-pip-version-check --requirement /dev/stdin
+
+# uv.lock names the files of PyPI, and uv takes them from there: a mirror installs from the export,
+# with the same hashes, and leaves to `uv sync` only the project.
+$(VENV)/.ready: uv.lock pyproject.toml .python-version | $(UV)
 	@echo "Setting up $(VENV) (about half a minute the first time)"
-	@test -x $(BIN)/python || { python=$$(sh infra/build/python.sh $(PYTHON)) && "$$python" -m venv $(VENV); }
-	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) || $(FAILED)
-	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt || $(FAILED)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . # the command gpw
+	@$(if $(MIRROR),$(UV) venv --quiet --allow-existing && $(UV) pip sync --quiet requirements.txt)
+	@$(UV) sync --quiet --frozen --compile-bytecode
+	@touch $@
+
+.tools/bin/sam: Makefile | $(UV)
+	@echo "Installing the SAM CLI into .tools"
+	@UV_TOOL_DIR=.tools UV_TOOL_BIN_DIR=.tools/bin $(UV) tool install --quiet --compile-bytecode --python 3.13 $(AWS_SAM_CLI)
 	@touch $@
 
 # What a deployed function has and no more: other packages would distort a cold start. The runtime's
 # boto3 is in the virtual environment, with bytecode; the artifact's packages have a directory.
-.venv-bench/packages/.ready: functions/requirements.txt .venv-bench/.ready
-	@$(BIN)/uv pip install --quiet --python .venv-bench/bin/python --target .venv-bench/packages -r $< || $(FAILED)
-	@.venv-bench/bin/python -m compileall -q --invalidation-mode unchecked-hash .venv-bench/lib
-	@touch $@
-
-# Tools whose boto3 is another one than MiniStack's have a virtual environment each.
-.venv-%/.ready: infra/pins/%.txt $(VENV)/.ready
-	@echo "Setting up .venv-$*"
-	@test -x .venv-$*/bin/python || $(BIN)/python -m venv --without-pip .venv-$*
-	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-$*/bin/python -r $< || $(FAILED)
+.venv-bench/.ready: uv.lock functions/requirements.txt $(VENV)/.ready
+	@rm -rf .venv-bench
+	@$(BIN)/python -m venv --without-pip .venv-bench
+	@$(EXPORT) --only-group lambda-runtime | $(UV) pip sync --quiet --compile-bytecode --python .venv-bench/bin/python -
+	@$(UV) pip install --quiet --python .venv-bench/bin/python --target .venv-bench/packages --requirement functions/requirements.txt
 	@touch $@

@@ -29,12 +29,12 @@ FUNCTION_ENVIRONMENT = {
     "DEAD_LETTER_QUEUE_URL": "http://127.0.0.1/123456789012/getprofile-webhooks-DeadLetterQueue-1A",
     "HELD_QUEUE_URL": "http://127.0.0.1/123456789012/getprofile-webhooks-HeldQueue-1A",
     "HELD_DELIVERIES_PER_MINUTE": "60",
-    "WEBHOOK_SECRET_ID": "WebhookSecret-1A2B3C",  # nosec B105
+    "WEBHOOK_SECRET_ID": "WebhookSecret-1A2B3C",
     "ONLY_DOMAIN_NAME": "",
     "ALLOWED_SOURCE_CIDRS": "",
     "MAX_BODY_BYTES": "262144",
-    "SECRET_CACHE_SECONDS": "300",  # nosec B105
-    "PREVIOUS_SECRET_GRACE_HOURS": "24",  # nosec B105
+    "SECRET_CACHE_SECONDS": "300",
+    "PREVIOUS_SECRET_GRACE_HOURS": "24",
     "PROFILES_TABLE_NAME": "getprofile-webhooks-ProfilesTable-1A2B3C",
     "EVENTS_TABLE_NAME": "getprofile-webhooks-EventsTable-1A2B3C",
     "EVENT_RETENTION_DAYS": "30",
@@ -47,8 +47,8 @@ FUNCTION_ENVIRONMENT = {
         "Root=1-5e34a614-10bdef1f1fb44f07bc535a10;Parent=07f5bc2d1f6f8512;Sampled=0"
     ),
     "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",  # nosec B105
-    "AWS_SESSION_TOKEN": "test",  # nosec B105
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_SESSION_TOKEN": "test",
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": "/dev/null",
     "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
@@ -116,13 +116,14 @@ class Bench:
 @contextmanager
 def bench() -> Iterator[Bench]:
     """Make the artifacts of the functions and the naive receiver in a temporary directory."""
-    packages = BENCH / "packages"
-    if not (packages / ".ready").exists():
+    if not (BENCH / ".ready").exists():
         raise RuntimeError("the bench environment is missing: run `make bench`")
     with TemporaryDirectory(prefix="getprofile-bench-") as directory:
         made = Bench(Path(directory) / "artifact", Path(directory) / "naive")
         for task in (made.artifact, made.naive):
-            shutil.copytree(packages, task, ignore=shutil.ignore_patterns("bin", "__pycache__"))
+            shutil.copytree(
+                BENCH / "packages", task, ignore=shutil.ignore_patterns("bin", "__pycache__")
+            )
         no_bytecode = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "functions", made.artifact, ignore=no_bytecode, dirs_exist_ok=True)
         compile_directory(made.artifact)

@@ -112,7 +112,7 @@ class Simulation:
         self.run = Run()
         self._scenario = scenario
         self._env = simpy.Environment()
-        self._random = random.Random(scenario.seed)  # noqa: S311  # nosec B311
+        self._random = random.Random(scenario.seed)  # noqa: S311
         self._visible: deque[Messages] = deque()
         self._in_flight: dict[int, Messages] = {}
         self._arrival = self._env.event()

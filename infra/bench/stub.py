@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 # The one in tests/samples.
-SECRET = "example-webhook-secret-0123456789"  # noqa: S105  # nosec B105
+SECRET = "example-webhook-secret-0123456789"  # noqa: S105
 
 
 class Stub:

@@ -1,1 +1,1 @@
-"""Scripts that the Makefile runs: architecture, bytecode, deployment, release, audit, reference."""
+"""Scripts that the Makefile runs: architecture, bytecode, deployment, release, reference."""

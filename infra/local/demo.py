@@ -45,7 +45,7 @@ PROFILE = {
     "update_log": ["grows without bound, so it is not stored"],
 }
 PATIENCE_SECONDS = 90  # a step takes a few seconds, and longer on a busy machine
-WRONG_SECRET = "not-the-secret-at-all"  # noqa: S105  # nosec B105
+WRONG_SECRET = "not-the-secret-at-all"  # noqa: S105
 
 
 class DemoError(Exception):

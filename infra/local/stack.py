@@ -21,8 +21,8 @@ STACK_NAME = "getprofile-webhooks"
 BUCKET = "getprofile-artifacts"
 ROUTE = "/webhooks/getprofile"
 # Valid on the local cloud only, so they need no protection.
-DEVELOPMENT_SECRET = "development-secret-of-the-local-cloud"  # noqa: S105  # nosec B105
-DEVELOPMENT_API_KEY = "development-key-of-the-fake-profile-api"  # nosec B105
+DEVELOPMENT_SECRET = "development-secret-of-the-local-cloud"  # noqa: S105
+DEVELOPMENT_API_KEY = "development-key-of-the-fake-profile-api"
 
 
 @dataclass(frozen=True)
@@ -239,8 +239,8 @@ def host_architecture() -> str:
 
 
 def sam() -> str:
-    """The SAM CLI that `make setup` installed into .venv-sam, else the one on PATH."""
-    own = ROOT / ".venv-sam" / "bin" / "sam"
+    """The SAM CLI that `make setup` installed into .tools, else the one on PATH."""
+    own = ROOT / ".tools" / "bin" / "sam"
     found = str(own) if own.exists() else shutil.which("sam")
     if not found:
         raise LocalCloudError("the SAM CLI is missing: run `make setup`")

@@ -40,13 +40,6 @@ def pins(functions: Path) -> dict[str, str]:
     return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
 
 
-@pytest.fixture(scope="module")
-def named(functions: Path) -> dict[str, str]:
-    """The version of every distribution that the functions themselves import."""
-    text = (functions / "requirements.in").read_text("utf-8")
-    return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
-
-
 def imports(path: PurePosixPath, source: str) -> Iterator[str]:
     """The full name of everything that a module imports, at its top or anywhere within it."""
     for node in ast.walk(ast.parse(source)):
@@ -129,7 +122,7 @@ def test_the_checker_lets_pass_what_the_rules_allow(path: str, source: str) -> N
 def test_the_zip_root_holds_one_package_of_ours(functions: Path) -> None:
     names = {path.name for path in functions.iterdir() if path.name != "__pycache__"}
 
-    assert names == {OURS, "requirements.in", "requirements.txt"}
+    assert names == {OURS, "requirements.txt"}
 
 
 # ---------------------------------------------------------------- functions/requirements.txt
@@ -161,15 +154,6 @@ def test_what_is_shipped_is_pinned_to_the_exact_version(pins: dict[str, str]) ->
 
 def test_what_is_shipped_is_what_the_functions_need_at_run_time(pins: dict[str, str]) -> None:
     assert {canonicalize_name(name) for name in pins} == runtime_dependencies(*DIRECT_DEPENDENCIES)
-
-
-def test_what_is_shipped_follows_from_what_the_functions_import(
-    pins: dict[str, str], named: dict[str, str]
-) -> None:
-    hint = "run: make lock"
-
-    assert sorted(named) == sorted(DIRECT_DEPENDENCIES), hint
-    assert named.items() <= pins.items(), hint
 
 
 def test_what_is_tested_is_what_is_shipped(pins: dict[str, str]) -> None:

@@ -39,7 +39,7 @@ type Build = Callable[[str], Path]
 def sam_build(
     repository: Path, build_dir: Path, architecture: str
 ) -> "subprocess.CompletedProcess[str]":
-    sam = shutil.which("sam") or ROOT / ".venv-sam" / "bin" / "sam"
+    sam = shutil.which("sam") or ROOT / ".tools" / "bin" / "sam"
     template = write(
         repository / "template.yaml", architecture, build_dir.with_name("template.json")
     )

@@ -182,20 +182,6 @@ def test_what_needs_the_repository_says_so_where_there_is_none(
     assert "make start" in told
 
 
-def test_the_pins_of_the_repository_lie_in_the_ranges_of_the_wheel() -> None:
-    lines = (ROOT / "infra" / "pins" / "constraints.txt").read_text("utf-8").splitlines()
-    pins = dict(line.split("==") for line in lines)
-    declared = [Requirement(one) for one in PYPROJECT["project"]["dependencies"]]
-
-    assert [str(one) for one in declared if not one.specifier.contains(pins[one.name])] == []
-
-
-def test_what_builds_the_wheel_is_pinned_like_the_other_tools() -> None:
-    requirements = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
-
-    assert [one for one in PYPROJECT["build-system"]["requires"] if one not in requirements] == []
-
-
 def test_the_wheel_holds_what_the_console_reads(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         names = set(archive.namelist())

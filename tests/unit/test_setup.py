@@ -1,110 +1,101 @@
-"""How `make setup` finds a Python 3.13, on machines made of fake programs."""
+"""How `make setup` gets its tools, on machines made of fake programs."""
 
 import os
-import pty
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "infra" / "build" / "python.sh"
+ROOT = Path(__file__).parents[2]
+LOG = 'echo "${0##*/} $*" >> "$LOG"\n'
+# Makes an environment whose Python keeps what pip reads, and whose uv logs its calls.
+PYTHON = f"""{LOG}
+mkdir -p .uv/bin
+printf '#!/bin/sh\\ncat > .uv/pip\\n' > .uv/bin/python
+printf '#!/bin/sh\\n%s\\n' 'echo "own uv $*" >> "$LOG"' > .uv/bin/uv
+chmod +x .uv/bin/python .uv/bin/uv
+"""
 
 
 @dataclass
 class Machine:
-    """A PATH with nothing on it but a shell's tools and what a test puts there."""
+    """A clone of the repository, and a PATH with a shell's tools and what a test puts there."""
 
+    clone: Path
     programs: Path
 
-    def has(self, name: str, script: str) -> Path:
+    def has(self, name: str, script: str = LOG) -> None:
         path = self.programs / name
-        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.write_text(f"#!/bin/sh\n{script}")
         path.chmod(0o755)
-        return path
 
-    def python(self, name: str, *, right: bool) -> Path:
-        return self.has(name, f"exit {0 if right else 1}")
-
-    def find(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> tuple[int, str, str]:
-        """Run the script. Returns: exit code, output, errors."""
-        shell = shutil.which("sh")
-        assert shell
-        ran = subprocess.run(
-            [shell, str(SCRIPT), *arguments],
-            env={"PATH": str(self.programs)},
-            stdin=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
+    def setup(self, *variables: str) -> list[str]:
+        """Run `make setup`. Returns: the calls of the fake programs."""
+        log = self.clone / "log"
+        subprocess.run(
+            [self.programs / "make", "setup", *variables],
+            cwd=self.clone,
+            env={"PATH": str(self.programs), "LOG": str(log)},
+            check=True,
         )
-        return ran.returncode, ran.stdout.strip(), ran.stderr
-
-    def uv(self, log: Path, *, downloaded: Path) -> None:
-        """A uv that finds a Python once it has installed it."""
-        self.has(
-            "uv",
-            f'echo "$@" >> {log}\n'
-            f'case "$*" in "python install"*) touch {log}.done ;;\n'
-            f"*) test -e {log}.done && echo {downloaded} ;; esac",
-        )
+        return log.read_text().splitlines()
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    (tmp_path / "bin").mkdir()
-    return Machine(tmp_path / "bin")
+    machine = Machine(tmp_path / "clone", tmp_path / "bin")
+    for folder in (machine.clone / ".venv", machine.programs):
+        folder.mkdir(parents=True)
+    for name in ("Makefile", "requirements.txt", "uv.lock", "pyproject.toml", ".python-version"):
+        shutil.copy(ROOT / name, machine.clone)
+    for name in ("make", "sh", "sed", "touch", "mkdir", "chmod", "cat"):
+        found = shutil.which(name, path=os.defpath)
+        assert found, name
+        (machine.programs / name).symlink_to(found)
+    machine.has("sam")
+    return machine
 
 
-@pytest.fixture
-def terminal() -> Callable[[str], int]:
-    """A terminal at which somebody has typed a line."""
+def test_the_environment_is_that_of_the_lock(machine: Machine) -> None:
+    machine.has("uv")
 
-    def typed(line: str) -> int:
-        controller, terminal = pty.openpty()
-        os.write(controller, f"{line}\n".encode())
-        return terminal
-
-    return typed
+    assert machine.setup() == ["uv sync --quiet --frozen --compile-bytecode"]
 
 
-def test_the_first_python_of_the_right_version_is_taken(machine: Machine) -> None:
-    machine.python("python3.13", right=False)
-    right = machine.python("python3", right=True)
-
-    assert machine.find()[:2] == (0, str(right))
-
-
-def test_a_python_that_was_named_is_taken_or_refused_never_replaced(machine: Machine) -> None:
-    machine.python("python3.13", right=True)
-    named, old = machine.python("mine", right=True), machine.python("old", right=False)
-
-    assert machine.find(str(named))[:2] == (0, str(named))
-    code, out, errors = machine.find(str(old))
-    assert (code, out) == (1, "")
-    assert f"PYTHON={old} is not a Python 3.13" in errors
-
-
-def test_without_python_and_uv_it_says_what_to_install(machine: Machine) -> None:
-    code, out, errors = machine.find()
-
-    assert (code, out) == (1, "")
-    assert "https://docs.astral.sh/uv/" in errors
-
-
-def test_uv_downloads_nothing_unless_somebody_agrees(
-    machine: Machine, tmp_path: Path, terminal: Callable[[str], int]
+@pytest.mark.parametrize("variable", ["UV_DEFAULT_INDEX", "UV_INDEX_URL"])
+def test_a_mirror_installs_from_the_export_because_the_lock_names_the_files_of_pypi(
+    variable: str, machine: Machine
 ) -> None:
-    log, python = tmp_path / "log", machine.python("downloaded", right=True)
-    machine.uv(log, downloaded=python)
-    machine.has("touch", f'exec {shutil.which("touch")} "$@"')
+    machine.has("uv")
 
-    code, _, errors = machine.find()
-    assert (code, "uv python install 3.13" in errors) == (1, True)
-    assert machine.find(stdin=terminal("n"))[0] == 1
-    assert "install" not in log.read_text()
+    calls = machine.setup(f"{variable}=https://mirror.example/simple")
 
-    assert machine.find(stdin=terminal("y"))[:2] == (0, str(python))
-    assert machine.find()[:2] == (0, str(python))  # later ones find it
+    assert calls == [
+        "uv venv --quiet --allow-existing",
+        "uv pip sync --quiet requirements.txt",
+        "uv sync --quiet --frozen --compile-bytecode",
+    ]
+
+
+def test_a_machine_without_uv_gets_the_locked_version_with_its_hashes(machine: Machine) -> None:
+    machine.has("python3", PYTHON)
+
+    calls = machine.setup()
+
+    assert calls == ["python3 -m venv .uv", "own uv sync --quiet --frozen --compile-bytecode"]
+    pinned, *hashes = (machine.clone / ".uv" / "pip").read_text().splitlines()
+    assert pinned.startswith("uv==")
+    assert hashes
+    assert [line for line in hashes if not line.startswith("    --hash=sha256:")] == []
+
+
+def test_without_sam_on_path_it_is_installed_beside_the_project(machine: Machine) -> None:
+    machine.has("uv", f"{LOG}mkdir -p .tools/bin\n")
+    (machine.programs / "sam").unlink()
+
+    sync, tool = machine.setup()
+
+    assert (sync.split()[1], tool.split()[1:3]) == ("sync", ["tool", "install"])
+    assert "aws-sam-cli==" in tool

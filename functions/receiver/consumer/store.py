@@ -126,7 +126,7 @@ class Store:
             else:
                 return None
             pause = min(MAX_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
-            self._sleep(random.uniform(0.5, 1) * pause)  # noqa: S311  # nosec B311
+            self._sleep(random.uniform(0.5, 1) * pause)  # noqa: S311
         raise AssertionError  # `count` does not end
 
 

@@ -133,7 +133,7 @@ class Sender[T]:
                 sent.failed += later
                 return sent
             if pausing:
-                self.sleep(random.uniform(0.5, 1) * longest_pause)  # noqa: S311  # nosec B311
+                self.sleep(random.uniform(0.5, 1) * longest_pause)  # noqa: S311
             call = [one for one, _error in later]
         raise AssertionError  # `count` does not end
 

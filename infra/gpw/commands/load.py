@@ -128,7 +128,7 @@ def question(traffic: Traffic, target: Target) -> str:
 def _send(gpw: Gpw, traffic: Traffic, secret: str, ledger: Ledger, latencies: Latencies) -> None:
     """Send each event when it is due; Ctrl-C stops the sending."""
     webhook = Webhook(gpw.target.webhook_url, connections=CONNECTIONS)
-    deliveries = plan(traffic, datetime.now(UTC), random.Random())  # noqa: S311  # nosec B311
+    deliveries = plan(traffic, datetime.now(UTC), random.Random())  # noqa: S311
     with gpw.out.live(lambda: _progress(ledger, latencies, len(deliveries))):
         try:
             send(webhook, deliveries, secret, ledger, latencies, connections=CONNECTIONS)

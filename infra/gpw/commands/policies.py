@@ -15,7 +15,7 @@ from gpw.stack.target import Target
 type Json = dict[str, Any]
 
 MAX_POLICY_CHARACTERS = 6_144  # IAM's limit for a managed policy; white space does not count
-READS_A_SECRET = "secretsmanager:GetSecretValue"  # noqa: S105  # nosec B105
+READS_A_SECRET = "secretsmanager:GetSecretValue"  # noqa: S105
 
 SUMMARY = {
     Level.LOOK: "sees events, profiles, queues and alarms, and changes nothing",

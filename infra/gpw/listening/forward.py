@@ -24,7 +24,7 @@ from receiver.domain import exact_json
 from receiver.domain.credential import UnusableCredentialError, usable
 
 # Not a real secret: the application on the laptop expects it instead of the real one.
-DEVELOPMENT_SECRET = "development-secret-of-gpw-listen"  # noqa: S105  # nosec B105
+DEVELOPMENT_SECRET = "development-secret-of-gpw-listen"  # noqa: S105
 TIMEOUT_SECONDS = 30.0
 RESPONSE_BYTES = 2_000  # shown from the start of a response
 FUNCTION_SECONDS = 900  # the longest that Lambda runs a function

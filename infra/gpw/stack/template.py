@@ -9,7 +9,7 @@ _WITHOUT_PREFIX = {"Ref", "Condition"}
 
 def parse(text: str) -> Any:
     """A template as dictionaries, its short forms (`!GetAtt A.B`) written out."""
-    return yaml.load(text, Loader=_Loader)  # noqa: S506  # nosec B506
+    return yaml.load(text, Loader=_Loader)  # noqa: S506
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML declares no types

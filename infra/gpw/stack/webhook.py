@@ -11,8 +11,8 @@ from receiver.domain.credential import UnusableCredentialError, usable
 
 # The exact texts that GetProfile documents.
 OK = "OK"
-NO_TOKEN = "Unauthorized: Missing or invalid Authorization header"  # noqa: S105  # nosec B105
-WRONG_TOKEN = "Unauthorized: Invalid webhook secret"  # noqa: S105  # nosec B105
+NO_TOKEN = "Unauthorized: Missing or invalid Authorization header"  # noqa: S105
+WRONG_TOKEN = "Unauthorized: Invalid webhook secret"  # noqa: S105
 
 # The name of a 401's header, and what API Gateway may make of it.
 CHALLENGES = ("www-authenticate", "x-amzn-remapped-www-authenticate")

@@ -84,7 +84,7 @@ class SqlProfiles:
             if connection is not None:
                 connection.close()
         # It is broken, and a new one follows.
-        except Exception:  # noqa: S110  # nosec B110
+        except Exception:  # noqa: S110
             pass
 
 
