@@ -48,8 +48,8 @@ def come(monkeypatch: pytest.MonkeyPatch, *events: dict[str, Any]) -> None:
     def then(subscription: Subscription) -> None:
         probe(subscription)
         for event in events:
-            item = item_from_dynamodb(make_item(event))
-            subscription._events.put_events(Entries=[entry(item, subscription._bus)])
+            one: Any = entry(item_from_dynamodb(make_item(event)), subscription._bus)
+            subscription._events.put_events(Entries=[one])
 
     monkeypatch.setattr(Subscription, "_probe", then)
 

@@ -144,8 +144,8 @@ def incomplete_event_comes(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def after_event(subscription: Subscription) -> None:
         item = item_from_dynamodb(make_item(make_event("evt-1")))
-        events, bus = subscription._events, subscription._bus
-        events.put_events(Entries=[trimmed_entry(item, bus)])
+        one: Any = trimmed_entry(item, subscription._bus)
+        subscription._events.put_events(Entries=[one])
         probe(subscription)
 
     monkeypatch.setattr(Subscription, "_probe", after_event)
@@ -353,7 +353,7 @@ def test_with_a_key_of_ones_own_its_use_is_checked(
 def test_an_arn_is_of_the_stacks_partition(partition: str) -> None:
     stack_id = f"arn:{partition}:cloudformation:cn-north-1:123456789012:stack/my-stack/id"
     found = target()
-    found.description = {"StackId": stack_id}
+    found.description = {"StackId": stack_id}  # type: ignore[typeddict-item]
     place = "cn-north-1:123456789012"
 
     arns = {

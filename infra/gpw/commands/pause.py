@@ -1,6 +1,7 @@
 """`gpw pause` and `gpw resume`: stop and restart the consumer; ingest keeps accepting events."""
 
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -25,7 +26,7 @@ MAPPINGS = {
 WaitOption = Annotated[bool, typer.Option(help="Wait until the change has taken effect.")]
 
 
-def mapping(target: Target, function: str = "ConsumerFunction") -> dict[str, Any]:
+def mapping(target: Target, function: str = "ConsumerFunction") -> Mapping[str, Any]:
     """The event source mapping of a function. Raises: OperatorError.
 
     It is found by its logical id, not by the function's name. With gradual deployments the mapping
@@ -38,7 +39,7 @@ def mapping(target: Target, function: str = "ConsumerFunction") -> dict[str, Any
             "name the right stack with --stack, or deploy this version: make deploy",
         )
     try:
-        found: dict[str, Any] = target.client("lambda").get_event_source_mapping(UUID=uuid)
+        found: Mapping[str, Any] = target.client("lambda").get_event_source_mapping(UUID=uuid)
     except ClientError as error:
         if error.response["Error"]["Code"] == "ResourceNotFoundException":
             raise OperatorError(
@@ -96,12 +97,12 @@ def _switch(gpw: Gpw, *, start: bool, wait: bool) -> None:
     )
 
 
-def _wait(gpw: Gpw, uuid: str, wanted: str) -> dict[str, Any]:
+def _wait(gpw: Gpw, uuid: str, wanted: str) -> Mapping[str, Any]:
     functions = gpw.target.client("lambda")
     deadline = time.monotonic() + WAIT_SECONDS
     with gpw.out.progress(f"waiting for the consumer to be {wanted.lower()}"):
         while True:
-            found: dict[str, Any] = functions.get_event_source_mapping(UUID=uuid)
+            found: Mapping[str, Any] = functions.get_event_source_mapping(UUID=uuid)
             if found["State"] == wanted:
                 return found
             if time.monotonic() > deadline:

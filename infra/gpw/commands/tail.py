@@ -1,7 +1,7 @@
 """`gpw tail`: shows events and errors as they happen."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -171,7 +171,7 @@ class Lines:
         """The time from which to read, to see lines that are up to `back` milliseconds late."""
         return max(self._floor, self._latest - back)
 
-    def is_new(self, group: str, event: dict[str, Any]) -> bool:
+    def is_new(self, group: str, event: Mapping[str, Any]) -> bool:
         """Whether a line is new; it is then remembered."""
         at = event["timestamp"]
         # On the local cloud, lines have no ids.
@@ -192,7 +192,7 @@ class Lines:
         self._known = {key: at for key, at in self._known.items() if at >= horizon}
 
 
-def _seen(function: str, event: dict[str, Any]) -> list[Seen]:
+def _seen(function: str, event: Mapping[str, Any]) -> list[Seen]:
     seen = read(function, event["message"], moment_of(event["timestamp"]))
     return [seen] if seen else []
 

@@ -142,7 +142,9 @@ def _steps(item: dict[str, Any], target: Target) -> list[Step]:
     """What the history knows, and what the functions logged."""
     received = datetime.fromisoformat(item.get("received_at") or item["created_at"])
     event_id = str(item["event_id"])
-    pattern = {"filterPattern": f'"{event_id}"'} if _PLAIN_ID.fullmatch(event_id) else {}
+    pattern: dict[str, Any] = (
+        {"filterPattern": f'"{event_id}"'} if _PLAIN_ID.fullmatch(event_id) else {}
+    )
     seen = []
     for group, function in LOG_GROUPS.items():
         if group not in target.resources:

@@ -1,6 +1,7 @@
 """An event from the bus: EventBridge's envelope around the publisher's detail."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -85,7 +86,7 @@ class BusEvent:
         return exact_json.dumps(as_sent(sent))
 
 
-def from_message(message: dict[str, Any]) -> BusEvent | None:
+def from_message(message: Mapping[str, Any]) -> BusEvent | None:
     """The event in an SQS message that a rule sent; None if the message is not an event."""
     try:
         envelope = strict_json.loads(message["Body"])

@@ -4,12 +4,12 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -29,6 +29,10 @@ from gpw.stack.errors import OperatorError, is_gone
 from gpw.stack.queues import BATCH, answered_at
 from gpw.stack.target import Target
 from receiver.publisher.entry import SOURCE
+
+if TYPE_CHECKING:
+    from types_boto3_events.type_defs import PutEventsRequestEntryTypeDef
+    from types_boto3_sqs.literals import QueueAttributeNameType
 
 PROBE_SOURCE, PROBE_TYPE = "gpw.listen", "gpw.listen.probe"
 PROBE_SECONDS = 1.0  # between two probes, until one arrives
@@ -76,7 +80,7 @@ class Subscription:
         self._bus = target.output("EventBusName")
         self._history = target.table("EventsTableName")
         self._early: list[BusEvent] = []  # events that arrived before it was ready
-        self._url: str | None = None
+        self._url = ""  # of its queue, while it has one
         self._missed: datetime | None = None  # the start of a gap that is not filled yet
         self.name = ""
 
@@ -190,18 +194,15 @@ class Subscription:
             raise
 
     def _create_queue(self, tags: dict[str, str]) -> str:
-        attributes = {
+        attributes: dict[QueueAttributeNameType, str] = {
             "MessageRetentionPeriod": str(LEASE_SECONDS),
             "MaximumMessageSize": str(MESSAGE_BYTES),
             "VisibilityTimeout": str(HOLD_SECONDS),
             "SqsManagedSseEnabled": "true",
             "Policy": policy(self._queue_arn, self._rule),
         }
-        return str(
-            self._sqs.create_queue(QueueName=self.name, Attributes=attributes, tags=tags)[
-                "QueueUrl"
-            ]
-        )
+        made = self._sqs.create_queue(QueueName=self.name, Attributes=attributes, tags=tags)
+        return made["QueueUrl"]
 
     @property
     def _queue_arn(self) -> str:
@@ -213,7 +214,7 @@ class Subscription:
 
         Raises: OperatorError.
         """
-        probe = {
+        probe: PutEventsRequestEntryTypeDef = {
             "EventBusName": self._bus,
             "Source": PROBE_SOURCE,
             "DetailType": PROBE_TYPE,
@@ -258,7 +259,7 @@ class Subscription:
         if self._url:
             with suppress(ClientError, BotoCoreError):
                 remove_queue(self._sqs, self._url)
-        self._url = None
+        self._url = ""
 
     # ---------------------------------------------------------------- the queue's messages
 
@@ -266,7 +267,7 @@ class Subscription:
         messages, _ = self._messages(wait_seconds)
         return self._kept(messages)
 
-    def _messages(self, wait_seconds: int) -> tuple[list[dict[str, Any]], datetime]:
+    def _messages(self, wait_seconds: int) -> tuple[Sequence[Mapping[str, Any]], datetime]:
         answer = self._sqs.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=BATCH,
@@ -275,7 +276,7 @@ class Subscription:
         )
         return answer.get("Messages", []), answered_at(answer)
 
-    def _kept(self, messages: list[dict[str, Any]]) -> list[BusEvent]:
+    def _kept(self, messages: Sequence[Mapping[str, Any]]) -> list[BusEvent]:
         """The events in messages. Other messages, such as probes, are deleted."""
         kept = []
         for message in messages:
@@ -340,7 +341,7 @@ def policy(queue_arn: str, rule_arn: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [allow]})
 
 
-def is_probe(message: dict[str, Any], name: str) -> bool:
+def is_probe(message: Mapping[str, Any], name: str) -> bool:
     """Whether an SQS message is a probe of this listener."""
     try:
         body = json.loads(message["Body"])

@@ -7,7 +7,7 @@ import tomllib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from botocore.exceptions import ClientError, HTTPClientError
 
@@ -17,6 +17,14 @@ from gpw.stack.tables import Table
 
 if TYPE_CHECKING:
     import boto3
+    from types_boto3_cloudformation import CloudFormationClient
+    from types_boto3_cloudformation.type_defs import StackResourceSummaryTypeDef, StackTypeDef
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_events import EventBridgeClient
+    from types_boto3_lambda import LambdaClient
+    from types_boto3_logs import CloudWatchLogsClient
+    from types_boto3_secretsmanager import SecretsManagerClient
+    from types_boto3_sqs import SQSClient
 
 DEFAULT_STACK = "getprofile-webhooks"
 # The local cloud's root user, who may do everything. The functions get sessions of their own roles,
@@ -43,6 +51,22 @@ class Target:
     local: dict[str, Any] | None = None
     _clients: dict[str, Any] = field(default_factory=dict)
 
+    @overload
+    def client(self, service: Literal["cloudformation"]) -> "CloudFormationClient": ...
+    @overload
+    def client(self, service: Literal["dynamodb"]) -> "DynamoDBClient": ...
+    @overload
+    def client(self, service: Literal["events"]) -> "EventBridgeClient": ...
+    @overload
+    def client(self, service: Literal["lambda"]) -> "LambdaClient": ...
+    @overload
+    def client(self, service: Literal["logs"]) -> "CloudWatchLogsClient": ...
+    @overload
+    def client(self, service: Literal["secretsmanager"]) -> "SecretsManagerClient": ...
+    @overload
+    def client(self, service: Literal["sqs"]) -> "SQSClient": ...
+    @overload
+    def client(self, service: str) -> Any: ...
     def client(self, service: str) -> Any:
         """A boto3 client; the same one each time."""
         if service not in self._clients:
@@ -66,7 +90,7 @@ class Target:
         return Table(self.client("dynamodb"), self.output(output))
 
     @cached_property
-    def description(self) -> dict[str, Any]:
+    def description(self) -> "StackTypeDef":
         """CloudFormation's description of the stack. Raises: OperatorError."""
         try:
             [found] = self.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"]
@@ -84,8 +108,7 @@ class Target:
                     "restart it: `make start`",
                 ) from None
             raise
-        description: dict[str, Any] = found
-        return description
+        return found
 
     @property
     def stack_id(self) -> str:
@@ -123,7 +146,7 @@ class Target:
         """Physical ids, by logical id."""
         return {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in self.listed(self.stack)}
 
-    def listed(self, stack: str) -> list[dict[str, Any]]:
+    def listed(self, stack: str) -> "list[StackResourceSummaryTypeDef]":
         """The resources of the stack, or of a stack that is nested in it."""
         pages = self.client("cloudformation").get_paginator("list_stack_resources")
         return [
