@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv || echo .uv/bin/uv)
 SAM := $(shell command -v sam || echo .tools/bin/sam)
 # Programs whose packages are not those of uv.lock: an environment each. Dependabot does not see them.
-UVX := $(UV) tool run --quiet --compile-bytecode --python 3.13
+UVX := $(UV) tool run --quiet --compile-bytecode --python $(BIN)/python
 AWS_SAM_CLI := aws-sam-cli==1.170.0
 CHECKOV := checkov@3.3.30
 PIP_AUDIT := pip-audit@2.10.1
@@ -119,9 +119,9 @@ $(VENV)/.ready: uv.lock pyproject.toml .python-version | $(UV)
 	@$(UV) sync --quiet --frozen --compile-bytecode
 	@touch $@
 
-.tools/bin/sam: Makefile | $(UV)
+.tools/bin/sam: Makefile | $(VENV)/.ready
 	@echo "Installing the SAM CLI into .tools"
-	@UV_TOOL_DIR=.tools UV_TOOL_BIN_DIR=.tools/bin $(UV) tool install --quiet --compile-bytecode --python 3.13 $(AWS_SAM_CLI)
+	@UV_TOOL_DIR=.tools UV_TOOL_BIN_DIR=.tools/bin $(UV) tool install --quiet --compile-bytecode --python $(BIN)/python $(AWS_SAM_CLI)
 	@touch $@
 
 # What a deployed function has and no more: other packages would distort a cold start. The runtime's

@@ -119,6 +119,11 @@ def test_the_wheel_puts_its_two_packages_beside_those_of_others(wheel: Path) -> 
     assert {name for name in top if not name.endswith(".dist-info")} == {"gpw", "receiver"}
 
 
+def test_the_wheel_says_that_its_packages_have_types(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        assert {"gpw/py.typed", "receiver/py.typed"} <= set(archive.namelist())
+
+
 def test_the_installed_command_tells_version_and_help(environment: Path, elsewhere: Path) -> None:
     version, told = gpw(environment, elsewhere, "--version"), gpw(environment, elsewhere, "--help")
 
