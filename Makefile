@@ -91,7 +91,7 @@ deploy: destination build ## deploy to the AWS account of your credentials (the 
 destination: setup
 	@$(BIN)/python -m infra.build.destination $(CONFIG) $(if $(GUIDED)$(NEW),--new)
 
-release: setup .venv-sam/.ready ## make the files of a release in dist/ (of a tag: make release TAG=v0.3.0; on GitHub too: PUBLISH=1)
+release: setup .tools/bin/sam ## make the files of a release in dist/ (of a tag: make release TAG=v0.3.0; on GitHub too: PUBLISH=1)
 	@$(BIN)/python -m infra.build.release $(if $(TAG),--tag $(TAG)) $(if $(PUBLISH),--publish)
 
 lock: $(UV) ## bring uv.lock and its exports up to date with pyproject.toml (newer versions of everything: make lock UPGRADE=1)

@@ -21,6 +21,6 @@ def clone(folder: Path) -> Path:
     [packages] = environment.glob("lib/python*/site-packages")
     (packages / "shared.pth").write_text(sysconfig.get_path("purelib"))
     (environment / "bin" / "uv").symlink_to(Path(sys.executable).with_name("uv"))
-    if (sam := ROOT / ".venv-sam").exists():
-        (folder / ".venv-sam").symlink_to(sam)
+    if (tools := ROOT / ".tools").exists():
+        (folder / ".tools").symlink_to(tools)
     return environment / "bin" / "python"

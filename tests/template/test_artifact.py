@@ -230,7 +230,7 @@ def test_the_build_reads_the_section_of_samconfig_that_the_deployment_reads(
 
 
 def test_what_sam_alone_builds_names_the_processor_that_it_was_built_for(cloned: Path) -> None:
-    sam = shutil.which("sam") or ROOT / ".venv-sam" / "bin" / "sam"
+    sam = shutil.which("sam") or ROOT / ".tools" / "bin" / "sam"
     path = f"{cloned / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
 
     subprocess.run(

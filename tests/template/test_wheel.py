@@ -13,7 +13,6 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from packaging.requirements import Requirement
 
 from tests.template.test_architecture import runtime_dependencies
 
