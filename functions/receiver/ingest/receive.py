@@ -64,7 +64,7 @@ class Receiver:
 
     def _misdirected(self, request: Request) -> Response | None:
         """The response to a request that came to another path or from a refused source."""
-        if not request.path.rstrip("/").endswith(PATH):
+        if request.path and not request.path.rstrip("/").endswith(PATH):
             return response.not_found()
         return self.entrance.refusal(request) if self.entrance else None
 
