@@ -94,7 +94,7 @@ def ui(
     if browser and not gpw.out.as_json:
         threading.Timer(0.2, webbrowser.open, [access.link]).start()
     try:
-        with ended_by_signals():
+        with ended_by_signals(), listening:
             try:
                 server.run(sockets=[listening])
             finally:
@@ -106,11 +106,15 @@ def ui(
 
 
 def _listen(address: str, port: int) -> socket.socket:
-    """Raises: OperatorError, when the port is taken."""
+    """A listening socket: connections that arrive before the server runs are queued.
+
+    Raises: OperatorError, when the port is taken.
+    """
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((address, port))
+        listening.listen()
     except OSError as error:
         listening.close()
         raise OperatorError(
