@@ -71,6 +71,7 @@ class Cloud:
         self.calls: Counter[str] = Counter()
         self.injected: Counter[str] = Counter()
         self.surprises: list[str] = []
+        self.stuck: list[tuple[Fault, str]] = []  # calls that no answer ends, with their requests
         self._rules: list[Rule] = []
         self._lock = threading.RLock()
         self._gone = threading.Event()
@@ -173,6 +174,8 @@ class Cloud:
             fault = rules[0].fault if rules else None
             if fault:
                 self.injected[fault.name] += 1
+                if fault.silent or fault.endless:
+                    self.stuck.append((fault, json.dumps(request)))
                 if not fault.done:
                     return Reply(200, b'{"MessageId": "never"}'), fault
             answered = fault is None or fault.name.startswith("slow")

@@ -56,11 +56,14 @@ def ingest(start_ingest: Callable[[], Ingest]) -> Ingest:
 
 
 @pytest.fixture
-def start_ingest(cloud: Cloud, tally: Tally) -> Iterator[Callable[[], Ingest]]:
+def start_ingest(
+    cloud: Cloud, tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], Ingest]]:
     started: list[Ingest] = []
 
     def start() -> Ingest:
         started.append(Ingest(cloud, tally))
+        monkeypatch.setattr("receiver.ingest.deadline.wait", started[-1].waiting.wait)
         return started[-1]
 
     yield start
@@ -68,23 +71,16 @@ def start_ingest(cloud: Cloud, tally: Tally) -> Iterator[Callable[[], Ingest]]:
 
 
 @pytest.fixture
-def consumer(cloud: Cloud, tally: Tally) -> Consumer:
+def consumer(cloud: Cloud, tally: Tally, monkeypatch: pytest.MonkeyPatch) -> Consumer:
     """ConsumerFunction, cold."""
-    return Consumer(cloud, tally)
+    started = Consumer(cloud, tally)
+    monkeypatch.setattr("receiver.lambda_support.deadline.wait", started.waiting.wait)
+    return started
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK tries again at once. Not for tests that prove a time."""
+    """The SDK retries at once. The pauses that it may make are in `Budget.longest_seconds`."""
     monkeypatch.setattr(
         "botocore.retries.standard.ExponentialBackoff.delay_amount", lambda _self, _context: 0.0
-    )
-
-
-@pytest.fixture
-def longest_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK waits for as long as it may ever do before it tries again: its random number is 1."""
-    monkeypatch.setattr(
-        "botocore.retries.standard.ExponentialBackoff.delay_amount",
-        lambda _self, context: float(2 ** (context.attempt_number - 1)),
     )

@@ -47,11 +47,16 @@ Play = Callable[[Line, Reply], bool]  # Returns: whether the connection may be u
 
 @dataclass(frozen=True)
 class Fault:
-    """done: the operation takes effect first, so that only its answer is lost."""
+    """done: the operation takes effect first, so that only its answer is lost.
+
+    silent, endless: the call ends only by a timeout of the SDK, or by none.
+    """
 
     name: str
     play: Play
     done: bool = False
+    silent: bool = False
+    endless: bool = False
 
     def __str__(self) -> str:
         return self.name.replace(" ", "-")
@@ -80,15 +85,6 @@ def slow(seconds: float) -> Fault:
         return True
 
     return Fault(f"slow by {seconds} s", play, done=True)
-
-
-def slow_then(seconds: float, fault: Fault) -> Fault:
-    """A fault that takes its time."""
-
-    def play(line: Line, genuine: Reply) -> bool:
-        return not line.wait(seconds) and fault.play(line, genuine)
-
-    return replace(fault, name=f"slow by {seconds} s, then {fault.name}", play=play)
 
 
 def _close(_line: Line, _genuine: Reply) -> bool:
@@ -120,8 +116,8 @@ def _truncate(line: Line, genuine: Reply) -> bool:
 
 CLOSED = Fault("closed", _close)
 RESET = Fault("reset", _reset)
-HANG = Fault("hanging", _hang)
-TRICKLE = Fault("trickling", _trickle)
+HANG = Fault("hanging", _hang, silent=True)
+TRICKLE = Fault("trickling", _trickle, endless=True)
 TRUNCATED = Fault("truncated", _truncate)
 BROKEN = answering("HTTP 500", error("InternalServerError", 500))
 AWAY = answering("HTTP 503", error("ServiceUnavailable", 503))

@@ -21,10 +21,7 @@ from tests.faults.cloud import DEAD_LETTERS, EVENTS, Cloud, Message
 from tests.faults.faults import Fault
 from tests.faults.system import Consumer, Ingest, Tally, recorded
 
-pytestmark = [
-    pytest.mark.allow_hosts(["127.0.0.1"]),
-    pytest.mark.usefixtures("no_backoff"),
-]
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 # Far fewer than the template's 100: the faults must outlast the receives of some messages.
 MAX_RECEIVE_COUNT = 5

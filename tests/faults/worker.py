@@ -12,7 +12,7 @@ from typing import Any
 
 from receiver.aws.clients import Budget, make_client
 from receiver.lambda_support import runtime  # noqa: F401  imported once, so that a fork has it already
-from tests.faults.system import Countdown
+from tests.faults.system import Context, countdown
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
 def _handle(event: dict[str, Any], seconds: float) -> dict[str, Any]:
     from receiver.consumer.handler import lambda_handler
 
-    return lambda_handler(event, Countdown(seconds))
+    return lambda_handler(event, Context(countdown(seconds)))
 
 
 def _answer(answers: int, **document: Any) -> None:

@@ -1,5 +1,6 @@
 """AWS in memory (moto), with the queues, tables, secrets and bus that template.yaml describes."""
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from typing import Any
 
 import boto3
 import botocore.session
+import moto.sqs.models
 from botocore.exceptions import ClientError
+from moto.dynamodb.models.table import Table
 from samtranslator.yaml_helper import yaml_parse
 
 from receiver.aws.dynamodb import item_from_dynamodb, item_to_dynamodb
@@ -19,6 +22,27 @@ STACK = "my-stack"
 TEMPLATE: dict[str, Any] = yaml_parse(
     (Path(__file__).parents[2] / "template.yaml").read_text(encoding="utf-8")
 )
+
+
+def copy_of_table(table: Table, memo: dict[int, Any]) -> Table:
+    """What a transaction that is cancelled puts back: the rows, and the stream as it was.
+
+    moto's own copy also copies every record that the stream ever had, for every transaction: a
+    third of all the time that these tests took.
+    """
+    copied = copy.copy(table)
+    copied.items = copy.deepcopy(table.items, memo)
+    if table.stream_shard:
+        copied.stream_shard = copy.copy(table.stream_shard)
+        copied.stream_shard.table = copied
+        copied.stream_shard.items = table.stream_shard.items.copy()
+    return copied
+
+
+Table.__deepcopy__ = copy_of_table  # type: ignore[attr-defined]
+
+# It splits the same few names again for each look at a queue: a seventh of the time of `gpw erase`.
+moto.sqs.models.camelcase_to_underscores = cache(moto.sqs.models.camelcase_to_underscores)  # type: ignore[attr-defined]
 
 
 @cache

@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from botocore.retries.standard import ExponentialBackoff, RetryContext
 
 from receiver.aws.clients import Budget, make_client
 
@@ -22,6 +23,16 @@ def test_the_longest_call_is_every_attempt_at_its_timeout_and_every_backoff_at_i
     budget: Budget, longest: float
 ) -> None:
     assert budget.longest_seconds == longest
+
+
+@pytest.mark.parametrize("attempts", range(1, 10))
+def test_the_longest_backoff_is_the_one_that_the_sdk_makes_when_its_random_number_is_1(
+    attempts: int,
+) -> None:
+    backoff = ExponentialBackoff(random=lambda: 1.0)
+    pauses = [backoff.delay_amount(RetryContext(attempt)) for attempt in range(1, attempts)]
+
+    assert Budget(attempts, 0, 0).longest_seconds == sum(pauses)
 
 
 def test_a_client_keeps_to_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
