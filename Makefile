@@ -13,6 +13,8 @@ CHECKOV := checkov@3.3.30
 PIP_AUDIT := pip-audit@2.10.1
 ZIZMOR := zizmor@1.32.0
 EXPORT := $(UV) export --quiet --frozen --no-emit-project --no-annotate --no-header
+# Tests wait more than they compute: two processes per core (`make unit` computes: one).
+WORKERS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 PG := infra/examples/postgres/function
 MIRROR := $(or $(UV_DEFAULT_INDEX),$(UV_INDEX_URL))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -39,10 +41,10 @@ unit: setup ## run the unit tests: no network, in seconds
 	$(BIN)/pytest tests/unit --numprocesses auto --quiet
 
 fast: setup postgres ## run every test but the end-to-end ones
-	$(BIN)/pytest --ignore tests/e2e --numprocesses auto --dist loadgroup --quiet
+	$(BIN)/pytest --ignore tests/e2e --numprocesses $(WORKERS) --dist loadgroup --quiet
 
 test: setup postgres chromium ## run all tests, with the coverage of functions/ (installs PostgreSQL and Chromium where they are missing and can be)
-	$(BIN)/pytest --numprocesses auto --dist loadgroup --cov
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --cov
 
 postgres:
 	@sh infra/build/postgres.sh

@@ -4,11 +4,13 @@ A group is a set of files that share a deployment. Groups run side by side, one 
 pytest-xdist; in one process, all of them share one deployment.
 """
 
+import fcntl
 import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,10 +37,14 @@ IN_A_BROWSER = {"test_console.py"}
 # These look at what the others left behind, or change the secret: they run last, in this order.
 LAST = ["test_storm.py", "test_rotation.py", "test_runbook.py", "test_canary.py"]
 
-# The longer half: they wait for redeliveries, kill workers, or run every command. The rest is the
-# other group.
-LONG = {"test_storm.py", "test_rotation.py", "test_runbook.py", "test_gpw.py"}
-GROUPS = ("long", "short")
+# About equally long; what is in neither of the first two is in the third. Each group costs another
+# local cloud, deployment, and set of workers: about 15 seconds of a processor.
+OPERATOR = {"test_gpw.py", "test_runbook.py", "test_verify.py"}
+CONSOLE = {"test_console.py", "test_hydration.py", "test_listen.py"}
+GROUPS = ("operator", "console", "events")
+
+# The longest of those that share no deployment.
+FIRST = ["test_upgrade.py", "test_commands.py"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -55,6 +61,19 @@ def drop(items: list[pytest.Item], config: pytest.Config) -> None:
     items[:] = [item for item in items if item.path.name not in IN_A_BROWSER]
 
 
+def group_of(file: str) -> str:
+    if file in OPERATOR:
+        return "operator"
+    return "console" if file in CONSOLE else "events"
+
+
+def place_of(file: str) -> int:
+    if file in FIRST:
+        return FIRST.index(file) - len(FIRST)
+    return LAST.index(file) + 1 if file in LAST else 0
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
     if chromium.found() is None:
         drop(items, config)
@@ -63,9 +82,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
         item.add_marker("e2e")
         names = getattr(item, "fixturenames", ())
         if "stack" in names and "group" not in names:
-            group = "long" if item.path.name in LONG else "short"
-            item.add_marker(pytest.mark.xdist_group(group))
-    here.sort(key=lambda item: LAST.index(item.path.name) if item.path.name in LAST else -1)
+            item.add_marker(pytest.mark.xdist_group(group_of(item.path.name)))
+    here.sort(key=lambda item: place_of(item.path.name))
     items[:] = here + [item for item in items if item not in set(here)]
 
 
@@ -83,12 +101,31 @@ def api() -> Iterator[FakeProfileApi]:
 
 
 @pytest.fixture(scope="session")
-def stack(api: FakeProfileApi) -> Iterator[Stack]:
+def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The template as SAM builds it: once in a run, by whichever process needs it first.
+
+    Tests only read it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":  # pytest-xdist gives each of its workers a directory in the run's own
+        shared = shared.parent
+    directory = shared / "built"
+    directory.mkdir(exist_ok=True)
+    finished = directory / "finished"
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed
+        if not finished.exists():
+            finished.write_text(str(build(directory)))
+    return Path(finished.read_text())
+
+
+@pytest.fixture(scope="session")
+def stack(api: FakeProfileApi, built: Path) -> Iterator[Stack]:
     """The template, built by SAM and deployed to a local cloud that enforces IAM, all of it on."""
     with LocalCloud(port=0, for_containers=True) as cloud:
         yield deploy(
             cloud,
-            build(cloud.directory),
+            built,
             secret=CANARY,
             api_key=API_KEY,
             HydrateProfiles="true",

@@ -2,26 +2,27 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import urllib3
 
 from infra.local.cloud import LocalCloud
-from infra.local.stack import ROUTE, Stack, build, client, deploy, headers_for
+from infra.local.stack import ROUTE, Stack, client, deploy, headers_for
 from tests.factories import make_event
 
 NAME = "webhooks.example.com"
 
 
 @pytest.fixture(scope="module")
-def zone_and_stack() -> Iterator[tuple[str, Stack]]:
+def zone_and_stack(built: Path) -> Iterator[tuple[str, Stack]]:
     """A hosted zone for example.com, and the stack with a name in it and no certificate given."""
     with LocalCloud(port=0) as cloud:
         zone = client(cloud, "route53").create_hosted_zone(Name="example.com", CallerReference="1")
         zone_id = zone["HostedZone"]["Id"].rpartition("/")[2]
         yield (
             zone_id,
-            deploy(cloud, build(cloud.directory), DomainName=NAME, HostedZoneId=zone_id),
+            deploy(cloud, built, DomainName=NAME, HostedZoneId=zone_id),
         )
 
 

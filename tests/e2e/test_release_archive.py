@@ -8,15 +8,14 @@ import pytest
 
 from infra.build import release
 from infra.local.cloud import LocalCloud
-from infra.local.stack import build, deploy, host_architecture
+from infra.local.stack import deploy
 from tests.factories import make_event
 
 
 @pytest.mark.xdist_group("domain")
-def test_an_unpacked_archive_is_deployed_and_answers(tmp_path: Path) -> None:
-    template = build(tmp_path, architecture=host_architecture())
+def test_an_unpacked_archive_is_deployed_and_answers(tmp_path: Path, built: Path) -> None:
     archive = release.pack(
-        template.parent,
+        built.parent,
         tmp_path / "getprofile-webhooks-1.zip",
         [release.ROOT / name for name in release.BESIDE],
     )

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from infra.local.stack import ROOT, ROUTE, Stack, build, headers_for, host_architecture, sam
+from infra.local.stack import ROOT, ROUTE, Stack, headers_for, host_architecture, sam
 from infra.local.start import sam_local_environment
 from infra.local.story import wait_until
 from tests.factories import make_body, make_event
@@ -28,11 +28,10 @@ def docker(*arguments: str) -> bool:
 
 
 @pytest.fixture
-def local_api(stack: Stack, tmp_path: Path) -> Iterator[str]:
+def local_api(stack: Stack, tmp_path: Path, built: Path) -> Iterator[str]:
     """The URL of `sam local start-api`, which uses the stack's queues and secret."""
     if not docker("info"):
         pytest.skip("no Docker engine answers, and sam local needs one")
-    template = build(tmp_path)
     environment = tmp_path / "env.json"
     environment.write_text(sam_local_environment(stack))
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -43,7 +42,7 @@ def local_api(stack: Stack, tmp_path: Path) -> Iterator[str]:
         process = subprocess.Popen(
             [
                 *(sam(), "local", "start-api", "--config-env", "local"),
-                *("--config-file", str(ROOT / "samconfig.toml"), "--template", str(template)),
+                *("--config-file", str(ROOT / "samconfig.toml"), "--template", str(built)),
                 *("--env-vars", str(environment), "--port", str(port)),
                 *(["--skip-pull-image"] if docker("image", "inspect", image) else []),
             ],

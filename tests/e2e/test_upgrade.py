@@ -8,6 +8,7 @@ both releases are deployed without the nested stack of alarms, which holds no da
 
 import json
 import secrets
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -150,14 +151,15 @@ def wait_until_consumed(stack: Stack) -> None:
 
 @pytest.mark.xdist_group("upgrade")
 def test_an_upgrade_from_the_release_before_loses_nothing_and_judges_nothing_twice(
-    tmp_path: Path,
+    tmp_path: Path, built: Path
 ) -> None:
     profile_api = FakeProfileApi(key=API_KEY, make_up=lambda _one: {"name": "Nobody"})
     with LocalCloud(port=0) as cloud, profile_api as api:
         releases.unpack(tmp_path)
         settings = {"HydrateProfiles": "true", "ProfileApiUrl": api.url}
         old_template = without_monitoring(build(tmp_path, source=tmp_path))
-        new_template = without_monitoring(build(cloud.directory))
+        current = shutil.copytree(built.parent, tmp_path / "current")
+        new_template = without_monitoring(current / built.name)
         old = deploy(cloud, old_template, secret=SECRET, api_key=API_KEY, **settings)
         bus = everything(old, "workflow")
         sender = Sender(old)

