@@ -13,8 +13,10 @@ CHECKOV := checkov@3.3.30
 PIP_AUDIT := pip-audit@2.10.1
 ZIZMOR := zizmor@1.32.0
 EXPORT := $(UV) export --quiet --frozen --no-emit-project --no-annotate --no-header
-# Tests wait more than they compute: two processes per core (`make unit` computes: one).
+# Tests wait more than they compute: two processes per core (`make unit` computes: one). Each of them
+# reads all tests, so pytest keeps those that it has compiled, even if Python keeps no others.
 WORKERS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest
 PG := infra/examples/postgres/function
 MIRROR := $(or $(UV_DEFAULT_INDEX),$(UV_INDEX_URL))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -38,13 +40,13 @@ start: setup ## keep the stack running on this machine until Ctrl-C (for sam loc
 	@$(BIN)/python -m infra.local.start $(if $(PORT),--port $(PORT)) $(if $(filter 1,$(DOCKER)),--docker)
 
 unit: setup ## run the unit tests: no network, in seconds
-	$(BIN)/pytest tests/unit --numprocesses auto --quiet
+	$(PYTEST) tests/unit --numprocesses auto --quiet
 
 fast: setup postgres ## run every test but the end-to-end ones
-	$(BIN)/pytest --ignore tests/e2e --numprocesses $(WORKERS) --dist loadgroup --quiet
+	$(PYTEST) --ignore tests/e2e --numprocesses $(WORKERS) --dist loadgroup --quiet
 
 test: setup postgres chromium ## run all tests, with the coverage of functions/ (installs PostgreSQL and Chromium where they are missing and can be)
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --cov
+	$(PYTEST) --numprocesses $(WORKERS) --dist loadgroup --cov
 
 postgres:
 	@sh infra/build/postgres.sh

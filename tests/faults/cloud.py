@@ -22,6 +22,7 @@ from tests.tables import Item, Key, SurpriseError, Tables
 
 EVENTS, DEAD_LETTERS, HELD = "events", "dead-letters", "held"
 MAX_MESSAGE_BYTES = 1024 * 1024
+NEVER_SECONDS = 120.0  # many times as long as any test, and short enough for one that hangs
 _SQS_TEXT = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 
 When = Callable[[dict[str, Any]], bool]
@@ -342,6 +343,10 @@ class Connection:
 
     def wait(self, seconds: float) -> bool:
         return self.cloud.wait(seconds)
+
+    def never_end(self) -> None:
+        if not self.cloud.wait(NEVER_SECONDS):
+            self.cloud.surprises.append("something waited for the end of a call that never ends")
 
 
 def _read(reader: BinaryIO) -> tuple[str, dict[str, Any]] | None:

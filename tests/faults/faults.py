@@ -41,6 +41,10 @@ class Line(Protocol):
         """True when the cloud goes away before the time is up."""
         ...
 
+    def never_end(self) -> None:
+        """Wait until the cloud goes away, which no client may do."""
+        ...
+
 
 Play = Callable[[Line, Reply], bool]  # Returns: whether the connection may be used again.
 
@@ -97,7 +101,7 @@ def _reset(line: Line, _genuine: Reply) -> bool:
 
 
 def _hang(line: Line, _genuine: Reply) -> bool:
-    line.wait(30)
+    line.never_end()
     return False
 
 
@@ -105,7 +109,8 @@ def _trickle(line: Line, genuine: Reply) -> bool:
     for byte in genuine.on_the_wire()[:-1]:
         line.send(bytes([byte]))
         if line.wait(TRICKLE_SECONDS):
-            break
+            return False
+    line.never_end()
     return False
 
 
