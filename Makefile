@@ -43,10 +43,10 @@ unit: setup ## run the unit tests: no network, in seconds
 	$(PYTEST) tests/unit --numprocesses auto --quiet
 
 fast: setup postgres ## run every test but the end-to-end ones
-	$(PYTEST) --ignore tests/e2e --numprocesses $(WORKERS) --dist loadgroup --quiet
+	$(PYTEST) --ignore tests/e2e --numprocesses $(WORKERS) --quiet
 
 test: setup postgres chromium ## run all tests, with the coverage of functions/ (installs PostgreSQL and Chromium where they are missing and can be)
-	$(PYTEST) --numprocesses $(WORKERS) --dist loadgroup --cov
+	$(PYTEST) --numprocesses $(WORKERS) --cov
 
 postgres:
 	@sh infra/build/postgres.sh

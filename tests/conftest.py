@@ -5,6 +5,7 @@ import tempfile
 from collections import Counter
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import botocore.loaders
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from infra import chromium
+from tests.groups import GroupScheduling
 
 # The same examples in every run, and nothing kept between two runs: a test that fails, fails for
 # everyone. `HYPOTHESIS_PROFILE=thorough` searches on, with other examples each time.
@@ -37,6 +39,11 @@ botocore.loaders.create_loader = cache(botocore.loaders.create_loader)
 
 # What the tests attack with, and what came of it; each adds to these with `record_property`.
 FIGURES = ["faults injected", "hostile inputs", "deliveries", "workers killed", "lost"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    return GroupScheduling(config, log)
 
 
 def pytest_report_header() -> str:

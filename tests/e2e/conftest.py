@@ -1,7 +1,7 @@
 """The real template, deployed once per group of end-to-end tests; each has a profile of its own.
 
-A group is a set of files that share a deployment. Groups run side by side, one per worker of
-pytest-xdist; in one process, all of them share one deployment.
+A group (tests/groups.py) is a set of files that share a deployment. Groups run side by side, one
+per worker of pytest-xdist; in one process, all of them share one deployment.
 """
 
 import fcntl
@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from infra.local.fake_profile_api import FakeProfileApi
 from infra.local.stack import Stack, build, deploy
 from infra.local.story import wait_until
 from receiver.aws import dynamodb
+from tests.groups import DEPLOYED, group_of
 
 _numbers = itertools.count()
 
@@ -37,12 +39,6 @@ IN_A_BROWSER = {"test_console.py"}
 # These look at what the others left behind, or change the secret: they run last, in this order.
 LAST = ["test_storm.py", "test_rotation.py", "test_runbook.py", "test_canary.py"]
 
-# About equally long; what is in neither of the first two is in the third. Each group costs another
-# local cloud, deployment, and set of workers: about 15 seconds of a processor.
-OPERATOR = {"test_gpw.py", "test_runbook.py", "test_verify.py"}
-CONSOLE = {"test_console.py", "test_hydration.py", "test_listen.py"}
-GROUPS = ("operator", "console", "events")
-
 # The longest of those that share no deployment.
 FIRST = ["test_upgrade.py", "test_commands.py"]
 
@@ -50,8 +46,7 @@ FIRST = ["test_upgrade.py", "test_commands.py"]
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """What looks at all that a deployment's tests left behind does so in each group."""
     if "group" in metafunc.fixturenames:
-        params = [pytest.param(one, marks=pytest.mark.xdist_group(one)) for one in GROUPS]
-        metafunc.parametrize("group", params)
+        metafunc.parametrize("group", DEPLOYED)
 
 
 def drop(items: list[pytest.Item], config: pytest.Config) -> None:
@@ -61,28 +56,20 @@ def drop(items: list[pytest.Item], config: pytest.Config) -> None:
     items[:] = [item for item in items if item.path.name not in IN_A_BROWSER]
 
 
-def group_of(file: str) -> str:
-    if file in OPERATOR:
-        return "operator"
-    return "console" if file in CONSOLE else "events"
-
-
 def place_of(file: str) -> int:
     if file in FIRST:
         return FIRST.index(file) - len(FIRST)
     return LAST.index(file) + 1 if file in LAST else 0
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
     if chromium.found() is None:
         drop(items, config)
     here = [item for item in items if item.path.parent.name == "e2e"]
     for item in here:
         item.add_marker("e2e")
-        names = getattr(item, "fixturenames", ())
-        if "stack" in names and "group" not in names:
-            item.add_marker(pytest.mark.xdist_group(group_of(item.path.name)))
+        if "stack" in getattr(item, "fixturenames", ()) and group_of(item.nodeid) not in DEPLOYED:
+            raise pytest.UsageError(f"{item.path.name} is in no group of tests/groups.py")
     here.sort(key=lambda item: place_of(item.path.name))
     items[:] = here + [item for item in items if item not in set(here)]
 
@@ -101,14 +88,28 @@ def api() -> Iterator[FakeProfileApi]:
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A directory of this run, the same one in each of its processes."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent
+
+
+@pytest.fixture(autouse=True)
+def together(request: pytest.FixtureRequest, shared: Path, worker_id: str) -> None:
+    """A group runs in one process: its last tests look at what the others left behind."""
+    if group := group_of(request.node.nodeid):
+        process = shared / f"group-{group}"
+        with suppress(FileExistsError), process.open("x") as first:
+            first.write(worker_id)
+        assert process.read_text() == worker_id, f"{group} runs in more than one process"
+
+
+@pytest.fixture(scope="session")
+def built(shared: Path) -> Path:
     """The template as SAM builds it: once in a run, by whichever process needs it first.
 
     Tests only read it.
     """
-    shared = tmp_path_factory.getbasetemp()
-    if worker_id != "master":  # pytest-xdist gives each of its workers a directory in the run's own
-        shared = shared.parent
     directory = shared / "built"
     directory.mkdir(exist_ok=True)
     finished = directory / "finished"

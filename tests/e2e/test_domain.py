@@ -26,7 +26,6 @@ def zone_and_stack(built: Path) -> Iterator[tuple[str, Stack]]:
         )
 
 
-@pytest.mark.xdist_group("domain")
 def test_a_name_of_ones_own_gets_a_certificate_a_record_and_the_api(
     zone_and_stack: tuple[str, Stack],
 ) -> None:
@@ -53,7 +52,6 @@ def test_a_name_of_ones_own_gets_a_certificate_a_record_and_the_api(
     assert stack.resources["HttpApi"] in stack.outputs["GeneratedWebhookUrl"]
 
 
-@pytest.mark.xdist_group("domain")
 def test_a_webhook_to_that_name_is_accepted(zone_and_stack: tuple[str, Stack]) -> None:
     _, stack = zone_and_stack
     body = json.dumps(make_event("evt_1")).encode()

@@ -4,15 +4,12 @@ import json
 import zipfile
 from pathlib import Path
 
-import pytest
-
 from infra.build import release
 from infra.local.cloud import LocalCloud
 from infra.local.stack import deploy
 from tests.factories import make_event
 
 
-@pytest.mark.xdist_group("domain")
 def test_an_unpacked_archive_is_deployed_and_answers(tmp_path: Path, built: Path) -> None:
     archive = release.pack(
         built.parent,

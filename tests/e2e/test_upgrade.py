@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import urllib3
 from samtranslator.yaml_helper import yaml_parse
 
@@ -149,7 +148,6 @@ def wait_until_consumed(stack: Stack) -> None:
     wait_until(lambda: drained(stack), seconds=60, what="the events queue to be empty")
 
 
-@pytest.mark.xdist_group("upgrade")
 def test_an_upgrade_from_the_release_before_loses_nothing_and_judges_nothing_twice(
     tmp_path: Path, built: Path
 ) -> None:

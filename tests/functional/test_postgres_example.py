@@ -47,8 +47,6 @@ COLUMNS = {
 }
 PLACE = ("aws", "us-east-1", "123456789012")
 
-pytestmark = pytest.mark.xdist_group("postgres")  # one server
-
 
 class Secrets:
     """Secrets Manager with the login of the server."""

@@ -20,7 +20,6 @@ ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 UV = Path(sysconfig.get_path("scripts"), "uv")
 
-pytestmark = pytest.mark.xdist_group("wheel")  # built once
 
 NO_STACK = b"""<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code>
 <Message>Stack does not exist</Message></Error></ErrorResponse>"""
