@@ -4,7 +4,7 @@ pytest-xdist's own way (`--dist loadgroup`) silently does nothing with pytest 9.
 group into the ids of tests, which can no longer be changed (pytest-xdist's issue 1386).
 """
 
-from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-not-found]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 # Each of the first three shares a local cloud and a deployment: about 15 seconds of a processor.
 # They are about equally long.
