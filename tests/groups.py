@@ -19,6 +19,9 @@ GROUPS = {
     "domain": {"test_domain.py", "test_release_archive.py"},
     "postgres": {"test_postgres_example.py"},  # one server
     "wheel": {"test_wheel.py"},  # built once
+    "artifact": {"test_artifact.py"},
+    "release": {"test_release.py"},
+    "cloudformation": {"test_cloudformation.py", "test_iam.py"},  # they evaluate the same
 }
 DEPLOYED = ("operator", "console", "events")
 # It looks at what the others left behind, in each of the groups with a deployment.

@@ -29,7 +29,6 @@ TEMPLATES = [
 NAMES = [str(path.relative_to(ROOT)) for path in TEMPLATES]
 # Partitions without a type of resource; docs/your-code.md says so.
 LACKING = {"https.yaml": "aws-us-gov"}  # no AWS::Events::ApiDestination
-pytestmark = pytest.mark.xdist_group("cloudformation")  # they share what they evaluate
 every_template = pytest.mark.parametrize("path", TEMPLATES, ids=NAMES)
 
 

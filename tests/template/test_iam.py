@@ -24,7 +24,6 @@ from tests.template.test_cloudformation import (
 
 type Json = dict[str, Any]
 
-pytestmark = pytest.mark.xdist_group("cloudformation")  # with the tests that evaluate the same
 
 # Actions that support a resource and are allowed on all of them, each with the reason.
 ON_PURPOSE = {
