@@ -57,7 +57,7 @@ chromium:
 soak: setup ## send a long storm through the local cloud: make soak EVENTS=5000 SEED=1
 	SOAK_EVENTS=$(or $(EVENTS),2000) SOAK_SEED=$(or $(SEED),1) $(BIN)/pytest tests/e2e/test_storm.py -q
 
-bench: setup .venv-bench/.ready ## measure speed, size and logs into docs/benchmarks.md (only against the limits: make bench SHORT=1)
+bench: setup .venv-bench/.ready ## measure speed, size and logs into docs/performance.md (only against the limits: make bench SHORT=1)
 	@$(BIN)/python -m infra.bench $(if $(SHORT),--short)
 
 docs: setup ## renew what is generated: tables of the reference, the dashboard's picture, schemas of the bus
@@ -68,7 +68,7 @@ docs: setup ## renew what is generated: tables of the reference, the dashboard's
 pictures: setup chromium ## photograph the console for docs/console.md, with the demo's data
 	@$(BIN)/python -m infra.console_pictures
 
-simulate: setup ## simulate bursts, outages and backlogs into docs/simulation.md, and renew the tables of costs and limits
+simulate: setup ## simulate bursts, outages and backlogs into docs/performance.md, and renew the tables of costs and limits
 	@$(BIN)/python -m infra.bench.simulate
 
 check: setup .venv-bench/.ready ## lint, format, types, template, security, speed

@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="make bench",
         description="Compares the functions with the SDK alone and with a naive receiver, and "
-        "writes docs/benchmarks.md (about 5 minutes).",
+        "writes docs/performance.md (about 5 minutes).",
     )
     parser.add_argument(
         "--short",
@@ -80,7 +80,7 @@ def short(made: Bench) -> int:
 
 
 def full(made: Bench) -> int:
-    """Measure everything, print the tables, and write docs/benchmarks.md. Returns: an exit code."""
+    """Measure everything, print the tables, write docs/performance.md. Returns: an exit code."""
     say("Measuring (about 5 minutes; do not use the machine meanwhile)")
     with Stub() as stub:
         with step("time of single calls"):
@@ -105,7 +105,7 @@ def full(made: Bench) -> int:
     report.show(tables, Console())
     instrument = WITH_VALGRIND if instruments.has_valgrind() else WITHOUT_VALGRIND
     report.write(tables, machine(), instrument, f"{datetime.now(UTC):%Y-%m-%d}")
-    say(f"{instrument} Wrote docs/benchmarks.md and its charts.")
+    say(f"{instrument} Wrote docs/performance.md and its charts.")
     return 0
 
 

@@ -1,6 +1,6 @@
 """Simulates EventsQueue, Lambda's pollers, the consumers and DynamoDB.
 
-docs/simulation.md lists what the model assumes about AWS, with the sources.
+docs/performance.md lists what the model assumes about AWS, with the sources.
 """
 
 import random

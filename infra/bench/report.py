@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks.md, and prints the same tables to the terminal."""
+"""Writes the measurements into docs/performance.md, and prints the same tables to the terminal."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,8 +8,10 @@ from rich.table import Table
 
 from infra.bench.environment import ROOT
 from infra.bench.results import ResultTable
+from infra.blocks import with_block
 
-DOCUMENT = ROOT / "docs" / "benchmarks.md"
+DOCUMENT = ROOT / "docs" / "performance.md"
+BLOCK = "benchmarks"
 CHARTS = ROOT / "docs" / "benchmarks"
 
 # The text above each table: what it shows, how it was measured, and its limits.
@@ -54,12 +56,14 @@ def write(
     document: Path = DOCUMENT,
     charts: Path = CHARTS,
 ) -> None:
-    """Write the document and its charts."""
+    """Renew the document's block of measurements, and write its charts."""
     charts.mkdir(exist_ok=True)
     for table in tables:
         for name, svg in table.svgs.items():
             (charts / name).write_text(svg, encoding="utf-8")
-    document.write_text(markdown(tables, machine, instrument, date, charts.name), encoding="utf-8")
+    measured = markdown(tables, machine, instrument, date, charts.name)
+    text = with_block(document.read_text(encoding="utf-8"), BLOCK, measured)
+    document.write_text(text, encoding="utf-8")
 
 
 def markdown(
@@ -69,12 +73,8 @@ def markdown(
     date: str,
     charts: str,
 ) -> str:
-    """The whole document. charts: the name of the directory of charts."""
+    """The block of measurements. charts: the name of the directory of charts."""
     parts = [
-        "# Benchmarks",
-        "`make bench` measured everything here in one run and wrote this page. Run it for the "
-        "figures of your machine. `make bench SHORT=1`, a part of `make check`, fails if a ratio "
-        "is worse than its limit ([infra/bench/limits.py](../infra/bench/limits.py)).",
         f"Measured on {date}: "
         + "; ".join(f"{name} {value}" for name, value in machine.items())
         + f". {instrument} Each workload runs in a separate process with only the artifact's "
@@ -83,7 +83,7 @@ def markdown(
         "validation, one `put_item`, no bytecode.",
     ]
     for table in tables:
-        parts += [f"## {table.title}", _EXPLAINED[table.title]]
+        parts += [f"### {table.title}", _EXPLAINED[table.title]]
         if table.chart:
             parts.append(f"![{table.title}]({charts}/{table.chart})")
         parts.append("\n".join(_rows(table)))

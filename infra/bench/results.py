@@ -1,4 +1,4 @@
-"""Makes tables and charts of the figures, for the terminal and for docs/benchmarks.md."""
+"""Makes tables and charts of the figures, for the terminal and for docs/performance.md."""
 
 import statistics
 from collections.abc import Mapping, Sequence

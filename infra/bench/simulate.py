@@ -29,6 +29,7 @@ from infra.bench.line_chart import Curve, Panel, line_chart
 from infra.bench.queue_model import Run, Sample, Scenario, simulated
 from infra.blocks import with_block
 
+PAGE = "docs/performance.md"
 FEW_RECEIVES = 5  # a common maxReceiveCount
 
 
@@ -65,7 +66,7 @@ def steady(rate: float) -> Callable[[float], float]:
 
 
 def cases() -> list[Case]:
-    """The cases of docs/simulation.md."""
+    """The cases of docs/performance.md."""
     begin = base()
     patient = f"maxReceiveCount {begin.max_receives}"
     few = f"maxReceiveCount {FEW_RECEIVES}"
@@ -180,7 +181,7 @@ def tables() -> dict[str, dict[str, str]]:
     settings, figures, quotas = settings_on_file(), figures_on_file(), quotas_on_file()
     return {
         "README.md": {"cost": readme_table()},
-        "docs/capacity.md": {
+        PAGE: {
             "limits": limits_table(settings, figures, quotas),
             "rates": rates_table(settings, figures, quotas),
             "hot keys": hot_keys_table(settings, figures, quotas),
@@ -192,9 +193,7 @@ def tables() -> dict[str, dict[str, str]]:
 def documents(results: Mapping[str, Mapping[str, Run]]) -> dict[str, str]:
     """The documents with renewed blocks, by path. results: by case name and variant label."""
     blocks = tables()
-    blocks["docs/simulation.md"] = {
-        case.name: case_table(case, results[case.name]) for case in cases()
-    }
+    blocks[PAGE] |= {case.name: case_table(case, results[case.name]) for case in cases()}
     written = {}
     for path, contents in blocks.items():
         text = (ROOT / path).read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ Usage: python infra/build/gradual.py TYPE [BUILD_DIR]    (after `sam build`)
 
 It adds an alias and a deployment preference to IngestFunction and ConsumerFunction. It changes only
 the built template, because SAM can't make an alias depend on a parameter. A permanent alias would
-stop changed parameters from reaching the functions (docs/decisions.md, 27).
+stop changed parameters from reaching the functions (docs/decisions.md, 23).
 """
 
 import json

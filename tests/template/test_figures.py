@@ -26,8 +26,8 @@ def test_every_table_is_the_one_that_make_simulate_writes() -> None:
     assert stale == [], "run: make simulate"
 
 
-def test_the_simulation_document_shows_every_chart() -> None:
-    page = (ROOT / "docs" / "simulation.md").read_text(encoding="utf-8")
+def test_the_page_shows_every_chart_of_the_simulation() -> None:
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     shown = set(re.findall(r"\((simulation-[\w-]+\.svg)\)", page))
 
     assert shown == {picture_name(case) for case in cases()}

@@ -1,4 +1,4 @@
-"""The pure parts of `make bench`: limits, log lines, figures, charts and docs/benchmarks.md."""
+"""The pure parts of `make bench`: limits, log lines, figures, charts and docs/performance.md."""
 
 import re
 from pathlib import Path
@@ -237,14 +237,18 @@ def test_no_label_of_a_chart_is_cut_off() -> None:
 
 def test_the_document_has_every_table_and_every_chart(tmp_path: Path) -> None:
     today = "2026-11-24"
-    document, charts = tmp_path / "benchmarks.md", tmp_path / "benchmarks"
+    document, charts = tmp_path / "performance.md", tmp_path / "benchmarks"
+    document.write_text(
+        "# By hand\n\n<!-- begin: benchmarks -->\n<!-- end: benchmarks -->\n", "utf-8"
+    )
 
     write(tables(), {"Python": "3.13"}, "By valgrind.", today, document=document, charts=charts)
 
     text = document.read_text("utf-8")
     linked = set(re.findall(r"\]\((benchmarks/[\w.]+)\)", text))
     assert linked == {f"benchmarks/{path.name}" for path in charts.iterdir()}
-    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == [table.title for table in tables()]
+    assert re.findall(r"^### (.*)$", text, re.MULTILINE) == [table.title for table in tables()]
+    assert text.startswith("# By hand\n")
     assert today in text
     assert "By valgrind." in text
 

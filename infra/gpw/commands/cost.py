@@ -127,7 +127,7 @@ def cost(
     if traffic.rate > chosen.requests_per_second:
         gpw.out.note(
             f"RequestsPerSecond is {chosen.requests_per_second}, so API Gateway would refuse some "
-            f"of {traffic.rate:,.0f} events per second; docs/capacity.md says what to raise."
+            f"of {traffic.rate:,.0f} events per second; docs/performance.md says what to raise."
         )
     found = estimate(traffic, chosen, figures, price_list.prices)
     gpw.out.document(_document(price_list, found))

@@ -20,6 +20,7 @@ from gpw.stack.queues import depth
 from gpw.stack.target import Target
 from gpw.stack.when import duration, moment
 
+# FilterLogEvents: StartLiveTail samples above 500 events a second and shows nothing from before.
 POLL_SECONDS = 2.0  # CloudWatch allows an account 5 requests per second
 OVERLAP_MILLISECONDS = 15_000  # how far a poll reads back; most late lines are less late than this
 LATE_MILLISECONDS = 300_000  # how late a line may be and still be shown

@@ -5,7 +5,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-import pg8000.native
+import pg8000.native  # pure Python, so one artifact runs on arm64 and x86_64
 from pg8000.exceptions import DatabaseError
 
 from profiles import UPSERT, RefusedError
