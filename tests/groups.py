@@ -10,11 +10,11 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 # They are about equally long.
 GROUPS = {
     "operator": {"test_gpw.py", "test_runbook.py", "test_verify.py"},
-    "console": {"test_console.py", "test_hydration.py", "test_listen.py"},
+    "console": {"test_console.py", "test_hydration.py", "test_listen.py", "test_policies.py"},
     "events": {
         *("test_hostile_http.py", "test_https_example.py", "test_journey.py"),
-        *("test_least_privilege.py", "test_policies.py", "test_rotation.py", "test_sam_local.py"),
-        *("test_storm.py", "test_workflows.py"),
+        *("test_least_privilege.py", "test_rotation.py", "test_sam_local.py", "test_storm.py"),
+        "test_workflows.py",
     },
     "domain": {"test_domain.py", "test_release_archive.py"},
     "postgres": {"test_postgres_example.py"},  # one server
