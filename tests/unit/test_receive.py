@@ -7,12 +7,12 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.aws.sqs import original_body
 from receiver.domain.parse import parse_event
 from receiver.ingest.receive import PATH, Receiver
 from receiver.ingest.request import Request
 from receiver.ingest.response import Response
 from receiver.ingest.secret import WebhookSecret
+from receiver.messages import original_body
 from tests.factories import NOON, SECRET, make_body, make_event, to_json
 from tests.strategies import json_values
 from tests.unit.fakes import FakeClock, FakeSecretsManager, FakeSqs, client_error
@@ -384,7 +384,9 @@ def test_whatever_is_sent_with_the_secret_is_on_exactly_one_queue(body: bytes) -
 
 
 @pytest.mark.parametrize("path", ["", PATH, f"{PATH}/", f"/stage{PATH}"])
-def test_the_path_of_the_webhook_may_end_with_a_slash_or_be_absent(receive: Receiving, path: str) -> None:
+def test_the_path_of_the_webhook_may_end_with_a_slash_or_be_absent(
+    receive: Receiving, path: str
+) -> None:
     assert receive(make_body(), path=path).status == 200
 
 
