@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 # They read the environment of the function that imports them.
-SHARED = {f"receiver.lambda_support.{name}" for name in ("runtime", "batch")}
+SHARED = {f"receiver.lambda_support.{name}" for name in ("log", "batch")}
 
 
 def cold_start(package: str) -> ModuleType:

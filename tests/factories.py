@@ -10,8 +10,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from receiver.aws.sqs import QueueMessage, Record
-from receiver.consumer.delivery import Delivery, parse
+from receiver.aws.sqs import QueueMessage
+from receiver.aws.sqs_record import Record
+from receiver.consumer.delivery import Delivery, parse_delivery
 from receiver.consumer.items import history_put
 from receiver.domain.outcome import Outcome
 
@@ -119,7 +120,7 @@ def make_record(
 
 def make_delivery(event: dict[str, Any] | None = None, message_id: str = "message-1") -> Delivery:
     """A delivery of an event; its numbers may be `Decimal`."""
-    return parse(make_record(to_json(event or make_event()), message_id))
+    return parse_delivery(make_record(to_json(event or make_event()), message_id))
 
 
 def make_item(

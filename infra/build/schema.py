@@ -16,7 +16,7 @@ import yaml
 from gpw.listening.bus_event import from_history
 from gpw.operations.sample import SAMPLE
 from receiver.aws.dynamodb import item_from_dynamodb
-from receiver.consumer.delivery import parse
+from receiver.consumer.delivery import parse_delivery
 from receiver.consumer.items import history_put
 from receiver.domain.event import Event
 from receiver.domain.events import EVENT_TYPES
@@ -151,11 +151,14 @@ def asyncapi() -> Json:
 
 def example() -> Json:
     """GetProfile's own example as it comes from the bus."""
-    from receiver.aws.sqs import QueueMessage, Record  # as ConsumerFunction gets it
+    from receiver.aws.sqs import QueueMessage  # as ConsumerFunction gets it
+    from receiver.aws.sqs_record import Record  # as ConsumerFunction gets it
 
     message = QueueMessage(json.dumps(SAMPLE), {"received_at": "2023-10-01T12:00:01.234567Z"})
     record = Record("", "", message, "2023-10-01T12:00:01.234567Z", 1)
-    put = history_put("", parse(record), Outcome.APPLIED, datetime(2023, 11, 1, tzinfo=UTC))
+    put = history_put(
+        "", parse_delivery(record), Outcome.APPLIED, datetime(2023, 11, 1, tzinfo=UTC)
+    )
     place = ("aws", "us-east-1", "123456789012")
     return from_history(item_from_dynamodb(put["Item"]), "", place).envelope
 

@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infra.local.stack import Stack, headers_for
-from receiver.aws.sqs import QueueMessage, original_body
+from receiver.aws.sqs import QueueMessage
+from receiver.messages import original_body
 from tests.factories import make_body, make_event
 from tests.hostile.openapi import OPERATION, documented, values
 

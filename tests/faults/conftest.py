@@ -63,7 +63,7 @@ def start_ingest(
 
     def start() -> Ingest:
         started.append(Ingest(cloud, tally))
-        monkeypatch.setattr("receiver.ingest.deadline.wait", started[-1].waiting.wait)
+        monkeypatch.setattr("receiver.ingest.time_limit.wait", started[-1].waiting.wait)
         return started[-1]
 
     yield start

@@ -133,6 +133,9 @@ class Ingest(Function):
         self._kept: dict[str, Counter[str]] = {EVENTS: Counter(), DEAD_LETTERS: Counter()}
         self._ahead = 0.0
         self.waiting = Waiting(cloud, outwaits_sdk=True)
+        settings = self.module.IngestSettings.from_environment()
+        receiver = self.module.make_receiver(settings, clock=lambda: time.time() + self._ahead)
+        self._responder = self.module.Responder(receiver)
 
     def deliver(
         self,
@@ -144,7 +147,7 @@ class Ingest(Function):
         event = make_api_gateway_event(body, authorization=authorization, headers=headers)
         self._tally.deliveries += 1
         self.waiting.begin()
-        result = self.module.lambda_handler(event, make_context())
+        result = self.module.lambda_handler(event, make_context(), responder=self._responder)
         abandoned = threading.get_ident() in self.waiting.abandoned
         answer = Answer(result["statusCode"], result["headers"], result["body"], abandoned)
         self._check(answer, event["body"])
@@ -168,7 +171,6 @@ class Ingest(Function):
     def pass_time(self, seconds: float) -> None:
         """Let the function's clock be ahead, for what it does at most once in a time."""
         self._ahead += seconds
-        self.module._receiver.secret._clock = lambda: time.time() + self._ahead
 
     def forget(self) -> None:
         """The queues were emptied."""

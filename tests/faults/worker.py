@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from receiver.aws.clients import Budget, make_client
-from receiver.lambda_support import runtime  # noqa: F401  imported once, so that a fork has it already
+from receiver.lambda_support import log  # noqa: F401  imported once, so that a fork has it already
 from tests.faults.system import Context, countdown
 
 

@@ -4,7 +4,8 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import pytest
 from moto import mock_aws
@@ -16,7 +17,14 @@ from tests.factories import SECRET
 from tests.functional.cloud import REGION, STACK, Cloud
 
 API_KEY = "example-api-key-0123456789"
-Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+class Handler(Protocol):
+    """A function as Lambda calls it. collaborators: those that replace its own."""
+
+    def __call__(
+        self, event: dict[str, Any], context: Any, /, **collaborators: Any
+    ) -> dict[str, Any]: ...
 
 
 @pytest.fixture(autouse=True)
@@ -94,17 +102,33 @@ def load(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
         if function == "ConsumerFunction":
             monkeypatch.setattr(sys.modules["receiver.consumer.consume"], "CONCURRENT_WRITES", 1)
         handler: Handler = module.lambda_handler
-        to_stdout = sys.modules["receiver.lambda_support.runtime"].logger.registered_handler
+        to_stdout = sys.modules["receiver.lambda_support.log"].logger.registered_handler
 
-        def invoke(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        def invoke(event: dict[str, Any], context: Any, /, **collaborators: Any) -> dict[str, Any]:
             # pytest replaces standard output between the set-up and the call of a test.
             to_stdout.setStream(sys.stdout)
-            return handler(event, context)
+            return handler(event, context, **collaborators)
 
         return invoke
 
     with restored_modules():
         yield start
+
+
+def with_holding_clock(ingest: Handler, clock: Callable[[], float]) -> Handler:
+    """IngestFunction as it was loaded last, with another clock for what it holds in a minute."""
+    from receiver.ingest.hold import Holding  # the class of that start
+
+    settings = sys.modules["receiver.ingest.handler"].IngestSettings.from_environment()
+    holding = Holding(settings.held_queue_url, settings.held_deliveries_per_minute, clock=clock)
+    return partial(ingest, holding=holding)
+
+
+def with_clock(ingest: Handler, clock: Callable[[], float]) -> Handler:
+    """IngestFunction as it was loaded last, with another clock for what it knows of the secret."""
+    module: Any = sys.modules["receiver.ingest.handler"]
+    receiver = module.make_receiver(module.IngestSettings.from_environment(), clock=clock)
+    return partial(ingest, responder=module.Responder(receiver))
 
 
 @pytest.fixture

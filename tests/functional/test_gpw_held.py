@@ -1,7 +1,6 @@
 """`gpw held` and `gpw secret set` (moto): what waited for a secret comes in, and nothing else."""
 
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -16,14 +15,13 @@ from gpw.commands import doctor
 from gpw.operations import held_queue
 from gpw.stack import queues
 from gpw.stack.target import Target
-from receiver.aws.sqs import MAX_HELD_BYTES, held
 from receiver.domain.credential import digest
+from receiver.messages import MAX_HELD_BYTES, held
 from tests.factories import SECRET, make_api_gateway_event, make_body, make_context, make_event
 from tests.functional.cloud import Cloud
-from tests.functional.conftest import Handler, Output, Waits
+from tests.functional.conftest import Handler, Output, Waits, with_clock, with_holding_clock
 from tests.functional.gpw_stack import OperatedStack
 from tests.functional.test_ingest import WRONG
-from tests.functional.test_ingest_held import holding
 
 NEW_SECRET = "another-webhook-secret-9876543210"
 FOREIGN = "somebody-elses-secret-0123456789"
@@ -74,15 +72,14 @@ def test_a_rotation_at_the_sender_loses_no_delivery_and_lets_no_foreign_one_in(
 ) -> None:
     """GetProfile has the new key an hour before it is set here, and somebody tries others."""
     cloud.set_secret(SECRET)
-    stack, ingest = OperatedStack(cloud), load("IngestFunction")
+    stack, clock = OperatedStack(cloud), {"minute": 0}
+    ingest = with_holding_clock(load("IngestFunction"), lambda: 60.0 * clock["minute"])
     wanted = [make_body(make_event(f"evt_{n}")) for n in range(100)]
     foreign = [make_body(make_event(f"evt_foreign_{n}")) for n in range(10)]
-    clock = {"minute": 0}
     answers = []
     for number, body in enumerate(wanted):
         token = f"Bearer {NEW_SECRET}"
         answers.append(ingest(make_api_gateway_event(body, authorization=token), make_context()))
-        holding()._budget._clock = lambda: 60.0 * clock["minute"]
         if number % 10 == 0:
             other = make_api_gateway_event(foreign[number // 10], authorization=f"Bearer {FOREIGN}")
             answers.append(ingest(other, make_context()))
@@ -371,10 +368,8 @@ def test_what_is_refused_just_after_the_secret_was_set_is_released_too(
 ) -> None:
     """A worker that has just read the old secret does not read it again for REREAD_SECONDS."""
     cloud.set_secret(SECRET)
-    stack, ingest = OperatedStack(cloud), load("IngestFunction")
-    ahead = {"seconds": 0.0}
-    receiver = sys.modules["receiver.ingest.handler"]._receiver
-    receiver.secret._clock = lambda: time.time() + ahead["seconds"]
+    stack, ahead = OperatedStack(cloud), {"seconds": 0.0}
+    ingest = with_clock(load("IngestFunction"), lambda: time.time() + ahead["seconds"])
     answers: list[int] = []
 
     def deliver() -> None:

@@ -1,7 +1,6 @@
 """`gpw secret`, `send`, `pause`, `resume` (moto): what they change, and that no secret is shown."""
 
 import json
-import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,7 @@ from gpw.operations.settling import METRIC_SECONDS, counted_from
 from gpw.stack.target import Target
 from tests.factories import SECRET, make_api_gateway_event, make_context, sample
 from tests.functional.cloud import Cloud, aws_client
-from tests.functional.conftest import Handler, Output, Waits
+from tests.functional.conftest import Handler, Output, Waits, with_clock
 from tests.functional.gpw_stack import OperatedStack, Ran
 
 NEW_SECRET = "another-webhook-secret-9876543210"
@@ -348,8 +347,7 @@ def test_a_worker_counts_every_use_of_the_previous_secret_from_when_status_says_
 ) -> None:
     """A warm worker takes it for the current one until it reads the secret again."""
     clock = {"ahead": 0.0}
-    receiver = sys.modules["receiver.ingest.handler"]._receiver
-    receiver.secret._clock = lambda: time.time() + clock["ahead"]
+    ingest = with_clock(ingest, lambda: time.time() + clock["ahead"])
 
     def used() -> int:
         ingest(make_api_gateway_event(), make_context())

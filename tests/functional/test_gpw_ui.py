@@ -33,8 +33,8 @@ from gpw.stack.permissions import LISTENING, physical_name
 from gpw.stack.permissions import STACK as PLACE
 from gpw.stack.target import Target
 from receiver.aws.dynamodb import item_from_dynamodb, to_dynamodb
-from receiver.aws.sqs import held
 from receiver.domain.outcome import Outcome
+from receiver.messages import held
 from tests.factories import SECRET, make_body, make_event, make_item
 from tests.functional.cloud import REGION, STACK, Cloud
 from tests.functional.console_browser import Browser

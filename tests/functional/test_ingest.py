@@ -1,5 +1,6 @@
 import base64
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.factories import (
     sample,
 )
 from tests.functional.cloud import TEMPLATE, Cloud
-from tests.functional.conftest import Handler, Output
+from tests.functional.conftest import Handler, Output, with_clock
 
 OK = {
     "statusCode": 200,
@@ -372,7 +373,7 @@ def test_an_error_that_nobody_foresaw_is_told_by_class_and_line_alone(
     def fail(*_arguments: Any, **_named: Any) -> None:
         raise LookupError(make_body())
 
-    monkeypatch.setattr("receiver.ingest.check.parse_event", fail)
+    monkeypatch.setattr("receiver.ingest.validation.parse_event", fail)
 
     answer = ingest(make_api_gateway_event(), make_context())
 
@@ -448,15 +449,14 @@ def test_after_two_rotations_the_oldest_secret_is_refused(
 
 
 def test_a_refresh_that_fails_is_told_while_events_are_still_accepted(
-    cloud: Cloud, load: Callable[[str], Handler], output: Output, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, load: Callable[[str], Handler], output: Output
 ) -> None:
-    failing = False
+    failing, now = False, time.time()
     cloud.set_secret(SECRET)
     cloud.fail("secrets-manager.GetSecretValue", "ThrottlingException", when=lambda _: failing)
-    handler = load("IngestFunction")
-    monkeypatch.setattr("receiver.ingest.handler._receiver.secret._cache_seconds", 0)
+    handler = with_clock(load("IngestFunction"), lambda: now)
     first = handler(make_api_gateway_event(), make_context())
-    failing = True
+    failing, now = True, now + 301  # SecretCacheSeconds and one
 
     second = handler(make_api_gateway_event(), make_context())
 

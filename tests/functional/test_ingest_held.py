@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from receiver.aws.sqs import MAX_HELD_BYTES, QueueMessage, original_body
+from receiver.aws.sqs import QueueMessage
+from receiver.messages import MAX_HELD_BYTES, original_body
 from tests.factories import SECRET, make_api_gateway_event, make_body, make_context
 from tests.functional.cloud import TEMPLATE, Cloud, Message
-from tests.functional.conftest import Handler, Output
+from tests.functional.conftest import Handler, Output, with_holding_clock
 from tests.functional.test_ingest import MISSING, OK, WRONG
 
 NEW_SECRET = "another-webhook-secret-9876543210"
@@ -24,11 +25,6 @@ def sha256(token: str) -> str:
 
 def deliver(ingest: Handler, token: str, body: str | bytes | None = None) -> dict[str, Any]:
     return ingest(make_api_gateway_event(body, authorization=f"Bearer {token}"), make_context())
-
-
-def holding() -> Any:
-    """The one of the handler that was loaded last."""
-    return sys.modules["receiver.ingest.handler"]._holding()
 
 
 def held_body(message: Message) -> bytes:
@@ -97,8 +93,9 @@ def test_a_flood_is_answered_as_ever_held_within_its_part_of_the_budget_and_keep
 ) -> None:
     now = time.time()
     per_minute = TEMPLATE["Parameters"]["HeldDeliveriesPerMinute"]["Default"]
+    ingest = with_holding_clock(ingest, lambda: now)
     answers = [deliver(ingest, NEW_SECRET)]
-    holding()._budget._clock = lambda: now + 120
+    now += 120
     answers += [deliver(ingest, f"{NEW_SECRET}-{n}") for n in range(per_minute + 30)]
     answers.append(deliver(ingest, NEW_SECRET))
 
@@ -174,7 +171,7 @@ def test_an_error_that_nobody_foresaw_leaves_the_answer_as_it_is(
     def fail(*_arguments: Any, **_named: Any) -> None:
         raise LookupError(make_body())
 
-    monkeypatch.setattr("receiver.aws.sqs.held", fail)
+    monkeypatch.setattr("receiver.messages.held", fail)
 
     assert deliver(ingest, NEW_SECRET) == WRONG
     assert [line["message"] for line in output.logs] == ["request refused", "delivery not held"]

@@ -19,7 +19,7 @@ from over_data_api import DataApiProfiles
 from over_sql import SqlProfiles
 from profiles import UPSERT, Profiles
 from receiver.aws.dynamodb import item_from_dynamodb
-from receiver.aws.sqs import Record
+from receiver.aws.sqs_record import Record
 from receiver.consumer.consume import Consumer
 from receiver.domain import exact_json
 from receiver.domain.errors import EventError, NotStorableError

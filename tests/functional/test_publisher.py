@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from receiver.aws.clients import make_client
+from receiver.publisher.bus import BUDGET
 from tests.factories import make_batch as batch
 from tests.factories import make_body, make_context, make_event, make_item, make_stream_record
 from tests.functional.cloud import STACK, Cloud
@@ -117,24 +119,36 @@ def test_while_the_bus_is_away_the_stream_waits_at_the_first_record(
     assert output.metrics() == {"PublishFailed": [1, 1]}
 
 
+def make_publisher(cloud: Cloud, client: Any, **options: Any) -> Any:
+    """The publisher of the function that was loaded last, with another client for the bus."""
+    module: Any = sys.modules["receiver.publisher.handler"]
+    environment = cloud.environment("PublisherFunction")
+    dead_letters = module.dead_letter_queue(environment["DEAD_LETTER_QUEUE_URL"])
+    return module.Publisher(
+        module.Bus(client), environment["EVENT_BUS_NAME"], dead_letters, **options
+    )
+
+
 @pytest.mark.parametrize("code", ["InternalFailure", "ThrottlingException", "AccessDenied"])
 def test_entries_that_are_refused_for_now_are_reported_by_the_first_of_them(
     publisher: Handler, monkeypatch: pytest.MonkeyPatch, cloud: Cloud, code: str, output: Output
 ) -> None:
-    real = sys.modules["receiver.publisher.handler"]._publisher._sender.bus._client
+    client = make_client("events", BUDGET)
 
     def put_events(Entries: list[Any]) -> Any:  # noqa: N803  botocore's name
         results = real_put(Entries=[one for one in Entries if "evt_2" not in one["Detail"]])
         results["Entries"].insert(1, {"ErrorCode": code})
         return results | {"FailedEntryCount": 1}
 
-    real_put = real.put_events
-    monkeypatch.setattr(real, "put_events", put_events)
+    real_put = client.put_events
+    monkeypatch.setattr(client, "put_events", put_events)
+    own = make_publisher(cloud, client)
     remaining = iter([13_000, 12_999])
     context = make_context()
     monkeypatch.setattr(context, "get_remaining_time_in_millis", lambda: next(remaining))
 
-    answer = publisher(stream(*(make_event(f"evt_{n}") for n in (1, 2, 3))), context)
+    events = stream(*(make_event(f"evt_{n}") for n in (1, 2, 3)))
+    answer = publisher(events, context, publisher=own)
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": f"{2:021}"}]}
     assert [one["detail"]["id"] for one in cloud.published()] == ["evt_1", "evt_3"]
@@ -175,13 +189,8 @@ def test_one_event_that_the_bus_never_takes_delays_no_other_for_long(
     publisher = load("PublisherFunction")
     bus, minutes = RefusingBus(code, whole_call=whole_call), 0
     added_at = make_stream_record()["dynamodb"]["ApproximateCreationDateTime"]
-    module: Any = sys.modules["receiver.publisher.handler"]
-    module._publisher = module.Publisher(
-        module.Bus(bus),
-        "bus",
-        module._publisher._dead_letters,
-        sleep=lambda _seconds: None,
-        now=lambda: added_at + 60.0 * minutes,
+    own = make_publisher(
+        cloud, bus, sleep=lambda _seconds: None, now=lambda: added_at + 60.0 * minutes
     )
     types = ["acme.secret", *["profile.updated"] * 299]
     records = [
@@ -191,7 +200,7 @@ def test_one_event_that_the_bus_never_takes_delays_no_other_for_long(
     numbers = [one["dynamodb"]["SequenceNumber"] for one in records]
     at = 0
     while at < len(records):
-        failed = publisher({"Records": records[at : at + 100]}, make_context(60_000))
+        failed = publisher({"Records": records[at : at + 100]}, make_context(60_000), publisher=own)
         items = failed["batchItemFailures"]
         at = numbers.index(items[0]["itemIdentifier"]) if items else at + 100
         minutes += 1  # Lambda waits less than that

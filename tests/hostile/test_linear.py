@@ -24,17 +24,17 @@ from gpw.operations import mentions, verify_report
 from gpw.parked import dead_letters
 from gpw.parked.dead_letters import NotRedrivableError
 from gpw.stack import printable_json
-from receiver.aws import sqs
+from receiver import messages
 from receiver.aws.dynamodb import item_to_dynamodb
 from receiver.domain import credential, exact_json, parse, strict_json
 from receiver.domain.content import Content
 from receiver.domain.errors import EventError, NotJsonError
 from receiver.domain.parse import parse_event
-from receiver.hydrator import messages, profile_api
+from receiver.hydrator import hydration, profile_api
 from receiver.hydrator.errors import HydrationError
 from receiver.ingest.authorization import bearer_token
-from receiver.ingest.check import check
 from receiver.ingest.request import from_api_gateway
+from receiver.ingest.validation import validated_event
 from tests.factories import NOON, make_event, make_record
 
 # Bytes of the largest input, and into how many inputs the same bytes are divided. Quadratic work is
@@ -53,7 +53,7 @@ type Work = Callable[[str], object]
 def no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether a body has too many values must not depend on its size; `counting` counts them."""
     monkeypatch.setattr(parse, "MAX_VALUES", None)
-    monkeypatch.setattr(messages, "MAX_MESSAGE_VALUES", None)
+    monkeypatch.setattr(hydration, "MAX_MESSAGE_VALUES", None)
     monkeypatch.setattr(profile_api, "MAX_VALUES", None)
 
 
@@ -223,7 +223,7 @@ def parsed(work: Callable[[Any], object]) -> Work:
 def ingest(text: str) -> object:
     body = text.encode()
     try:
-        return check(
+        return validated_event(
             body,
             content_type="application/json",
             content_encoding=None,
@@ -231,7 +231,7 @@ def ingest(text: str) -> object:
             max_body_bytes=len(body),
         )
     except EventError as error:
-        return sqs.refused(body, error, NOON)
+        return messages.refused(body, error, NOON)
 
 
 def table(value: Any) -> object:
@@ -274,14 +274,14 @@ READERS: dict[str, Work] = {
     "counting": lambda text: strict_json.loads(text, max_values=1),
     "parsing": strict_json.loads,
     "ingest": ingest,
-    "ingest's messages": lambda text: sqs.accepted(text, NOON),
+    "ingest's messages": lambda text: messages.accepted(text, NOON),
     "the consumer": lambda text: parse_event(text).version,
     "two deliveries": parsed(
         lambda value: Content("event", value).differences(Content("event", value))
     ),
     "the tables": parsed(table),
     "the bus": parsed(exact_json.dumps),
-    "the hydrator's messages": lambda text: messages.parse(make_record(text)),
+    "the hydrator's messages": lambda text: hydration.parse_request(make_record(text)),
     "the hydrator's answers": fetch,
     "dead letters": dead_letter,
     "redrive": lambda text: dead_letters.redrive(
@@ -347,10 +347,10 @@ TEXTS: dict[str, Make] = {
 HEADERS: dict[str, Work] = {
     "Authorization": bearer_token,
     "a secret": credential.is_usable,
-    "Content-Type": lambda text: check(
+    "Content-Type": lambda text: validated_event(
         b"", content_type=text, content_encoding=None, received_at=NOON, max_body_bytes=1
     ),
-    "Content-Encoding": lambda text: check(
+    "Content-Encoding": lambda text: validated_event(
         b"", content_type=None, content_encoding=text, received_at=NOON, max_body_bytes=1
     ),
     "the request": lambda text: from_api_gateway(
@@ -374,9 +374,9 @@ def test_an_id_that_is_encoded_again_and_again_is_as_long_as_an_id_may_be() -> N
     body = json.dumps({"hydrate": {"profile_id": nested, "tenant_id": "t"}})
 
     assert len(nested) <= 128
-    assert not messages.fetchable(nested)
+    assert not hydration.fetchable(nested)
     with pytest.raises(EventError):
-        messages.parse(make_record(body))
+        hydration.parse_request(make_record(body))
 
 
 # ---------------------------------------------------------------- the measure itself

@@ -14,7 +14,8 @@ from botocore.session import Session
 from moto import mock_aws
 
 from receiver.aws.dynamodb import item_from_dynamodb
-from receiver.aws.sqs import QueueMessage, original_body
+from receiver.aws.sqs import Queue, QueueMessage
+from receiver.messages import original_body
 from receiver.publisher.entry import entry
 from tests.cold_start import cold_start, restored_modules
 from tests.factories import (
@@ -80,14 +81,16 @@ class World:
         self._table = self.cloud.environment("ConsumerFunction")["PROFILES_TABLE_NAME"]
         self._history = self.cloud.environment("ConsumerFunction")["EVENTS_TABLE_NAME"]
         self._dynamodb = aws_client("dynamodb")
-        self.ingest._receiver = replace(
-            self.ingest._receiver,
-            events=self.ingest.Queue(self._events, self.sqs),
-            dead_letters=self.ingest.Queue(self._dead_letters, self.sqs),
+        dead_letters = Queue(self._dead_letters, self.sqs)
+        self._receiver = replace(
+            self.ingest.make_receiver(self.ingest.IngestSettings.from_environment()),
+            events=Queue(self._events, self.sqs),
+            dead_letters=dead_letters,
         )
-        self.consumer._consumer = replace(
-            self.consumer._consumer,
-            dead_letters=self.ingest.Queue(self._dead_letters, self.sqs),
+        self._responder = self.ingest.Responder(self._receiver)
+        self._consumer = replace(
+            self.consumer.make_consumer(self.consumer.ConsumerSettings.from_environment()),
+            dead_letters=dead_letters,
         )
 
     def journey(self, body: bytes | str, *, keep: bool = False) -> Verdict:
@@ -114,7 +117,9 @@ class World:
         self.log.truncate()
         self.limits.refused.clear()
         self.sqs.sent.clear()
-        answer = self.answer = self.ingest.lambda_handler(request, make_context())
+        answer = self.answer = self.ingest.lambda_handler(
+            request, make_context(), responder=self._responder
+        )
         check_answer(answer)
         queued, dead = self.take(self._events), self.take(self._dead_letters)
         if answer["statusCode"] == 200:
@@ -138,7 +143,9 @@ class World:
 
     def _consume(self, message: QueueMessage, body: bytes, *, keep: bool) -> Verdict:
         record = make_sqs_record(message.body, attributes=message.attributes)
-        result = self.consumer.lambda_handler({"Records": [record]}, make_context())
+        result = self.consumer.lambda_handler(
+            {"Records": [record]}, make_context(), consumer=self._consumer
+        )
         dead = self.take(self._dead_letters)
         history = self.take_history()
         event = independent_loads(body)
@@ -181,12 +188,12 @@ class World:
     @contextmanager
     def receiving(self, **changes: Any) -> Iterator[None]:
         """IngestFunction with another clock (`now`) or limit (`max_body_bytes`) for a while."""
-        before = self.ingest._receiver
-        self.ingest._receiver = replace(before, **changes)
+        before = self._responder
+        self._responder = self.ingest.Responder(replace(self._receiver, **changes))
         try:
             yield
         finally:
-            self.ingest._receiver = before
+            self._responder = before
 
     def item(self, event: dict[str, Any], *, delete: bool = False) -> dict[str, Any] | None:
         """The state of the event's profile."""

@@ -4,7 +4,7 @@ import logging
 import warnings
 from typing import Any
 
-from receiver.lambda_support.runtime import safe_errors
+from receiver.lambda_support.log import safe_errors
 
 _library = logging.getLogger("botocore.parsers")
 _library.setLevel(logging.DEBUG)

@@ -88,7 +88,7 @@ def test_every_module_keeps_to_the_import_rules(sources: dict[str, str]) -> None
         ("domain/event.py", "import requests", "the domain imports requests"),
         ("domain/a.py", "def f():\n import receiver.ingest.b", "imports receiver.ingest.b"),
         ("domain/a.py", "from ..ingest import b", "the domain imports receiver.ingest.b"),
-        ("lambda_support/runtime.py", "import botocore", "than its exceptions: botocore"),
+        ("lambda_support/log.py", "import botocore", "than its exceptions: botocore"),
         ("ingest/receive.py", "import boto3", "than its exceptions: boto3"),
         ("ingest/receive.py", "from types_boto3_sqs import SQSClient", "than its exceptions"),
         ("ingest/secret.py", "from botocore.config import Config", "than its exceptions"),

@@ -14,7 +14,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from gpw.stack.queues import HOLD_SECONDS
 from infra import dashboard
-from receiver.ingest.deadline import DEADLINE_SECONDS
+from receiver.ingest.time_limit import DEADLINE_SECONDS
 from tests.template.cloudformation import ACCOUNT, Deployment
 from tests.template.cloudwatch import Series, history, raised, state
 from tests.template.written import written_metrics

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from receiver.ingest.entrance import Entrance
+from receiver.ingest.source_filter import SourceFilter
 from tests.functional.cloud import TEMPLATE
 
 PATTERN = re.compile(TEMPLATE["Parameters"]["AllowedSourceCidrs"]["AllowedPattern"])
@@ -108,11 +108,11 @@ def test_a_list_of_networks_is_accepted_and_none_of_them_is_lost(
 ) -> None:
     setting = comma.join(several)
 
-    entrance = Entrance.of(setting, "")
+    source_filter = SourceFilter.of(setting, "")
 
     assert PATTERN.fullmatch(setting)
-    assert (len(entrance.networks), entrance.invalid) == (len(several), [])
-    assert entrance.restricted == bool(several)
+    assert (len(source_filter.networks), source_filter.invalid) == (len(several), [])
+    assert source_filter.restricted == bool(several)
 
 
 @pytest.mark.parametrize(

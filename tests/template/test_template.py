@@ -20,23 +20,25 @@ from samtranslator.yaml_helper import yaml_parse
 
 import receiver.consumer.store
 import receiver.hydrator.hydrate
-import receiver.hydrator.messages
+import receiver.hydrator.hydration
 import receiver.ingest.hold
 import receiver.ingest.receive
 import receiver.ingest.secret
 import receiver.publisher.bus
 from gpw.parked.dead_letters import QUEUED
+from receiver import messages
 from receiver.aws import sqs
 from receiver.aws.clients import Budget, make_client
+from receiver.aws.sqs_record import from_lambda
 from receiver.domain.credential import MIN_LENGTH
 from receiver.domain.errors import EventError, NotStorableError
 from receiver.hydrator.hydrate import delay_seconds
 from receiver.hydrator.profile_api import MAX_PAUSE_SECONDS
 from receiver.hydrator.transport import CONNECT_SECONDS, REQUEST_SECONDS
-from receiver.ingest.deadline import DEADLINE_SECONDS
 from receiver.ingest.receive import PATH
+from receiver.ingest.time_limit import DEADLINE_SECONDS
 from receiver.lambda_support import batch, deadline
-from receiver.lambda_support.runtime import Settings
+from receiver.lambda_support.settings import Settings
 from receiver.publisher.entry import entry
 from receiver.publisher.stream import from_stream
 from tests.factories import make_item, make_sqs_record, make_stream_record
@@ -245,8 +247,8 @@ def test_the_largest_body_still_fits_when_escaped_and_quarantined(template: Json
     largest = template["Parameters"]["MaxBodyBytes"]["MaxValue"]
     body = "\uffff" * (largest // 3)  # a character of 3 bytes that SQS gets as an escape of 6
 
-    message = sqs.accepted(body, NOW)
-    quarantined = sqs.quarantined(message, longest_error(NotStorableError))
+    message = messages.accepted(body, NOW)
+    quarantined = messages.quarantined(message, longest_error(NotStorableError))
 
     assert len(message.body) == 2 * len(body.encode())
     assert size(message) < size(quarantined) <= sqs.MAX_MESSAGE_BYTES
@@ -258,7 +260,7 @@ def test_a_refused_body_as_large_as_api_gateway_takes_fits_the_dead_letter_queue
 ) -> None:
     body = filler * 10 * 1024 * 1024
 
-    message = sqs.refused(body, longest_error(EventError), NOW)
+    message = messages.refused(body, longest_error(EventError), NOW)
 
     assert size(message) <= sqs.MAX_MESSAGE_BYTES
 
@@ -307,10 +309,10 @@ def test_the_largest_held_delivery_fits_its_queue_however_it_travels(
     stack: Json, filler: bytes
 ) -> None:
     queue = properties(stack, QUEUE)["HeldQueue"]
-    body = filler * sqs.MAX_HELD_BYTES
+    body = filler * messages.MAX_HELD_BYTES
 
     header = "\uffff" * 10_000
-    message = sqs.held(
+    message = messages.held(
         body,
         token_digest="f" * 64,
         source_ip="f" * 45,
@@ -319,7 +321,7 @@ def test_the_largest_held_delivery_fits_its_queue_however_it_travels(
         content_encoding=header,
     )
 
-    assert sqs.original_body(message) == body
+    assert messages.original_body(message) == body
     assert size(message) <= queue["MaximumMessageSize"]
 
 
@@ -486,9 +488,9 @@ def test_the_schedule_starts_a_reconciliation_that_the_hydrator_understands(stac
     rule = properties(stack, "AWS::Events::Rule")["ReconcileRule"]
     record = make_sqs_record(rule["Targets"][0]["Input"])
 
-    asked = receiver.hydrator.messages.parse(sqs.from_lambda(record))
+    asked = receiver.hydrator.hydration.parse_request(from_lambda(record))
 
-    assert isinstance(asked, receiver.hydrator.messages.Reconciliation)
+    assert isinstance(asked, receiver.hydrator.hydration.Reconciliation)
     assert asked.after is None  # from the first profile on
     assert target(rule["ScheduleExpression"]) == "ReconcileSchedule"
 

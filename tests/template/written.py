@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-WRITES = ("runtime import record", "support import runtime\n", "batch.report(")
+WRITES = ("log import record", "support import log\n", "batch.report(")
 ROOT = Path(__file__).resolve().parents[2]
 
 

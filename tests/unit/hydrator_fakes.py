@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from email.message import Message
 from typing import Any
 
-from receiver.aws.sqs import QueueMessage, Record
+from receiver.aws.sqs import QueueMessage
+from receiver.aws.sqs_record import Record
 from receiver.domain.errors import NotStorableError
 from receiver.hydrator.errors import ApiUnavailableError
-from receiver.hydrator.messages import Key
+from receiver.hydrator.hydration import Key
 from receiver.hydrator.profile_api import COMPLETE, Fetched
 from receiver.lambda_support.deadline import Deadline
 from tests.factories import NOON

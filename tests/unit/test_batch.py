@@ -1,10 +1,12 @@
 import pytest
 
-from receiver.aws.sqs import QueueMessage, Record
+from receiver.aws.sqs import QueueMessage
+from receiver.aws.sqs_record import Record
 from receiver.domain.errors import NotJsonError
 from receiver.lambda_support import batch
 from receiver.lambda_support.batch import Failures, quarantine
-from receiver.lambda_support.deadline import Deadline, LoggableError
+from receiver.lambda_support.deadline import Deadline
+from receiver.lambda_support.errors import LoggableError
 from tests.factories import make_record
 from tests.unit.fakes import ENDLESS, OVER, InMemoryDeadLetters, client_error
 

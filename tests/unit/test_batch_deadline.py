@@ -2,7 +2,8 @@ import threading
 
 import pytest
 
-from receiver.lambda_support.deadline import Deadline, OutOfTimeError, run
+from receiver.lambda_support.deadline import Deadline, run
+from receiver.lambda_support.errors import OutOfTimeError
 from tests.factories import make_context
 from tests.unit.fakes import ENDLESS, OVER
 

@@ -7,7 +7,8 @@ import pytest
 
 from receiver.consumer.consume import Consumed, Consumer
 from receiver.domain.outcome import Outcome
-from receiver.lambda_support.deadline import Deadline, OutOfTimeError
+from receiver.lambda_support.deadline import Deadline
+from receiver.lambda_support.errors import OutOfTimeError
 from tests.factories import make_body, make_event, make_number_body, make_record, to_json
 from tests.unit.fakes import (
     ENDLESS,

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.aws.sqs import quarantined
 from receiver.domain import exact_json, strict_json
 from receiver.domain.content import Content
 from receiver.domain.errors import ContradictingEventError
+from receiver.messages import quarantined
 from tests.factories import make_record
 from tests.strategies import any_text, json_values
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.aws.dynamodb import to_dynamodb
-from receiver.aws.sqs import Record
+from receiver.aws.sqs_record import Record
 from receiver.consumer.consume import Consumer
 from receiver.domain.errors import NotStorableError
 from receiver.lambda_support.deadline import Deadline

@@ -2,7 +2,7 @@ import base64
 
 import pytest
 
-from receiver.consumer.delivery import by_event, by_profile, parse
+from receiver.consumer.delivery import by_event, by_profile, parse_delivery
 from receiver.domain.errors import NotJsonError
 from tests.factories import (
     make_body,
@@ -15,19 +15,19 @@ from tests.factories import (
 def test_an_event_was_received_when_ingest_says_so() -> None:
     record = make_record(make_body(), attributes={"received_at": "2023-10-01T12:00:01.234567Z"})
 
-    assert parse(record).received_at == "2023-10-01T12:00:01.234567Z"
+    assert parse_delivery(record).received_at == "2023-10-01T12:00:01.234567Z"
 
 
 def test_a_message_sent_by_hand_was_received_when_it_was_sent() -> None:
     record = make_record(make_body())
 
-    assert parse(record).received_at == record.sent_at
+    assert parse_delivery(record).received_at == record.sent_at
 
 
 def test_a_redriven_base64_body_is_decoded() -> None:
     encoded = base64.b64encode(make_body().encode()).decode()
 
-    delivery = parse(make_record(encoded, attributes={"encoding": "base64"}))
+    delivery = parse_delivery(make_record(encoded, attributes={"encoding": "base64"}))
 
     assert delivery.event.id == "evt_1"
 
@@ -46,11 +46,14 @@ def test_what_is_no_json_is_refused_however_it_travelled(
     body: str, attributes: dict[str, str]
 ) -> None:
     with pytest.raises(NotJsonError):
-        parse(make_record(body, attributes=attributes))
+        parse_delivery(make_record(body, attributes=attributes))
 
 
 def test_an_event_that_was_in_the_future_when_it_came_is_not_refused_again() -> None:
-    assert parse(make_record(make_body(created_at="9999-01-01T00:00:00Z"))).event.id == "evt_1"
+    assert (
+        parse_delivery(make_record(make_body(created_at="9999-01-01T00:00:00Z"))).event.id
+        == "evt_1"
+    )
 
 
 def test_deliveries_are_grouped_by_tenant_and_profile() -> None:

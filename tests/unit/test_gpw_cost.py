@@ -14,11 +14,11 @@ from gpw.commands.cost import FIGURES, PRICES, count, figures_on_file, settings_
 from gpw.stack.errors import OperatorError
 from gpw.stack.files import ROOT
 from receiver.aws.dynamodb import item_bytes, item_to_dynamodb
-from receiver.consumer.delivery import parse
+from receiver.consumer.delivery import parse_delivery
 from receiver.consumer.items import history_put, state_put
 from receiver.consumer.store import CONCURRENT_WRITES
 from receiver.domain.outcome import Outcome
-from receiver.hydrator.messages import Key
+from receiver.hydrator.hydration import Key
 from receiver.hydrator.tables import changes
 from tests.factories import make_record
 from tests.unit.hydrator_fakes import VERSION, make_fetched
@@ -140,7 +140,7 @@ def test_every_measured_figure_says_where_it_comes_from() -> None:
 def test_the_sizes_are_those_of_the_samples_items() -> None:
     body = (ROOT / "tests" / "samples" / "profile.updated.json").read_text(encoding="utf-8")
     figures = figures_on_file()
-    delivery = parse(make_record(body))
+    delivery = parse_delivery(make_record(body))
     now = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 
     state = item_bytes(state_put("t", delivery, now)["Item"])

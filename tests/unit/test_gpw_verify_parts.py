@@ -34,15 +34,15 @@ from gpw.stack.files import ROOT
 from gpw.stack.template import parse as parse_template
 from gpw.stack.webhook import WebhookResponse
 from receiver.aws.dynamodb import item_from_dynamodb, to_dynamodb
-from receiver.consumer.delivery import parse
+from receiver.consumer.delivery import parse_delivery
 from receiver.consumer.items import history_put, state_put
 from receiver.domain import strict_json
 from receiver.domain.errors import EventError, NotStorableError
 from receiver.domain.outcome import Outcome
 from receiver.domain.parse import parse_event
 from receiver.domain.version import timestamp
-from receiver.ingest.check import check
 from receiver.ingest.response import refused
+from receiver.ingest.validation import validated_event
 from receiver.publisher.entry import entry, trimmed_entry
 from tests.factories import NOON, make_record
 
@@ -64,7 +64,7 @@ def test_every_case_is_accepted_and_storable_whatever_the_limit_and_never_ready(
     sent += latency_deliveries(TENANT, NOON)
 
     for delivery in sent:
-        event = check(
+        event = validated_event(
             delivery.body,
             content_type=None,
             content_encoding=None,
@@ -82,7 +82,7 @@ def test_every_case_is_accepted_and_storable_whatever_the_limit_and_never_ready(
 @pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
 def test_every_refusal_is_refused_for_its_reason_and_names_its_tenant(refusal: Refusal) -> None:
     with pytest.raises(EventError) as raised:
-        check(
+        validated_event(
             refusal.body,
             content_type=refusal.content_type,
             content_encoding=None,
@@ -98,7 +98,7 @@ def test_every_refusal_is_refused_for_its_reason_and_names_its_tenant(refusal: R
 
 
 def test_the_poison_passes_ingest_and_fails_only_in_the_tables() -> None:
-    event = check(
+    event = validated_event(
         not_storable(TENANT, NOON).body,
         content_type=None,
         content_encoding=None,
@@ -152,10 +152,10 @@ def consumed(case: Case) -> tuple[Ledger, list[Json], Json | None]:
     for delivery in dict.fromkeys(case.deliveries):
         right = Outcome.APPLIED if delivery == newest else Outcome.STALE
         outcome = case.outcomes.get(delivery.event_id, right)
-        parsed = parse(make_record(delivery.body.decode()))
+        parsed = parse_delivery(make_record(delivery.body.decode()))
         history.append(item_from_dynamodb(history_put("t", parsed, outcome, NOON)["Item"]))
     if case.state:
-        parsed = parse(make_record(newest.body.decode()))
+        parsed = parse_delivery(make_record(newest.body.decode()))
         row = item_from_dynamodb(state_put("t", parsed, NOON)["Item"])
     return ledger, history, row
 

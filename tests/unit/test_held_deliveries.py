@@ -5,10 +5,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gpw.parked.held_deliveries import from_sqs, release
-from receiver.aws import sqs
-from receiver.aws.sqs import MAX_HEADER_CHARACTERS
+from receiver import messages
 from receiver.domain.errors import EventError
-from receiver.ingest.check import check
+from receiver.ingest.validation import validated_event
+from receiver.messages import MAX_HEADER_CHARACTERS
 from tests.factories import NOON, make_body
 from tests.unit.fakes import FakeSqs
 
@@ -19,7 +19,7 @@ def held(content_type: str | None, content_encoding: str | None = None) -> dict[
     """A message as SQS returns it once it has accepted what ingest sends."""
     queue = FakeSqs()
     queue.as_queue().send(
-        sqs.held(
+        messages.held(
             BODY,
             token_digest="0f" * 32,
             source_ip="203.0.113.10",
@@ -39,7 +39,7 @@ def held(content_type: str | None, content_encoding: str | None = None) -> dict[
 
 def ingest_refuses(content_type: str | None, content_encoding: str | None) -> str | None:
     try:
-        check(
+        validated_event(
             BODY,
             content_type=content_type,
             content_encoding=content_encoding,

@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 
-from receiver.aws.sqs import MAX_HELD_BYTES, original_body
-from receiver.ingest.deadline import DEADLINE_SECONDS
 from receiver.ingest.hold import HELD_QUEUE_BUDGET, MAX_PENDING, WAIT_SECONDS, Holding
 from receiver.ingest.hold_budget import MINUTE
 from receiver.ingest.request import Request
+from receiver.ingest.time_limit import DEADLINE_SECONDS
+from receiver.messages import MAX_HELD_BYTES, original_body
 from tests.unit.fakes import FakeClock, FakeSqs, client_error
 
 DIGEST = "0f" * 32
@@ -97,12 +97,11 @@ def test_a_body_that_is_too_large_takes_nothing_from_the_budget() -> None:
 
 def test_a_flood_is_logged_once_a_minute_for_each_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeClock()
-    monkeypatch.setattr("time.time", clock)
     logged: list[str] = []
     monkeypatch.setattr(
         "receiver.ingest.hold.record", lambda *_, detail="", **__: logged.append(detail)
     )
-    to = holding(FakeSqs(), per_minute=0)
+    to = Holding("https://sqs.example/held", 0, make=lambda *_: FakeSqs(), clock=clock)
     for _ in range(2):
         for _ in range(100):
             hold(to)

@@ -9,14 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.aws.errors import AwsCallError
-from receiver.aws.sqs import Queue, Record
+from receiver.aws.sqs import Queue
+from receiver.aws.sqs_record import Record
 from receiver.hydrator.errors import ApiUnavailableError, HydrationError, UnexpectedAnswerError
 from receiver.hydrator.hydrate import BUDGET, Hydrator, delay_seconds
-from receiver.hydrator.messages import Key
+from receiver.hydrator.hydration import Key
 from receiver.hydrator.profile_api import NOT_FOUND, NOT_STORABLE, Fetched, ProfileApi
 from receiver.hydrator.tables import PAGE_ROWS, ProfileTables
 from receiver.lambda_support.batch import Failures
-from receiver.lambda_support.deadline import Deadline, OutOfTimeError
+from receiver.lambda_support.deadline import Deadline
+from receiver.lambda_support.errors import OutOfTimeError
 from tests.unit.fakes import InMemoryDeadLetters
 from tests.unit.hydrator_fakes import (
     SINCE,

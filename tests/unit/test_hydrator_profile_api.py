@@ -29,7 +29,8 @@ from receiver.hydrator.profile_api import (
     pause_seconds,
 )
 from receiver.hydrator.transport import REQUEST_SECONDS, Transport
-from receiver.lambda_support.deadline import Deadline, OutOfTimeError
+from receiver.lambda_support.deadline import Deadline
+from receiver.lambda_support.errors import OutOfTimeError
 from tests.factories import NOON
 from tests.strategies import json_values
 from tests.unit.fakes import FakeClock, FakeSecretsManager

@@ -6,7 +6,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from receiver.aws.errors import NotConfirmedError
 from receiver.domain.errors import NotStorableError
-from receiver.hydrator.messages import Key
+from receiver.hydrator.hydration import Key
 from receiver.hydrator.profile_api import NOT_FOUND, NOT_STORABLE, Fetched
 from receiver.hydrator.tables import ProfileTables, changes
 from tests.unit.fakes import client_error

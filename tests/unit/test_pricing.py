@@ -25,7 +25,7 @@ from gpw.operations.pricing import (
     variations,
 )
 from receiver.aws.dynamodb import item_bytes
-from receiver.hydrator.messages import Key
+from receiver.hydrator.hydration import Key
 from receiver.hydrator.tables import ProfileTables
 from tests.unit.hydrator_fakes import VERSION, make_fetched
 

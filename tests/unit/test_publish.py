@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.aws.sqs import MAX_CONTENT_BYTES
 from receiver.domain.outcome import Outcome
 from receiver.lambda_support.deadline import Deadline
+from receiver.messages import MAX_CONTENT_BYTES
 from receiver.publisher.bus import MAX_ENTRIES, TAKEN, CallRefusedError, EntryStatus, Verdict
 from receiver.publisher.entry import MAX_ENTRY_BYTES, entry_bytes
 from receiver.publisher.publish import PATIENCE_SECONDS, PublishedBatch, Publisher

@@ -7,12 +7,12 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.aws.sqs import original_body
 from receiver.domain.parse import parse_event
 from receiver.ingest.receive import PATH, Receiver
 from receiver.ingest.request import Request
 from receiver.ingest.response import Response
 from receiver.ingest.secret import WebhookSecret
+from receiver.messages import original_body
 from tests.factories import NOON, SECRET, make_body, make_event, to_json
 from tests.strategies import json_values
 from tests.unit.fakes import FakeClock, FakeSecretsManager, FakeSqs, client_error

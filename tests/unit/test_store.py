@@ -9,7 +9,8 @@ from receiver.consumer.items import state_put
 from receiver.consumer.store import BUDGET, FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, Store
 from receiver.domain.errors import ContradictingEventError, NotStorableError
 from receiver.domain.outcome import Outcome
-from receiver.lambda_support.deadline import Deadline, OutOfTimeError
+from receiver.lambda_support.deadline import Deadline
+from receiver.lambda_support.errors import OutOfTimeError
 from tests.factories import NOON, make_delivery, make_event
 from tests.tables import Tables
 from tests.unit.fakes import ENDLESS, client_error

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from receiver.aws.sqs import Record
-from receiver.consumer.delivery import Delivery, by_event, by_profile, parse
+from receiver.aws.sqs_record import Record
+from receiver.consumer.delivery import Delivery, by_event, by_profile, parse_delivery
 from receiver.consumer.store import BUDGET, CONCURRENT_WRITES
 from receiver.domain.errors import EventError
 from receiver.domain.outcome import Outcome
 from receiver.lambda_support.batch import DeadLetters, Failures, quarantine
-from receiver.lambda_support.deadline import Deadline, OutOfTimeError, run
+from receiver.lambda_support.deadline import Deadline, run
+from receiver.lambda_support.errors import OutOfTimeError
 
 
 class EventWriter(Protocol):
@@ -49,7 +50,7 @@ class Consumer:
         for record in records:
             try:
                 deadline.check(BUDGET.longest_seconds)  # a hostile body can take a second to parse
-                deliveries.append(parse(record))
+                deliveries.append(parse_delivery(record))
             except OutOfTimeError as error:
                 consumed.fail([record], error)
             except EventError as error:
@@ -59,8 +60,8 @@ class Consumer:
             for group in by_profile(deliveries)
         ]
         tasks += [
-            (_records(same), partial(self._record, same, Outcome.RECORDED, deadline))
-            for same in by_event(d for d in deliveries if d.state is None)
+            (_records(duplicates), partial(self._record, duplicates, Outcome.RECORDED, deadline))
+            for duplicates in by_event(d for d in deliveries if d.state is None)
         ]
         results = run([task for _records, task in tasks], deadline, CONCURRENT_WRITES)
         for (concerned, _task), result in zip(tasks, results, strict=True):
@@ -87,27 +88,27 @@ class Consumer:
                 consumed.add(self._quarantine(_records(newest), error, deadline))
                 events = older
             except Exception as error:  # whatever failed, the messages must be redelivered
-                for same in events:
-                    consumed.fail(_records(same), error)
+                for duplicates in events:
+                    consumed.fail(_records(duplicates), error)
                 return consumed
             else:
                 consumed.finished += _finished(newest, outcome)
-                for same in older:
-                    consumed.add(self._record(same, Outcome.STALE, deadline))
+                for duplicates in older:
+                    consumed.add(self._record(duplicates, Outcome.STALE, deadline))
                 return consumed
         return consumed
 
-    def _record(self, same: list[Delivery], outcome: Outcome, deadline: Deadline) -> Consumed:
-        """Add one event to the history. same: its deliveries in this batch."""
+    def _record(self, duplicates: list[Delivery], outcome: Outcome, deadline: Deadline) -> Consumed:
+        """Add one event to the history. duplicates: all its deliveries in this batch."""
         try:
-            recorded = self.store.record(same[0], outcome, deadline)
+            recorded = self.store.record(duplicates[0], outcome, deadline)
         except EventError as error:
-            return self._quarantine(_records(same), error, deadline)
+            return self._quarantine(_records(duplicates), error, deadline)
         except Exception as error:  # whatever failed, the messages must be redelivered
             consumed = Consumed()
-            consumed.fail(_records(same), error)
+            consumed.fail(_records(duplicates), error)
             return consumed
-        return Consumed(finished=_finished(same, recorded))
+        return Consumed(finished=_finished(duplicates, recorded))
 
     def _quarantine(self, records: list[Record], error: EventError, deadline: Deadline) -> Consumed:
         consumed = Consumed()
@@ -119,5 +120,5 @@ def _records(deliveries: Iterable[Delivery]) -> list[Record]:
     return [delivery.record for delivery in deliveries]
 
 
-def _finished(same: list[Delivery], outcome: Outcome) -> list[tuple[Delivery, Outcome]]:
-    return [(delivery, outcome) for delivery in same]
+def _finished(duplicates: list[Delivery], outcome: Outcome) -> list[tuple[Delivery, Outcome]]:
+    return [(delivery, outcome) for delivery in duplicates]

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from receiver.aws.sqs import Record, original_body
+from receiver.aws.sqs_record import Record
 from receiver.domain.event import Event, ProfileState
 from receiver.domain.parse import parse_event
+from receiver.messages import original_body
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Delivery:
         return self.record.message.attributes.get("received_at", self.record.sent_at)
 
 
-def parse(record: Record) -> Delivery:
+def parse_delivery(record: Record) -> Delivery:
     """The delivery in a message. Raises: EventError, when the message can never be processed."""
     event = parse_event(original_body(record.message))
     return Delivery(record, event, event.profile_state())
@@ -38,13 +39,13 @@ def by_event(deliveries: Iterable[Delivery]) -> list[list[Delivery]]:
     for delivery in sorted(deliveries, key=lambda d: d.event.version, reverse=True):
         event = delivery.event
         groups = versions.setdefault((event.subject, event.version), [])
-        for same in groups:
-            if same[0].event.content.same_as(event.content):
-                same.append(delivery)
+        for duplicates in groups:
+            if duplicates[0].event.content.same_as(event.content):
+                duplicates.append(delivery)
                 break
         else:
             groups.append([delivery])
-    return [same for groups in versions.values() for same in groups]
+    return [duplicates for groups in versions.values() for duplicates in groups]
 
 
 def by_profile(deliveries: Iterable[Delivery]) -> list[list[Delivery]]:

@@ -5,14 +5,14 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from receiver.aws.sqs import from_lambda
+from receiver.aws.sqs_record import from_lambda
 from receiver.consumer.consume import Consumed, Consumer
 from receiver.consumer.settings import ConsumerSettings
 from receiver.consumer.store import Store, dynamodb_client
 from receiver.domain.outcome import Outcome
 from receiver.lambda_support import batch
 from receiver.lambda_support.deadline import Deadline
-from receiver.lambda_support.runtime import record, safe_errors
+from receiver.lambda_support.log import record, safe_errors
 
 
 def make_consumer(settings: ConsumerSettings) -> Consumer:
@@ -33,10 +33,12 @@ with safe_errors():
 
 
 @safe_errors()
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def lambda_handler(
+    event: dict[str, Any], context: LambdaContext, consumer: Consumer = _consumer
+) -> dict[str, Any]:
     """Process a batch. SQS deletes the messages that the response does not list."""
     records = [from_lambda(record) for record in event["Records"]]
-    consumed = _consumer.consume(records, Deadline.of(context))
+    consumed = consumer.consume(records, Deadline.of(context))
     report(consumed, datetime.now(UTC))
     return batch.response(consumed)
 

@@ -16,26 +16,26 @@ class Content:
 
     def differences(self, other: "Content") -> list[str]:
         """The fields that differ: `event`, `data`, or its members as `data.<name>`, sorted."""
-        found = [] if self.event == other.event else ["event"]
+        differing = [] if self.event == other.event else ["event"]
         mine, others = self.data, other.data
         if isinstance(mine, dict) and isinstance(others, dict):
-            return found + [
+            return differing + [
                 f"data.{name}"
                 for name in sorted(mine.keys() | others.keys())
-                if name not in mine or name not in others or not _same(mine[name], others[name])
+                if name not in mine or name not in others or not _equal(mine[name], others[name])
             ]
-        return found if _same(mine, others) else [*found, "data"]
+        return differing if _equal(mine, others) else [*differing, "data"]
 
 
-def _same(one: Any, other: Any) -> bool:
+def _equal(value: Any, other: Any) -> bool:
     """Whether two JSON values are equal. Numbers compare by value, and `true` is not 1."""
-    left = [(one, other)]  # not by recursion: a body may be nested as deeply as JSON is parsed
+    left = [(value, other)]  # not by recursion: a body may be nested as deeply as JSON is parsed
     while left:
         match left.pop():
             case (dict() as mine, dict() as others):
                 if mine.keys() != others.keys():
                     return False
-                left += ((value, others[name]) for name, value in mine.items())
+                left += ((member, others[name]) for name, member in mine.items())
             case (list() as mine, list() as others):
                 if len(mine) != len(others):
                     return False

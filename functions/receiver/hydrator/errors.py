@@ -1,6 +1,6 @@
 """The errors for which a profile is fetched later (its messages are redelivered), as one tree."""
 
-from receiver.lambda_support.deadline import LoggableError
+from receiver.lambda_support.errors import LoggableError
 
 
 class HydrationError(LoggableError):

@@ -5,7 +5,8 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from receiver.aws.clients import make_client
-from receiver.aws.sqs import Queue, from_lambda
+from receiver.aws.sqs import Queue
+from receiver.aws.sqs_record import from_lambda
 from receiver.hydrator.api_key import ApiKey
 from receiver.hydrator.hydrate import BUDGET, Hydrator
 from receiver.hydrator.profile_api import MAX_BODY_BYTES, ProfileApi
@@ -14,7 +15,7 @@ from receiver.hydrator.tables import ProfileTables
 from receiver.hydrator.transport import Transport
 from receiver.lambda_support import batch
 from receiver.lambda_support.deadline import Deadline
-from receiver.lambda_support.runtime import safe_errors
+from receiver.lambda_support.log import safe_errors
 
 WORKERS = 2  # MaximumConcurrency in template.yaml; they share the requests per second equally
 
@@ -39,9 +40,11 @@ with safe_errors():
 
 
 @safe_errors()
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def lambda_handler(
+    event: dict[str, Any], context: LambdaContext, hydrator: Hydrator = _hydrator
+) -> dict[str, Any]:
     """Process a batch. SQS deletes the messages that the response does not list."""
     records = [from_lambda(record) for record in event["Records"]]
-    failures = _hydrator.hydrate(records, Deadline.of(context))
+    failures = hydrator.hydrate(records, Deadline.of(context))
     batch.report(failures, {"HydrationsFailed": 1})
     return batch.response(failures)

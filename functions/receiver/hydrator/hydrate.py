@@ -10,14 +10,21 @@ from functools import partial
 from itertools import batched
 
 from receiver.aws.clients import Budget
-from receiver.aws.sqs import BATCH_MESSAGES, Queue, Record
+from receiver.aws.sqs import BATCH_MESSAGES, Queue
+from receiver.aws.sqs_record import Record
 from receiver.domain.errors import EventError, NotStorableError
 from receiver.domain.version import timestamp
 from receiver.hydrator.errors import HydrationError, UnexpectedAnswerError
-from receiver.hydrator.messages import Hydration, Key, Reconciliation, fetchable, parse
+from receiver.hydrator.hydration import (
+    Hydration,
+    Key,
+    Reconciliation,
+    fetchable,
+    parse_request,
+)
 from receiver.hydrator.profile_api import COMPLETE, NOT_FOUND, NOT_STORABLE, ProfileApi
 from receiver.hydrator.tables import ProfileTables
-from receiver.lambda_support import runtime
+from receiver.lambda_support import log
 from receiver.lambda_support.batch import DeadLetters, Failures, quarantine
 from receiver.lambda_support.deadline import Deadline, run
 
@@ -53,7 +60,7 @@ class Hydrator:
         tasks: dict[Callable[[], None], list[Record]] = {}
         for record in records:
             try:
-                asked = parse(record)
+                asked = parse_request(record)
             except EventError as error:
                 quarantine([record], error, self.dead_letters, before, failures, source="hydrator")
                 continue
@@ -81,7 +88,7 @@ class Hydrator:
             "ProfilesNotStorable": int(status == NOT_STORABLE),
             "HydrationsSkipped": int(status == SKIPPED),
         }
-        runtime.record(
+        log.record(
             "warning" if status == NOT_STORABLE else "info",
             f"profile {outcome}",
             counts,
@@ -136,7 +143,7 @@ class Hydrator:
             deadline.check(BUDGET.longest_seconds)
             self.queue.send_batch(batch)
         queued, more = len(bodies), last is not None
-        runtime.record(
+        log.record(
             "info",
             "page reconciled",
             {},

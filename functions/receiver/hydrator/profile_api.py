@@ -15,7 +15,7 @@ from receiver.hydrator.api_key import ApiKey
 from receiver.hydrator.errors import ApiUnavailableError, UnexpectedAnswerError
 from receiver.hydrator.transport import REQUEST_SECONDS, Transport
 from receiver.lambda_support.deadline import Deadline
-from receiver.lambda_support.runtime import record
+from receiver.lambda_support.log import record
 
 # Limits of a response. Processing a value takes up to 530 bytes of memory. The largest batch takes
 # 210 MiB of 512 (tests/functional/test_hydrator_memory.py).

@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from receiver.aws import dynamodb
 from receiver.domain.errors import NotStorableError
-from receiver.hydrator.messages import Key
+from receiver.hydrator.hydration import Key
 from receiver.hydrator.profile_api import NOT_STORABLE, Fetched
 
 PAGE_ROWS = 250

@@ -13,14 +13,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from receiver.aws import sqs
+from receiver import messages
 from receiver.aws.clients import make_client
 from receiver.aws.errors import AwsCallError
-from receiver.aws.sqs import MAX_HELD_BYTES, Queue
+from receiver.aws.sqs import Queue, QueueMessage
 from receiver.ingest.hold_budget import MINUTE, HoldBudget
 from receiver.ingest.receive import QUEUE_BUDGET
 from receiver.ingest.request import Request
-from receiver.lambda_support.runtime import record
+from receiver.lambda_support.log import record
+from receiver.messages import MAX_HELD_BYTES
 
 # How long a response waits for HeldQueue. Lambda freezes the process after the response and may
 # never resume it, so an unfinished send may be lost. A send takes about 10 ms. The first one takes
@@ -40,11 +41,17 @@ class Holding:
     """
 
     def __init__(
-        self, queue_url: str, per_minute: int, *, make: Callable[..., Any] = make_client
+        self,
+        queue_url: str,
+        per_minute: int,
+        *,
+        make: Callable[..., Any] = make_client,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._queue_url = queue_url
         self._make = make
-        self._budget = HoldBudget(per_minute)
+        self._budget = HoldBudget(per_minute, clock)
+        self._clock = clock
         self._noted_at: dict[str, float] = {}  # when each reason was last logged
         self._queue: Queue | None = None  # made in a thread, because that takes longer than a send
         self._making = threading.Lock()
@@ -53,20 +60,23 @@ class Holding:
         self._threads = ThreadPoolExecutor(max_workers=MAX_PENDING, thread_name_prefix="hold")
 
     def hold(
-        self, request: Request, token_digest: str, keys: dict[str, Any], seconds: float
+        self, request: Request, token_digest: str, request_fields: dict[str, Any], seconds: float
     ) -> None:
         """Send a delivery to HeldQueue, and wait for the confirmation for up to WAIT_SECONDS.
 
-        keys: fields for the log line about the outcome. seconds: the time left until the deadline.
+        request_fields: those of the log lines that tell the request. seconds: the time left until
+        the deadline.
         """
         received_at = datetime.now(UTC)
         if len(request.body) > MAX_HELD_BYTES:  # first, so that it takes nothing from the budget
-            self._note_rarely(f"the body is larger than {MAX_HELD_BYTES} bytes", keys)
+            self._note_rarely(f"the body is larger than {MAX_HELD_BYTES} bytes", request_fields)
             return
         if not self._budget.take(token_digest):
-            self._note_rarely("this minute's budget is used up (HeldDeliveriesPerMinute)", keys)
+            self._note_rarely(
+                "this minute's budget is used up (HeldDeliveriesPerMinute)", request_fields
+            )
             return
-        message = sqs.held(
+        message = messages.held(
             request.body,
             token_digest=token_digest,
             source_ip=request.source_ip,
@@ -75,32 +85,32 @@ class Holding:
             content_encoding=request.headers.get("content-encoding"),
         )
         if not self._pending.acquire(blocking=False):
-            _not_held("HeldQueue is too slow", keys)
+            _not_held("HeldQueue is too slow", request_fields)
             return
         try:
-            sent = self._threads.submit(self._send, message, keys)
+            sent = self._threads.submit(self._send, message, request_fields)
         except Exception:
             self._pending.release()
             raise
         wait([sent], timeout=max(0.0, min(seconds, WAIT_SECONDS)))
 
-    def _note_rarely(self, detail: str, keys: dict[str, Any]) -> None:
+    def _note_rarely(self, detail: str, request_fields: dict[str, Any]) -> None:
         """Log a reason that a flood can cause, once a minute, so that it does not fill the log."""
-        now = time.time()
+        now = self._clock()
         if not 0 <= now - self._noted_at.get(detail, float("-inf")) < MINUTE:
             self._noted_at[detail] = now
-            _not_held(detail, keys)
+            _not_held(detail, request_fields)
 
-    def _send(self, message: sqs.QueueMessage, keys: dict[str, Any]) -> None:
+    def _send(self, message: QueueMessage, request_fields: dict[str, Any]) -> None:
         try:
             with self._making:
                 queue = self._queue = self._queue or self._make_queue()
             queue.send(message)
-            record("info", "delivery held", {"DeliveriesHeld": 1}, **keys)
+            record("info", "delivery held", {"DeliveriesHeld": 1}, **request_fields)
         except AwsCallError as error:
-            _not_held(error.code, keys)
+            _not_held(error.code, request_fields)
         except Exception as error:  # nothing reads the future's exception
-            _not_held(type(error).__name__, keys)
+            _not_held(type(error).__name__, request_fields)
         finally:
             self._pending.release()
 
@@ -108,5 +118,5 @@ class Holding:
         return Queue(self._queue_url, self._make("sqs", HELD_QUEUE_BUDGET))
 
 
-def _not_held(detail: str, keys: dict[str, Any]) -> None:
-    record("warning", "delivery not held", {}, detail=detail, **keys)
+def _not_held(detail: str, request_fields: dict[str, Any]) -> None:
+    record("warning", "delivery not held", {}, detail=detail, **request_fields)

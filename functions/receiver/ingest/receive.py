@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from receiver.aws import sqs
+from receiver import messages
 from receiver.aws.clients import Budget
 from receiver.aws.errors import AwsCallError
 from receiver.aws.sqs import Queue
@@ -13,13 +13,13 @@ from receiver.domain import credential
 from receiver.domain.errors import EventError
 from receiver.ingest import response
 from receiver.ingest.authorization import bearer_token
-from receiver.ingest.check import check
 from receiver.ingest.request import Request
 from receiver.ingest.response import Response
 from receiver.ingest.secret import Match, SecretUnavailableError, WebhookSecret
+from receiver.ingest.validation import validated_event
 
 if TYPE_CHECKING:
-    from receiver.ingest.entrance import Entrance
+    from receiver.ingest.source_filter import SourceFilter
 
 # At most 3.5 s, because the sender waits. The second attempt is for a kept-alive connection that
 # was closed while the function was frozen.
@@ -36,7 +36,7 @@ class Receiver:
     events: Queue
     dead_letters: Queue
     max_body_bytes: int
-    entrance: "Entrance | None" = None  # None: any source address and domain name
+    source_filter: "SourceFilter | None" = None  # None: any source address and domain name
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def receive(self, request: Request, trace_header: str | None = None) -> Response:
@@ -66,7 +66,7 @@ class Receiver:
         """The response to a request that came to another path or from a refused source."""
         if request.path and not request.path.rstrip("/").endswith(PATH):
             return response.not_found()
-        return self.entrance.refusal(request) if self.entrance else None
+        return self.source_filter.refusal(request) if self.source_filter else None
 
     def _accept_or_refuse(
         self, request: Request, trace_header: str | None, *, previous_secret: bool
@@ -77,7 +77,7 @@ class Receiver:
         """
         received_at = self.now()
         try:
-            event = check(
+            event = validated_event(
                 request.body,
                 content_type=request.headers.get("content-type"),
                 content_encoding=request.headers.get("content-encoding"),
@@ -85,12 +85,17 @@ class Receiver:
                 max_body_bytes=self.max_body_bytes,
             )
         except EventError as error:
-            dead = sqs.refused(request.body, error, received_at)
+            dead = messages.refused(request.body, error, received_at)
             self.dead_letters.send(dead, trace_header)
             return response.refused(error)
-        message = sqs.accepted(request.body.decode("utf-8"), received_at)
+        message = messages.accepted(request.body.decode("utf-8"), received_at)
         self.events.send(message, trace_header)
-        return response.accepted(event.id, previous_secret=previous_secret)
+        failure = self.secret.failure
+        return response.accepted(
+            event.id,
+            previous_secret=previous_secret,
+            secret_failure=str(failure) if failure else None,
+        )
 
 
 def _possible_secret(token: str) -> str | None:

@@ -22,7 +22,11 @@ _STATUS: dict[type[EventError], int] = {  # else 400
 
 @dataclass(frozen=True)
 class Response:
-    """An HTTP response. reason: short and machine-readable, for the metrics."""
+    """An HTTP response, and what the log tells of it.
+
+    reason: short and machine-readable, for the metrics. secret_failure: why the secret could not be
+    read again, if an event was accepted all the same.
+    """
 
     status: int
     body: str
@@ -31,6 +35,7 @@ class Response:
     detail: str | None = None  # for the log, never for the sender
     event_id: str | None = None
     previous_secret: bool = False
+    secret_failure: str | None = None
     dead_lettered: bool = False
     token_digest: str | None = None  # of an unknown token that may be a valid secret
 
@@ -43,8 +48,17 @@ class Response:
         }
 
 
-def accepted(event_id: str, *, previous_secret: bool) -> Response:
-    return Response(200, "OK", "accepted", event_id=event_id, previous_secret=previous_secret)
+def accepted(
+    event_id: str, *, previous_secret: bool, secret_failure: str | None = None
+) -> Response:
+    return Response(
+        200,
+        "OK",
+        "accepted",
+        event_id=event_id,
+        previous_secret=previous_secret,
+        secret_failure=secret_failure,
+    )
 
 
 def no_bearer_token(reason: str) -> Response:

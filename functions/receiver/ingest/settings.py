@@ -1,6 +1,6 @@
 """IngestFunction's environment variables."""
 
-from receiver.lambda_support.runtime import Settings
+from receiver.lambda_support.settings import Settings
 
 
 class IngestSettings(Settings):

@@ -1,1 +1,1 @@
-"""What every function needs from Lambda: settings, log and metrics, deadline, batches."""
+"""What every function needs from Lambda: settings, log with metrics, deadline, batches."""

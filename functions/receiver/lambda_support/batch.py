@@ -6,10 +6,13 @@ from typing import Any, Protocol
 
 from receiver.aws.clients import Budget, make_client
 from receiver.aws.errors import error_name
-from receiver.aws.sqs import Queue, QueueMessage, Record, quarantined
+from receiver.aws.sqs import Queue, QueueMessage
+from receiver.aws.sqs_record import Record
 from receiver.domain.errors import EventError
-from receiver.lambda_support import runtime
-from receiver.lambda_support.deadline import Deadline, LoggableError
+from receiver.lambda_support import log
+from receiver.lambda_support.deadline import Deadline
+from receiver.lambda_support.errors import LoggableError
+from receiver.messages import quarantined
 
 # No sender waits for a quarantine; the batch's deadline bounds it.
 DEAD_LETTER_BUDGET = Budget(attempts=3, connect_seconds=1, read_seconds=2, connections=8)
@@ -68,7 +71,7 @@ def response(failures: Failures) -> dict[str, Any]:
 def report(failures: Failures, failed: Mapping[str, int]) -> None:
     """Log and count every message that did not succeed. failed: the counts of a failed message."""
     for record, error in failures.dead_lettered:
-        runtime.record(
+        log.record(
             "error",
             "message dead-lettered",
             {"DeadLettered": 1},
@@ -80,7 +83,7 @@ def report(failures: Failures, failed: Mapping[str, int]) -> None:
         )
     for record, failure in failures.failed:
         detail = str(failure) if isinstance(failure, LoggableError) else None
-        runtime.record(
+        log.record(
             "warning",
             "message failed",
             failed,

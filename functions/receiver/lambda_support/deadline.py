@@ -5,15 +5,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Self
 
+from receiver.lambda_support.errors import OutOfTimeError
+
 REPORT_SECONDS = 1.0  # kept at the end of the invocation for the log and the response
-
-
-class LoggableError(Exception):
-    """A failure whose text is safe to log: it quotes neither a secret nor an event."""
-
-
-class OutOfTimeError(LoggableError):
-    """The invocation has too little time left to begin a call, or to keep waiting for one."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ ENVELOPE = {
 OPTIONAL = ("data", "webhook_id")
 
 # Fields that only the receiver sets in `detail`. If GetProfile sends such a field, it is dropped.
-OURS = ("replayed", "data_omitted")
+RECEIVER_FIELDS = ("replayed", "data_omitted")
 
 
 def event_of(item: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def entry(item: dict[str, Any], bus: str, *, replayed: bool = False) -> dict[str
     whether the event was published before; then `detail` has `"replayed": true`.
     Raises: KeyError or ValueError, when the item is not an event.
     """
-    detail = {name: value for name, value in event_of(item).items() if name not in OURS}
+    detail = {name: value for name, value in event_of(item).items() if name not in RECEIVER_FIELDS}
     return _entry(item, detail | _receipt(item, replayed=replayed), bus)
 
 
@@ -70,9 +70,9 @@ def trimmed_entry(item: dict[str, Any], bus: str, *, replayed: bool = False) -> 
     return _entry(item, detail | _receipt(item, replayed=replayed), bus)
 
 
-def entry_bytes(one: dict[str, Any]) -> int:
+def entry_bytes(entry: dict[str, Any]) -> int:
     """The size of an entry as EventBridge counts it."""
-    texts = (one["Source"], one["DetailType"], one["Detail"])
+    texts = (entry["Source"], entry["DetailType"], entry["Detail"])
     return TIME_BYTES + sum(len(text.encode("utf-8")) for text in texts)
 
 

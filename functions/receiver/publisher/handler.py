@@ -7,7 +7,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from receiver.aws.errors import error_name
 from receiver.lambda_support.batch import dead_letter_queue
 from receiver.lambda_support.deadline import Deadline
-from receiver.lambda_support.runtime import record, safe_errors
+from receiver.lambda_support.log import record, safe_errors
 from receiver.publisher.bus import Bus
 from receiver.publisher.publish import PublishedBatch, Publisher
 from receiver.publisher.settings import PublisherSettings
@@ -28,10 +28,14 @@ with safe_errors():
 
 
 @safe_errors()
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def lambda_handler(
+    event: dict[str, Any], context: LambdaContext, publisher: Publisher = _publisher
+) -> dict[str, Any]:
     """Publish a batch. Lambda redelivers it from the record in the response on, if there is one."""
-    records = [one for one in event["Records"] if one["eventName"] == "INSERT"]
-    batch = _publisher.publish([from_stream(one) for one in records], Deadline.of(context))
+    insertions = [
+        from_stream(change) for change in event["Records"] if change["eventName"] == "INSERT"
+    ]
+    batch = publisher.publish(insertions, Deadline.of(context))
     report(batch)
     return {
         "batchItemFailures": [
@@ -42,18 +46,18 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 def report(batch: PublishedBatch) -> None:
     """Log and count every event."""
-    for one in batch.published:
-        item = one.source.item
+    for published in batch.published:
+        item = published.source.item
         record(
             "info",
             "event published",
-            {"EventsPublished": 1, "EventsTrimmed": int(one.trimmed)},
+            {"EventsPublished": 1, "EventsTrimmed": int(published.trimmed)},
             correlation_id=item["event_id"],
             event=item["event"],
             outcome=item["outcome"],
             tenant_id=item["tenant_id"],
             profile_id=item.get("profile_id"),
-            data_omitted=one.trimmed or None,
+            data_omitted=published.trimmed or None,
         )
     for insertion, error in batch.dead_lettered:
         record(

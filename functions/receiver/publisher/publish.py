@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from receiver.aws.sqs import MAX_CONTENT_BYTES, accepted, quarantined
 from receiver.domain import exact_json
 from receiver.domain.errors import NotPublishableError
 from receiver.lambda_support.batch import DEAD_LETTER_BUDGET, DeadLetters
 from receiver.lambda_support.deadline import Deadline
+from receiver.messages import MAX_CONTENT_BYTES, accepted, quarantined
 from receiver.publisher.entry import event_of
-from receiver.publisher.send import EntryBus, PreparedEvent, Sender, calls
+from receiver.publisher.send import EntryBus, PreparedEvent, Sender, batches
 from receiver.publisher.stream import Insertion
 
 # How long an event waits while the bus refuses it with an error that may be its own. Meanwhile the
@@ -53,9 +53,9 @@ class Publisher:
         self._sender = Sender[Insertion](
             bus,
             bus_name,
-            lambda one: one.item,
+            lambda insertion: insertion.item,
             sleep=sleep,
-            waited_enough=lambda one: now() - one.added_at > PATIENCE_SECONDS,
+            waited_enough=lambda insertion: now() - insertion.added_at > PATIENCE_SECONDS,
         )
         self._dead_letters = dead_letters
         # Records that were finished after an unfinished one. Lambda redelivers them, mostly to this
@@ -70,54 +70,56 @@ class Publisher:
 
         An event that the bus refuses while it may take others does not stop those behind it.
         """
-        batch = PublishedBatch()
+        result = PublishedBatch()
         outgoing = [
             prepared
             for insertion in insertions
             if insertion.sequence_number not in self._ahead
-            and (prepared := self._prepare(insertion, deadline, batch))
+            and (prepared := self._prepare(insertion, deadline, result))
         ]
         doubts: dict[str, int] = {}
-        for call in calls(outgoing):
-            sent = self._sender.send(call, deadline)
-            batch.published += sent.taken
-            batch.failed += [(one.source, error) for one, error in sent.failed]
-            doubts |= {one.source.sequence_number: one.doubts for one, _error in sent.failed}
-            for one, code in sent.refused:
+        for batch in batches(outgoing):
+            sent = self._sender.send(batch, deadline)
+            result.published += sent.taken
+            result.failed += [(event.source, error) for event, error in sent.failed]
+            doubts |= {event.source.sequence_number: event.doubts for event, _error in sent.failed}
+            for event, code in sent.refused:
                 text = f"The bus refuses the event, even without its data ({code})"
-                self._quarantine(one.source, text, deadline, batch)
+                self._quarantine(event.source, text, deadline, result)
             if not sent.bus_works:
                 break
-        finished = [one.source.sequence_number for one in batch.published]
-        finished += [insertion.sequence_number for insertion, _error in batch.dead_lettered]
+        finished = [event.source.sequence_number for event in result.published]
+        finished += [insertion.sequence_number for insertion, _error in result.dead_lettered]
         done = {*finished, *self._ahead}
-        batch.unfinished = [one for one in insertions if one.sequence_number not in done]
+        result.unfinished = [
+            insertion for insertion in insertions if insertion.sequence_number not in done
+        ]
         self._doubts = doubts
-        if batch.unfinished:
+        if result.unfinished:
             self._ahead.extend(finished)
-        return batch
+        return result
 
     def _prepare(
-        self, insertion: Insertion, deadline: Deadline, batch: PublishedBatch
+        self, insertion: Insertion, deadline: Deadline, result: PublishedBatch
     ) -> PreparedEvent[Insertion] | None:
         try:
             prepared = self._sender.prepare(insertion)
             return replace(prepared, doubts=self._doubts.get(insertion.sequence_number, 0))
         except Exception:  # somebody wrote an item by hand, and it must not block the stream
-            self._quarantine(insertion, "The item is not an event", deadline, batch)
+            self._quarantine(insertion, "The item is not an event", deadline, result)
             return None
 
     def _quarantine(
-        self, insertion: Insertion, text: str, deadline: Deadline, batch: PublishedBatch
+        self, insertion: Insertion, text: str, deadline: Deadline, result: PublishedBatch
     ) -> None:
         error = NotPublishableError(text)
         try:
             deadline.check(DEAD_LETTER_BUDGET.longest_seconds)
             message = accepted(_body(insertion), datetime.now(UTC))
             self._dead_letters.send(quarantined(message, error, source="publisher"))
-            batch.dead_lettered.append((insertion, error))
+            result.dead_lettered.append((insertion, error))
         except Exception as failure:  # whatever failed, the record must be redelivered
-            batch.failed.append((insertion, failure))
+            result.failed.append((insertion, failure))
 
 
 def _body(insertion: Insertion) -> str:

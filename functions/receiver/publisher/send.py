@@ -54,7 +54,7 @@ class PreparedEvent[T]:
 
 @dataclass
 class Sent[T]:
-    """The result of a call's entries.
+    """The result of a batch.
 
     refused: permanently, even without their data, each with AWS's name for the refusal.
     """
@@ -66,7 +66,7 @@ class Sent[T]:
     @property
     def bus_works(self) -> bool:
         """Whether another call may succeed: nothing failed for a reason that concerns all."""
-        return all(isinstance(error, DoubtfulError) for _one, error in self.failed)
+        return all(isinstance(error, DoubtfulError) for _event, error in self.failed)
 
 
 @dataclass(frozen=True)
@@ -92,39 +92,39 @@ class Sender[T]:
             return self._trimmed(source)
         return PreparedEvent(source, whole, trimmed=False)
 
-    def send(self, call: list[PreparedEvent[T]], deadline: Deadline) -> Sent[T]:
-        """Send one call. Entries that the bus refuses for now are retried until the deadline.
+    def send(self, batch: list[PreparedEvent[T]], deadline: Deadline) -> Sent[T]:
+        """Send a batch in one call, and retry what the bus refuses for now until the deadline.
 
-        Those that it refuses with an error that may be their own are sent MAX_DOUBTFUL_ATTEMPTS
+        Entries that it refuses with an error that may be their own are sent MAX_DOUBTFUL_ATTEMPTS
         times.
         """
         sent = Sent[T]()
         for attempt in count(1):
             try:
-                statuses = self._put(call, deadline)
+                statuses = self._put(batch, deadline)
             except Exception as error:  # whatever failed, the caller must know
-                sent.failed += [(one, error) for one in call]
+                sent.failed += [(event, error) for event in batch]
                 return sent
             later: list[tuple[PreparedEvent[T], Exception]] = []  # its error, if time runs out
             pausing = False
             others_taken = any(status.verdict is Verdict.TAKEN for status in statuses)
-            for one, status in zip(call, statuses, strict=True):
+            for event, status in zip(batch, statuses, strict=True):
                 doubt = DoubtfulError(status.code)
-                match _verdict(one, status, others_taken=others_taken):
+                match _verdict(event, status, others_taken=others_taken):
                     case Verdict.TAKEN:
-                        sent.taken.append(one)
+                        sent.taken.append(event)
                     case Verdict.LATER:
-                        later.append((one, RefusedForNowError(status.code)))
+                        later.append((event, RefusedForNowError(status.code)))
                         pausing = True
-                    case Verdict.DOUBTFUL if one.doubts + 1 < MAX_DOUBTFUL_ATTEMPTS:
-                        later.append((replace(one, doubts=one.doubts + 1), doubt))
+                    case Verdict.DOUBTFUL if event.doubts + 1 < MAX_DOUBTFUL_ATTEMPTS:
+                        later.append((replace(event, doubts=event.doubts + 1), doubt))
                         pausing = True
-                    case Verdict.DOUBTFUL if not self.waited_enough(one.source):
-                        sent.failed.append((one, doubt))
-                    case _ if one.trimmed:
-                        sent.refused.append((one, status.code))
+                    case Verdict.DOUBTFUL if not self.waited_enough(event.source):
+                        sent.failed.append((event, doubt))
+                    case _ if event.trimmed:
+                        sent.refused.append((event, status.code))
                     case _:
-                        small = replace(self._trimmed(one.source), doubts=one.doubts)
+                        small = replace(self._trimmed(event.source), doubts=event.doubts)
                         later.append((small, doubt))
             if not later:
                 return sent
@@ -134,45 +134,45 @@ class Sender[T]:
                 return sent
             if pausing:
                 self.sleep(random.uniform(0.5, 1) * longest_pause)  # noqa: S311
-            call = [one for one, _error in later]
+            batch = [event for event, _error in later]
         raise AssertionError  # `count` does not end
 
     def _trimmed(self, source: T) -> PreparedEvent[T]:
         small = trimmed_entry(self.item(source), self.bus_name, replayed=self.replayed)
         return PreparedEvent(source, small, trimmed=True)
 
-    def _put(self, call: list[PreparedEvent[T]], deadline: Deadline) -> list[EntryStatus]:
+    def _put(self, batch: list[PreparedEvent[T]], deadline: Deadline) -> list[EntryStatus]:
         deadline.check(BUDGET.longest_seconds)
         try:
-            return self.bus.put([one.entry for one in call])
+            return self.bus.put([event.entry for event in batch])
         except CallRefusedError:
             # One entry is at fault. Sent alone, it does not affect the others.
-            return [self._put_alone(one, deadline) for one in call]
+            return [self._put_alone(event, deadline) for event in batch]
 
-    def _put_alone(self, one: PreparedEvent[T], deadline: Deadline) -> EntryStatus:
+    def _put_alone(self, event: PreparedEvent[T], deadline: Deadline) -> EntryStatus:
         try:
             deadline.check(BUDGET.longest_seconds)
-            return self.bus.put([one.entry])[0]
+            return self.bus.put([event.entry])[0]
         except Exception as error:  # the entries before it are published: only this one is retried
             return EntryStatus(Verdict.LATER, error_name(error))
 
 
-def _verdict[T](one: PreparedEvent[T], status: EntryStatus, *, others_taken: bool) -> Verdict:
+def _verdict[T](event: PreparedEvent[T], status: EntryStatus, *, others_taken: bool) -> Verdict:
     """The bus's verdict. A missing permission is the entry's own when the bus takes others."""
-    own = status.code in FORBIDDEN and (others_taken or one.doubts > 0)
+    own = status.code in FORBIDDEN and (others_taken or event.doubts > 0)
     return Verdict.DOUBTFUL if own else status.verdict
 
 
-def calls[T](outgoing: Iterable[PreparedEvent[T]]) -> Iterator[list[PreparedEvent[T]]]:
-    """Groups of consecutive entries that fit into one PutEvents call, by number and size."""
-    call: list[PreparedEvent[T]] = []
+def batches[T](outgoing: Iterable[PreparedEvent[T]]) -> Iterator[list[PreparedEvent[T]]]:
+    """Groups of consecutive events that fit into one PutEvents call, by number and size."""
+    batch: list[PreparedEvent[T]] = []
     size = 0
-    for one in outgoing:
-        more = entry_bytes(one.entry)
-        if call and (len(call) == MAX_ENTRIES or size + more > MAX_ENTRY_BYTES):
-            yield call
-            call, size = [], 0
-        call.append(one)
+    for event in outgoing:
+        more = entry_bytes(event.entry)
+        if batch and (len(batch) == MAX_ENTRIES or size + more > MAX_ENTRY_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(event)
         size += more
-    if call:
-        yield call
+    if batch:
+        yield batch

@@ -1,6 +1,6 @@
 """PublisherFunction's environment variables."""
 
-from receiver.lambda_support.runtime import Settings
+from receiver.lambda_support.settings import Settings
 
 
 class PublisherSettings(Settings):

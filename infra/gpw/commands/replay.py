@@ -31,8 +31,8 @@ from gpw.stack.errors import FAILED
 from gpw.stack.permissions import on
 from gpw.stack.queues import BATCH, Outgoing, Pace, send
 from gpw.stack.tables import Table
-from receiver.aws.sqs import accepted
 from receiver.domain.errors import EventError
+from receiver.messages import accepted
 
 
 @command(

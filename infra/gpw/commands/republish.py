@@ -36,7 +36,8 @@ from gpw.stack.target import Target
 from receiver.aws.errors import NotConfirmedError
 from receiver.lambda_support.deadline import Deadline
 from receiver.publisher.bus import Bus
-from receiver.publisher.send import DoubtfulError, PreparedEvent, RefusedForNowError, Sender, calls
+from receiver.publisher.send import DoubtfulError, PreparedEvent, RefusedForNowError, Sender
+from receiver.publisher.send import batches as calls
 
 PATIENCE_SECONDS = 45.0  # how long to retry the entries of a call that the bus refuses for now
 

@@ -16,7 +16,8 @@ from gpw.parked.held_deliveries import DEAD_LETTERS, EVENTS, HeldDelivery, from_
 from gpw.stack.errors import FAILED, explained
 from gpw.stack.permissions import on
 from gpw.stack.queues import HOLD_SECONDS, Outgoing, Pace, QueueScan, send
-from receiver.aws.sqs import MAX_HELD_BYTES, QueueMessage
+from receiver.aws.sqs import QueueMessage
+from receiver.messages import MAX_HELD_BYTES
 
 HELD = "HeldQueueUrl"
 # Scanning a queue means receiving its messages and making them visible again.

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from gpw.history.history import subject
 from gpw.parked.dead_letters import DeadLetter
-from receiver.aws.sqs import original_body
 from receiver.domain.errors import NotJsonError
+from receiver.messages import original_body
 
 # The keys whose value is a profile's id, or a list of them.
 NAMING_KEYS = {"profile_id", "profile_ids"}

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from gpw.cli.output import Output
-from receiver.ingest.deadline import DEADLINE_SECONDS
 from receiver.ingest.secret import REREAD_SECONDS
+from receiver.ingest.time_limit import DEADLINE_SECONDS
 
 # Secrets Manager is eventually consistent, and AWS does not say how long a change takes to reach
 # every read. An assumption, several times what is usually seen.

@@ -15,9 +15,9 @@ from gpw.operations.scanning import scanning
 from gpw.operations.verify_cases import profiles_of, wrong_secret
 from gpw.stack.errors import OperatorError, explained
 from gpw.stack.queues import received_message
-from receiver.aws.sqs import original_body
 from receiver.domain.credential import digest
 from receiver.domain.errors import NotJsonError
+from receiver.messages import original_body
 
 DEAD = "DeadLetterQueueUrl"
 PASSES = 3  # because redelivered messages may restore data in between

@@ -13,7 +13,7 @@ from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.queues import received_message, sent_at
 from gpw.stack.when import moment
 from receiver.aws.dynamodb import to_dynamodb
-from receiver.aws.sqs import QueueMessage, accepted, original_body
+from receiver.aws.sqs import QueueMessage
 from receiver.domain import strict_json
 from receiver.domain.errors import (
     ContradictingEventError,
@@ -22,6 +22,7 @@ from receiver.domain.errors import (
     NotJsonError,
 )
 from receiver.domain.parse import parse_event
+from receiver.messages import accepted, original_body
 
 # The attributes that quarantine adds to a message, and those that EventBridge adds to one that it
 # can't deliver.

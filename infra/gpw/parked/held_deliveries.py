@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from gpw.stack.queues import received_message, sent_at
-from receiver.aws import sqs
-from receiver.aws.sqs import QueueMessage, original_body
+from receiver import messages
+from receiver.aws.sqs import QueueMessage
 from receiver.domain.errors import EventError, NotJsonError
-from receiver.ingest.check import check
+from receiver.ingest.validation import validated_event
+from receiver.messages import original_body
 
 EVENTS, DEAD_LETTERS = "EventsQueueUrl", "DeadLetterQueueUrl"  # where a released one goes
 
@@ -95,7 +96,7 @@ def release(delivery: HeldDelivery, *, max_body_bytes: int) -> Release:
     except NotJsonError as error:  # somebody edited the message
         return _refused(delivery, delivery.message.body.encode(), error)
     try:
-        check(
+        validated_event(
             body,
             content_type=delivery.content_type,
             content_encoding=delivery.content_encoding,
@@ -104,8 +105,8 @@ def release(delivery: HeldDelivery, *, max_body_bytes: int) -> Release:
         )
     except EventError as error:
         return _refused(delivery, body, error)
-    return Release(EVENTS, sqs.accepted(body.decode("utf-8"), delivery.received_at))
+    return Release(EVENTS, messages.accepted(body.decode("utf-8"), delivery.received_at))
 
 
 def _refused(delivery: HeldDelivery, body: bytes, error: EventError) -> Release:
-    return Release(DEAD_LETTERS, sqs.refused(body, error, delivery.received_at), error.reason)
+    return Release(DEAD_LETTERS, messages.refused(body, error, delivery.received_at), error.reason)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from receiver.domain import strict_json
 from receiver.domain.errors import EventError
-from receiver.hydrator.messages import Hydration, Key, Reconciliation, fetchable, parse
+from receiver.hydrator.hydration import Hydration, Key, Reconciliation, fetchable, parse_request
 from tests.factories import NOON
 from tests.strategies import any_text, ids, json_values
 from tests.unit.hydrator_fakes import VERSION, make_hydrate, make_published, make_record
@@ -43,26 +43,28 @@ def changed(path: str, value: Any) -> str:
     ],
 )
 def test_an_event_asks_for_a_fetch_since_its_version(body: str) -> None:
-    assert parse(make_record(body)) == hydration(version=VERSION)
+    assert parse_request(make_record(body)) == hydration(version=VERSION)
 
 
 @pytest.mark.parametrize("since", ["2023-10-01T12:00:00Z", "2023-10-01T14:00:00.0+02:00"])
 def test_a_reconciliation_asks_for_a_fetch_since_it_began(since: str) -> None:
-    assert parse(make_record(make_hydrate(since=since))) == hydration(since=NOON.isoformat())
+    assert parse_request(make_record(make_hydrate(since=since))) == hydration(
+        since=NOON.isoformat()
+    )
 
 
 @pytest.mark.parametrize(
     "body", ['{"reconcile": {}}', '{"hydrate": {"profile_id": "12345", "tenant_id": "t"}}']
 )
 def test_what_does_not_say_since_when_means_since_it_was_sent(body: str) -> None:
-    assert parse(make_record(body)).since == NOON
+    assert parse_request(make_record(body)).since == NOON
 
 
 @given(st.builds(Key, profile_id=ids, tenant_id=ids))
 def test_a_page_may_begin_behind_any_profile(key: Key) -> None:
     asked = {"since": NOON.isoformat(), "after": key.model_dump()}
 
-    parsed = parse(make_record(json.dumps({"reconcile": asked})))
+    parsed = parse_request(make_record(json.dumps({"reconcile": asked})))
 
     assert parsed == Reconciliation.model_validate(asked)
 
@@ -102,7 +104,7 @@ def test_an_id_with_a_step_that_a_server_may_resolve_is_refused(profile_id: str)
     assert not fetchable(profile_id)
     for make in (make_hydrate, make_published):
         with pytest.raises(EventError, match="No URL can name this profile") as caught:
-            parse(make_record(make(profile_id)))
+            parse_request(make_record(make(profile_id)))
 
         assert caught.value.reason == "invalid_hydration"
 
@@ -113,7 +115,7 @@ def test_an_id_with_a_step_that_a_server_may_resolve_is_refused(profile_id: str)
 )
 def test_any_other_id_can_be_fetched(profile_id: str) -> None:
     assert fetchable(profile_id)
-    assert isinstance(parse(make_record(make_hydrate(profile_id))), Hydration)
+    assert isinstance(parse_request(make_record(make_hydrate(profile_id))), Hydration)
 
 
 # ---------------------------------------------------------------- what no retry helps
@@ -151,7 +153,7 @@ def test_any_other_id_can_be_fetched(profile_id: str) -> None:
 )
 def test_what_no_retry_makes_sense_of_is_refused(body: str, reason: str) -> None:
     with pytest.raises(EventError) as caught:
-        parse(make_record(body))
+        parse_request(make_record(body))
 
     assert caught.value.reason == reason
     assert "marker" not in str(caught.value)
@@ -160,7 +162,7 @@ def test_what_no_retry_makes_sense_of_is_refused(body: str, reason: str) -> None
 @given(st.one_of(any_text, json_values.map(lambda value: json.dumps(value, default=str))))
 def test_any_body_is_understood_or_refused(body: str) -> None:
     try:
-        asked: Any = parse(make_record(body))
+        asked: Any = parse_request(make_record(body))
     except EventError:
         asked = None
 
@@ -172,4 +174,4 @@ def test_the_largest_event_that_can_be_published_is_understood() -> None:
     numbers: Any = [1] * 19_000
     body = make_published(data={"profile_id": "12345", "status": "ready", "numbers": numbers})
 
-    assert isinstance(parse(make_record(body)), Hydration)
+    assert isinstance(parse_request(make_record(body)), Hydration)

@@ -13,14 +13,8 @@ from typing import Any
 import pytest
 
 from receiver.aws.errors import error_name
-from receiver.consumer.settings import ConsumerSettings
-from receiver.ingest.settings import IngestSettings
-from receiver.lambda_support.runtime import (
-    SettingsError,
-    UnexpectedError,
-    safe_errors,
-    trace_header,
-)
+from receiver.lambda_support.errors import SettingsError, UnexpectedError
+from receiver.lambda_support.log import safe_errors
 from tests.unit.fakes import client_error
 
 
@@ -29,99 +23,11 @@ class ClientErrorWithoutCode(Exception):  # noqa: N818
         self.response: dict[str, Any] = {"Error": {}}
 
 
-INGEST = {
-    "EVENTS_QUEUE_URL": "https://sqs.example/events",
-    "DEAD_LETTER_QUEUE_URL": "https://sqs.example/dead-letters",
-    "HELD_QUEUE_URL": "https://sqs.example/held",
-    "ALLOWED_SOURCE_CIDRS": "",
-    "ONLY_DOMAIN_NAME": "",
-    "HELD_DELIVERIES_PER_MINUTE": "60",
-    "WEBHOOK_SECRET_ID": "secret-id",
-    "MAX_BODY_BYTES": "262144",
-    "SECRET_CACHE_SECONDS": "300",
-    "PREVIOUS_SECRET_GRACE_HOURS": "24",
-}
-
-
-@pytest.fixture
-def ingest_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in INGEST.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.mark.usefixtures("ingest_environment")
-def test_settings_are_the_environment_variables_of_the_same_names_with_their_types() -> None:
-    assert IngestSettings.from_environment() == IngestSettings(
-        events_queue_url="https://sqs.example/events",
-        dead_letter_queue_url="https://sqs.example/dead-letters",
-        held_queue_url="https://sqs.example/held",
-        held_deliveries_per_minute=60,
-        webhook_secret_id="secret-id",
-        max_body_bytes=262_144,
-        secret_cache_seconds=300,
-        previous_secret_grace_hours=24,
-        allowed_source_cidrs="",
-        only_domain_name="",
-    )
-
-
-@pytest.mark.usefixtures("ingest_environment")
-@pytest.mark.parametrize("name", sorted(INGEST))
-def test_a_missing_setting_stops_the_start_and_is_named(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.delenv(name)
-
-    with pytest.raises(SettingsError, match=f"^{name}: Field required$"):
-        IngestSettings.from_environment()
-
-
-@pytest.mark.usefixtures("ingest_environment")
-@pytest.mark.parametrize(
-    "name", ["MAX_BODY_BYTES", "SECRET_CACHE_SECONDS", "PREVIOUS_SECRET_GRACE_HOURS"]
-)
-@pytest.mark.parametrize("value", ["", "marker", "1.5marker"])
-def test_an_ill_typed_setting_stops_the_start_and_is_named_without_its_value(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str
-) -> None:
-    monkeypatch.setenv(name, value)
-
-    with pytest.raises(SettingsError, match=f"^{name}: Input should be") as raised:
-        IngestSettings.from_environment()
-
-    assert "marker" not in str(raised.value)
-
-
-def test_settings_of_another_function_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", "https://sqs.example/dead-letters")
-    monkeypatch.setenv("PROFILES_TABLE_NAME", "profiles")
-    monkeypatch.setenv("EVENTS_TABLE_NAME", "events")
-    monkeypatch.setenv("EVENT_RETENTION_DAYS", "30")
-    monkeypatch.setenv("MAX_BODY_BYTES", "many")
-
-    assert ConsumerSettings.from_environment().profiles_table_name == "profiles"
-
-
-def test_the_trace_header_is_the_one_of_this_invocation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1;Sampled=1")
-
-    assert trace_header() == "Root=1;Sampled=1"
-
-
-def test_outside_lambda_there_is_no_trace_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("_X_AMZN_TRACE_ID", raising=False)
-
-    assert trace_header() is None
-
-
-# ---------------------------------------------------------------- log
-
-
 def written(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-RUNTIME = "receiver.lambda_support.runtime"
+LOG = "receiver.lambda_support.log"
 
 
 @pytest.fixture(autouse=True)
@@ -131,19 +37,19 @@ def namespace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def runtime(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+def load_log(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     """The module as a cold start with a LogLevel loads it."""
 
     def load(level: str) -> ModuleType:
         monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", level)
-        monkeypatch.delitem(sys.modules, RUNTIME, raising=False)
+        monkeypatch.delitem(sys.modules, LOG, raising=False)
         logging.Logger.manager.loggerDict.pop("getprofile.webhooks", None)
-        return importlib.import_module(RUNTIME)
+        return importlib.import_module(LOG)
 
     return load
 
 
-Runtime = Callable[[str], ModuleType]
+Load = Callable[[str], ModuleType]
 
 
 # ---------------------------------------------------------------- errors
@@ -175,9 +81,9 @@ def test_an_error_whose_text_is_safe_to_log_is_kept() -> None:
 
 
 def test_a_librarys_line_is_logged_by_its_place_and_class_without_its_text(
-    capsys: pytest.CaptureFixture[str], runtime: Runtime
+    capsys: pytest.CaptureFixture[str], load_log: Load
 ) -> None:
-    runtime("INFO")
+    load_log("INFO")
     library = logging.getLogger("botocore.credentials")
     library.info("marker")
     library.warning("marker")
@@ -193,15 +99,15 @@ def test_a_librarys_line_is_logged_by_its_place_and_class_without_its_text(
         ("ERROR", "library line", "KeyError"),
     ]
     assert all(
-        re.fullmatch(r"botocore.credentials at test_runtime.py:\d+", one["detail"]) for one in lines
+        re.fullmatch(r"botocore.credentials at test_log.py:\d+", one["detail"]) for one in lines
     )
     assert "marker" not in text
 
 
 def test_a_python_warning_is_logged_by_its_place_and_class_without_its_text(
-    capsys: pytest.CaptureFixture[str], runtime: Runtime
+    capsys: pytest.CaptureFixture[str], load_log: Load
 ) -> None:
-    runtime("INFO")
+    load_log("INFO")
     warnings.showwarning("marker", UserWarning, "/var/task/pydantic/main.py", 12)
 
     text = capsys.readouterr().out
@@ -215,10 +121,10 @@ def test_a_python_warning_is_logged_by_its_place_and_class_without_its_text(
 
 
 def test_an_event_is_one_line_that_is_log_and_metrics_at_once(
-    capsys: pytest.CaptureFixture[str], runtime: Runtime
+    capsys: pytest.CaptureFixture[str], load_log: Load
 ) -> None:
     counts = {"EventsApplied": 1, "AppliedAge": 20.5, "EventsStale": 0, "EventsRecorded": None}
-    module = runtime("INFO")
+    module = load_log("INFO")
     before = int(time.time() * 1000)
     module.record("info", "event applied", counts, event="profile.updated", detail=None)
     after = int(time.time() * 1000)
@@ -249,10 +155,10 @@ def test_an_event_is_one_line_that_is_log_and_metrics_at_once(
 
 
 def test_a_reason_is_counted_by_itself_and_in_total(
-    capsys: pytest.CaptureFixture[str], runtime: Runtime
+    capsys: pytest.CaptureFixture[str], load_log: Load
 ) -> None:
     counts = {"RequestsRefused": 1}
-    runtime("INFO").record("error", "refused", counts, by_reason=True, reason="not_json")
+    load_log("INFO").record("error", "refused", counts, by_reason=True, reason="not_json")
 
     [line] = written(capsys)
     assert line["reason"] == "not_json"
@@ -264,9 +170,9 @@ def test_a_reason_is_counted_by_itself_and_in_total(
 
 @pytest.mark.parametrize("metrics", [{}, {"A": 0}, {"A": 0, "B": None}])
 def test_where_there_is_nothing_to_count_a_line_is_a_log_line_alone(
-    capsys: pytest.CaptureFixture[str], runtime: Runtime, metrics: dict[str, Any]
+    capsys: pytest.CaptureFixture[str], load_log: Load, metrics: dict[str, Any]
 ) -> None:
-    runtime("INFO").record("info", "event stale", metrics)
+    load_log("INFO").record("info", "event stale", metrics)
 
     [line] = written(capsys)
     assert line["message"] == "event stale"
@@ -277,14 +183,14 @@ def test_where_there_is_nothing_to_count_a_line_is_a_log_line_alone(
 @pytest.mark.parametrize("fields", [{}, {"by_reason": True}])
 def test_metrics_are_written_whatever_the_log_level(
     capsys: pytest.CaptureFixture[str],
-    runtime: Runtime,
+    load_log: Load,
     monkeypatch: pytest.MonkeyPatch,
     fields: dict[str, Any],
     lambdas: str | None,
 ) -> None:
     if lambdas:  # Lambda sets it where its log format is JSON
         monkeypatch.setenv("AWS_LAMBDA_LOG_LEVEL", lambdas)
-    record = runtime("WARNING").record
+    record = load_log("WARNING").record
     told = {"correlation_id": "evt_1", "reason": "not_json"}
     record("info", "event accepted", {"EventsAccepted": 1, "B": 0}, **told, **fields)
     record("info", "page reconciled", {}, **told)
@@ -296,9 +202,9 @@ def test_metrics_are_written_whatever_the_log_level(
 
 
 def test_a_line_does_not_leak_into_the_next(
-    capsys: pytest.CaptureFixture[str], runtime: Runtime
+    capsys: pytest.CaptureFixture[str], load_log: Load
 ) -> None:
-    record = runtime("INFO").record
+    record = load_log("INFO").record
     record("error", "failed", {"RequestsFailed": 1}, by_reason=True, reason="late")
     record("info", "accepted", {"EventsAccepted": 1})
 

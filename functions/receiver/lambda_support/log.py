@@ -1,30 +1,29 @@
-"""Shared by all functions: settings from the environment, logging with metrics, trace header.
+"""The log, with metrics in its lines. Importing it sets up what libraries may log.
 
 What other people's code would log (a library's line, a warning, the text of an unexpected error)
-can quote a secret or an event. So it is logged by its class and place, without its text.
+can quote a secret or an event. So it is logged by its class and place, without its text. Every
+handler imports `safe_errors` from here, so no function starts without the set-up below.
 """
 
 import json
 import logging
-import os
 import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from aws_lambda_powertools import Logger
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from receiver.aws.errors import error_name
-from receiver.domain.errors import field_problems
-from receiver.lambda_support.deadline import LoggableError
+from receiver.lambda_support.errors import LoggableError, UnexpectedError
+from receiver.lambda_support.settings import log_level, metrics_namespace, service_name
 
 # A fixed name, because a stack may be called `root` or `botocore`, whose loggers are not ours.
 _LOGGER = logging.getLogger("getprofile.webhooks")
-_SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "")  # the stack's name, in each line
+_SERVICE = service_name()
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -32,38 +31,6 @@ _LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-
-
-class SettingsError(LoggableError):
-    """Environment variables are missing or invalid. The text names them, without their values."""
-
-
-class Settings(BaseModel):
-    """A function's environment variables; a subclass declares them as typed fields."""
-
-    model_config = ConfigDict(frozen=True)
-
-    @classmethod
-    def from_environment(cls) -> Self:
-        """Read each field from the environment variable with its name in capitals.
-
-        Raises: SettingsError, at start-up, for a missing or invalid variable.
-        """
-        names = [name for name in cls.model_fields if name.upper() in os.environ]
-        try:
-            return cls.model_validate({name: os.environ[name.upper()] for name in names})
-        except ValidationError as error:
-            problems = [f"{one.field.upper()}: {one.problem}" for one in field_problems(error)]
-            raise SettingsError("; ".join(problems)) from None
-
-
-def trace_header() -> str | None:
-    """The X-Ray trace header of this invocation, if Lambda has set one."""
-    return os.environ.get("_X_AMZN_TRACE_ID")
-
-
-class UnexpectedError(Exception):
-    """An unexpected error; the text is AWS's code for it, or its class."""
 
 
 @contextmanager
@@ -79,9 +46,6 @@ def safe_errors() -> Iterator[None]:
         raise
     except Exception as error:
         raise UnexpectedError(error_name(error)).with_traceback(error.__traceback__) from None
-
-
-# ---------------------------------------------------------------- log and metrics
 
 
 def record(
@@ -118,7 +82,7 @@ def record(
 def _embedded(measured: dict[str, int | float], *, by_reason: bool) -> dict[str, Any]:
     """The JSON members that turn a log line into metrics."""
     directive = {
-        "Namespace": os.environ["POWERTOOLS_METRICS_NAMESPACE"],
+        "Namespace": metrics_namespace(),
         "Dimensions": [["service"], ["service", "reason"]] if by_reason else [["service"]],
         "Metrics": [
             {"Name": name, "Unit": "Milliseconds" if isinstance(value, float) else "Count"}
@@ -164,5 +128,5 @@ with warnings.catch_warnings():  # Powertools warns if Lambda's log level is abo
     logger = Logger(_LOGGER.name, use_rfc3339=True, location=None)
 logger.append_keys(service=_SERVICE)
 # Powertools applies Lambda's log level. Lambda's only has to let every line pass.
-_LOGGER.setLevel(os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
+_LOGGER.setLevel(log_level())
 warnings.showwarning = _log_warning  # type: ignore[assignment]  # of any arguments

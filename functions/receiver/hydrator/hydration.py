@@ -1,4 +1,4 @@
-"""The messages of the hydration queue: fetch one profile, or reconcile a page of all profiles."""
+"""What the messages of HydrationQueue ask for: one profile, or a page of all profiles."""
 
 import re
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, ValidationError
 
-from receiver.aws.sqs import Record
+from receiver.aws.sqs_record import Record
 from receiver.domain import strict_json
 from receiver.domain.errors import FieldProblem, InvalidHydrationError, field_problems
 from receiver.domain.event import Event, Id, Timestamp
@@ -50,7 +50,7 @@ class Reconciliation(BaseModel, frozen=True):
     after: Key | None = None
 
 
-def parse(record: Record) -> Hydration | Reconciliation:
+def parse_request(record: Record) -> Hydration | Reconciliation:
     """The request in a message. Raises: EventError, when the message can never be processed."""
     document = strict_json.loads(record.message.body, max_values=MAX_MESSAGE_VALUES)
     try:

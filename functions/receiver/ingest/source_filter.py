@@ -11,7 +11,7 @@ from receiver.ingest.response import Response
 
 
 @dataclass(frozen=True)
-class Entrance:
+class SourceFilter:
     """The networks that requests may come from, and the domain name that they must be sent to.
 
     restricted: whether only `networks` may send; if there are none, nobody may. domain_name: empty
@@ -32,12 +32,12 @@ class Entrance:
         """
         networks: list[IPv4Network | IPv6Network] = []
         invalid: list[str] = []
-        named = [one.strip() for one in cidrs.split(",") if one.strip()]
-        for one in named:
+        named = [cidr.strip() for cidr in cidrs.split(",") if cidr.strip()]
+        for cidr in named:
             try:
-                networks.append(ip_network(one, strict=False))
+                networks.append(ip_network(cidr, strict=False))
             except ValueError:
-                invalid.append(one)
+                invalid.append(cidr)
         return cls(networks, bool(named), domain_name, invalid)
 
     def refusal(self, request: Request) -> Response | None:

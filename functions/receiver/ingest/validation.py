@@ -13,7 +13,7 @@ _JSON_TYPE = re.compile(
 )
 
 
-def check(
+def validated_event(
     body: bytes,
     *,
     content_type: str | None,
@@ -31,7 +31,8 @@ def check(
     if content_type and not _JSON_TYPE.fullmatch(content_type):
         raise ContentTypeError("The content type must be application/json")
     # Nothing decompresses a body on its way here, so a compressed one could only be "not JSON".
-    encodings = {one.strip(whitespace).lower() for one in (content_encoding or "").split(",")}
+    names = (content_encoding or "").split(",")
+    encodings = {name.strip(whitespace).lower() for name in names}
     if not encodings <= {"", "identity"}:
         raise ContentEncodingError("The content encoding must be identity")
     return parse_event(body, now=received_at)
