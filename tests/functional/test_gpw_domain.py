@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gpw.commands import doctor
+from gpw.operations import doctor
 from gpw.operations.checks import Check
 from gpw.stack import domain
 

@@ -12,8 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from gpw.commands import doctor
-from gpw.operations import held_queue
+from gpw.operations import doctor, held_queue
 from gpw.stack import queues
 from gpw.stack.target import Target
 from receiver.aws.sqs import MAX_HELD_BYTES, held

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from gpw.commands import load
-from gpw.operations import proof
+from gpw.operations import load, proof
 from gpw.stack.webhook import WebhookResponse
 from receiver.domain.outcome import Outcome
 from tests.factories import SECRET, make_event

@@ -71,7 +71,7 @@ def target(stack: OperatedStack) -> Target:
 @pytest.fixture
 def console(target: Target) -> Iterator[Console]:
     """A console that has read the history so far when `filled` is called; nothing runs beside."""
-    console = Console(target, Access(8765), write=True, since="30d")
+    console = Console(target, Access(8765), write=True, since="30d", requirements={})
     yield console
     console.stop()
     console.store.close()
@@ -925,7 +925,11 @@ def test_the_pages_call_exactly_the_actions_that_gpw_ui_declares(
     stack.happened(make_event("evt-2", created_at="2023-10-01T12:00:09Z"))
     calls.made.clear()
     console = Console(
-        Target(STACK, boto3.Session(region_name=REGION)), Access(8765), write=False, since="30d"
+        Target(STACK, boto3.Session(region_name=REGION)),
+        Access(8765),
+        write=False,
+        since="30d",
+        requirements={},
     )
     access = console.access
     browser = Browser(application(console), access.host, f"{access.cookie}={access.session}")
@@ -938,7 +942,7 @@ def test_the_pages_call_exactly_the_actions_that_gpw_ui_declares(
     browser.get("/profile", tenant="abc-tenant", profile="12345")
     console.stop()
     console.store.close()
-    needs = loaded()["ui"].needs
+    needs = loaded()["ui"].requirement.needs
     called = {call for call in calls.made if call[0] != "sts:GetCallerIdentity"}
 
     assert {

@@ -13,11 +13,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from gpw.commands import verify
-from gpw.listening.leases import prefix
-from gpw.operations import verify_cases, verify_cleanup, verify_run
+from gpw.operations import verify, verify_cases, verify_cleanup
 from gpw.operations.verify_cases import tenant_name, wrong_secret
 from gpw.stack import alarms, queues
+from gpw.stack.listener_names import prefix
 from gpw.stack.webhook import WebhookResponse
 from receiver.aws.dynamodb import item_from_dynamodb
 from receiver.domain.credential import digest
@@ -95,10 +94,10 @@ class Endpoint:
 @pytest.fixture
 def stack(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> OperatedStack:
     monkeypatch.setattr(queues, "WAIT_SECONDS", 0)
-    monkeypatch.setattr(verify_run, "POLL_SECONDS", {False: 0.0})
-    monkeypatch.setattr(verify_run, "METRIC_SECONDS", 0.0)
-    monkeypatch.setattr(verify_run, "ANSWER_SECONDS", 600.0)  # however slow this machine is
-    monkeypatch.setattr(verify_run, "CONNECTIONS", 1)  # moto is for one thread
+    monkeypatch.setattr(verify, "POLL_SECONDS", {False: 0.0})
+    monkeypatch.setattr(verify, "METRIC_SECONDS", 0.0)
+    monkeypatch.setattr(verify, "ANSWER_SECONDS", 600.0)  # however slow this machine is
+    monkeypatch.setattr(verify, "CONNECTIONS", 1)  # moto is for one thread
     monkeypatch.setattr(verify_cleanup, "BETWEEN_SECONDS", 0.0)
     monkeypatch.setattr(verify_cases, "LATENCY_RATE", 1000.0)
     monkeypatch.setattr(verify_cases, "LATENCY_EVENTS", MEASURED)
@@ -265,11 +264,11 @@ def test_what_interrupts_the_removal_does_not_end_it(
 ) -> None:
     removals: list[str] = []
 
-    def interrupted(gpw: Any, tenant: str) -> verify_cleanup.Removed:
+    def interrupted(target: Any, reporter: Any, tenant: str) -> verify_cleanup.Removed:
         removals.append(tenant)
         if len(removals) == 1:
             end()
-        return verify_cleanup.remove(gpw, tenant)
+        return verify_cleanup.remove(target, reporter, tenant)
 
     monkeypatch.setattr(verify, "remove", interrupted)
 
@@ -361,7 +360,7 @@ def test_what_is_kept_is_removed_later_and_nobody_elses(
 def test_metrics_that_do_not_arrive_are_a_problem(
     stack: OperatedStack, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verify_run, "NAMESPACE", "Nothing")
+    monkeypatch.setattr(verify, "NAMESPACE", "Nothing")
 
     found = checks(stack.run(*VERIFY, "--json", code=1).document)
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from gpw.cli.app import app
 from gpw.cli.command import Gpw, built, command
-from gpw.cli.lazy import flowing
+from gpw.cli.docstrings import flowing
 from gpw.cli.table import listed, loaded
 from gpw.stack import target
 from gpw.stack.errors import OperatorError, explained
@@ -109,7 +109,10 @@ def test_the_line_in_the_list_of_commands_is_the_first_paragraph_of_the_commands
 # What the help and the version must not wait for: AWS's SDK, the domain, the commands. Typer itself
 # imports pydantic as soon as it reads a word that is no option.
 SLOW = {"boto3", "botocore", "s3transfer", "urllib3", "httpx", "simplejson", "samtranslator"}
-OWN = {"gpw", *(f"gpw.{name}" for name in ("cli", "cli.app", "cli.table", "cli.lazy"))}
+OWN = {
+    "gpw",
+    *(f"gpw.{name}" for name in ("cli", "cli.app", "cli.table", "cli.lazy", "cli.docstrings")),
+}
 
 
 @pytest.mark.parametrize(

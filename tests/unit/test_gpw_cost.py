@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gpw.cli.app import app
-from gpw.commands.cost import FIGURES, PRICES, count, figures_on_file, settings_on_file
+from gpw.commands.cost import count
+from gpw.operations.cost import FIGURES, PRICES, figures_on_file, settings_on_file
 from gpw.stack.errors import OperatorError
 from gpw.stack.files import ROOT
 from receiver.aws.dynamodb import item_bytes, item_to_dynamodb

@@ -22,10 +22,11 @@ from gpw.listening.forward import (
     header_value,
     headers,
 )
-from gpw.listening.leases import LEASE_SECONDS, UNTIL, expired, new_name, prefix, until
+from gpw.listening.leases import LEASE_SECONDS, UNTIL, expired, until
 from gpw.listening.loopback import addresses, destination, is_loopback
 from gpw.listening.subscription import HOLD_SECONDS, RENEW_SECONDS, is_probe, pattern
 from gpw.stack.errors import OperatorError
+from gpw.stack.listener_names import new_name, prefix
 from gpw.stack.queues import BATCH
 from receiver.aws.dynamodb import item_from_dynamodb
 from tests.factories import make_event, make_item

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gpw.commands.tail import LATE_MILLISECONDS, Lines
-from gpw.commands.tail import polls as polls_of
 from gpw.history.log_lines import Seen
+from gpw.operations.tail import LATE_MILLISECONDS, Lines
+from gpw.operations.tail import polls as polls_of
 
 BEGIN = datetime(2026, 1, 31, 14, tzinfo=UTC)
 START = int(BEGIN.timestamp() * 1000)
@@ -48,7 +48,7 @@ class Logs:
 class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        monkeypatch.setattr("gpw.commands.tail.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("gpw.operations.tail.time.monotonic", lambda: self.now)
 
 
 @pytest.fixture(params=[True, False], ids=["aws", "local cloud, without ids"])

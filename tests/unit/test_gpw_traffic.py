@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpw.commands.load import FREE_RATE, FREE_SECONDS, dollars, needs_confirmation
 from gpw.operations.latency import Latencies, histogram
+from gpw.operations.load import FREE_RATE, FREE_SECONDS, dollars, needs_confirmation
 from gpw.operations.proof import Ledger, check_profile
 from gpw.operations.traffic import PlannedDelivery, Traffic, plan, profiles_of, tenant_name
 from receiver.domain.parse import parse_event

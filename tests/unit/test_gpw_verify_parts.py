@@ -12,6 +12,7 @@ from gpw.listening.bus_event import BusEvent
 from gpw.operations.checks import Check
 from gpw.operations.proof import Ledger
 from gpw.operations.traffic import PlannedDelivery
+from gpw.operations.verify import refusal_check
 from gpw.operations.verify_cases import (
     LARGE_BYTES,
     MARK,
@@ -29,7 +30,6 @@ from gpw.operations.verify_cases import (
     wrong_secret,
 )
 from gpw.operations.verify_report import SHOWN, Report, anonymous
-from gpw.operations.verify_run import refusal_check
 from gpw.stack.files import ROOT
 from gpw.stack.template import parse as parse_template
 from gpw.stack.webhook import WebhookResponse

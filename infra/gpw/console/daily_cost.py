@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from gpw.commands.cost import deployed_settings, figures_on_file, price_list_on_file
 from gpw.console.fill import Fill
 from gpw.console.filters import Filters
 from gpw.console.store import Store
+from gpw.operations.cost import deployed_settings, figures_on_file, price_list_on_file
 from gpw.operations.pricing import MONTH_DAYS, MonthlyTraffic, bill, total
 from receiver.domain.version import timestamp
 

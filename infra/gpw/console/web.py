@@ -1,6 +1,6 @@
 """What all pages share: the console itself, routes, templates, and how requests fail."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import wraps
@@ -24,6 +24,7 @@ from gpw.console.live import Live
 from gpw.console.security import Access
 from gpw.console.store import Store
 from gpw.stack.errors import OperatorError, explained
+from gpw.stack.permissions import Requirement
 from gpw.stack.target import Target
 from gpw.stack.when import ago, duration, moment
 
@@ -33,12 +34,17 @@ LONG = 60  # characters of a value in a list
 
 @dataclass
 class Console:
-    """What all pages work with. write: whether anything may be changed."""
+    """What all pages work with.
+
+    write: whether anything may be changed. requirements: of all commands, for the check of the
+    operator's permissions.
+    """
 
     target: Target
     access: Access
     write: bool
     since: str
+    requirements: Mapping[str, Requirement]
     store: Store = field(default_factory=Store)
     letters: "Letters | None" = None
     held: "Letters | None" = None
