@@ -840,7 +840,7 @@ def test_the_cost_of_the_last_day_is_what_the_command_beside_it_says(
         (lambda c: setattr(c.fill, "problem", "denied"), "could not be read"),
         (lambda c: setattr(c.fill, "first", datetime.now(UTC)), "only the events of the last"),
         (lambda c: setattr(c.store, "dropped", 1), "does not have all events"),
-        (lambda c: setattr(c.live, "problem", "no network"), "do not arrive now"),
+        (lambda c: setattr(c.live, "problem", "no network"), "are not arriving now"),
     ],
     ids=["running", "failed", "short", "dropped", "offline"],
 )

@@ -57,8 +57,8 @@ def doctor(
     target, out = gpw.target, gpw.out
     found: list[Check] = []
 
-    def take(checks: Iterable[Check]) -> None:
-        for check in checks:
+    def take(some: Iterable[Check]) -> None:
+        for check in some:
             found.append(check)
             show(out, check)
 
