@@ -95,7 +95,7 @@ def test_a_line_that_is_minutes_late_is_shown_once_within_20_seconds(
     assert shown.index(1) < 10
 
 
-def test_only_now_and_then_a_look_goes_back_far(logs: Logs, clock: Clock) -> None:
+def test_only_a_few_polls_read_far_back(logs: Logs, clock: Clock) -> None:
     poll = polls(logs)
     logs.deliver(10 * MINUTE)
     for _ in range(30):
@@ -107,7 +107,7 @@ def test_only_now_and_then_a_look_goes_back_far(logs: Logs, clock: Clock) -> Non
 
 
 @pytest.mark.usefixtures("clock")
-def test_lines_of_one_moment_are_all_shown(logs: Logs) -> None:
+def test_all_lines_of_one_millisecond_are_shown(logs: Logs) -> None:
     poll = polls(logs)
     logs.deliver(0, "a")
     logs.deliver(0, "b")
@@ -116,7 +116,7 @@ def test_lines_of_one_moment_are_all_shown(logs: Logs) -> None:
 
 
 @pytest.mark.usefixtures("clock")
-def test_equal_lines_of_one_moment_are_told_apart_by_their_ids() -> None:
+def test_equal_lines_of_one_millisecond_are_distinguished_by_their_ids() -> None:
     logs = Logs(ids=True)
     poll = polls(logs)
     logs.deliver(0)
@@ -125,7 +125,7 @@ def test_equal_lines_of_one_moment_are_told_apart_by_their_ids() -> None:
     assert [len(next(poll)), len(next(poll))] == [2, 0]
 
 
-def test_what_is_remembered_is_bounded_and_shows_no_line_twice() -> None:
+def test_memory_is_bounded_and_no_line_is_shown_twice() -> None:
     lines = Lines(START, most=100)
     events: list[dict[str, Any]] = [
         {"timestamp": START + n, "logStreamName": "s", "message": str(n)} for n in range(1_000)
