@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from gpw.commands.cost import (
+from gpw.operations.cost import (
     figures_on_file,
     price_list_on_file,
     readme_table,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from gpw.listening.leases import prefix
+from gpw.stack.listener_names import prefix
 from infra.local.stack import Stack
 from infra.local.start import announced
 from infra.local.story import wait_until

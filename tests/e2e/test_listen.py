@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from gpw.listening.leases import UNTIL, prefix
+from gpw.listening.leases import UNTIL
+from gpw.stack.listener_names import prefix
 from infra.local.stack import ROOT, Stack
 from infra.local.start import announced
 from infra.local.story import wait_until

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gpw.cli.app import app
-from gpw.commands import policies
+from gpw.cli.table import requirements
+from gpw.operations import policies
 from gpw.stack.target import Target
 from infra.local.stack import STACK_NAME, Stack
 from tests.factories import make_event
@@ -29,7 +30,9 @@ def arns(stack: Stack) -> Iterator[dict[str, str]]:
     cloudformation = stack.client("cloudformation")
     cloudformation.create_stack(
         StackName=PEOPLE,
-        TemplateBody=json.dumps(policies.template(target(stack, stack.cloud.session))),
+        TemplateBody=json.dumps(
+            policies.template(target(stack, stack.cloud.session), requirements().values())
+        ),
         Capabilities=["CAPABILITY_IAM"],
     )
     cloudformation.get_waiter("stack_create_complete").wait(

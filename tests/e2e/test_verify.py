@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gpw.listening.leases import prefix
 from gpw.operations.verify_cases import is_tenant
+from gpw.stack.listener_names import prefix
 from infra.local.stack import Stack
 from tests.e2e.operator import Process, started
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gpw.commands import doctor
+from gpw.operations import doctor
 from gpw.operations.checks import Check
 from gpw.stack import domain
 
@@ -62,7 +62,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Check]]:
     return run
 
 
-def test_a_name_that_leads_here_with_a_certificate_that_lasts_is_sound(
+def test_a_name_that_leads_here_with_a_valid_certificate_passes(
     checks: Callable[..., list[Check]],
 ) -> None:
     found = checks(
@@ -76,7 +76,7 @@ def test_a_name_that_leads_here_with_a_certificate_that_lasts_is_sound(
     ]
 
 
-def test_a_name_that_does_not_resolve_is_told_with_the_record_that_is_missing(
+def test_a_name_that_does_not_resolve_is_reported_with_the_missing_record(
     checks: Callable[..., list[Check]],
 ) -> None:
     [check] = checks({NAME: set(), LEADS_TO: {"198.51.100.2"}})
@@ -101,7 +101,7 @@ def test_a_name_that_leads_elsewhere_may_be_a_proxy(checks: Callable[..., list[C
         (ConnectionRefusedError(), LEADS_TO),
     ],
 )
-def test_a_certificate_that_ends_soon_or_is_wrong_is_told(
+def test_a_certificate_that_expires_soon_or_is_invalid_is_reported(
     checks: Callable[..., list[Check]], expires_at: Any, told: str
 ) -> None:
     check = checks({NAME: {"198.51.100.2"}, LEADS_TO: {"198.51.100.2"}}, expires_at)[-1]
@@ -110,13 +110,13 @@ def test_a_certificate_that_ends_soon_or_is_wrong_is_told(
     assert told in check.fix
 
 
-def test_without_a_name_server_nothing_is_claimed(checks: Callable[..., list[Check]]) -> None:
+def test_without_a_name_server_the_result_is_unknown(checks: Callable[..., list[Check]]) -> None:
     [check] = checks(socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"))
 
     assert check.well is None
 
 
-def test_without_a_name_of_its_own_there_is_nothing_to_check() -> None:
+def test_without_a_domain_name_nothing_is_checked() -> None:
     target: Any = FakeTarget()
     target.outputs = {}
 
@@ -176,10 +176,10 @@ def server(
     listening.close()
 
 
-def test_the_end_of_a_servers_certificate_is_read(server: dt.datetime) -> None:
+def test_the_expiry_of_a_servers_certificate_is_read(server: dt.datetime) -> None:
     assert domain.certificate_expires_at("localhost") == server
 
 
-def test_a_certificate_for_another_name_is_not_valid(server: dt.datetime) -> None:
+def test_a_certificate_for_another_name_is_invalid(server: dt.datetime) -> None:
     with pytest.raises(ssl.SSLCertVerificationError, match="IP address mismatch"):
         domain.certificate_expires_at("127.0.0.1")

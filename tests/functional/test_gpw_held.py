@@ -11,8 +11,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from gpw.commands import doctor
-from gpw.operations import held_queue
+from gpw.operations import doctor, held_queue
 from gpw.stack import queues
 from gpw.stack.target import Target
 from receiver.domain.credential import digest

@@ -112,7 +112,7 @@ def test_a_failed_event_is_shown_with_its_response_and_fails_the_command(
     assert len(app.got) == 1
 
 
-def test_with_retries_it_is_sent_again_until_the_app_takes_it(
+def test_with_retries_it_is_sent_again_until_the_application_accepts_it(
     stack: OperatedStack, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def recover(handler: BaseHTTPRequestHandler) -> None:
@@ -126,7 +126,7 @@ def test_with_retries_it_is_sent_again_until_the_app_takes_it(
     assert [headers["gpw-attempt"] for headers, _ in app.got] == ["1", "2"]
 
 
-def test_the_history_comes_first_oldest_first_and_nothing_comes_twice(
+def test_the_history_is_forwarded_first_oldest_first_and_without_duplicates(
     stack: OperatedStack, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = datetime.now(UTC)
@@ -154,7 +154,7 @@ def test_a_timeout_before_the_count_fails(
     assert nothing_is_left(stack)
 
 
-def test_without_a_count_a_timeout_is_the_way_to_end_it(
+def test_without_a_count_a_timeout_is_no_failure(
     stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     come(monkeypatch, make_event("evt-1"))
@@ -189,7 +189,7 @@ def test_a_function_is_called_in_process(
         ["--print", "--secret-env", "UNSET_VARIABLE"],
     ],
 )
-def test_what_can_not_work_is_refused_before_anything_is_made(
+def test_invalid_options_are_refused_before_a_rule_is_created(
     stack: OperatedStack, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Subscription, "__enter__", lambda _: pytest.fail("it subscribed"))
@@ -213,7 +213,7 @@ def test_a_redirect_is_a_failed_attempt_and_is_not_followed(app: App) -> None:
     assert len(app.got) == 1
 
 
-def test_an_endless_answer_is_cut_off(app: App) -> None:
+def test_an_endless_response_is_cut_off(app: App) -> None:
     def endless(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.end_headers()
@@ -227,7 +227,7 @@ def test_an_endless_answer_is_cut_off(app: App) -> None:
     assert attempt(app).response == "x" * 2_000
 
 
-def test_an_app_that_does_not_run_is_a_failed_attempt(app: App) -> None:
+def test_an_application_that_is_not_running_is_a_failed_attempt(app: App) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
@@ -236,7 +236,7 @@ def test_an_app_that_does_not_run_is_a_failed_attempt(app: App) -> None:
     assert (result.well, result.status, result.error) == (False, None, "connection refused")
 
 
-def test_an_app_that_says_nothing_is_a_failed_attempt(
+def test_an_application_that_does_not_respond_is_a_failed_attempt(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gpw.listening.forward.TIMEOUT_SECONDS", 0.2)
@@ -245,7 +245,7 @@ def test_an_app_that_says_nothing_is_a_failed_attempt(
     assert "no response" in attempt(app).error
 
 
-def test_an_app_that_breaks_off_is_a_failed_attempt(app: App) -> None:
+def test_an_application_that_closes_the_connection_is_a_failed_attempt(app: App) -> None:
     app.respond = lambda handler: handler.connection.close()
 
     assert attempt(app).error == "the connection was closed before the response"

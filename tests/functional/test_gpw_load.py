@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from gpw.commands import load
-from gpw.operations import proof
+from gpw.operations import load, proof
 from gpw.stack.webhook import WebhookResponse
 from receiver.domain.outcome import Outcome
 from tests.factories import SECRET, make_event
@@ -78,7 +77,7 @@ class Receiver:
         return 200
 
 
-def test_when_everything_accepted_is_there_it_says_so_and_exits_0(
+def test_it_exits_0_if_every_accepted_event_is_in_the_history(
     stack: OperatedStack, endpoint: Callable[[Endpoint], list[dict[str, Any]]]
 ) -> None:
     posted = endpoint(Receiver(stack))
@@ -92,7 +91,7 @@ def test_when_everything_accepted_is_there_it_says_so_and_exits_0(
     assert set(told["milliseconds"]) == {"p50", "p90", "p99"}
 
 
-def test_the_result_for_people_has_a_histogram_and_says_how_to_remove_what_was_made(
+def test_the_result_for_people_has_a_histogram_and_the_command_that_removes_the_data(
     stack: OperatedStack, endpoint: Callable[[Endpoint], list[dict[str, Any]]]
 ) -> None:
     posted = endpoint(Receiver(stack))
@@ -105,7 +104,7 @@ def test_the_result_for_people_has_a_histogram_and_says_how_to_remove_what_was_m
     assert SECRET not in ran.out + ran.err
 
 
-def test_an_accepted_event_that_is_nowhere_is_lost_and_exits_1(
+def test_an_accepted_event_that_is_not_in_the_history_is_lost_and_exits_1(
     stack: OperatedStack, endpoint: Callable[[Endpoint], list[dict[str, Any]]]
 ) -> None:
     endpoint(Receiver(stack, forget=lambda number: number == 7))
@@ -140,7 +139,7 @@ def test_a_profile_behind_its_newest_event_exits_1(
     assert problem.startswith("profile-0 is not at its newest event")
 
 
-def test_what_is_refused_is_not_lost_but_nothing_accepted_is_a_problem(
+def test_refused_events_are_not_lost_but_it_fails_if_none_was_accepted(
     stack: OperatedStack, endpoint: Callable[[Endpoint], list[dict[str, Any]]]
 ) -> None:
     receiver = Receiver(stack)
@@ -176,7 +175,7 @@ def test_more_than_the_maximum_is_refused(
 
 
 @pytest.mark.parametrize("option", ["--rate", "--duration", "--duplicates"])
-def test_what_is_no_number_is_refused(
+def test_an_infinite_or_undefined_number_is_refused(
     stack: OperatedStack, endpoint: Callable[[Endpoint], list[dict[str, Any]]], option: str
 ) -> None:
     posted = endpoint(Receiver(stack))
@@ -189,7 +188,7 @@ def test_what_is_no_number_is_refused(
 # ---------------------------------------------------------------- remove
 
 
-def test_remove_takes_rows_and_history_of_that_run_and_of_nothing_else(
+def test_remove_deletes_the_rows_and_history_of_that_run_only(
     stack: OperatedStack, endpoint: Callable[[Endpoint], list[dict[str, Any]]]
 ) -> None:
     endpoint(Receiver(stack))
@@ -205,7 +204,7 @@ def test_remove_takes_rows_and_history_of_that_run_and_of_nothing_else(
     assert [one["tenant_id"] for one in stack.history()] == ["abc-tenant"]
 
 
-def test_remove_refuses_a_tenant_that_is_not_a_runs(stack: OperatedStack) -> None:
+def test_remove_refuses_the_tenant_of_no_run(stack: OperatedStack) -> None:
     stack.happened(make_event(tenant_id="abc-tenant"))
 
     ran = stack.run("load", "--remove", "abc-tenant", "--yes", code=2)
@@ -214,7 +213,7 @@ def test_remove_refuses_a_tenant_that_is_not_a_runs(stack: OperatedStack) -> Non
     assert len(stack.history()) == 1
 
 
-def test_remove_asks_first(stack: OperatedStack) -> None:
+def test_remove_asks_for_confirmation(stack: OperatedStack) -> None:
     tenant = "gpw-load-0123abcd-2"
     stack.happened(make_event(tenant_id=tenant, profile_id="profile-0"))
 

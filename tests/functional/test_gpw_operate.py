@@ -17,7 +17,8 @@ from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from gpw.cli.app import app
-from gpw.commands import doctor, reconcile
+from gpw.commands import reconcile
+from gpw.operations import doctor
 from gpw.stack import alarms, queues
 from gpw.stack.target import CLOUD_FILE_VARIABLE, running_cloud
 from gpw.stack.webhook import NO_TOKEN
@@ -361,7 +362,7 @@ def test_tail_for_a_person_has_no_colours_in_a_pipe(logged: OperatedStack) -> No
 
 
 def test_tail_shows_no_line_twice(logged: OperatedStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpw.commands.tail.POLL_SECONDS", 0.05)
+    monkeypatch.setattr("gpw.operations.tail.POLL_SECONDS", 0.05)
 
     ran = logged.run("tail", "--since", "5m", "--for", "0.3", "--json")
 

@@ -11,11 +11,12 @@ import pytest
 import urllib3
 
 from gpw.cli.table import needs
-from gpw.commands import doctor, reconcile
+from gpw.commands import reconcile
 from gpw.listening import leases
 from gpw.listening.subscription import Subscription
+from gpw.operations import doctor
 from gpw.operations.verify_cases import wrong_secret
-from gpw.stack import alarms, queues
+from gpw.stack import alarms, listener_names, queues
 from gpw.stack.permissions import KEY_NEEDS, STACK, Need, arn, denied, physical_name
 from gpw.stack.target import Target
 from gpw.stack.webhook import NO_TOKEN
@@ -41,10 +42,10 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gpw.commands.erase.COUNT_SECONDS", 0.0)
     monkeypatch.setattr("gpw.commands.secret.GENERATED_SECONDS", -1)
     monkeypatch.setattr("gpw.operations.proof.PATIENCE_SECONDS", 0.05)
-    monkeypatch.setattr("gpw.commands.load.POLL_SECONDS", {False: 0.0})
-    monkeypatch.setattr("gpw.operations.verify_run.POLL_SECONDS", {False: 0.0})
-    monkeypatch.setattr("gpw.operations.verify_run.METRIC_SECONDS", 0.0)
-    monkeypatch.setattr("gpw.operations.verify_run.CONNECTIONS", 1)
+    monkeypatch.setattr("gpw.operations.load.POLL_SECONDS", {False: 0.0})
+    monkeypatch.setattr("gpw.operations.verify.POLL_SECONDS", {False: 0.0})
+    monkeypatch.setattr("gpw.operations.verify.METRIC_SECONDS", 0.0)
+    monkeypatch.setattr("gpw.operations.verify.CONNECTIONS", 1)
     monkeypatch.setattr("gpw.operations.verify_cleanup.BETWEEN_SECONDS", 0.0)
 
 
@@ -127,7 +128,7 @@ def run_of_a_verify(stack: OperatedStack) -> str:
 def killed_listener(stack: OperatedStack) -> str:
     """A rule and a queue whose lease is over."""
     bus = stack.outputs["EventBusName"]
-    name, long_ago = leases.new_name(bus), "2020-01-01T00:00:00Z"
+    name, long_ago = listener_names.new_name(bus), "2020-01-01T00:00:00Z"
     boto3.client("events").put_rule(
         Name=name,
         EventBusName=bus,
@@ -426,6 +427,6 @@ def test_no_statement_is_for_every_resource_where_iam_knows_a_finer_one(
 def test_a_policy_that_iam_would_not_take_is_refused_at_once(
     stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gpw.commands.policies.MAX_POLICY_CHARACTERS", 100)
+    monkeypatch.setattr("gpw.operations.policies.MAX_POLICY_CHARACTERS", 100)
 
     assert "IAM allows 100" in stack.run("policies", code=1).err

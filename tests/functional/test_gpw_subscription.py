@@ -8,9 +8,9 @@ import boto3
 import pytest
 
 from gpw.history.history import Selection
-from gpw.listening import leases
 from gpw.listening.leases import LEASE_SECONDS, UNTIL, sweep
 from gpw.listening.subscription import RENEW_SECONDS, Received, Subscription
+from gpw.stack import listener_names
 from gpw.stack.errors import OperatorError
 from gpw.stack.queues import depth
 from gpw.stack.target import Target
@@ -178,9 +178,9 @@ def test_a_sweep_leaves_alone_what_others_made(target: Target) -> None:
     tagged: list[Any] = [{"Key": UNTIL, "Value": long_ago}]
     any_event = '{"source":["x"]}'
     events.put_rule(Name="gpw-listen-mine", EventBusName=bus, EventPattern=any_event, Tags=tagged)
-    untagged = leases.new_name(bus)
+    untagged = listener_names.new_name(bus)
     events.put_rule(Name=untagged, EventBusName=bus, EventPattern=any_event)
-    sqs.create_queue(QueueName=leases.new_name("another-stack"), tags={UNTIL: long_ago})
+    sqs.create_queue(QueueName=listener_names.new_name("another-stack"), tags={UNTIL: long_ago})
 
     assert sweep(target).removed == []
     assert {rule["Name"] for rule in rules(target)} == {"gpw-listen-mine", untagged}

@@ -71,7 +71,7 @@ def target(stack: OperatedStack) -> Target:
 @pytest.fixture
 def console(target: Target) -> Iterator[Console]:
     """A console that has read the history so far when `filled` is called; nothing runs beside."""
-    console = Console(target, Access(8765), write=True, since="30d")
+    console = Console(target, Access(8765), write=True, since="30d", requirements={})
     yield console
     console.stop()
     console.store.close()
@@ -840,7 +840,7 @@ def test_the_cost_of_the_last_day_is_what_the_command_beside_it_says(
         (lambda c: setattr(c.fill, "problem", "denied"), "could not be read"),
         (lambda c: setattr(c.fill, "first", datetime.now(UTC)), "only the events of the last"),
         (lambda c: setattr(c.store, "dropped", 1), "does not have all events"),
-        (lambda c: setattr(c.live, "problem", "no network"), "do not arrive now"),
+        (lambda c: setattr(c.live, "problem", "no network"), "are not arriving now"),
     ],
     ids=["running", "failed", "short", "dropped", "offline"],
 )
@@ -925,7 +925,11 @@ def test_the_pages_call_exactly_the_actions_that_gpw_ui_declares(
     stack.happened(make_event("evt-2", created_at="2023-10-01T12:00:09Z"))
     calls.made.clear()
     console = Console(
-        Target(STACK, boto3.Session(region_name=REGION)), Access(8765), write=False, since="30d"
+        Target(STACK, boto3.Session(region_name=REGION)),
+        Access(8765),
+        write=False,
+        since="30d",
+        requirements={},
     )
     access = console.access
     browser = Browser(application(console), access.host, f"{access.cookie}={access.session}")
@@ -938,7 +942,7 @@ def test_the_pages_call_exactly_the_actions_that_gpw_ui_declares(
     browser.get("/profile", tenant="abc-tenant", profile="12345")
     console.stop()
     console.store.close()
-    needs = loaded()["ui"].needs
+    needs = loaded()["ui"].requirement.needs
     called = {call for call in calls.made if call[0] != "sts:GetCallerIdentity"}
 
     assert {

@@ -13,11 +13,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from gpw.commands import verify
-from gpw.listening.leases import prefix
-from gpw.operations import verify_cases, verify_cleanup, verify_run
+from gpw.operations import verify, verify_cases, verify_cleanup
 from gpw.operations.verify_cases import tenant_name, wrong_secret
 from gpw.stack import alarms, queues
+from gpw.stack.listener_names import prefix
 from gpw.stack.webhook import WebhookResponse
 from receiver.aws.dynamodb import item_from_dynamodb
 from receiver.domain.credential import digest
@@ -95,10 +94,10 @@ class Endpoint:
 @pytest.fixture
 def stack(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> OperatedStack:
     monkeypatch.setattr(queues, "WAIT_SECONDS", 0)
-    monkeypatch.setattr(verify_run, "POLL_SECONDS", {False: 0.0})
-    monkeypatch.setattr(verify_run, "METRIC_SECONDS", 0.0)
-    monkeypatch.setattr(verify_run, "ANSWER_SECONDS", 600.0)  # however slow this machine is
-    monkeypatch.setattr(verify_run, "CONNECTIONS", 1)  # moto is for one thread
+    monkeypatch.setattr(verify, "POLL_SECONDS", {False: 0.0})
+    monkeypatch.setattr(verify, "METRIC_SECONDS", 0.0)
+    monkeypatch.setattr(verify, "ANSWER_SECONDS", 600.0)  # however slow this machine is
+    monkeypatch.setattr(verify, "CONNECTIONS", 1)  # moto is for one thread
     monkeypatch.setattr(verify_cleanup, "BETWEEN_SECONDS", 0.0)
     monkeypatch.setattr(verify_cases, "LATENCY_RATE", 1000.0)
     monkeypatch.setattr(verify_cases, "LATENCY_EVENTS", MEASURED)
@@ -162,7 +161,7 @@ def checks(document: Any) -> dict[str, bool | None]:
     return {check["what"]: check["well"] for check in document["checks"]}
 
 
-def test_on_a_sound_stack_everything_is_well_and_nothing_is_left(
+def test_all_checks_pass_on_an_intact_stack_and_no_data_remains(
     stack: OperatedStack, endpoint: Endpoint, tmp_path: Path
 ) -> None:
     report = tmp_path / "report.md"
@@ -184,7 +183,7 @@ def test_on_a_sound_stack_everything_is_well_and_nothing_is_left(
     assert "123456789012" not in written
 
 
-def test_what_others_have_is_left_as_it_was(stack: OperatedStack, endpoint: Endpoint) -> None:
+def test_the_data_of_other_tenants_is_unchanged(stack: OperatedStack, endpoint: Endpoint) -> None:
     other = make_event(tenant_id=OTHER_TENANT, profile_id="duplicates")
     item = stack.happened(other)
     names = ("tenant_id", "profile_id", "version", "event_id")
@@ -198,7 +197,7 @@ def test_what_others_have_is_left_as_it_was(stack: OperatedStack, endpoint: Endp
     assert everything(stack) == NOTHING | {"states": 1, "events": 1, "dead letters": 1, "held": 1}
 
 
-def test_without_a_consumer_it_fails_and_says_what_it_could_not_remove(
+def test_without_a_consumer_it_fails_and_reports_what_it_could_not_remove(
     stack: OperatedStack, endpoint: Endpoint
 ) -> None:
     endpoint.consuming = False
@@ -244,7 +243,7 @@ def terminate() -> None:
 
 
 @pytest.mark.parametrize(("end", "code"), [(interrupt, 130), (terminate, 143)])
-def test_an_interrupted_run_removes_what_it_made(
+def test_an_interrupted_run_removes_its_data(
     stack: OperatedStack, endpoint: Endpoint, end: Callable[[], None], code: int
 ) -> None:
     endpoint.before = lambda number: end() if number == 8 else None
@@ -256,7 +255,7 @@ def test_an_interrupted_run_removes_what_it_made(
 
 
 @pytest.mark.parametrize(("end", "code"), [(interrupt, 130), (terminate, 143)])
-def test_what_interrupts_the_removal_does_not_end_it(
+def test_an_interrupted_removal_is_completed(
     stack: OperatedStack,
     endpoint: Endpoint,
     monkeypatch: pytest.MonkeyPatch,
@@ -265,11 +264,11 @@ def test_what_interrupts_the_removal_does_not_end_it(
 ) -> None:
     removals: list[str] = []
 
-    def interrupted(gpw: Any, tenant: str) -> verify_cleanup.Removed:
+    def interrupted(target: Any, reporter: Any, tenant: str) -> verify_cleanup.Removed:
         removals.append(tenant)
         if len(removals) == 1:
             end()
-        return verify_cleanup.remove(gpw, tenant)
+        return verify_cleanup.remove(target, reporter, tenant)
 
     monkeypatch.setattr(verify, "remove", interrupted)
 
@@ -288,7 +287,7 @@ def test_what_interrupts_the_removal_does_not_end_it(
         ),
     ],
 )
-def test_it_says_how_the_header_of_a_401_arrives_and_relies_on_no_name(
+def test_it_reports_the_name_of_the_challenge_header_and_accepts_any(
     stack: OperatedStack, endpoint: Endpoint, renamed: str, line: str
 ) -> None:
     stack.cloud.set_secret(SECRET)
@@ -299,7 +298,9 @@ def test_it_says_how_the_header_of_a_401_arrives_and_relies_on_no_name(
     assert line in ran.out
 
 
-def test_it_asks_first_and_names_cost_and_alarms(stack: OperatedStack, endpoint: Endpoint) -> None:
+def test_it_asks_for_confirmation_with_cost_and_alarms(
+    stack: OperatedStack, endpoint: Endpoint
+) -> None:
     ran = stack.run("verify", code=2)
 
     assert "It costs about $0.01" in ran.err
@@ -308,7 +309,7 @@ def test_it_asks_first_and_names_cost_and_alarms(stack: OperatedStack, endpoint:
     assert everything(stack) == NOTHING
 
 
-def test_an_endpoint_that_echoes_the_secret_does_not_get_it_shown(
+def test_a_secret_that_the_endpoint_echoes_is_not_shown(
     stack: OperatedStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack.cloud.set_secret(SECRET)
@@ -327,7 +328,7 @@ def test_an_endpoint_that_echoes_the_secret_does_not_get_it_shown(
     assert SECRET not in report.read_text(encoding="utf-8")
 
 
-def test_what_aws_refuses_to_remove_is_told_and_the_rest_is_removed(
+def test_data_that_aws_refuses_to_remove_is_reported_and_the_rest_is_removed(
     stack: OperatedStack, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -345,7 +346,7 @@ def test_what_aws_refuses_to_remove_is_told_and_the_rest_is_removed(
     assert everything(stack) == NOTHING | {"dead letters": 6, "held": 1}
 
 
-def test_what_is_kept_is_removed_later_and_nobody_elses(
+def test_kept_data_can_be_removed_later_and_only_that(
     stack: OperatedStack, endpoint: Endpoint
 ) -> None:
     kept = stack.run(*VERIFY, "--keep", "--json")
@@ -361,14 +362,14 @@ def test_what_is_kept_is_removed_later_and_nobody_elses(
 def test_metrics_that_do_not_arrive_are_a_problem(
     stack: OperatedStack, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verify_run, "NAMESPACE", "Nothing")
+    monkeypatch.setattr(verify, "NAMESPACE", "Nothing")
 
     found = checks(stack.run(*VERIFY, "--json", code=1).document)
 
     assert [what for what, well in found.items() if well is False] == ["metrics"]
 
 
-def test_a_report_that_can_not_be_written_is_refused_before_anything_is_sent(
+def test_an_unwritable_report_is_refused_before_anything_is_sent(
     stack: OperatedStack, endpoint: Endpoint, tmp_path: Path
 ) -> None:
     for path in (tmp_path, tmp_path / "nowhere" / "report.md"):

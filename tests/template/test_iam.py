@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from gpw.commands import policies
+from gpw.cli.table import requirements
+from gpw.operations import policies
 from gpw.stack.permissions import Level
 from gpw.stack.target import Target
 from tests.template.cloudformation import ACCOUNT, Deployment
@@ -138,7 +139,7 @@ def stack() -> Target:
 def test_gpw_policies_name_existing_actions_each_on_a_resource_that_it_supports(
     level: Level,
 ) -> None:
-    document = policies.document(stack(), policies.by_level()[level])
+    document = policies.document(stack(), policies.by_level(requirements().values())[level])
 
     assert len(document["Statement"]) > 3
     assert list(wrong(document)) == []

@@ -11,7 +11,10 @@ FUNCTIONS = ("ingest", "consumer", "publisher", "hydrator")
 # What the help and the version must not wait for: AWS's SDK, the domain, the commands. Typer itself
 # imports pydantic as soon as it reads a word that is no option.
 SLOW = {"boto3", "botocore", "s3transfer", "urllib3", "httpx", "simplejson", "samtranslator"}
-OWN = {"gpw", *(f"gpw.{name}" for name in ("cli", "cli.app", "cli.table", "cli.lazy"))}
+OWN = {
+    "gpw",
+    *(f"gpw.{name}" for name in ("cli", "cli.app", "cli.table", "cli.lazy", "cli.docstrings")),
+}
 
 
 @pytest.mark.parametrize("package", FUNCTIONS)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gpw.commands.cost import figures_on_file, settings_on_file
+from gpw.operations.cost import figures_on_file, settings_on_file
 from gpw.operations.pricing import CostSettings, consumer_limit
 from infra.bench.capacity import (
     HIGHEST,

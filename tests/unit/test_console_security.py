@@ -71,7 +71,7 @@ def served() -> Served:
     return Served()
 
 
-def test_the_link_works_once_and_leaves_a_cookie_that_no_script_and_no_other_site_gets(
+def test_the_link_works_once_and_sets_a_cookie_that_no_script_or_other_site_can_read(
     served: Served,
 ) -> None:
     query = served.access.link.partition("?")[2]
@@ -84,11 +84,11 @@ def test_the_link_works_once_and_leaves_a_cookie_that_no_script_and_no_other_sit
     assert served.ask(host=HOST, cookie=served.cookie)[0] == 200
 
 
-def test_the_cookie_is_named_after_the_port_so_that_consoles_do_not_log_each_other_out() -> None:
+def test_each_port_has_its_own_cookie_so_that_consoles_do_not_log_each_other_out() -> None:
     assert Access(1).cookie != Access(2).cookie
 
 
-def test_whoever_has_the_cookie_may_open_the_old_link_again(served: Served) -> None:
+def test_a_browser_with_the_cookie_can_open_the_used_link(served: Served) -> None:
     query = served.access.link.partition("?")[2]
     served.ask(query=query, host=HOST)
 
@@ -106,7 +106,7 @@ def test_whoever_has_the_cookie_may_open_the_old_link_again(served: Served) -> N
         {"host": [HOST, "console.attacker.test"]},
     ],
 )
-def test_another_host_than_address_and_port_is_refused_even_with_the_cookie(
+def test_another_host_name_is_refused_even_with_the_cookie(
     served: Served, headers: dict[str, Any]
 ) -> None:
     status, _, _ = served.ask(cookie=served.cookie, **headers)
@@ -115,7 +115,7 @@ def test_another_host_than_address_and_port_is_refused_even_with_the_cookie(
 
 
 @pytest.mark.parametrize("cookie", ["", "gpw-console-8765=", "gpw-console-8765=é", "=;;=\x01"])
-def test_without_the_cookie_nothing_is_shown_not_even_a_static_file(
+def test_without_the_cookie_everything_is_refused_even_static_files(
     served: Served, cookie: str
 ) -> None:
     for path in ("/", "/events", "/static/console.css"):
@@ -126,16 +126,14 @@ def test_without_the_cookie_nothing_is_shown_not_even_a_static_file(
 
 
 @pytest.mark.parametrize("key", ["", "x", "é", "%00"])
-def test_a_wrong_key_is_refused_and_uses_the_right_one_up_for_nobody(
-    served: Served, key: str
-) -> None:
+def test_a_wrong_key_is_refused_and_the_right_one_stays_valid(served: Served, key: str) -> None:
     assert served.ask(query=f"key={key}", host=HOST)[0] == 403
     assert served.ask(query=served.access.link.partition("?")[2], host=HOST)[0] == 303
 
 
 @pytest.mark.parametrize("site", [None, "cross-site", "same-site", "none", "", "same-origin, x"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
-def test_what_is_not_a_get_has_to_come_from_a_page_of_the_console(
+def test_a_request_other_than_get_must_come_from_a_page_of_the_console(
     served: Served, method: str, site: str | None
 ) -> None:
     headers = {} if site is None else {"sec_fetch_site": site}
@@ -161,7 +159,7 @@ def test_a_form_that_is_too_large_or_of_unknown_length_is_refused_before_it_is_r
     assert (status, served.reached) == (413, 0)
 
 
-def test_every_answer_has_the_policy_and_is_stored_nowhere(served: Served) -> None:
+def test_every_response_has_the_policy_and_is_not_cached(served: Served) -> None:
     refused = served.ask(host="other")
     shown = served.ask(host=HOST, cookie=served.cookie)
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from gpw.cli.app import app
 from gpw.cli.command import Gpw, built, command
-from gpw.cli.lazy import flowing
+from gpw.cli.docstrings import flowing
 from gpw.cli.table import listed, loaded
 from gpw.stack import target
 from gpw.stack.errors import OperatorError, explained

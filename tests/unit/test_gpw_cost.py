@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gpw.cli.app import app
-from gpw.commands.cost import FIGURES, PRICES, count, figures_on_file, settings_on_file
+from gpw.commands.cost import count
+from gpw.operations.cost import FIGURES, PRICES, figures_on_file, settings_on_file
 from gpw.stack.errors import OperatorError
 from gpw.stack.files import ROOT
 from receiver.aws.dynamodb import item_bytes, item_to_dynamodb
@@ -43,7 +44,7 @@ def test_the_lines_add_up_to_the_total() -> None:
     assert added == pytest.approx(found["totals"]["this receiver"]["dollars"], abs=1e-4)
 
 
-def test_it_shows_each_line_the_naive_receivers_and_what_settings_change() -> None:
+def test_it_shows_each_line_the_naive_receivers_and_the_effect_of_settings() -> None:
     shown = run("--events", "1M").stdout
 
     for text in (
@@ -54,7 +55,7 @@ def test_it_shows_each_line_the_naive_receivers_and_what_settings_change() -> No
         assert text in shown
 
 
-def test_a_template_parameter_can_be_tried_out() -> None:
+def test_a_template_parameter_can_be_changed() -> None:
     default, longer = (
         answer("--events", "1M", *more)["totals"]["this receiver"]["dollars"]
         for more in ([], ["--set", "EventRetentionDays=365"])
@@ -72,7 +73,7 @@ def test_hydration_adds_its_own_lines() -> None:
     }
 
 
-def test_a_rate_that_the_api_would_refuse_is_told() -> None:
+def test_a_rate_above_the_limit_of_the_api_is_reported() -> None:
     found = run("--events", "100M", "--rate-profile", "bursts")
 
     assert "RequestsPerSecond is 500" in found.stderr
@@ -91,7 +92,7 @@ def test_a_rate_that_the_api_would_refuse_is_told() -> None:
         (["--stale", "0.6", "--duplicates", "0.6"], "add up to more than 1"),
     ],
 )
-def test_what_can_not_be_priced_is_wrong_usage(arguments: list[str], problem: str) -> None:
+def test_invalid_arguments_are_wrong_usage(arguments: list[str], problem: str) -> None:
     assert problem in run(*arguments, code=2).stderr
 
 
@@ -111,7 +112,7 @@ def test_a_number_of_events_may_have_a_multiple(text: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["-1", "1e9", "k", "1.M", "nan", "\u0661", "9" * 40])
-def test_what_is_no_number_of_events_is_refused(text: str) -> None:
+def test_an_invalid_number_of_events_is_refused(text: str) -> None:
     with pytest.raises(OperatorError, match="not a number"):
         count(text)
 
@@ -119,7 +120,7 @@ def test_what_is_no_number_of_events_is_refused(text: str) -> None:
 # ---------------------------------------------------------------- the files
 
 
-def test_every_price_has_tiers_in_order_a_source_and_says_how_it_was_checked() -> None:
+def test_every_price_has_ordered_tiers_a_source_and_a_check() -> None:
     content = tomllib.loads(PRICES.read_text(encoding="utf-8"))
     prices = {name: one for name, one in content.items() if isinstance(one, dict)}
 
@@ -131,7 +132,7 @@ def test_every_price_has_tiers_in_order_a_source_and_says_how_it_was_checked() -
         assert one["checked"]
 
 
-def test_every_measured_figure_says_where_it_comes_from() -> None:
+def test_every_measured_figure_has_a_source() -> None:
     figures = json.loads(FIGURES.read_text(encoding="utf-8"))["figures"]
 
     assert all(value > 0 and source for value, source in figures.values())
@@ -154,7 +155,7 @@ def test_the_sizes_are_those_of_the_samples_items() -> None:
     assert len(json.dumps(json.loads(body))) == pytest.approx(figures["event_bytes"], abs=30)
 
 
-def test_the_consumer_writes_as_many_at_once_as_the_figures_say() -> None:
+def test_the_figures_assume_the_consumers_number_of_concurrent_writes() -> None:
     assert figures_on_file()["consumer_concurrent_writes"] == CONCURRENT_WRITES
 
 

@@ -80,7 +80,9 @@ def test_the_table_of_policies_lists_the_commands_of_each_level() -> None:
     for level in Level:
         [row] = re.findall(rf"^\| `{level}` \|.*\| (.+) \|$", page, re.MULTILINE)
         named = set(re.findall(r"`([^`]+)`", row))
-        of_level = {name for name, one in loaded().items() if one.level is level} - without_a_stack
+        of_level = {
+            name for name, one in loaded().items() if one.requirement.level is level
+        } - without_a_stack
 
         groups = {name.partition(" ")[0] for name in of_level} & named  # `secret` for all of it
         assert {n for n in of_level if n.partition(" ")[0] not in groups} | groups == named

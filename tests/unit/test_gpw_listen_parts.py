@@ -22,10 +22,11 @@ from gpw.listening.forward import (
     header_value,
     headers,
 )
-from gpw.listening.leases import LEASE_SECONDS, UNTIL, expired, new_name, prefix, until
+from gpw.listening.leases import LEASE_SECONDS, UNTIL, expired, until
 from gpw.listening.loopback import addresses, destination, is_loopback
 from gpw.listening.subscription import HOLD_SECONDS, RENEW_SECONDS, is_probe, pattern
 from gpw.stack.errors import OperatorError
+from gpw.stack.listener_names import new_name, prefix
 from gpw.stack.queues import BATCH
 from receiver.aws.dynamodb import item_from_dynamodb
 from tests.factories import make_event, make_item
@@ -44,7 +45,7 @@ def bus_event(event: dict[str, Any] | None = None, **envelope: Any) -> BusEvent:
 # ---------------------------------------------------------------- leases
 
 
-def test_a_lease_lasts_as_long_as_the_queue_keeps_events_and_then_is_over() -> None:
+def test_a_lease_expires_when_the_queue_drops_its_events() -> None:
     tags = {UNTIL: until(NOW)}
 
     assert not expired(tags, NOW + timedelta(seconds=LEASE_SECONDS - 1))
@@ -53,12 +54,12 @@ def test_a_lease_lasts_as_long_as_the_queue_keeps_events_and_then_is_over() -> N
 
 
 @pytest.mark.parametrize("tags", [{}, {UNTIL: ""}, {UNTIL: "soon"}, {UNTIL: "2020-01-01"}])
-def test_what_does_not_say_until_when_is_never_taken_for_expired(tags: dict[str, str]) -> None:
+def test_a_resource_without_a_valid_lease_never_counts_as_expired(tags: dict[str, str]) -> None:
     assert not expired(tags, NOW)
 
 
 @pytest.mark.parametrize("bus", ["b", "getprofile-webhooks", "x" * 256])
-def test_a_name_fits_a_rule_and_a_queue_and_is_nobody_elses(bus: str) -> None:
+def test_a_name_is_valid_for_a_rule_and_a_queue_and_unique_to_the_bus(bus: str) -> None:
     one, other = new_name(bus), new_name(bus)
 
     assert one != other
@@ -70,7 +71,7 @@ def test_a_name_fits_a_rule_and_a_queue_and_is_nobody_elses(bus: str) -> None:
 # ---------------------------------------------------------------- the rule's pattern
 
 
-def test_a_pattern_asks_for_what_is_wanted_and_for_the_listeners_own_probes() -> None:
+def test_a_pattern_matches_the_wanted_events_and_the_listeners_own_probes() -> None:
     wanted = Selection(tenant='ten"ant', profile="ü", event="a.b", outcome="stale")
 
     assert json.loads(pattern(wanted, "me")) == {
@@ -89,12 +90,12 @@ def test_a_pattern_asks_for_what_is_wanted_and_for_the_listeners_own_probes() ->
     }
 
 
-def test_a_pattern_that_eventbridge_does_not_take_is_refused() -> None:
+def test_a_pattern_that_is_too_long_for_eventbridge_is_refused() -> None:
     with pytest.raises(OperatorError, match="filter"):
         pattern(Selection(tenant="\0" * 128, profile="\0" * 128, event="\0" * 128), "me")
 
 
-def test_a_probe_is_only_a_listeners_own() -> None:
+def test_only_a_listeners_own_message_is_a_probe() -> None:
     mine = {"source": "gpw.listen", "detail": {"listener": "me"}}
 
     assert is_probe({"Body": json.dumps(mine)}, "me")
@@ -112,7 +113,7 @@ def test_an_event_is_sent_as_getprofile_sent_it() -> None:
     assert json.loads(bus_event(event).body()) == event
 
 
-def test_what_the_receiver_adds_is_in_the_envelope_and_not_in_the_body() -> None:
+def test_fields_that_the_receiver_adds_are_in_the_envelope_and_not_in_the_body() -> None:
     event = bus_event(detail={"replayed": True})
 
     assert {"outcome", "version", "received_at", "replayed"} <= event.detail.keys()
@@ -132,7 +133,7 @@ def test_what_the_receiver_adds_is_in_the_envelope_and_not_in_the_body() -> None
         '{"source": "other", "detail": {"id": "", "tenant_id": "t", "outcome": "", "version": ""}}',
     ],
 )
-def test_a_message_that_is_not_an_event_is_not_taken_for_one(body: str) -> None:
+def test_a_message_that_is_not_an_event_is_recognized(body: str) -> None:
     assert from_message({"Body": body, "ReceiptHandle": "r"}) is None
 
 
@@ -169,7 +170,7 @@ def test_a_duplicate_is_not_forwarded_but_another_tenants_event_with_its_id_is()
     assert forwarding.events == 2
 
 
-def test_an_event_that_is_published_again_on_purpose_arrives_again_each_time_once() -> None:
+def test_a_republished_event_is_forwarded_once_each_time() -> None:
     app = App()
     forwarding = app.forwarding()
 
@@ -191,7 +192,7 @@ def test_the_memory_for_duplicates_is_bounded(monkeypatch: pytest.MonkeyPatch) -
     assert [event_id for event_id, _ in app.got] == ["a", "b", "c", "a"]
 
 
-def test_a_failed_event_is_not_repeated_until_somebody_asks() -> None:
+def test_a_failed_event_is_not_retried_automatically() -> None:
     app = App(False, True)
     forwarding = app.forwarding()
     event = bus_event()
@@ -216,7 +217,7 @@ def test_retries_pause_for_longer_each_time_and_end_with_the_first_success() -> 
 # ---------------------------------------------------------------- headers
 
 
-def test_headers_tell_id_outcome_and_attempt_and_hold_the_development_secret() -> None:
+def test_the_headers_have_id_outcome_attempt_and_the_development_secret() -> None:
     found = headers(bus_event(detail={"replayed": True, "data_omitted": True}), 3, "the-secret")
 
     assert found == {
@@ -232,7 +233,7 @@ def test_headers_tell_id_outcome_and_attempt_and_hold_the_development_secret() -
 
 
 @pytest.mark.parametrize("text", ["a\r\nx: y", "ü", "\ud800", "a b", "%0d", "\x1b[0m", "\u202e"])
-def test_an_id_can_not_break_out_of_its_header(text: str) -> None:
+def test_an_id_cannot_break_out_of_its_header(text: str) -> None:
     value = header_value(text)
 
     assert value.isascii()
@@ -241,7 +242,7 @@ def test_an_id_can_not_break_out_of_its_header(text: str) -> None:
     assert header_value("evt_1-2:3") == "evt_1-2:3"
 
 
-def test_the_secret_is_the_documented_one_or_that_of_a_variable(
+def test_the_secret_is_the_documented_one_or_from_a_variable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MINE", "a-secret-of-my-own-0123456789")
@@ -263,7 +264,7 @@ def resolves_to(monkeypatch: pytest.MonkeyPatch, *found: str) -> None:
 
 
 @pytest.mark.parametrize("found", [["127.0.0.1"], ["::1", "127.0.0.1"], ["::ffff:127.0.0.1"]])
-def test_this_machine_can_be_forwarded_to(
+def test_events_can_be_forwarded_to_this_machine(
     monkeypatch: pytest.MonkeyPatch, found: list[str]
 ) -> None:
     resolves_to(monkeypatch, *found)
@@ -283,7 +284,7 @@ def test_this_machine_can_be_forwarded_to(
         ["fe80::1%eth0"],
     ],
 )
-def test_a_name_with_any_other_address_is_refused_unless_it_is_allowed(
+def test_a_name_with_a_remote_address_is_refused_unless_allowed(
     monkeypatch: pytest.MonkeyPatch, found: list[str]
 ) -> None:
     resolves_to(monkeypatch, *found)
@@ -293,7 +294,7 @@ def test_a_name_with_any_other_address_is_refused_unless_it_is_allowed(
     assert addresses("app.test", 80, remote=True) == found
 
 
-def test_all_of_the_loopback_network_is_this_machine() -> None:
+def test_the_whole_loopback_network_is_this_machine() -> None:
     assert is_loopback("127.255.0.1")
     assert not is_loopback("128.0.0.1")
 
@@ -313,12 +314,12 @@ def test_all_of_the_loopback_network_is_this_machine() -> None:
         "http://[::1",
     ],
 )
-def test_what_is_not_a_url_to_post_to_is_refused(url: str) -> None:
+def test_an_unusable_url_is_refused(url: str) -> None:
     with pytest.raises(OperatorError, match="--forward-to"):
         destination(url)
 
 
-def test_a_url_is_taken_apart() -> None:
+def test_a_url_is_parsed() -> None:
     found = destination("http://[::1]:3000/hooks?a=b#c")
 
     assert (found.host, found.port, found.path) == ("::1", 3000, "/hooks?a=b")
@@ -336,7 +337,7 @@ def call(source: str, form: Form, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
     return by_call("an_app:handler", form=form, secret="secret")(bus_event(), 2)
 
 
-def test_a_function_gets_what_the_target_of_a_rule_gets(
+def test_a_function_receives_the_event_of_a_rules_target(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = """def handler(event, context):
@@ -348,7 +349,7 @@ def test_a_function_gets_what_the_target_of_a_rule_gets(
     assert (result.well, json.loads(result.response)) == (True, ["evt_1", "eu-central-1", True])
 
 
-def test_a_function_gets_what_an_http_api_passes_on(
+def test_a_function_receives_the_event_of_an_http_api(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = """import json
@@ -374,7 +375,7 @@ def test_a_function_that_fails_is_a_failed_attempt(
 
 
 @pytest.mark.parametrize("name", ["nothing", "no_such_module:f", "json:nothing", "json:__name__"])
-def test_what_is_not_a_function_is_refused(name: str) -> None:
+def test_an_unknown_function_is_refused(name: str) -> None:
     with pytest.raises(OperatorError, match=name):
         by_call(name, form=Form.WEBHOOK, secret="secret")
 
@@ -382,9 +383,9 @@ def test_what_is_not_a_function_is_refused(name: str) -> None:
 # ---------------------------------------------------------------- the terminal
 
 
-def test_keys_are_read_one_by_one_whatever_comes_between() -> None:
+def test_keys_are_read_one_by_one_and_unknown_bytes_are_skipped() -> None:
     assert list(keys(b"j\x1b[Ax\x1bOBr\x1b[9~q")) == ["down", "up", "down", "retry", "quit"]
 
 
-def test_a_batch_is_forwarded_before_its_messages_come_back() -> None:
+def test_a_batch_is_forwarded_before_its_messages_are_redelivered() -> None:
     assert BATCH * TIMEOUT_SECONDS <= HOLD_SECONDS

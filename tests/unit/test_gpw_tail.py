@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gpw.commands.tail import LATE_MILLISECONDS, Lines
-from gpw.commands.tail import polls as polls_of
 from gpw.history.log_lines import Seen
+from gpw.operations.tail import LATE_MILLISECONDS, Lines
+from gpw.operations.tail import polls as polls_of
 
 BEGIN = datetime(2026, 1, 31, 14, tzinfo=UTC)
 START = int(BEGIN.timestamp() * 1000)
@@ -48,7 +48,7 @@ class Logs:
 class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        monkeypatch.setattr("gpw.commands.tail.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("gpw.operations.tail.time.monotonic", lambda: self.now)
 
 
 @pytest.fixture(params=[True, False], ids=["aws", "local cloud, without ids"])
@@ -95,7 +95,7 @@ def test_a_line_that_is_minutes_late_is_shown_once_within_20_seconds(
     assert shown.index(1) < 10
 
 
-def test_only_now_and_then_a_look_goes_back_far(logs: Logs, clock: Clock) -> None:
+def test_only_a_few_polls_read_far_back(logs: Logs, clock: Clock) -> None:
     poll = polls(logs)
     logs.deliver(10 * MINUTE)
     for _ in range(30):
@@ -107,7 +107,7 @@ def test_only_now_and_then_a_look_goes_back_far(logs: Logs, clock: Clock) -> Non
 
 
 @pytest.mark.usefixtures("clock")
-def test_lines_of_one_moment_are_all_shown(logs: Logs) -> None:
+def test_all_lines_of_one_millisecond_are_shown(logs: Logs) -> None:
     poll = polls(logs)
     logs.deliver(0, "a")
     logs.deliver(0, "b")
@@ -116,7 +116,7 @@ def test_lines_of_one_moment_are_all_shown(logs: Logs) -> None:
 
 
 @pytest.mark.usefixtures("clock")
-def test_equal_lines_of_one_moment_are_told_apart_by_their_ids() -> None:
+def test_equal_lines_of_one_millisecond_are_distinguished_by_their_ids() -> None:
     logs = Logs(ids=True)
     poll = polls(logs)
     logs.deliver(0)
@@ -125,7 +125,7 @@ def test_equal_lines_of_one_moment_are_told_apart_by_their_ids() -> None:
     assert [len(next(poll)), len(next(poll))] == [2, 0]
 
 
-def test_what_is_remembered_is_bounded_and_shows_no_line_twice() -> None:
+def test_memory_is_bounded_and_no_line_is_shown_twice() -> None:
     lines = Lines(START, most=100)
     events: list[dict[str, Any]] = [
         {"timestamp": START + n, "logStreamName": "s", "message": str(n)} for n in range(1_000)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpw.commands.load import FREE_RATE, FREE_SECONDS, dollars, needs_confirmation
 from gpw.operations.latency import Latencies, histogram
+from gpw.operations.load import FREE_RATE, FREE_SECONDS, dollars, needs_confirmation
 from gpw.operations.proof import Ledger, check_profile
 from gpw.operations.traffic import PlannedDelivery, Traffic, plan, profiles_of, tenant_name
 from receiver.domain.parse import parse_event
@@ -29,7 +29,7 @@ def planned(**changes: Any) -> list[PlannedDelivery]:
 # ---------------------------------------------------------------- traffic
 
 
-def test_every_delivery_is_an_event_whose_version_is_known_beforehand() -> None:
+def test_every_delivery_is_an_event_with_a_known_version() -> None:
     for delivery in planned(duplicates=0.3, disorder=0.3):
         event = parse_event(delivery.body)
 
@@ -108,13 +108,13 @@ def test_another_tenant_is_not_taken_for_one_of_a_run(tenant: str) -> None:
         (1.0, FREE_SECONDS + 1, True, True),
     ],
 )
-def test_aws_and_large_runs_are_asked_about(
+def test_runs_on_aws_and_large_runs_need_confirmation(
     rate: float, seconds: float, local: bool, asks: bool
 ) -> None:
     assert needs_confirmation(Traffic(TENANT, rate, seconds, 5), local=local) is asks
 
 
-def test_the_cost_is_that_of_what_is_delivered() -> None:
+def test_the_cost_is_that_of_the_deliveries() -> None:
     once = Traffic(TENANT, rate=100, seconds=1000, profiles=5)
     twice = replace(once, duplicates=1.0)
 
@@ -127,7 +127,7 @@ def test_the_cost_is_that_of_what_is_delivered() -> None:
 
 
 @given(st.lists(st.floats(0, 60), min_size=1), st.integers(1, 100))
-def test_a_percentile_is_the_least_value_that_enough_do_not_exceed(
+def test_a_percentile_is_the_least_value_that_enough_latencies_do_not_exceed(
     seconds: list[float], hundredths: int
 ) -> None:
     latencies = Latencies()
@@ -186,13 +186,13 @@ def row(delivery: PlannedDelivery) -> dict[str, Any]:
     return {"version": delivery.version}
 
 
-def test_a_profile_that_has_everything_and_stands_at_its_newest_event_is_well() -> None:
+def test_a_complete_profile_at_its_newest_event_has_no_problem() -> None:
     history = [item(NEW), item(OLD, "stale")]
 
     assert check_profile("profile-0", [OLD, NEW], SENT, history, row(NEW)) == []
 
 
-def test_an_event_whose_answer_was_lost_may_be_there_and_may_be_the_newest() -> None:
+def test_an_event_with_a_lost_response_may_be_recorded_and_be_the_newest() -> None:
     assert check_profile("profile-0", [OLD], SENT, [item(OLD), item(NEW)], row(NEW)) == []
 
 
@@ -210,7 +210,7 @@ def test_an_event_whose_answer_was_lost_may_be_there_and_may_be_the_newest() -> 
         ([item(OLD), item(NEW), item(NEW, event_id="e-3")], row(NEW), "e-3 was never sent"),
     ],
 )
-def test_whatever_is_not_as_it_must_be_is_a_problem(
+def test_every_deviation_is_a_problem(
     history: list[dict[str, Any]], found: dict[str, Any] | None, problem: str
 ) -> None:
     told = check_profile("profile-0", [OLD, NEW], SENT, history, found)
@@ -218,7 +218,7 @@ def test_whatever_is_not_as_it_must_be_is_a_problem(
     assert [one for one in told if one.startswith(problem)]
 
 
-def test_only_what_was_answered_200_counts_as_accepted() -> None:
+def test_only_events_with_status_200_count_as_accepted() -> None:
     ledger = Ledger()
     for status in (200, 200, 503, 0):
         ledger.add(OLD, status)

@@ -12,6 +12,7 @@ from gpw.listening.bus_event import BusEvent
 from gpw.operations.checks import Check
 from gpw.operations.proof import Ledger
 from gpw.operations.traffic import PlannedDelivery
+from gpw.operations.verify import refusal_check
 from gpw.operations.verify_cases import (
     LARGE_BYTES,
     MARK,
@@ -29,7 +30,6 @@ from gpw.operations.verify_cases import (
     wrong_secret,
 )
 from gpw.operations.verify_report import SHOWN, Report, anonymous
-from gpw.operations.verify_run import refusal_check
 from gpw.stack.files import ROOT
 from gpw.stack.template import parse as parse_template
 from gpw.stack.webhook import WebhookResponse
@@ -80,7 +80,7 @@ def test_every_case_is_accepted_and_storable_whatever_the_limit_and_never_ready(
 
 
 @pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
-def test_every_refusal_is_refused_for_its_reason_and_names_its_tenant(refusal: Refusal) -> None:
+def test_every_refusal_has_its_reason_and_names_its_tenant(refusal: Refusal) -> None:
     with pytest.raises(EventError) as raised:
         validated_event(
             refusal.body,
@@ -97,7 +97,7 @@ def test_every_refusal_is_refused_for_its_reason_and_names_its_tenant(refusal: R
     assert MARK.encode() in refusal.body
 
 
-def test_the_poison_passes_ingest_and_fails_only_in_the_tables() -> None:
+def test_the_unstorable_event_passes_ingest_and_fails_only_in_the_tables() -> None:
     event = validated_event(
         not_storable(TENANT, NOON).body,
         content_type=None,
@@ -110,7 +110,7 @@ def test_the_poison_passes_ingest_and_fails_only_in_the_tables() -> None:
         to_dynamodb(event.data)
 
 
-def test_only_a_name_that_a_run_made_up_is_a_tenant_of_its_own() -> None:
+def test_only_a_generated_name_is_the_tenant_of_a_run() -> None:
     assert is_tenant(TENANT)
     for name in ("abc-tenant", "gpw-verify-", f"{TENANT}0", f"x{TENANT}", f"{TENANT}\n"):
         assert not is_tenant(name)
@@ -130,7 +130,7 @@ def test_only_a_name_that_a_run_made_up_is_a_tenant_of_its_own() -> None:
         (WebhookResponse(400, f'{{"error": "{MARK}"}}', 0.1), "quotes the body"),
     ],
 )
-def test_another_answer_than_the_documented_one_is_found_and_never_quoted(
+def test_an_undocumented_response_is_reported_and_never_quoted(
     answer: WebhookResponse, told: str
 ) -> None:
     found = refusal_check(REFUSALS["future"], answer)
@@ -161,7 +161,7 @@ def consumed(case: Case) -> tuple[Ledger, list[Json], Json | None]:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_a_case_that_was_treated_as_promised_is_well(case: Case) -> None:
+def test_a_case_with_the_promised_results_passes(case: Case) -> None:
     assert check_case(case, *consumed(case)) == Check(case.name, True, case.promise)
 
 
@@ -208,7 +208,7 @@ def _refused(ledger: Ledger, _history: list[Json], _row: Json) -> None:
         ("Unicode", _refused, "answered with 503, not 200"),
     ],
 )
-def test_a_case_that_was_treated_otherwise_is_not(
+def test_a_case_with_other_results_fails(
     name: str, fault: Callable[[Ledger, list[Json], Any], None], told: str
 ) -> None:
     case = CASES[name]
@@ -221,7 +221,7 @@ def test_a_case_that_was_treated_otherwise_is_not(
     assert told in found.found
 
 
-def test_an_unknown_type_that_makes_a_state_is_found() -> None:
+def test_an_unknown_type_that_makes_a_state_fails() -> None:
     case = CASES["unknown type"]
     ledger, history, _row = consumed(case)
 
@@ -241,13 +241,13 @@ def judged(item: Json, *events: BusEvent) -> list[bool | None]:
     return [found.well for found in check_bus([item], arrived, BUS)]
 
 
-def test_an_event_that_arrived_once_as_the_history_has_it_is_well() -> None:
+def test_an_event_that_arrived_once_and_unchanged_passes() -> None:
     for case in CASES.values():
         for item in consumed(case)[1]:
             assert judged(item, on_bus(item)) == [True]
 
 
-def test_what_did_not_arrive_or_arrived_otherwise_is_not_well_and_twice_is_allowed() -> None:
+def test_missing_and_changed_events_fail_and_duplicates_are_allowed() -> None:
     [item] = consumed(CASES["duplicates"])[1]
 
     assert judged(item) == [False]
@@ -257,7 +257,7 @@ def test_what_did_not_arrive_or_arrived_otherwise_is_not_well_and_twice_is_allow
     assert judged(item, on_bus(item), on_bus(item)) == [True, None]
 
 
-def test_data_may_be_left_out_only_of_what_the_bus_does_not_take() -> None:
+def test_data_may_be_omitted_only_if_the_bus_does_not_accept_it() -> None:
     [small] = consumed(CASES["duplicates"])[1]
     [numbers] = consumed(CASES["numbers"])[1]
     large = small | {"data": {"text": "x" * 1_000_000}}
@@ -268,7 +268,7 @@ def test_data_may_be_left_out_only_of_what_the_bus_does_not_take() -> None:
     assert judged(large, on_bus(large)) == [False]
 
 
-def test_numbers_that_the_bus_changed_are_told_and_no_failure() -> None:
+def test_numbers_that_the_bus_changed_are_reported_and_no_failure() -> None:
     [item] = consumed(CASES["numbers"])[1]
     changed = item | {"data": item["data"] | {"numbers": {}}}
 
@@ -286,7 +286,7 @@ def report(**changes: Any) -> Report:
     return replace(made, **changes)
 
 
-def test_the_report_shows_only_parameters_that_name_nobody() -> None:
+def test_the_report_shows_only_parameters_that_identify_nobody() -> None:
     values = {name: f"value-of-{name}" for name in PARAMETERS}
     text = report(parameters=values).markdown()
 
@@ -297,7 +297,7 @@ def test_the_report_shows_only_parameters_that_name_nobody() -> None:
             assert parameter["Type"] == "Number" or "AllowedValues" in parameter
 
 
-def test_the_report_holds_no_arn_no_url_and_no_account() -> None:
+def test_the_report_has_no_arn_url_or_account_id() -> None:
     found = (
         "User: arn:aws:sts::123456789012:assumed-role/me is not authorized, "
         "https://abc.execute-api.eu-central-1.amazonaws.com/x does not answer, 123456789012"
@@ -309,14 +309,14 @@ def test_the_report_holds_no_arn_no_url_and_no_account() -> None:
     assert anonymous("p50 in 12 ms of 1234567890123") == "p50 in 12 ms of 1234567890123"
 
 
-def test_what_a_check_found_breaks_no_table() -> None:
+def test_the_text_of_a_check_cannot_break_the_table() -> None:
     text = report(checks=[Check("a|b", True, 'x | y\n| <b> \\| "\u202e')]).markdown()
 
     [line] = [line for line in text.splitlines() if "a\\|b" in line]
     assert line == '| ✓ | a\\|b | x \\| y\\\\u000a\\| <b> \\\\\\| "\\\\u202e |'
 
 
-def test_what_is_not_known_is_no_failure_and_what_was_not_removed_is_one() -> None:
+def test_an_unknown_result_is_no_failure_and_remaining_data_is_one() -> None:
     assert report(checks=[Check("metrics", None, "")]).well
     assert not report(checks=[Check("bus", False, "")]).well
     assert not report(left=["states: AWS could not be reached"]).well

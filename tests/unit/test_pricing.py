@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpw.commands.cost import figures_on_file, price_list_on_file, settings_on_file
+from gpw.operations.cost import figures_on_file, price_list_on_file, settings_on_file
 from gpw.operations.pricing import (
     CostSettings,
     Line,

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from gpw.cli.lazy import LazyGroup, flowing
+from gpw.cli.docstrings import flowing
+from gpw.cli.lazy import LazyGroup
 from gpw.cli.table import COMMANDS
 
 HELP = """Operate the GetProfile webhook receiver.

@@ -12,10 +12,10 @@ from typer.core import TyperArgument, TyperCommand
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
-from gpw.cli.lazy import flowing
+from gpw.cli.docstrings import flowing
 from gpw.cli.output import Output
 from gpw.stack.errors import INTERRUPTED, USAGE, OperatorError, explained
-from gpw.stack.permissions import STACK, Level, Need
+from gpw.stack.permissions import STACK, Level, Need, Requirement
 
 if TYPE_CHECKING:
     from gpw.stack.target import Target
@@ -86,8 +86,7 @@ class _Declared(NamedTuple):
     """A command's declaration, apart from its function."""
 
     example: str
-    needs: frozenset[Need]
-    level: Level
+    requirement: Requirement
     shared: frozenset[str]  # the names of the shared options that it takes
 
 
@@ -102,7 +101,7 @@ def command[Function: Callable[..., None]](
     changes: bool = False,
     on_stack: bool = True,
 ) -> Callable[[Function], Function]:
-    """Declare a function `(gpw: Gpw, …)` as a command; `commands.py` gives it a name.
+    """Declare a function `(gpw: Gpw, …)` as a command; `table.py` gives it a name.
 
     example: for --help. needs: the AWS actions that it calls, with their resources; looking up the
     stack is added. level: who may run it; by default OPERATE if it changes something, else LOOK.
@@ -111,7 +110,8 @@ def command[Function: Callable[..., None]](
     looks = {Need("cloudformation:DescribeStacks", STACK)} if on_stack else set()
     shared = {"as_json", *(_ON_STACK if on_stack else ()), *(["yes"] if changes else [])}
     level = level or (Level.OPERATE if changes else Level.LOOK)
-    declared = _Declared(example, frozenset({*needs, *looks}), level, frozenset(shared))
+    requirement = Requirement(level, frozenset({*needs, *looks}))
+    declared = _Declared(example, requirement, frozenset(shared))
 
     def declare(function: Function) -> Function:
         _DECLARED[function] = declared
@@ -124,8 +124,7 @@ class Command(TyperCommand):
     """A command with the shared options and the shared error handling."""
 
     context_class = Gpw
-    needs: frozenset[Need] = frozenset()
-    level: Level = Level.LOOK
+    requirement = Requirement(Level.LOOK, frozenset())
     own: frozenset[str] = frozenset()  # the names of the function's parameters
 
     def invoke(self, ctx: Any) -> None:
@@ -153,8 +152,7 @@ def built(name: str, function: Callable[..., None]) -> Command:
             epilog=f"Example: {declared.example}",
         )
     )
-    made.needs = declared.needs
-    made.level = declared.level
+    made.requirement = declared.requirement
     made.own = frozenset(str(parameter.name) for parameter in made.params)
     options = _of_function(CommandInfo(cls=Command, callback=_shared)).params
     made.params += [option for option in options if option.name in declared.shared]

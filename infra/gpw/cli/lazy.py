@@ -3,10 +3,12 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
     from gpw.cli.command import Command
+    from gpw.stack.permissions import Requirement
 
 
 class Lazy(TyperCommand):
@@ -36,12 +38,29 @@ class LazyGroup(TyperGroup):
         name, found, rest = super().resolve_command(ctx, args)
         return name, found.load() if isinstance(found, Lazy) else found, rest
 
+    def listed(self) -> dict[str, Lazy]:
+        """Its commands and those of its groups, by their names, such as `dlq ls`."""
+        found: dict[str, Lazy] = {}
+        for name, one in self.commands.items():
+            if isinstance(one, LazyGroup):
+                found |= {f"{name} {inner}": command for inner, command in one.listed().items()}
+            elif isinstance(one, Lazy):
+                found[name] = one
+        return found
+
+    def requirements(self) -> "dict[str, Requirement]":
+        """What each command requires, by its command line, such as `gpw dlq ls`; imports all."""
+        loaded = {name: one.load() for name, one in self.listed().items()}
+        return {f"{self.name} {name}": command.requirement for name, command in loaded.items()}
+
 
 def group(name: str, summary: str, *commands: Lazy) -> LazyGroup:
     """A group of commands under one name."""
     return LazyGroup(name=name, help=summary, commands=commands, no_args_is_help=True)
 
 
-def flowing(text: str) -> str:
-    """Put each paragraph on one line, so that the terminal wraps it."""
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+def requirements(context: typer.Context) -> "dict[str, Requirement]":
+    """What each command of gpw requires, by its command line. context: of any command."""
+    root = context.find_root().command
+    assert isinstance(root, LazyGroup)  # noqa: S101  for the type checker
+    return root.requirements()

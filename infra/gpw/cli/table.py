@@ -1,13 +1,12 @@
 """The list of all commands."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gpw.cli.lazy import Lazy, LazyGroup, group
 
 if TYPE_CHECKING:
     from gpw.cli.command import Command
-    from gpw.stack.permissions import Need
+    from gpw.stack.permissions import Need, Requirement
 
 # In the order of `gpw --help`. Each summary repeats the first paragraph of the function's docstring
 # (a test compares them), so that `gpw --help` does not import the function.
@@ -52,7 +51,8 @@ COMMANDS: list[Lazy | LazyGroup] = [
     ),
     Lazy(
         "ui",
-        "gpw.commands.ui:ui",
+        # A face beside commands/, which it does not import; so its command is its own.
+        "gpw.console.command:ui",
         "Open a web console on this machine: live events, search, profiles, dead letters.",
     ),
     Lazy(
@@ -162,7 +162,7 @@ COMMANDS: list[Lazy | LazyGroup] = [
 
 def listed() -> dict[str, Lazy]:
     """Every command, by its name, such as `dlq ls`."""
-    return {" ".join(words): one for one in COMMANDS for words, one in _leaves(one)}
+    return _all().listed()
 
 
 def loaded() -> "dict[str, Command]":
@@ -172,13 +172,13 @@ def loaded() -> "dict[str, Command]":
 
 def needs() -> "dict[str, frozenset[Need]]":
     """The AWS actions that each command needs, by its command line, such as `gpw dlq ls`."""
-    return {f"gpw {words}": command.needs for words, command in loaded().items()}
+    return {words: one.needs for words, one in requirements().items()}
 
 
-def _leaves(one: Lazy | LazyGroup) -> Iterator[tuple[list[str], Lazy]]:
-    if isinstance(one, Lazy):
-        yield [str(one.name)], one
-        return
-    for inner in one.commands.values():
-        if isinstance(inner, Lazy):
-            yield [str(one.name), str(inner.name)], inner
+def requirements() -> "dict[str, Requirement]":
+    """What each command requires, by its command line."""
+    return _all().requirements()
+
+
+def _all() -> LazyGroup:
+    return LazyGroup(name="gpw", commands=COMMANDS)

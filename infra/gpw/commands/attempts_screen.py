@@ -18,7 +18,9 @@ from rich.live import Live
 from rich.text import Text
 
 from gpw.cli.output import Output, safe
+from gpw.commands.look import OUTCOME_STYLES
 from gpw.listening.attempts import Attempt
+from gpw.stack.when import duration
 
 ROWS = 10  # attempts that can be selected; older ones have scrolled away
 REST = 8  # lines of a small terminal that are reserved for other output
@@ -75,7 +77,7 @@ class Screen:
         with suppress(OSError), self._lock:
             self._live.stop()
             for row in self._rows:
-                self._out.say(row.text())
+                self._out.say(attempt_line(row))
         self._out.errors = self._errors
 
     def show(self, attempt: Attempt) -> None:
@@ -83,7 +85,7 @@ class Screen:
         with self._lock:
             self._rows.append(attempt)
             if len(self._rows) > self._most:
-                self._out.say(self._rows.popleft().text())
+                self._out.say(attempt_line(self._rows.popleft()))
                 if self._selected is not None:
                     self._selected = max(0, self._selected - 1)
             self._draw()
@@ -116,8 +118,28 @@ class Screen:
             self.press(key)
 
 
+def attempt_line(attempt: Attempt) -> Text:
+    """The attempt as one line for people. `Output` makes it safe to show."""
+    event, result = attempt.event, attempt.result
+    status = str(result.status or ("ok" if result.well else "failed"))
+    notes = [
+        "" if event.receipt else "from the history",
+        "replayed" if event.replayed else "",
+        "data omitted" if event.incomplete else "",
+    ]
+    parts = [event.type, event.tenant, event.profile or "", event.id, *notes]
+    return Text.assemble(
+        (f"{attempt.at:%H:%M:%S} ", "dim"),
+        (f"{status:<6} ", "green" if result.well else "bold red"),
+        (f"{duration(result.seconds):>7} #{attempt.number}  ", "dim"),
+        (f"{event.outcome:<8} ", OUTCOME_STYLES.get(event.outcome, "")),
+        "  ".join(part for part in parts if part),
+        (f"  {result.error or result.response[:200]}", "" if result.error else "dim"),
+    )
+
+
 def _line(row: Attempt, *, selected: bool) -> Text:
-    text = safe(Text.assemble(("> " if selected else "  "), row.text()))
+    text = safe(Text.assemble(("> " if selected else "  "), attempt_line(row)))
     text.no_wrap, text.overflow = True, "ellipsis"
     if selected:
         text.stylize("reverse")

@@ -1,44 +1,29 @@
 """`gpw cost`: estimates the bill line by line, and compares it with a naive receiver."""
 
-import json
 import re
-import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import date
+from collections.abc import Sequence
+from dataclasses import asdict
 from enum import StrEnum
-from functools import cache
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from gpw.cli.command import Gpw, command
-from gpw.operations import pricing
-from gpw.operations.pricing import (
-    RATE_PROFILES,
-    Charge,
-    CostSettings,
-    Figures,
-    MonthlyTraffic,
-    Price,
-    bill,
-    charged,
-    naive_bill,
-    total,
-    variations,
+from gpw.cli.output import Output
+from gpw.operations.cost import (
+    FIGURES,
+    IN_REPOSITORY,
+    PRICES,
+    Estimate,
+    PriceList,
+    estimate,
+    figures_on_file,
+    money,
+    price_list_on_file,
+    settings_on_file,
 )
-from gpw.operations.stack_settings import Template, settings
+from gpw.operations.pricing import RATE_PROFILES, MonthlyTraffic
 from gpw.stack.errors import USAGE, OperatorError
-from gpw.stack.files import MONITORING, TEMPLATE
-from gpw.stack.template import parse
-
-PRICES = Path(pricing.__file__).with_name("prices.toml")
-FIGURES = PRICES.with_name("measured.json")
-IN_REPOSITORY = "infra/gpw/operations"
-NAIVE_APIS = {"HTTP API": "http_api_request", "REST API": "rest_api_request"}
-
-README_EVENTS = {"none": 0, "1,000": 1_000, "1 million": 1_000_000, "100 million": 100_000_000}
 
 _MULTIPLES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 
@@ -47,34 +32,6 @@ class RateProfile(StrEnum):
     STEADY = "steady"
     OFFICE = "office"
     BURSTS = "bursts"
-
-
-@dataclass(frozen=True)
-class PriceList:
-    """The content of prices.toml."""
-
-    region: str
-    date: date
-    prices: Mapping[str, Price]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """The estimated bill, in dollars per month.
-
-    totals: at list prices, and after the free allowance. changes: the effect of each setting, at
-    list prices.
-    """
-
-    traffic: MonthlyTraffic
-    charges: Sequence[Charge]
-    totals: Mapping[str, tuple[float, float]]
-    changes: Mapping[str, float]
-
-    def per_million(self, dollars: float, *, sign: str = "") -> str:
-        if self.traffic.events < 100_000:
-            return ""  # fixed costs would dominate it
-        return f"{dollars / self.traffic.events * 1e6:{sign},.2f}"
 
 
 @command(example="gpw cost --events 10M --set LogLevel=WARNING", on_stack=False)
@@ -131,69 +88,7 @@ def cost(
         )
     found = estimate(traffic, chosen, figures, price_list.prices)
     gpw.out.document(_document(price_list, found))
-    _show(gpw, price_list, found)
-
-
-# ---------------------------------------------------------------- the files
-
-
-def price_list_on_file() -> PriceList:
-    content = tomllib.loads(PRICES.read_text(encoding="utf-8"))
-    return PriceList(
-        content.pop("region"),
-        content.pop("date"),
-        {
-            name: Price(one["per"], [(limit, price) for limit, price in one["tiers"]], one["free"])
-            for name, one in content.items()
-        },
-    )
-
-
-def added_dollars(traffic: MonthlyTraffic) -> float:
-    """What traffic adds to the bill, by the list and the template's defaults."""
-    prices, chosen, figures = price_list_on_file().prices, settings_on_file(), figures_on_file()
-    with_it, without = (
-        total(bill(one, chosen, figures), prices)[0]
-        for one in (traffic, replace(traffic, events=0))
-    )
-    return with_it - without
-
-
-def figures_on_file() -> Figures:
-    content = json.loads(FIGURES.read_text(encoding="utf-8"))
-    return {name: value for name, (value, _source) in content["figures"].items()}
-
-
-def settings_on_file(parameters: Mapping[str, str] | None = None) -> CostSettings:
-    """The settings in template.yaml. parameters: values that replace its defaults."""
-    return settings(template_on_file(parameters), _yaml(MONITORING))
-
-
-@cache
-def deployed_settings(parameters: frozenset[tuple[str, str]]) -> tuple[CostSettings, list[str]]:
-    """A stack's settings, and the values for --set that give them.
-
-    parameters: the stack's; those that this version does not have are ignored.
-    Raises: OperatorError, for a value that this version does not accept.
-    """
-    template, monitoring = _yaml(TEMPLATE), _yaml(MONITORING)
-    given = {name: value for name, value in parameters if name in template["Parameters"]}
-    default = settings(Template(template), monitoring)
-    matter = {
-        name: value
-        for name, value in sorted(given.items())
-        if settings(Template(template, {name: value}), monitoring) != default
-    }
-    chosen = settings(Template(template, matter), monitoring)
-    return chosen, [f"{name}={value}" for name, value in matter.items()]
-
-
-def template_on_file(parameters: Mapping[str, str] | None = None) -> Template:
-    return Template(_yaml(TEMPLATE), parameters)
-
-
-def _yaml(path: Path) -> Any:
-    return parse(path.read_text(encoding="utf-8"))
+    _show(gpw.out, price_list, found)
 
 
 # ---------------------------------------------------------------- the arguments
@@ -214,26 +109,7 @@ def _assignments(given: Sequence[str]) -> dict[str, str]:
     return {name: value for name, _sign, value in pairs}
 
 
-# ---------------------------------------------------------------- the estimate
-
-
-def estimate(
-    traffic: MonthlyTraffic, chosen: CostSettings, figures: Figures, prices: Mapping[str, Price]
-) -> Estimate:
-    lines = bill(traffic, chosen, figures)
-    at_rest = bill(replace(traffic, events=0), chosen, figures)
-    naive = {
-        f"a naive receiver, {api}": naive_bill(traffic, chosen, figures, api=price)
-        for api, price in NAIVE_APIS.items()
-    }
-    bills = {"this receiver": lines, **naive, "this receiver at rest": at_rest}
-    now, _after = total(lines, prices)
-    changes = {
-        name: total(bill(traffic, changed, figures), prices)[0] - now
-        for name, changed in variations(chosen).items()
-    }
-    totals = {what: total(one, prices) for what, one in bills.items()}
-    return Estimate(traffic, charged(lines, prices), totals, changes)
+# ---------------------------------------------------------------- output
 
 
 def _document(price_list: PriceList, found: Estimate) -> dict[str, Any]:
@@ -257,8 +133,8 @@ def _document(price_list: PriceList, found: Estimate) -> dict[str, Any]:
     }
 
 
-def _show(gpw: Gpw, price_list: PriceList, found: Estimate) -> None:
-    out, traffic = gpw.out, found.traffic
+def _show(out: Output, price_list: PriceList, found: Estimate) -> None:
+    traffic = found.traffic
     out.say(
         f"{traffic.events:,} events per month, {_quantity(traffic.rate)} per second for "
         f"{traffic.active_hours:g} hours; dollars at list prices, {price_list.region}, "
@@ -294,26 +170,5 @@ def _show(gpw: Gpw, price_list: PriceList, found: Estimate) -> None:
     )
 
 
-def money(dollars: float) -> str:
-    return f"{dollars:,.2f}"
-
-
 def _quantity(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def readme_table() -> str:
-    """README's table of costs, in Markdown."""
-    prices, figures, chosen = price_list_on_file().prices, figures_on_file(), settings_on_file()
-    rows = [
-        "| events a month | dollars a month | after AWS's free allowance | per million events "
-        "| naive receiver: HTTP API | REST API |",
-        "|---|---|---|---|---|---|",
-    ]
-    for shown, events in README_EVENTS.items():
-        found = estimate(MonthlyTraffic(events), chosen, figures, prices)
-        dollars, after = found.totals["this receiver"]
-        naive = [money(found.totals[f"a naive receiver, {api}"][0]) for api in NAIVE_APIS]
-        cells = [shown, money(dollars), money(after), found.per_million(dollars), *naive]
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows) + "\n"

@@ -1,28 +1,24 @@
 """`gpw listen`: forwards live events from the bus to an application on this machine."""
 
-import math
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from gpw.cli.command import Gpw, command
-from gpw.commands.attempts_screen import Screen, can_be_used
+from gpw.commands.attempts_screen import Screen, attempt_line, can_be_used
 from gpw.commands.look import OutcomeOption, ProfileOption, TenantOption, TypeOption, selection
 from gpw.listening.attempts import Attempt, Forwarding
-from gpw.listening.bus_event import BusEvent
 from gpw.listening.forward import Form, Forward, by_call, by_http, by_printing, development_secret
 from gpw.listening.loopback import destination
-from gpw.listening.subscription import WAIT_SECONDS, Ended, Received, Subscription, ended_by_signals
+from gpw.listening.subscription import Ended, Subscription, ended_by_signals
+from gpw.operations.listen import forward_events
 from gpw.stack import printable_json
-from gpw.stack.errors import FAILED, UNREACHABLE, USAGE, OperatorError
+from gpw.stack.errors import FAILED, USAGE, OperatorError
 from gpw.stack.permissions import LISTENING, Level
 from gpw.stack.when import moment
-
-OUTAGE_SECONDS = 5.0  # pause before the next attempt when the network is down
 
 ForwardToOption = Annotated[
     str | None,
@@ -126,7 +122,7 @@ def listen(
         remote=allow_remote,
     )
     printed = (form or Form.WEBHOOK) if only_print else None
-    code = 0
+    well = True
     try:
         with (
             ended_by_signals(),
@@ -136,22 +132,22 @@ def listen(
             if subscription.swept.removed:
                 gpw.out.note("Removed the rules and queues of listeners that were killed.")
             gpw.out.note(f"Ready. Events ({wanted.describe()}) {where}.")
-            end = None if timeout is None else time.monotonic() + timeout
-            for one in _events(gpw, subscription, begin, end):
-                forwarding.take(one)
-                with suppress(*UNREACHABLE):  # then the event is redelivered, as a duplicate
-                    subscription.done(one)
-                if count is not None and forwarding.events >= count:
-                    break
-            missing = count is not None and forwarding.events < count
-            code = FAILED if forwarding.failed or missing else 0
+            well = forward_events(
+                gpw.target,
+                gpw.out,
+                subscription,
+                forwarding,
+                begin=begin,
+                count=count,
+                timeout=timeout,
+            )
     except KeyboardInterrupt:
         if count is not None:
             raise
     except Ended as ended:
         raise typer.Exit(ended.code) from None
-    if code:
-        raise typer.Exit(code)
+    if not well:
+        raise typer.Exit(FAILED)
 
 
 def _begin(since: str | None, now: datetime) -> datetime | None:
@@ -198,7 +194,7 @@ def _showing(gpw: Gpw, forward: Forward, retries: int, whole: Form | None) -> It
     def show(attempt: Attempt) -> None:
         told = attempt.document(whole)
         out.line(told)
-        out.say(attempt.text())
+        out.say(attempt_line(attempt))
         if whole and not out.as_json:
             for line in printable_json.dumps(told["body"], indent=2).splitlines():
                 out.say(line)
@@ -213,31 +209,3 @@ def _showing(gpw: Gpw, forward: Forward, retries: int, whole: Form | None) -> It
     with Screen(out, retry) as screen:
         forwarding = Forwarding(forward, screen.show, retries=retries)
         yield forwarding
-
-
-def _events(
-    gpw: Gpw, subscription: Subscription, begin: datetime | None, end: float | None
-) -> Iterator[BusEvent]:
-    """The events of the history since `begin`, then live events until the time `end`."""
-    if begin is not None:
-        yield from subscription.since(begin)
-    while end is None or time.monotonic() < end:
-        left = WAIT_SECONDS if end is None else end - time.monotonic()
-        received = _received(gpw, subscription, max(0, min(WAIT_SECONDS, math.ceil(left))))
-        if received.missed:
-            gpw.out.note(
-                f"Events since {received.missed:%Y-%m-%d %H:%M:%S} UTC may have been missed; the "
-                f"history has {len(received.events)} from then on."
-            )
-        yield from received.events
-
-
-def _received(gpw: Gpw, subscription: Subscription, seconds: int) -> Received:
-    try:
-        return subscription.receive(wait_seconds=seconds)
-    except UNREACHABLE as error:
-        if gpw.target.local:
-            raise  # the local cloud has stopped, and its data is lost
-        gpw.out.note(f"AWS could not be reached ({type(error).__name__}); retrying.")
-        time.sleep(OUTAGE_SECONDS)
-        return Received()

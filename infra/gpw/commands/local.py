@@ -1,18 +1,15 @@
 """`gpw local`: runs the local cloud, like `make start` and `make demo`."""
 
 import os
-import signal
 import sys
-import time
 from typing import Annotated
 
 import typer
 
 from gpw.cli.command import Gpw, command
+from gpw.operations.local import stop
 from gpw.stack.errors import OperatorError
 from gpw.stack.target import cloud_file, repository, running_cloud
-
-DOWN_SECONDS = 30.0
 
 
 @command(example="gpw local up --port 5000", on_stack=False)
@@ -45,18 +42,7 @@ def down(gpw: Gpw) -> None:
         gpw.out.say("No local cloud is running.")
         return
     gpw.confirm(f"Stop the local cloud at {cloud['endpoint']}?")
-    # The lock on the file shows that the process id still belongs to the cloud.
-    if running_cloud(path) == cloud:
-        os.kill(cloud["pid"], signal.SIGTERM)
-    deadline = time.monotonic() + DOWN_SECONDS
-    with gpw.out.progress("stopping"):
-        while running_cloud(path) == cloud:
-            if time.monotonic() > deadline:
-                raise OperatorError(
-                    f"The local cloud has not stopped after {DOWN_SECONDS:.0f} s",
-                    f"press Ctrl-C in its terminal (process {cloud['pid']})",
-                )
-            time.sleep(0.1)
+    stop(path, cloud, gpw.out)
     gpw.out.document({"ended": True})
     gpw.out.say(gpw.out.marks[True], " The local cloud has stopped.")
 

@@ -1,12 +1,8 @@
 """`gpw send`: sends webhooks as GetProfile does."""
 
 import sys
-import time
-import uuid
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,14 +10,14 @@ import typer
 from rich.text import Text
 
 from gpw.cli.command import Gpw, command
-from gpw.operations.sample import SAMPLE, Posting, burst, fresh, postings
+from gpw.cli.output import Output
+from gpw.operations.sample import SAMPLE, Posting
+from gpw.operations.send import ONE_BY_ONE, post_all, sample
 from gpw.operations.sender import NO_ANSWER
 from gpw.stack.errors import FAILED, USAGE, OperatorError
 from gpw.stack.permissions import Level, on
-from gpw.stack.webhook import Webhook, WebhookResponse, current_secret
+from gpw.stack.webhook import WebhookResponse, current_secret
 from gpw.stack.when import duration
-
-CONNECTIONS = 16
 
 
 @command(
@@ -60,82 +56,37 @@ def send(
         raise OperatorError("A file is sent unchanged", "omit the other options", code=USAGE)
     if burst and (duplicate or stale or malformed):
         raise OperatorError("--burst sends only new events", "omit the other options", code=USAGE)
-    planned = _plan(
-        file,
-        tenant,
-        profile_id,
-        status,
-        burst,
-        duplicate=duplicate,
-        stale=stale,
-        malformed=malformed,
-    )
+    if file:
+        planned = [_of_file(file)]
+    else:
+        planned = sample(
+            tenant=tenant,
+            profile=profile_id,
+            status=status,
+            count=burst,
+            duplicate=duplicate,
+            stale=stale,
+            malformed=malformed,
+        )
     target = gpw.target
     secret = current_secret(target)
     if not target.local:
         gpw.confirm(f"Send {_requests(len(planned))} to the stack {target.stack!r}?")
-    webhook = Webhook(target.webhook_url, connections=CONNECTIONS)
-    if len(planned) > 4:
-        answers = _post_at_once(gpw, webhook, secret, planned)
-    else:
-        answers = [webhook.post(posting.body, secret) for posting in planned]
-    _show(gpw, planned, answers)
+    answers = post_all(target, gpw.out, secret, planned)
+    _show(gpw.out, planned, answers)
     if any(a.status != p.expected for p, a in zip(planned, answers, strict=True)):
         raise typer.Exit(FAILED)
 
 
-def _plan(
-    file: Path | None,
-    tenant: str,
-    profile: str,
-    status: str,
-    count: int,
-    *,
-    duplicate: bool,
-    stale: bool,
-    malformed: bool,
-) -> list[Posting]:
-    if file:
-        try:
-            body = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        except OSError as error:
-            raise OperatorError(f"{file}: {error.strerror}", code=USAGE) from None
-        return [Posting(str(file), body, expected=200)]
-    event_id = f"evt_gpw_{uuid.uuid4().hex[:12]}"
-    event = fresh(event_id, datetime.now(UTC), tenant=tenant, profile=profile, status=status)
-    if count:
-        return burst(event, count)
-    return postings(event, duplicate=duplicate, stale=stale, malformed=malformed)
-
-
-def _post_at_once(
-    gpw: Gpw, webhook: Webhook, secret: str, planned: Sequence[Posting]
-) -> list[WebhookResponse]:
-    with (
-        gpw.out.progress("sending", len(planned)) as advance,
-        ThreadPoolExecutor(CONNECTIONS) as threads,
-    ):
-        waiting = [threads.submit(_post, webhook, posting, secret) for posting in planned]
-        try:
-            for _ in as_completed(waiting):
-                advance(1)
-        except KeyboardInterrupt:
-            threads.shutdown(cancel_futures=True)
-            raise
-        return [one.result() for one in waiting]
-
-
-def _post(webhook: Webhook, posting: Posting, secret: str) -> WebhookResponse:
-    """Send one of many requests. If there is no response, that is a result too."""
-    began = time.monotonic()
+def _of_file(file: Path) -> Posting:
     try:
-        return webhook.post(posting.body, secret)
-    except OperatorError as error:
-        return WebhookResponse(NO_ANSWER, str(error), time.monotonic() - began)
+        body = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise OperatorError(f"{file}: {error.strerror}", code=USAGE) from None
+    return Posting(str(file), body, expected=200)
 
 
-def _show(gpw: Gpw, planned: Sequence[Posting], answers: Sequence[WebhookResponse]) -> None:
-    out = gpw.out
+def _show(out: Output, planned: Sequence[Posting], answers: Sequence[WebhookResponse]) -> None:
     out.document(
         [
             {
@@ -148,7 +99,7 @@ def _show(gpw: Gpw, planned: Sequence[Posting], answers: Sequence[WebhookRespons
             for posting, answer in zip(planned, answers, strict=True)
         ]
     )
-    if len(planned) > 4:
+    if len(planned) > ONE_BY_ONE:
         seconds = sorted(answer.seconds for answer in answers)
         for status, count in sorted(Counter(answer.status for answer in answers).items()):
             what = "no answer" if status == NO_ANSWER else str(status)

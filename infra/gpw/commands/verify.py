@@ -9,24 +9,16 @@ from typing import Annotated
 import typer
 
 from gpw.cli.command import Gpw, command
-from gpw.commands import cost
+from gpw.commands.check_line import show
 from gpw.commands.dlq import DELETE as DELETE_DEAD
 from gpw.commands.dlq import LOOK as LOOK_DEAD
 from gpw.listening.subscription import Ended, ended_by_signals
-from gpw.operations import pricing
+from gpw.operations import verify as operation
 from gpw.operations.held_queue import DELETE as DELETE_HELD
 from gpw.operations.held_queue import LOOK as LOOK_HELD
-from gpw.operations.verify_cases import (
-    LARGE_BYTES,
-    LATENCY_EVENTS,
-    cases,
-    is_tenant,
-    refusals,
-    tenant_name,
-)
+from gpw.operations.verify_cases import is_tenant, tenant_name
 from gpw.operations.verify_cleanup import remove
 from gpw.operations.verify_report import Report
-from gpw.operations.verify_run import VerifyRun
 from gpw.stack import alarms
 from gpw.stack.errors import FAILED, USAGE, OperatorError
 from gpw.stack.permissions import SUBSCRIBING, Level, on
@@ -88,7 +80,7 @@ def verify(
     letters raise the alarm dead-letters. No event has the status ready, so no profile is fetched.
     It does not change the secret. Exits with 1 if something is wrong or could not be removed.
     """
-    target = gpw.target
+    target, out = gpw.target, gpw.out
     if remove_tenant is not None:
         _remove(gpw, remove_tenant)
         return
@@ -96,59 +88,36 @@ def verify(
         raise OperatorError(f"{report} can't be written", "name a file", code=USAGE)
     tenant = tenant_name(secrets.token_hex(8))
     if not target.local:
-        gpw.confirm(question(target.stack, target.where, tenant, keep=keep))
+        gpw.confirm(operation.question(target.stack, target.where, tenant, keep=keep))
     secret = current_secret(target)
     # Shown before anything is sent, because it is needed if the run is interrupted.
     where = " --local" if target.local else ""
-    gpw.out.note(f"To remove the data of this run: gpw verify --remove {tenant}{where}")
+    out.note(f"To remove the data of this run: gpw verify --remove {tenant}{where}")
     told = Report(
         version("getprofile-webhooks"), target.where, datetime.now(UTC), target.parameters
     )
     try:
         with ended_by_signals():
-            run = VerifyRun(gpw, tenant, secret, patience, told)
-            try:
-                run.everything()
-                _clean(gpw, tenant, run, told, keep=keep)
-            except BaseException:  # even during the removal; a second Ctrl-C aborts it
-                _clean(gpw, tenant, run, told, keep=keep)
-                raise
+            operation.verify(
+                target,
+                out,
+                tenant,
+                secret,
+                patience=patience,
+                keep=keep,
+                show=lambda check: show(out, check),
+                into=told,
+            )
     except Ended as ended:
         raise typer.Exit(ended.code) from None
+    finally:
+        if told.cleaned:
+            out.note(f"Removed: {told.cleaned}.")
+        for text in told.left:
+            out.note(out.marks[False], f" Not removed: {text}")
     _tell(gpw, told, report)
     if not told.well:
         raise typer.Exit(FAILED)
-
-
-def question(stack: str, where: str, tenant: str, *, keep: bool) -> str:
-    """The question that the operator must confirm."""
-    after = "its data stays" if keep else "its data is removed afterwards"
-    return (
-        f"Send about {_requests()} requests as tenant {tenant} to the stack {stack!r} in {where}? "
-        f"It costs about ${max(0.01, dollars()):.2f}, and {after}. Rules on the bus see it. "
-        f"{_dead_letters()} dead letters raise the alarm dead-letters, which sends a mail to "
-        "AlarmEmail. One delivery with a wrong secret counts towards the alarm wrong-secret, "
-        "which is raised by 5 in 15 minutes."
-    )
-
-
-def dollars() -> float:
-    """What a run adds to the AWS bill, at list prices and with the template's defaults."""
-    small = pricing.MonthlyTraffic(_requests(), active_hours=1)
-    large = pricing.MonthlyTraffic(1, active_hours=1, event_bytes=LARGE_BYTES)
-    return cost.added_dollars(small) + cost.added_dollars(large)
-
-
-def _requests() -> int:
-    now = datetime.now(UTC)
-    tenant = tenant_name("0" * 16)
-    sent = sum(len(case.deliveries) for case in cases(tenant, now, LARGE_BYTES))
-    contract = 4 + len(refusals(tenant, now, LARGE_BYTES))
-    return sent + contract + 1 + LATENCY_EVENTS
-
-
-def _dead_letters() -> int:
-    return len(refusals(tenant_name("0" * 16), datetime.now(UTC), LARGE_BYTES)) + 1
 
 
 # ---------------------------------------------------------------- output and removal
@@ -167,18 +136,6 @@ def _tell(gpw: Gpw, told: Report, path: Path | None) -> None:
         out.note(f"The report is in {path}.")
 
 
-def _clean(gpw: Gpw, tenant: str, run: VerifyRun, told: Report, *, keep: bool) -> None:
-    if keep:
-        return
-    told.left = run.settle()
-    removed = remove(gpw, tenant)
-    told.cleaned = removed.describe()
-    told.left += removed.left
-    gpw.out.note(f"Removed: {removed.describe()}.")
-    for text in told.left:
-        gpw.out.note(gpw.out.marks[False], f" Not removed: {text}")
-
-
 def _remove(gpw: Gpw, tenant: str) -> None:
     if not is_tenant(tenant):
         raise OperatorError(
@@ -188,8 +145,8 @@ def _remove(gpw: Gpw, tenant: str) -> None:
         )
     target = gpw.target
     gpw.confirm(f"Remove all data of the tenant {tenant} from {target.stack!r}?")
-    removed = remove(gpw, tenant)
-    # The queue can't be scanned, and its messages would restore rows and history.
+    removed = remove(target, gpw.out, tenant)
+    # The queue can't be scanned, and its messages would restore states and history.
     waiting = depth(target.client("sqs"), target.output("EventsQueueUrl")).total
     gpw.out.document({"removed": removed.counts, "left": removed.left, "events_queue": waiting})
     gpw.out.say(gpw.out.marks[not removed.left], f" Removed: {removed.describe()}")

@@ -1,4 +1,4 @@
-"""The console as an ASGI application: all pages behind their guard."""
+"""The console as an ASGI application: all pages, behind the guard."""
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -13,7 +13,7 @@ from gpw.console.web import HERE, Console, render
 
 
 def application(console: Console) -> ASGIApp:
-    """The pages behind their guard."""
+    """All pages of a console, behind its guard."""
     app = Starlette(
         routes=[
             *overview.ROUTES,
@@ -32,5 +32,9 @@ def application(console: Console) -> ASGIApp:
 
 def _missing(request: Request, _error: Exception) -> Response:
     return render(
-        request, "problem.html", 404, problem="There is no such page", fix="The menu has them all."
+        request,
+        "problem.html",
+        404,
+        problem="There is no such page",
+        fix="The menu lists all pages.",
     )

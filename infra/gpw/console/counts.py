@@ -1,4 +1,4 @@
-"""What happened in each of the last minutes, counted from the functions' logs."""
+"""Events in each of the last minutes, counted from the functions' logs."""
 
 import threading
 from collections import Counter
@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gpw.commands.tail import POLL_SECONDS, polls
 from gpw.console.runbook import sections
 from gpw.history.log_lines import Seen
+from gpw.operations.tail import POLL_SECONDS, polls
 from gpw.stack.errors import OperatorError, explained
 from gpw.stack.target import Target
 
 MINUTES = 30
 SERIES = ("accepted", "refused", "applied", "stale", "recorded", "dead")
-# What each function tells that no other does: the publisher repeats the consumer's outcome.
+# The outcomes to count from each function: the publisher repeats those of the consumer.
 _TOLD_BY = {
     "ingest": {"accepted": "accepted", "refused": "refused", "failed": "refused"},
     "consumer": {one: one for one in ("applied", "stale", "recorded")},

@@ -1,14 +1,14 @@
-"""What the last 24 hours cost by AWS's list price, estimated as `gpw cost` does."""
+"""The cost of the last 24 hours at AWS's list prices, estimated as `gpw cost` does."""
 
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from gpw.commands.cost import deployed_settings, figures_on_file, price_list_on_file
 from gpw.console.fill import Fill
 from gpw.console.filters import Filters
 from gpw.console.store import Store
+from gpw.operations.cost import deployed_settings, figures_on_file, price_list_on_file
 from gpw.operations.pricing import MONTH_DAYS, MonthlyTraffic, bill, total
 from receiver.domain.version import timestamp
 
@@ -28,7 +28,7 @@ class Day:
 
 
 def unknown(fill: Fill, store: Store, live_problem: str, now: datetime) -> str:
-    """Why the number of events is not known; empty where it is."""
+    """Why the number of events is unknown; empty if it is known."""
     if fill.running:
         return "The history is still being read."
     if fill.problem or fill.first is None:
@@ -38,12 +38,12 @@ def unknown(fill: Fill, store: Store, live_problem: str, now: datetime) -> str:
     if store.dropped or store.unreadable:
         return "The memory does not have all events of the last 24 hours."
     if live_problem:
-        return "New events do not arrive now, so some are missing."
+        return "New events are not arriving now, so some are missing."
     return ""
 
 
 def estimate(store: Store, parameters: Mapping[str, str], now: datetime) -> Day:
-    """The cost of a day, as a part of a month whose days are all like it.
+    """The cost of the last day, as a share of a month of such days.
 
     parameters: the stack's. Raises: OperatorError.
     """

@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gpw.cli.output import plain
-from gpw.commands.tail import LOG_GROUPS
 from gpw.console import charts
 from gpw.console.compare import Change, changes
 from gpw.console.web import Console, check_write, console_of, event_link, form, post, render, route
 from gpw.history import history, log_lines
 from gpw.history.history import Selection
+from gpw.operations.tail import LOG_GROUPS
 from gpw.stack.errors import OperatorError
 from gpw.stack.printable_json import dumps
 from gpw.stack.tables import Table

@@ -1,4 +1,4 @@
-"""Forwards live events to a URL on this machine while a page has it switched on."""
+"""Forwards live events to a URL on this machine, from Start to Stop on the page Listen."""
 
 import threading
 from collections import deque
@@ -18,7 +18,7 @@ from receiver.domain.version import timestamp
 
 MAX_ATTEMPTS = 300  # that the page shows
 MAX_WAITING = 1_000  # events
-# Of the events that wait, and as much of those that can be retried. They are kept as text, because
+# Of the waiting events, and again of those that can be retried. They are kept as text, because
 # parsed JSON can take 50 times as much memory.
 MAX_CHARACTERS = 32 * 1024 * 1024
 END_SECONDS = 1.0  # an attempt may take 30 s; the console does not wait that long
@@ -42,7 +42,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Shown:
-    """An attempt as the page lists it. id: counts all attempts; number: those of the event."""
+    """An attempt as the page lists it. id: counts all attempts; number: those of its event."""
 
     id: int
     at: datetime
@@ -74,7 +74,7 @@ class Run:
         self._thread.start()
 
     def stop(self) -> None:
-        """Forward nothing more. An attempt that has begun ends, and is shown."""
+        """Stop forwarding. An attempt in progress is completed and shown."""
         with self._changed:
             self._ended = True
             self._changed.notify()
@@ -86,17 +86,19 @@ class Run:
         return len(self._waiting)
 
     def offer(self, event: BusEvent) -> None:
-        """Have an event forwarded, if it is meant and new. It never waits."""
+        """Queue an event if it matches the filters and is new. It never blocks."""
         if not self._is_since_begun(event) or not self.filters.match(event):
             return
         if self._forwarding.is_new(event) and not self._put(Kept.of(event)):
             self.dropped += 1
 
     def retry(self, kept: Kept) -> None:
-        """Have an event forwarded again, before those that wait. Raises: OperatorError."""
+        """Forward an event again, before the waiting ones. Raises: OperatorError."""
         self._forwarding.is_new(kept.event)  # one of an earlier run counts from 1 again
         if not self._put(kept, first=True):
-            raise OperatorError("Too many events wait", "retry it when the application is faster")
+            raise OperatorError(
+                "Too many events are waiting", "retry when the application is faster"
+            )
 
     def forget(self, subject: str) -> None:
         with self._changed:
@@ -166,7 +168,7 @@ class Attempts:
                 self._characters -= len(self._shown.popleft().kept.text)
 
     def after(self, number: int) -> list[Shown]:
-        """Those after the one with this id, newest first."""
+        """The attempts after the one with this id, newest first."""
         with self._lock:
             return [one for one in reversed(self._shown) if one.id > number]
 
@@ -175,7 +177,7 @@ class Attempts:
         with self._lock:
             found = next((one for one in self._shown if one.id == number), None)
         if found is None:
-            raise OperatorError("This attempt is gone", f"the last {MAX_ATTEMPTS} are kept")
+            raise OperatorError("This attempt is gone", f"only the last {MAX_ATTEMPTS} are kept")
         return found
 
     def forget(self, subject: str) -> None:
@@ -185,7 +187,7 @@ class Attempts:
 
 
 class Forwarder:
-    """What the page starts and stops. run: what is on, or None."""
+    """Starts and stops runs. run: the current one, or None."""
 
     def __init__(self) -> None:
         self.attempts = Attempts()
@@ -199,7 +201,7 @@ class Forwarder:
         )
         with self._lock:
             if self.run:
-                raise OperatorError("Events are forwarded already", "stop that first")
+                raise OperatorError("Events are already being forwarded", "stop that first")
             run = Run(url, filters, forward, self.attempts, datetime.now(UTC))
             run.start()
             self.run = run
@@ -211,7 +213,7 @@ class Forwarder:
             run.stop()
 
     def offer(self, events: Iterable[BusEvent]) -> None:
-        """Take what arrived. It never waits, and reads nothing while it is off."""
+        """Queue events that arrived. It never blocks, and does nothing without a run."""
         if run := self.run:
             for event in events:
                 try:
@@ -220,7 +222,7 @@ class Forwarder:
                     run.dropped += 1
 
     def forget(self, subject: str) -> None:
-        """Remove what is about a subject, such as when its person is erased."""
+        """Remove the events of a subject, such as when its person is erased."""
         self.attempts.forget(subject)
         if run := self.run:
             run.forget(subject)
@@ -230,13 +232,13 @@ class Forwarder:
         found = self.attempts.get(number)
         run = self.run
         if run is None:
-            raise OperatorError("Events are not forwarded now", "start it first")
+            raise OperatorError("Events are not being forwarded", "start it first")
         run.retry(found.kept)
         return found
 
 
 def _careful(forward: Forward) -> Forward:
-    """The thread must survive whatever an event or a response holds."""
+    """Turn any error into a result, so that the thread survives every event and response."""
 
     def attempt(event: BusEvent, number: int) -> Result:
         try:

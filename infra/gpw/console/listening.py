@@ -41,12 +41,12 @@ def show(request: Request) -> Response:
 
 
 def state(request: Request) -> Response:
-    """What is on, and how many events wait."""
+    """The run that is on, and the number of waiting events."""
     return render(request, "_listening.html", run=console_of(request).forwarder.run)
 
 
 def stream(request: Request) -> Response:
-    """New attempts, as rows; newest first in each message."""
+    """New attempts as rows, newest first in each message."""
     console = console_of(request)
 
     def look(after: int) -> tuple[int, str] | None:

@@ -1,4 +1,4 @@
-"""Keeps the store current while the console runs: by the bus, or by looking at the history."""
+"""Keeps the store current while the console runs: from the bus, or by polling the history."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -18,21 +18,20 @@ from gpw.stack.target import Target
 from gpw.stack.when import duration
 
 WAIT_SECONDS = 2  # a poll of the queue: how long the console takes to end
-OUTAGE_SECONDS = 5.0  # before AWS is asked again when the network is down
-LOCAL_SECONDS = 2.0  # between two looks at the history of the local cloud
-AWS_SECONDS = 30.0  # the same on AWS, at the least
-# A look reads the whole table. At half a read unit for 4 KiB and 0.125 dollars a million units,
+OUTAGE_SECONDS = 5.0  # pause before the next attempt when the network is down
+LOCAL_SECONDS = 2.0  # between two polls of the history of the local cloud
+AWS_SECONDS = 30.0  # the minimum on AWS
+# A poll reads the whole table. At half a read unit for 4 KiB and 0.125 dollars a million units,
 # this many bytes a second are about 0.10 dollars an hour.
 AWS_BYTES_PER_SECOND = 1_700_000
 OVERLAP = timedelta(seconds=60)  # an event may be written this much later than it was received
 
 
 class Live:
-    """Brings new events in a thread. ready: called once, when none is missed from then on.
+    """Adds new events to the store, in a thread.
 
-    arrived: gets what came, once the store has it; it must not wait.
-
-    how: for the page, how events get here. problem: why they do not, right now.
+    ready: called once; no later event is missed. arrived: receives events after the store has
+    them; it must not block. how: how events get here, for the page. problem: why they do not now.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class Live:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and wait until the rule and the queue are removed."""
+        """Stop, and wait until the rule and the queue are removed."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join(15)
@@ -75,7 +74,7 @@ class Live:
             return
         seconds = LOCAL_SECONDS if self._target.local else polling_seconds(table)
         self.how = (
-            f"The bus can't be listened to ({why}), so the history is read every "
+            f"Listening to the bus failed ({why}), so the history is read every "
             f"{duration(seconds)}."
         )
         since = datetime.now(UTC) - OVERLAP
@@ -92,7 +91,7 @@ class Live:
 
     def _receive(self, subscription: Subscription, table: Table) -> None:
         events = subscription.receive(wait_seconds=WAIT_SECONDS).events
-        # The history has them as they are: with all digits, and with what the bus did not take.
+        # The history has them complete, with every digit and with data that the bus omits.
         found = [table.get(key(event)) for event in events]
         self._store.add([item for item in found if item], live=True)
         self._arrived(events)
@@ -100,7 +99,7 @@ class Live:
             subscription.done(event)
 
     def _look(self, table: Table, since: datetime) -> datetime:
-        """Take what was received since then. Returns: since when to look the next time."""
+        """Add the events received since then. Returns: the start of the next poll."""
         now = datetime.now(UTC)
         for page in read(table, Selection(since=since, by="received_at")):
             self._store.add(page.items, live=True)
@@ -108,7 +107,7 @@ class Live:
         return now - OVERLAP
 
     def _events(self, items: Iterable[dict[str, Any]]) -> Iterator[BusEvent]:
-        """Items of the history as the bus would bring them; made as they are read."""
+        """Items of the history as the bus delivers them."""
         for item in items:
             with suppress(KeyError, TypeError, ValueError):  # an item that somebody edited
                 yield from_history(item, self._target.output("EventBusName"), self._target.place)
@@ -127,7 +126,7 @@ class Live:
 
 
 def polling_seconds(table: Table) -> float:
-    """Between two looks on AWS, by what they cost."""
+    """The seconds between two polls on AWS, by what a poll costs."""
     try:
         described = table.client.describe_table(TableName=table.name)["Table"]
     except (ClientError, BotoCoreError):
@@ -136,7 +135,7 @@ def polling_seconds(table: Table) -> float:
 
 
 def key(event: BusEvent) -> dict[str, str]:
-    """Where the history has an event."""
+    """The key of an event in the history."""
     return {
         "subject": subject(event.tenant, event.profile),
         "version": str(event.detail["version"]),

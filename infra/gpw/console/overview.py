@@ -1,4 +1,4 @@
-"""The overview: what doctor checks, how full the queues are, what happens each minute."""
+"""The page Overview: events per minute, queues, checks, and the cost of the last day."""
 
 from datetime import UTC, datetime
 
@@ -6,17 +6,17 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gpw.cli.command import Gpw
-from gpw.commands import doctor
-from gpw.commands.tail import QUEUES
 from gpw.console import charts, daily_cost
 from gpw.console.counts import SERIES
 from gpw.console.jobs import Job
 from gpw.console.web import Console, console_of, form, post, render, route
+from gpw.operations import doctor
+from gpw.operations.tail import QUEUES
 from gpw.stack.errors import OperatorError
 from gpw.stack.queues import depth
 from gpw.stack.when import duration
 
-CHECKS_SECONDS = 300.0  # how old findings may be: each check sends a request, which is refused
+CHECKS_SECONDS = 300.0  # before checking again: each check sends a request that is refused
 
 
 def show(request: Request) -> Response:
@@ -24,12 +24,12 @@ def show(request: Request) -> Response:
 
 
 def checks(request: Request) -> Response:
-    """What doctor finds; looked for in the background when it is old."""
+    """The checks of `gpw doctor`. Old results are renewed in the background."""
     console = console_of(request)
     if console.checks is None or (console.checks.over and _age(console) > CHECKS_SECONDS):
         console.checks_at = datetime.now(UTC)
         console.checks = console.jobs.new("Check the stack", console.command("doctor --no-ping"))
-        console.jobs.begin(console.checks, _check)
+        console.jobs.begin(console.checks, lambda gpw: _check(gpw, console))
     found = console.checks.document or (console.last_checks if not console.checks.over else [])
     if console.checks.over:
         console.last_checks = found
@@ -61,7 +61,7 @@ def minutes(request: Request) -> Response:
 
 
 def cost(request: Request) -> Response:
-    """What the last day cost by the list price, or why that can't be told."""
+    """The cost of the last day at list prices, or why it cannot be estimated."""
     console, now = console_of(request), datetime.now(UTC)
     why = daily_cost.unknown(console.fill, console.store, console.live.problem, now)
     day = None if why else daily_cost.estimate(console.store, console.target.parameters, now)
@@ -69,7 +69,7 @@ def cost(request: Request) -> Response:
 
 
 def fill(request: Request) -> Response:
-    """How far the history is read, or a new range of it."""
+    """The progress of reading the history. A POST reads another range."""
     if request.method == "POST":
         since = form(request).get("since", [""])[0]
         console = console_of(request)
@@ -81,10 +81,10 @@ def fill(request: Request) -> Response:
     return render(request, "_fill.html")
 
 
-def _check(gpw: Gpw) -> None:
+def _check(gpw: Gpw, console: Console) -> None:
     found: list[dict[str, object]] = []
     with gpw.out.progress("checking"):
-        for check in doctor.checks(gpw.target):
+        for check in doctor.checks(console.target, console.requirements):
             found.append(vars(check))
             gpw.out.document(list(found))
 
@@ -94,7 +94,7 @@ def _age(console: Console) -> float:
 
 
 def job(request: Request) -> Response:
-    """How far a job is; where it is over, what became of it."""
+    """The progress of a job, or its result."""
     console = console_of(request)
     found = console.jobs.get(request.path_params["number"])
     if found is None:

@@ -1,4 +1,4 @@
-"""What stands between the console and every other page in the same browser."""
+"""Protects the console from other pages in the same browser, and from other users."""
 
 import hmac
 import secrets
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ADDRESS = "127.0.0.1"
 SAFE_METHODS = {"GET", "HEAD"}
-MAX_FORM_BYTES = 4 * 1024 * 1024  # an edited event of 256 KiB, with every byte as %XX, and more
+MAX_FORM_BYTES = 4 * 1024 * 1024  # more than an edited event of 256 KiB with every byte as %XX
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -33,7 +33,7 @@ HEADERS = {
 class Access:
     """Who may use the console at a port.
 
-    key: what the printed link carries, good for one use. session: what the cookie then carries.
+    key: in the printed link, valid once. session: the value of the cookie.
     """
 
     port: int
@@ -46,7 +46,7 @@ class Access:
 
     @property
     def cookie(self) -> str:
-        """A name of its own for each port, because cookies do not tell ports apart."""
+        """The cookie's name. It has the port, because browsers share cookies between ports."""
         return f"gpw-console-{self.port}"
 
     @property
@@ -54,7 +54,7 @@ class Access:
         return f"http://{self.host}/?key={self.key}"
 
     def take(self, given: str) -> bool:
-        """Whether this is the key; after that it is none any more."""
+        """Whether this is the key, which then becomes invalid."""
         if self.key is None or not _same(given, self.key):
             return False
         self.key = None
@@ -73,7 +73,7 @@ class Access:
 
 
 class Guard:
-    """Lets through what the operator's own browser asks for, and refuses everything else."""
+    """Lets the operator's own browser through, and refuses all other requests."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
@@ -95,10 +95,10 @@ class Guard:
         await (answer or self._app)(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope) -> Response | None:
-        """What to answer in the application's place."""
+        """The response to a refused request or to the printed link; None to let it through."""
         access = self._access
         if _values(scope, b"host") != [access.host]:
-            # Another name for this address: somebody's page that had its own name resolve here.
+            # DNS rebinding: another page's name that resolves to this address.
             return _refuse(421, f"This console answers to http://{access.host} only.")
         if scope["method"] not in SAFE_METHODS:
             if _values(scope, b"sec-fetch-site") != ["same-origin"]:

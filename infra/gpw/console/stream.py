@@ -1,4 +1,4 @@
-"""A live list: server-sent events with what is new in memory."""
+"""A live list: server-sent events with new rows."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -9,16 +9,16 @@ from starlette.responses import Response, StreamingResponse
 
 from gpw.console.web import console_of
 
-STREAM_SECONDS = 0.3  # between two looks for what is new, in memory
-BEAT_SECONDS = 15.0  # between two signs of life of a stream
+STREAM_SECONDS = 0.3  # between two checks for new rows, in memory
+BEAT_SECONDS = 15.0  # between two heartbeats of an idle stream
 
-# Given the number of the last row that the page has. Returns: the newest number, and messages; None
-# when there is nothing new.
+# Called with the number of the last row that the page has. Returns: the newest number, and
+# messages, or None if there are no new rows.
 type Look = Callable[[int], tuple[int, str] | None]
 
 
 def streamed(request: Request, look: Look) -> Response:
-    """What is new after the row that the page has last, for as long as the page is open."""
+    """Stream rows after the last one that the page has, while the page is open."""
     given = request.headers.get("last-event-id") or request.query_params.get("after", "0")
     after = int(given) if given.isdecimal() and len(given) < 16 else 0
     return StreamingResponse(_messages(request, look, after), media_type="text/event-stream")

@@ -1,6 +1,6 @@
-"""What all pages share: the console itself, routes, templates, and how requests fail."""
+"""What all pages share: the console, routes, forms, templates and error pages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import wraps
@@ -24,6 +24,7 @@ from gpw.console.live import Live
 from gpw.console.security import Access
 from gpw.console.store import Store
 from gpw.stack.errors import OperatorError, explained
+from gpw.stack.permissions import Requirement
 from gpw.stack.target import Target
 from gpw.stack.when import ago, duration, moment
 
@@ -33,12 +34,17 @@ LONG = 60  # characters of a value in a list
 
 @dataclass
 class Console:
-    """What all pages work with. write: whether anything may be changed."""
+    """What all pages work with.
+
+    write: whether anything may be changed. requirements: of all commands, for the check of the
+    operator's permissions.
+    """
 
     target: Target
     access: Access
     write: bool
     since: str
+    requirements: Mapping[str, Requirement]
     store: Store = field(default_factory=Store)
     letters: "Letters | None" = None
     held: "Letters | None" = None
@@ -50,7 +56,7 @@ class Console:
     def __post_init__(self) -> None:
         self.jobs = Jobs(self.target)
         self.fill = Fill(self.target.table("EventsTableName"), self.store, self.since)
-        # Subscribed first, so that nothing falls between the history and what is new.
+        # It subscribes before the history is read, so that no event is missed in between.
         self.forwarder = Forwarder()
         self.live = Live(
             self.target, self.store, lambda: self.fill.start(self.since), self.forwarder.offer
@@ -58,7 +64,7 @@ class Console:
         self.counts = Counts(self.target)
 
     def start(self) -> None:
-        """Begin to read what pages show. Raises: ValueError, when `since` is no time."""
+        """Start to read events and logs. Raises: ValueError, if `since` is invalid."""
         moment(self.since, datetime.now(UTC))
         self.fill.running = True
         self.live.start()
@@ -73,20 +79,20 @@ class Console:
 
     @property
     def options(self) -> str:
-        """Which stack, as options of gpw."""
+        """The options of gpw that name this stack."""
         if self.target.local:
             return "--local"
         region = self.target.session.region_name
         return f"--stack {self.target.stack} --region {region}"
 
     def command(self, words: str) -> str:
-        """A line for a terminal that does the same."""
+        """A command line that does the same."""
         return f"gpw {words} {self.options}"
 
 
 @dataclass(frozen=True)
 class Letters:
-    """What was in a queue when somebody looked. missed: the number of those that SQS held back."""
+    """The messages that a scan of a queue found. missed: the number that SQS did not return."""
 
     at: datetime
     found: list[dict[str, Any]]
@@ -101,7 +107,7 @@ def console_of(request: Request) -> Console:
 
 
 def page(function: Page) -> Page:
-    """A page that says what went wrong where something foreseen did."""
+    """Turn expected errors into an error page."""
 
     @wraps(function)
     def answer(request: Request) -> Response:
@@ -120,18 +126,18 @@ def route(path: str, function: Page, *methods: str) -> Route:
 
 
 def check_write(console: Console) -> None:
-    """Raises: OperatorError, when actions are off."""
+    """Check that this console may change something. Raises: OperatorError."""
     if not console.write:
         raise OperatorError("Actions are off in this console", "start it with `gpw ui --write`")
 
 
 def form(request: Request) -> dict[str, list[str]]:
-    """The fields of a form, with its values as they came."""
+    """The values of each field of the submitted form."""
     return cast("dict[str, list[str]]", request.state.form)
 
 
 def with_form(function: Page) -> Callable[[Request], Any]:
-    """An endpoint that gets a form; the guard has checked how long it is."""
+    """An endpoint that reads a form first. The guard has already limited its length."""
     answer = page(function)
 
     async def read_first(request: Request) -> Response:
@@ -159,14 +165,14 @@ def render(request: Request, template: str, status: int = 200, /, **values: Any)
 
 
 def fragment(console: Console, template: str, /, **values: Any) -> str:
-    """A part of a page, for the live view."""
+    """A part of a page, without a request."""
     return _templates.get_template(template).render(values | {"console": console, "path": ""})
 
 
 def _failed(request: Request, error: OperatorError) -> Response:
     is_part = "hx-request" in request.headers
     name = "_problem.html" if is_part else "problem.html"
-    # htmx shows no answer but a good one.
+    # htmx ignores error responses.
     return render(request, name, 200 if is_part else 400, problem=str(error), fix=error.fix)
 
 

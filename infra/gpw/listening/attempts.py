@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.text import Text
-
-from gpw.commands.look import OUTCOME_STYLES
 from gpw.listening.bus_event import BusEvent
 from gpw.listening.forward import Form, Forward, Result, content
-from gpw.stack.when import duration
 from receiver.domain import strict_json
 
 REMEMBERED = 100_000  # events; about 20 MB
@@ -50,25 +46,6 @@ class Attempt:
             "error": result.error or None,
         }
         return told | ({"body": strict_json.loads(content(event, whole))} if whole else {})
-
-    def text(self) -> Text:
-        """The attempt as one line for people. `Output` makes it safe to show."""
-        event, result = self.event, self.result
-        status = str(result.status or ("ok" if result.well else "failed"))
-        notes = [
-            "" if event.receipt else "from the history",
-            "replayed" if event.replayed else "",
-            "data omitted" if event.incomplete else "",
-        ]
-        parts = [event.type, event.tenant, event.profile or "", event.id, *notes]
-        return Text.assemble(
-            (f"{self.at:%H:%M:%S} ", "dim"),
-            (f"{status:<6} ", "green" if result.well else "bold red"),
-            (f"{duration(result.seconds):>7} #{self.number}  ", "dim"),
-            (f"{event.outcome:<8} ", OUTCOME_STYLES.get(event.outcome, "")),
-            "  ".join(part for part in parts if part),
-            (f"  {result.error or result.response[:200]}", "" if result.error else "dim"),
-        )
 
 
 class Forwarding:

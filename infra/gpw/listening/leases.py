@@ -1,7 +1,5 @@
-"""Temporary rules and queues of listeners: names, leases, and cleanup after a killed listener."""
+"""Temporary rules and queues of listeners: leases, and cleanup after a killed listener."""
 
-import hashlib
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from gpw.stack.errors import is_gone
+from gpw.stack.listener_names import prefix
 from gpw.stack.queues import answered_at
 from gpw.stack.target import Target
 from receiver.domain.version import timestamp
@@ -32,19 +31,6 @@ class Left:
     removed: list[str]
     alive: list[str]
     at: datetime
-
-
-def prefix(bus: str) -> str:
-    """The prefix of the names of a bus's listeners. Other rules do not have it.
-
-    It has a digest of the bus's name, because a queue's name is too short for the name itself.
-    """
-    return f"gpw-listen-{hashlib.sha256(bus.encode()).hexdigest()[:12]}-"
-
-
-def new_name(bus: str) -> str:
-    """A unique name for a rule and its queue."""
-    return prefix(bus) + secrets.token_hex(6)
 
 
 def until(now: datetime) -> str:

@@ -19,13 +19,13 @@ from gpw.listening.leases import (
     LEASE_SECONDS,
     TARGET_ID,
     UNTIL,
-    new_name,
     remove_queue,
     remove_rule,
     sweep,
     until,
 )
 from gpw.stack.errors import OperatorError, is_gone
+from gpw.stack.listener_names import new_name
 from gpw.stack.queues import BATCH, answered_at
 from gpw.stack.target import Target
 from receiver.publisher.entry import SOURCE

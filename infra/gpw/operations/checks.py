@@ -1,12 +1,10 @@
-"""The result of a check, as `gpw doctor` and `gpw verify` show it."""
+"""The result of a check, of `gpw doctor` and `gpw verify`."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.text import Text
 
-from gpw.cli.output import Output
 from gpw.stack.errors import OperatorError, explained, is_forbidden
 
 
@@ -21,15 +19,6 @@ class Check:
     well: bool | None
     found: str
     fix: str = ""
-
-
-def show(out: Output, check: Check) -> None:
-    """Print a check as one line, for people."""
-    out.say(
-        out.marks[check.well],
-        f" {check.what:<12} {check.found}",
-        Text(f"  → {check.fix}" if check.fix else "", "yellow"),
-    )
 
 
 def guarded(what: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:

@@ -8,13 +8,13 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gpw.cli.command import Gpw
 from gpw.operations.held_queue import HELD
 from gpw.operations.proof import profile_history
-from gpw.operations.scanning import scanning
+from gpw.operations.reporter import Reporter
 from gpw.operations.verify_cases import profiles_of, wrong_secret
 from gpw.stack.errors import OperatorError, explained
-from gpw.stack.queues import received_message
+from gpw.stack.queues import QueueScan, received_message
+from gpw.stack.target import Target
 from receiver.domain.credential import digest
 from receiver.domain.errors import NotJsonError
 from receiver.messages import original_body
@@ -61,7 +61,12 @@ def is_held_for(raw: Raw, tenant: str) -> bool:
 
 
 def messages(
-    gpw: Gpw, output: str, is_ours: Callable[[Raw], bool], *, delete: bool = False
+    target: Target,
+    reporter: Reporter,
+    output: str,
+    is_ours: Callable[[Raw], bool],
+    *,
+    delete: bool = False,
 ) -> tuple[list[Raw], int]:
     """The run's messages in a queue; other messages are not changed.
 
@@ -70,30 +75,39 @@ def messages(
     """
     found: list[Raw] = []
     failed = 0
-    with scanning(gpw, gpw.target.output(output), "looking for own messages") as (scan, batches):
-        for batch in batches:
+    with (
+        QueueScan(target.client("sqs"), target.output(output)) as scan,
+        reporter.progress("looking for own messages", scan.expected) as advance,
+    ):
+        for batch in scan.batches():
             here = [raw for raw in batch if is_ours(raw)]
             found += here
             if delete and here:
                 ids = [str(raw["MessageId"]) for raw in here]
                 failed += len(ids) - len(scan.delete(ids))
+            advance(len(batch))
     return found, failed + scan.missed
 
 
-def remove(gpw: Gpw, tenant: str) -> Removed:
+def remove(target: Target, reporter: Reporter, tenant: str) -> Removed:
     """Remove rows, history, dead letters and held deliveries of a run's tenant only."""
     removed = Removed()
+
+    def remove_messages(output: str, what: str, is_ours: Callable[[Raw], bool]) -> None:
+        found, failed = messages(target, reporter, output, is_ours, delete=True)
+        removed.add(what, len(found))
+        if failed:
+            removed.left.append(f"{what}: SQS did not return or delete {failed} messages")
+
     for number in range(PASSES):
         before = removed.total
         with _told(removed, "dead letters"):
-            _remove_messages(gpw, removed, DEAD, "dead letters", lambda raw: of_tenant(raw, tenant))
-        if HELD in gpw.target.outputs:
+            remove_messages(DEAD, "dead letters", lambda raw: of_tenant(raw, tenant))
+        if HELD in target.outputs:
             with _told(removed, "held deliveries"):
-                _remove_messages(
-                    gpw, removed, HELD, "held deliveries", lambda raw: is_held_for(raw, tenant)
-                )
+                remove_messages(HELD, "held deliveries", lambda raw: is_held_for(raw, tenant))
         with _told(removed, "states and history"):
-            _remove_rows(gpw, removed, tenant)
+            _remove_rows(target, reporter, removed, tenant)
         if removed.left or removed.total == before:
             break
         if number < PASSES - 1:
@@ -101,24 +115,15 @@ def remove(gpw: Gpw, tenant: str) -> Removed:
     return removed
 
 
-def _remove_messages(
-    gpw: Gpw, removed: Removed, output: str, what: str, is_ours: Callable[[Raw], bool]
-) -> None:
-    found, failed = messages(gpw, output, is_ours, delete=True)
-    removed.add(what, len(found))
-    if failed:
-        removed.left.append(f"{what}: SQS did not return or delete {failed} messages")
-
-
-def _remove_rows(gpw: Gpw, removed: Removed, tenant: str) -> None:
-    target, profiles = gpw.target, profiles_of(tenant)
+def _remove_rows(target: Target, reporter: Reporter, removed: Removed, tenant: str) -> None:
+    profiles = profiles_of(tenant)
     states, events = target.table("ProfilesTableName"), target.table("EventsTableName")
     # The state before the full profile, which is stored only if there is a state.
     full = "FullProfilesTableName" in target.outputs
     tables = {"states": states}
     if full:
         tables["full profiles"] = target.table("FullProfilesTableName")
-    with gpw.out.progress("removing", len(profiles)) as advance:
+    with reporter.progress("removing", len(profiles)) as advance:
         for profile in profiles:
             for item in profile_history(target, tenant, profile):
                 key = {"subject": item["subject"], "version": item["version"]}

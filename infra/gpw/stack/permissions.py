@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from gpw.stack.listener_names import prefix
+
 if TYPE_CHECKING:
     from gpw.stack.target import Target
 
@@ -32,6 +34,13 @@ class Need(NamedTuple):
 
     action: str
     on: str
+
+
+class Requirement(NamedTuple):
+    """What a command requires of the operator: a level, and the AWS actions that it calls."""
+
+    level: Level
+    needs: frozenset[Need]
 
 
 def on(resource: str, *actions: str) -> tuple[Need, ...]:
@@ -105,8 +114,6 @@ def physical_name(target: "Target", resource: str) -> str | None:
     if resource == STACK:
         return target.stack_id
     if resource in {LISTENER_RULES, LISTENER_QUEUES}:
-        from gpw.listening.leases import prefix  # not needed to declare needs
-
         bus = target.output("EventBusName")
         return f"rule/{bus}/{prefix(bus)}*" if resource == LISTENER_RULES else f"{prefix(bus)}*"
     named = target.outputs.get(resource) or target.parameters.get(resource)

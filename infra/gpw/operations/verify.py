@@ -1,27 +1,29 @@
-"""One run of `gpw verify`: sends the events and checks the results."""
+"""Proves that a deployed stack does what it promises: sends events and checks the results."""
 
 import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gpw.cli.command import Gpw
 from gpw.commands.dlq import kinds_by_queue
 from gpw.history.history import Selection
 from gpw.listening.bus_event import BusEvent
 from gpw.listening.subscription import Subscription
-from gpw.operations.checks import Check, guarded, show
+from gpw.operations import cost, pricing
+from gpw.operations.checks import Check, guarded
 from gpw.operations.held_queue import HELD
 from gpw.operations.latency import Latencies
 from gpw.operations.proof import Item, Ledger, profile_history, wait_until_recorded
+from gpw.operations.reporter import Reporter
 from gpw.operations.sender import NO_ANSWER, send
 from gpw.operations.traffic import PlannedDelivery
 from gpw.operations.verify_cases import (
     LARGE_BYTES,
+    LATENCY_EVENTS,
     MARK,
     NOT_STORABLE,
     Refusal,
@@ -31,14 +33,16 @@ from gpw.operations.verify_cases import (
     latency_deliveries,
     not_storable,
     refusals,
+    tenant_name,
     wrong_secret,
 )
-from gpw.operations.verify_cleanup import DEAD, is_held_for, messages, of_tenant
+from gpw.operations.verify_cleanup import DEAD, Raw, is_held_for, messages, of_tenant, remove
 from gpw.operations.verify_report import Report
 from gpw.parked.dead_letters import from_sqs
 from gpw.stack import alarms
 from gpw.stack.errors import explained
 from gpw.stack.queues import server_time
+from gpw.stack.target import Target
 from gpw.stack.webhook import CHALLENGES, NO_TOKEN, OK, WRONG_TOKEN, Webhook, WebhookResponse
 from gpw.stack.when import duration
 from receiver.domain.outcome import Outcome
@@ -54,21 +58,97 @@ POSTED, APPLIED, ON_BUS = "POST to answer", "received to applied", "received to 
 FIX = "gpw doctor; gpw tail --errors"
 
 
+def question(stack: str, where: str, tenant: str, *, keep: bool) -> str:
+    """The question that the operator must confirm."""
+    after = "its data stays" if keep else "its data is removed afterwards"
+    return (
+        f"Send about {_requests()} requests as tenant {tenant} to the stack {stack!r} in {where}? "
+        f"It costs about ${max(0.01, dollars()):.2f}, and {after}. Rules on the bus see it. "
+        f"{_dead_letters()} dead letters raise the alarm dead-letters, which sends a mail to "
+        "AlarmEmail. One delivery with a wrong secret counts towards the alarm wrong-secret, "
+        "which is raised by 5 in 15 minutes."
+    )
+
+
+def dollars() -> float:
+    """What a run adds to the AWS bill, at list prices and with the template's defaults."""
+    small = pricing.MonthlyTraffic(_requests(), active_hours=1)
+    large = pricing.MonthlyTraffic(1, active_hours=1, event_bytes=LARGE_BYTES)
+    return cost.added_dollars(small) + cost.added_dollars(large)
+
+
+def _requests() -> int:
+    now = datetime.now(UTC)
+    tenant = tenant_name("0" * 16)
+    sent = sum(len(case.deliveries) for case in cases(tenant, now, LARGE_BYTES))
+    contract = 4 + len(refusals(tenant, now, LARGE_BYTES))
+    return sent + contract + 1 + LATENCY_EVENTS
+
+
+def _dead_letters() -> int:
+    return len(refusals(tenant_name("0" * 16), datetime.now(UTC), LARGE_BYTES)) + 1
+
+
+def verify(
+    target: Target,
+    reporter: Reporter,
+    tenant: str,
+    secret: str,
+    *,
+    patience: float,
+    keep: bool,
+    show: Callable[[Check], None],
+    into: Report,
+) -> None:
+    """Run all checks, then remove the data of the run, even if it fails or is interrupted.
+
+    tenant: the run's own. patience: seconds to wait without progress. keep: remove nothing. show:
+    called with each result at once. into: holds all results, even after an interruption.
+    """
+    run = VerifyRun(target, reporter, tenant, secret, patience=patience, show=show, report=into)
+
+    def clean() -> None:
+        if keep:
+            return
+        into.left = run.settle()
+        removed = remove(target, reporter, tenant)
+        into.cleaned = removed.describe()
+        into.left += removed.left
+
+    try:
+        run.everything()
+        clean()
+    except BaseException:  # even during the removal; a second Ctrl-C aborts it
+        clean()
+        raise
+
+
 class VerifyRun:
     """One run, with the events that it sent and their results."""
 
-    def __init__(self, gpw: Gpw, tenant: str, secret: str, patience: float, report: Report) -> None:
-        self._gpw = gpw
-        self._target = gpw.target
+    def __init__(
+        self,
+        target: Target,
+        reporter: Reporter,
+        tenant: str,
+        secret: str,
+        *,
+        patience: float,
+        show: Callable[[Check], None],
+        report: Report,
+    ) -> None:
+        self._target = target
+        self._reporter = reporter
+        self._show = show
         self._tenant = tenant
         self._secret = secret
         self._patience = patience
         self._report = report
-        self._webhook = Webhook(gpw.target.webhook_url, connections=CONNECTIONS)
+        self._webhook = Webhook(target.webhook_url, connections=CONNECTIONS)
         # By AWS's clock, because an event too far in the future is refused.
-        self._began = server_time(gpw.target.client("sqs"), gpw.target.output("EventsQueueUrl"))
-        self._most = int(gpw.target.parameters.get("MaxBodyBytes", LARGE_BYTES))
-        self._poll = POLL_SECONDS[gpw.target.local is not None]
+        self._began = server_time(target.client("sqs"), target.output("EventsQueueUrl"))
+        self._most = int(target.parameters.get("MaxBodyBytes", LARGE_BYTES))
+        self._poll = POLL_SECONDS[target.local is not None]
         self._cases = cases(tenant, self._began, self._most)
         self._first_seconds: float | None = None
         self._measured: list[PlannedDelivery] = []
@@ -94,7 +174,7 @@ class VerifyRun:
             ):
                 for check in guarded(what, look):
                     self._report.checks.append(check)
-                    show(self._gpw.out, check)
+                    self._show(check)
 
     def settle(self) -> list[str]:
         """Wait for events that are being processed, so that they do not restore removed data.
@@ -117,7 +197,7 @@ class VerifyRun:
 
     def _listen(self, stack: ExitStack) -> Iterator[Check]:
         wanted = Selection(tenant=self._tenant)
-        with self._gpw.out.progress("waiting for a subscription to the bus"):
+        with self._reporter.progress("waiting for a subscription to the bus"):
             self._subscription = stack.enter_context(
                 Subscription(self._target, wanted, complete=False)
             )
@@ -203,7 +283,7 @@ class VerifyRun:
         *,
         connections: int = 1,
     ) -> None:
-        with self._gpw.out.progress(f"sending {len(deliveries)} events"):
+        with self._reporter.progress(f"sending {len(deliveries)} events"):
             send(
                 self._webhook,
                 deliveries,
@@ -224,7 +304,7 @@ class VerifyRun:
         return answer
 
     def _wait(self, patience: float) -> bool:
-        with self._gpw.out.progress("waiting for the history") as advance:
+        with self._reporter.progress("waiting for the history") as advance:
             self._recorded = wait_until_recorded(
                 self._target,
                 self._tenant,
@@ -242,7 +322,7 @@ class VerifyRun:
             return  # already reported
         expected = {str(item["event_id"]) for item in self._items}
         arrived: dict[str, list[BusEvent]] = {}
-        with self._gpw.out.progress("waiting for the bus", len(expected)) as advance:
+        with self._reporter.progress("waiting for the bus", len(expected)) as advance:
             moved = time.monotonic()
             while expected - set(arrived) and time.monotonic() - moved < self._patience:
                 if self._take(self._subscription, arrived):
@@ -275,9 +355,8 @@ class VerifyRun:
         found: Counter[str] = Counter()
 
         def look() -> bool:
-            own, _ = messages(self._gpw, DEAD, lambda raw: of_tenant(raw, self._tenant))
             found.clear()
-            found.update(from_sqs(raw, kinds).reason for raw in own)
+            found.update(from_sqs(raw, kinds).reason for raw in self._messages(DEAD, of_tenant))
             return found >= due
 
         self._until(look)
@@ -292,6 +371,13 @@ class VerifyRun:
             names = ", ".join(sorted(due))
             yield Check("dead letters", True, f"each refused body is there: {names}")
 
+    def _messages(self, output: str, is_of: Callable[[Raw, str], bool]) -> list[Raw]:
+        """The run's own messages in a queue."""
+        own, _missed = messages(
+            self._target, self._reporter, output, lambda raw: is_of(raw, self._tenant)
+        )
+        return own
+
     def _held(self) -> Iterator[Check]:
         if HELD not in self._target.outputs:
             yield Check("held", None, "this stack's version does not hold deliveries")
@@ -301,8 +387,7 @@ class VerifyRun:
             return
 
         def look() -> bool:
-            own, _ = messages(self._gpw, HELD, lambda raw: is_held_for(raw, self._tenant))
-            return bool(own)
+            return bool(self._messages(HELD, is_held_for))
 
         held = self._until(look)
         yield Check(
@@ -332,7 +417,7 @@ class VerifyRun:
         }
         sums: dict[str, float] = {}
         deadline = time.monotonic() + METRIC_SECONDS
-        with self._gpw.out.progress("waiting for CloudWatch's metrics (5 minutes at most)"):
+        with self._reporter.progress("waiting for CloudWatch's metrics (5 minutes at most)"):
             while True:
                 sums = {name: self._metric(name) for name in due}
                 there = all(sums[name] >= count for name, count in due.items())
@@ -360,7 +445,7 @@ class VerifyRun:
             names = list(alarms.alarm_names(self._target, self._target.stack))
             return set(alarms.ringing(self._target, names))
         except (ClientError, BotoCoreError) as error:
-            self._gpw.out.note(f"The alarms can't be read: {explained(error)}")
+            self._reporter.note(f"The alarms can't be read: {explained(error)}")
             return None
 
     def _alarms(self, before: set[str] | None) -> Iterator[Check]:

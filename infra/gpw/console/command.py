@@ -1,4 +1,4 @@
-"""`gpw ui`: a web console on this machine."""
+"""The command `gpw ui`, which is the console's own: it opens the console on this machine."""
 
 import socket
 import threading
@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from gpw.cli.command import Gpw, command
-from gpw.commands.look import READ_HISTORY
-from gpw.commands.tail import LOG_GROUPS, QUEUES
+from gpw.cli.lazy import requirements
+from gpw.listening.subscription import Ended, ended_by_signals
+from gpw.operations.tail import LOG_GROUPS, QUEUES
 from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.permissions import LISTENING, STACK, Level, Need, on
 
@@ -20,7 +21,6 @@ MISSING = {"jinja2", "starlette", "uvicorn"}  # what the extra [ui] brings
     example="gpw ui --local --write",
     needs=[
         *LISTENING,
-        *READ_HISTORY,
         *on("EventsTableName", "dynamodb:DescribeTable", "dynamodb:GetItem"),
         *on("ProfilesTableName", "dynamodb:GetItem"),
         *on("FullProfilesTableName", "dynamodb:GetItem"),
@@ -67,9 +67,7 @@ def ui(
         ) from None
     listening = _listen(ADDRESS, port)
     access = Access(listening.getsockname()[1])
-    console = Console(gpw.target, access, write, since)
-    from gpw.listening.subscription import Ended, ended_by_signals
-
+    console = Console(gpw.target, access, write, since, requirements(gpw))
     try:
         console.start()
     except ValueError as error:
