@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from gpw.cli.table import needs
-from gpw.commands.pause import MAPPINGS
 from gpw.commands.tail import LOG_GROUPS
+from gpw.operations.pause import MAPPINGS
 from gpw.stack.permissions import KEY_NEEDS, LISTENER_QUEUES, LISTENER_RULES, STACK
 from infra.build.gradual import TYPES, gradual
 from tests.template.test_gradual import transformed

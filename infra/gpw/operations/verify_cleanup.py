@@ -70,7 +70,8 @@ def messages(
     """
     found: list[Raw] = []
     failed = 0
-    with scanning(gpw, gpw.target.output(output), "looking for own messages") as (scan, batches):
+    url, what = gpw.target.output(output), "looking for own messages"
+    with scanning(gpw.target, gpw.out, url, what) as (scan, batches):
         for batch in batches:
             here = [raw for raw in batch if is_ours(raw)]
             found += here
