@@ -237,7 +237,7 @@ def test_a_dead_letter_is_redriven_after_a_dry_run(
     page.get_by_text("What to do about it").click()
     expect(page.get_by_text("DynamoDB can't hold the event")).to_be_visible()
     page.get_by_label("all of these").check()
-    page.get_by_role("button", name="Redrive chosen").click()
+    page.get_by_role("button", name="Redrive selected").click()
     expect(page.get_by_text("Would redrive 1 dead letter")).to_be_visible()
     page.get_by_role("button", name="Redrive 1 dead letter").click()
     expect(page.get_by_text("Redrove 1 dead letter")).to_be_visible()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gpw.cli.command import Gpw
-from gpw.commands import dlq
+from gpw.operations import scanning
 from gpw.stack import queues
 from gpw.stack.queues import QueueScan
 from tests.factories import make_body, make_event, sample
@@ -396,7 +396,7 @@ def test_what_sqs_does_not_take_stays(
         held, _ = real(sqs, url, messages[1:])
         return held, {messages[0].key: "InternalError"}
 
-    monkeypatch.setattr(dlq, "send", refuse_one)
+    monkeypatch.setattr(scanning, "send", refuse_one)
 
     tally = stack.run("dlq", "redrive", "--all", "--yes", "--json", code=1).document
 
@@ -417,7 +417,7 @@ def test_what_fails_again_at_once_is_not_redriven_again(
         stack.dead_letter(body("evt-1"), **QUARANTINE)
         return real(sqs, url, messages)
 
-    monkeypatch.setattr(dlq, "send", send_and_fail_again)
+    monkeypatch.setattr(scanning, "send", send_and_fail_again)
 
     stack.run("dlq", "redrive", "--all", "--yes")
 
@@ -627,7 +627,7 @@ def test_a_scan_that_sqs_stops_at_its_limit_is_told_with_what_to_do(
     assert "About 5 more dead letters could not be checked" in listed.err
     assert "run it again" in listed.err
     assert purged.document["purged"] == {"received_too_often": 20}
-    assert purged.document["not_looked_at"] == 5
+    assert purged.document["unchecked"] == 5
     assert len(bodies("DeadLetterQueue")) == 5
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gpw.commands import erase
+from gpw.operations import erase, parked_lines
 from gpw.stack import queues
 from gpw.stack.queues import Depth, depth
 from receiver.domain.outcome import Outcome
@@ -208,7 +208,7 @@ def test_many_unsure_ones_are_cut_short_for_people_and_whole_for_programs(
     told = stack.run("erase", "t-1", "p-1", code=1)
     document = stack.run("erase", "t-1", "p-1", "--json", code=1).document
 
-    assert told.out.count("dead letter  ") == erase.SHOWN
+    assert told.out.count("dead letter  ") == parked_lines.SHOWN_UNSURE
     assert "and 10 more: --json lists all" in told.out
     assert len(document["found"]["unsure"]) == 30
 

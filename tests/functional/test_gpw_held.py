@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from gpw.operations import doctor, held_queue
+from gpw.operations import doctor, scanning
 from gpw.stack import queues
 from gpw.stack.target import Target
 from receiver.domain.credential import digest
@@ -269,7 +269,7 @@ def test_a_secret_that_was_replaced_while_the_question_stood_releases_nothing(
 ) -> None:
     hold(stack, make_body(), FOREIGN)
     found = iter([{digest(FOREIGN).hex(): "current"}, {digest(SECRET).hex(): "current"}])
-    monkeypatch.setattr("gpw.commands.held.accepted_digests", lambda _target: next(found))
+    monkeypatch.setattr("gpw.operations.release.accepted_digests", lambda _target: next(found))
 
     told = stack.run("held", "release", "--yes", "--json").document
 
@@ -283,7 +283,7 @@ def test_what_sqs_does_not_confirm_is_kept(
     for number in range(3):
         hold(stack, make_body(make_event(f"evt_{number}")), SECRET)
     monkeypatch.setattr(
-        held_queue,
+        scanning,
         "send",
         lambda _sqs, _url, messages: (set(), {m.key: "InternalError" for m in messages}),
     )
@@ -309,7 +309,7 @@ def test_set_on_a_terminal_asks_before_it_releases_and_a_no_keeps_them(
         patch.setattr("getpass.getpass", lambda _prompt: next(typed))
         no = stack.run("secret", "set", stdin="y\nn\n")
 
-    assert "Nobody was there" in ran.err
+    assert "No input to confirm with" in ran.err
     assert "1 held delivery carried this secret" in no.out
     assert "gpw held release" in no.out
     assert cloud.messages("EventsQueue") == []
@@ -519,7 +519,7 @@ def test_ls_without_leave_to_read_the_secret_lists_all_the_same(
         }
         raise ClientError(response, "GetSecretValue")
 
-    monkeypatch.setattr("gpw.commands.held.accepted_digests", denied)
+    monkeypatch.setattr("gpw.operations.held_queue.accepted_digests", denied)
 
     ran = stack.run("held", "ls", "--json")
 
@@ -649,7 +649,7 @@ def test_doctor_tells_how_many_are_held_and_what_to_do(stack: OperatedStack) -> 
 def test_erase_removes_the_held_deliveries_of_a_person(
     stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gpw.commands.erase.COUNT_SECONDS", 0.0)
+    monkeypatch.setattr("gpw.operations.erase.COUNT_SECONDS", 0.0)
     hold(stack, make_body(make_event("evt_1", profile_id="12345")))
     hold(stack, make_body(make_event("evt_2", profile_id="67890")))
 
@@ -663,7 +663,7 @@ def test_erase_removes_the_held_deliveries_of_a_person(
 def test_erase_leaves_a_held_body_that_is_no_json_to_the_operator(
     stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gpw.commands.erase.COUNT_SECONDS", 0.0)
+    monkeypatch.setattr("gpw.operations.erase.COUNT_SECONDS", 0.0)
     message_id = hold(stack, b'\xff{"profile_id": "12345"')
 
     told = stack.run("erase", "abc-tenant", "12345", "--yes", "--json", code=1).document

@@ -11,7 +11,7 @@ import pytest
 import urllib3
 from botocore.exceptions import ClientError
 
-from gpw.commands import secret
+from gpw.operations import secret
 from gpw.operations.sample import SAMPLE
 from gpw.operations.settling import METRIC_SECONDS, counted_from
 from gpw.stack.target import Target
@@ -555,7 +555,7 @@ def test_pausing_what_is_paused_asks_nothing_and_is_well(stack: OperatedStack) -
 def test_a_consumer_that_does_not_stop_in_time_is_told(
     stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gpw.commands.pause.WAIT_SECONDS", -1)
+    monkeypatch.setattr("gpw.operations.pause.WAIT_SECONDS", -1)
     monkeypatch.setattr(
         "moto.awslambda.models.EventSourceMapping.get_configuration",
         lambda mapping: {"UUID": mapping.uuid, "State": "Disabling"},

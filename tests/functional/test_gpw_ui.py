@@ -18,7 +18,6 @@ from typer.testing import CliRunner
 
 from gpw.cli.app import app as command_line
 from gpw.cli.table import loaded
-from gpw.commands import erase
 from gpw.console import fill, forwarder, live
 from gpw.console.app import application
 from gpw.console.filters import Filters
@@ -27,6 +26,7 @@ from gpw.console.security import Access
 from gpw.console.web import Console
 from gpw.listening.bus_event import BusEvent, from_history
 from gpw.listening.forward import DEVELOPMENT_SECRET, RESPONSE_BYTES, Result
+from gpw.operations import erase
 from gpw.stack import queues
 from gpw.stack.errors import OperatorError
 from gpw.stack.permissions import LISTENING, physical_name
@@ -400,7 +400,7 @@ def test_a_purge_deletes_what_was_chosen_and_nothing_else(
 
     assert "Deleted 1 dead letter" in done
     assert [message.body for message in cloud.messages("DeadLetterQueue")] == ["["]
-    assert "No dead letter is chosen" in browser.post("/dead-letters/purge").text
+    assert "No dead letter is selected" in browser.post("/dead-letters/purge").text
 
 
 def test_held_deliveries_of_an_accepted_secret_are_released_and_others_stay(
@@ -444,7 +444,7 @@ def test_the_held_page_says_that_none_is_held_only_if_nobody_hides_any(
 
     assert "No held deliveries" in empty
     assert "No held deliveries" not in hidden
-    assert "SQS counts 1 more than it handed out" in hidden
+    assert "SQS counts 1 more than it returned" in hidden
 
 
 def test_an_erasure_leaves_nothing_of_the_person_in_the_tables_nor_in_memory(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gpw.cli.table import needs
-from gpw.commands.pause import MAPPINGS
+from gpw.operations.pause import MAPPINGS
 from gpw.operations.tail import LOG_GROUPS
 from gpw.stack.permissions import KEY_NEEDS, LISTENER_QUEUES, LISTENER_RULES, STACK
 from infra.build.gradual import TYPES, gradual

@@ -1,7 +1,7 @@
 """Prints results: in colour on a terminal, plain in a pipe, as JSON for programs."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Span, Text
 
+from gpw.operations.lines import Line
 from gpw.stack import printable_json
 from gpw.stack.errors import FAILED, USAGE, OperatorError
 
@@ -38,6 +39,19 @@ class Output:
     def note(self, *parts: str | Text) -> None:
         """Print a line that is not part of the result."""
         self.errors.print(safe(*parts), soft_wrap=True)
+
+    def say_lines(self, lines: Iterable[Line]) -> None:
+        """Print lines of the result, for people only."""
+        for line in lines:
+            self.say(*self._with_mark(line))
+
+    def note_lines(self, lines: Iterable[Line]) -> None:
+        """Print lines that are not part of the result."""
+        for line in lines:
+            self.note(*self._with_mark(line))
+
+    def _with_mark(self, line: Line) -> list[str | Text]:
+        return [self.marks[line.well], f" {line.text}"] if line.marked else [line.text]
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
         """Print a table, for people only."""
@@ -113,7 +127,7 @@ class Output:
         match self.ask(question):
             case None:
                 raise OperatorError(
-                    "Nobody was there to confirm, so nothing was done",
+                    "No input to confirm with, so nothing was done",
                     "pass --yes to skip the confirmation prompt",
                     code=USAGE,
                 )

@@ -110,7 +110,7 @@ COMMANDS: list[Lazy | LazyGroup] = [
             "gpw.commands.dlq:redrive_dead_letters",
             "Send dead letters back to the queue they came from.",
         ),
-        Lazy("purge", "gpw.commands.dlq:purge", "Delete dead letters permanently."),
+        Lazy("purge", "gpw.commands.dlq:purge_dead_letters", "Delete dead letters permanently."),
     ),
     group(
         "held",
@@ -120,10 +120,10 @@ COMMANDS: list[Lazy | LazyGroup] = [
         ),
         Lazy(
             "release",
-            "gpw.commands.held:release",
+            "gpw.commands.held:release_held",
             "Send on the held deliveries that carry a secret which is accepted now.",
         ),
-        Lazy("purge", "gpw.commands.held:purge", "Delete held deliveries permanently."),
+        Lazy("purge", "gpw.commands.held:purge_held", "Delete held deliveries permanently."),
     ),
     group(
         "secret",

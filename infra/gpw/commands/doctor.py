@@ -8,10 +8,10 @@ import typer
 from gpw.cli.command import Gpw, command
 from gpw.cli.lazy import requirements
 from gpw.commands.check_line import show
-from gpw.commands.pause import MAPPINGS
 from gpw.operations.checks import Check
 from gpw.operations.doctor import PING_TENANT, PING_TYPE, checks
 from gpw.operations.doctor import ping as send_ping
+from gpw.operations.pause import MAPPINGS
 from gpw.stack import alarms
 from gpw.stack.errors import FAILED
 from gpw.stack.permissions import SWEEPING, Level, Need, on

@@ -1,169 +1,41 @@
 """`gpw secret`: sets, rotates and checks the webhook secret or the API key; never shows it."""
 
 import getpass
-import math
 import sys
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from time import sleep
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from gpw.cli.command import Gpw, command
-from gpw.operations.held_queue import HELD, RELEASE, offer_release
-from gpw.operations.settling import METRIC_SECONDS, counted_from, counted_until, wait_for_workers
-from gpw.stack.errors import FAILED, USAGE, OperatorError
+from gpw.operations import parked_lines, secret
+from gpw.operations.held_queue import HELD
+from gpw.operations.release import RELEASE, Released, plan_release, release
+from gpw.operations.secret import OUTPUTS, SecretState, Which, now_utc
+from gpw.operations.settling import wait_for_workers
+from gpw.stack.errors import FAILED, USAGE, OperatorError, explained
 from gpw.stack.permissions import Level, Need, on
-from gpw.stack.target import Target
 from gpw.stack.when import ago, duration
-from receiver.domain.credential import UnusableCredentialError, digest, is_usable, usable
+from receiver.domain.credential import UnusableCredentialError, digest, usable
 from receiver.ingest.secret import REREAD_SECONDS
-
-DEFAULT_GRACE_HOURS = 24
-DEFAULT_CACHE_SECONDS = 300.0
-GENERATED_SECONDS = (
-    1  # the stack generated a value that is at most this much younger than the secret
-)
-POLL_SECONDS = 15.0
-MAX_DATA_POINTS = 1400  # CloudWatch's limit is 1,440; the rest is for partial periods at both ends
-_KEPT = ((14.9, 60), (62.9, 300))  # (days, seconds per data point); CloudWatch keeps 15 and 63 days
-
-
-class Which(StrEnum):
-    """The stack's secrets."""
-
-    WEBHOOK = "webhook"
-    """The secret that GetProfile sends with its webhooks."""
-
-    API = "api"
-    """The API key that fetches full profiles."""
-
 
 _IN_USE = {
     Which.WEBHOOK: f"Webhooks that carry it are accepted within {REREAD_SECONDS} seconds",
     Which.API: "The hydrator uses it within 5 minutes, sooner if the API refuses the old one",
 }
-_OUTPUTS = {Which.WEBHOOK: "WebhookSecretArn", Which.API: "ProfileApiSecretArn"}
 
 WhichOption = Annotated[
     Which,
     typer.Option("--for", help="The webhook secret, or the API key that fetches full profiles."),
 ]
 
-
-@dataclass(frozen=True)
-class SecretState:
-    """The state of a secret, without its value.
-
-    problem: why it is unusable and what to do, or None. previous_until: when the previous value
-    stops being accepted; None if there is no previous value that anybody could have used.
-    cache_seconds: how long a worker uses a value before it reads the secret again.
-    """
-
-    set_at: datetime
-    generated: bool
-    problem: str | None
-    previous_until: datetime | None
-    cache_seconds: float = DEFAULT_CACHE_SECONDS
-
-    def previous_accepted(self, now: datetime) -> bool:
-        return self.previous_until is not None and now < self.previous_until
-
-    def uses_known(self, now: datetime) -> tuple[datetime, datetime] | None:
-        """The time in which every use of the previous secret is known; None if there is none yet.
-
-        Until the workers have read the new one, they take the previous one for the current one.
-        """
-        since, until = counted_from(self.set_at, self.cache_seconds), counted_until(now)
-        return (since, until) if since < until else None
-
-    def unused(self, now: datetime) -> str:
-        """What a metric without a use of the previous secret means, for people."""
-        if known := self.uses_known(now):
-            return f"no use of the previous one was counted between {_span(*known)}"
-        since = counted_from(self.set_at, self.cache_seconds)
-        at = since + timedelta(seconds=METRIC_SECONDS)
-        return (
-            f"whether the previous one is still in use is not known before {at:%H:%M} UTC: until "
-            f"{since:%H:%M} UTC, workers may take it for the current one"
-        )
-
-
-def _span(since: datetime, until: datetime) -> str:
-    form = "%H:%M" if since.date() == until.date() else "%Y-%m-%d %H:%M"
-    return f"{since:{form}} and {until:{form}} UTC"
-
-
-def state(target: Target, which: Which = Which.WEBHOOK) -> SecretState:
-    """Check a secret. Raises: OperatorError."""
-    secrets, arn = target.client("secretsmanager"), _arn(target, which)
-    made_at = secrets.describe_secret(SecretId=arn)["CreatedDate"]
-    current = _version(secrets, arn, "AWSCURRENT")
-    if current is None:
-        raise OperatorError("The secret has no value", "gpw secret set")
-    previous = _version(secrets, arn, "AWSPREVIOUS")
-    young = timedelta(seconds=GENERATED_SECONDS)
-    # Nobody knew a generated value, and an unusable one was never accepted.
-    known = (
-        previous is not None
-        and previous["CreatedDate"] - made_at > young
-        and _problem(previous) is None
-    )
-    grace = _grace(target)
-    set_at = current["CreatedDate"].astimezone(UTC)
-    return SecretState(
-        set_at,
-        generated=previous is None and current["CreatedDate"] - made_at <= young,
-        problem=_problem(current),
-        previous_until=set_at + grace if known and which is Which.WEBHOOK else None,
-        cache_seconds=float(target.parameters.get("SecretCacheSeconds", DEFAULT_CACHE_SECONDS)),
-    )
-
-
-def accepted_digests(target: Target) -> dict[str, str]:
-    """The SHA-256 (hex) of each value that ingest accepts now, with its version."""
-    secrets, arn = target.client("secretsmanager"), _arn(target, Which.WEBHOOK)
-    current = _version(secrets, arn, "AWSCURRENT")
-    if current is None:
-        return {}
-    versions = {"current": current}
-    if _now() < current["CreatedDate"] + _grace(target):
-        previous = _version(secrets, arn, "AWSPREVIOUS")
-        versions = {"previous": previous} | versions if previous else versions
-    values = {name: version.get("SecretString") or "" for name, version in versions.items()}
-    return {digest(value).hex(): name for name, value in values.items() if is_usable(value)}
-
-
-def current_set_at(target: Target) -> datetime:
-    """When the current webhook secret was set; long ago if there is none."""
-    current = _version(target.client("secretsmanager"), _arn(target, Which.WEBHOOK), "AWSCURRENT")
-    return current["CreatedDate"].astimezone(UTC) if current else datetime.min.replace(tzinfo=UTC)
-
-
-def _grace(target: Target) -> timedelta:
-    """How long the previous webhook secret is accepted after a rotation."""
-    hours = target.parameters.get("PreviousSecretGraceHours", DEFAULT_GRACE_HOURS)
-    return timedelta(hours=float(hours))
-
-
-def _problem(version: dict[str, Any]) -> str | None:
-    """What is wrong with a version's value, and what to do; None if it is usable."""
-    try:
-        usable(version.get("SecretString"))
-    except UnusableCredentialError as error:
-        return str(error)
-    return None
-
-
 _READ = [
     need
-    for secret in _OUTPUTS.values()
-    for need in on(secret, "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue")
+    for output in OUTPUTS.values()
+    for need in on(output, "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue")
 ]
-_WRITE = [*_READ, *(Need("secretsmanager:PutSecretValue", one) for one in _OUTPUTS.values())]
+_WRITE = [*_READ, *(Need("secretsmanager:PutSecretValue", one) for one in OUTPUTS.values())]
 _USED = Need("cloudwatch:GetMetricStatistics", "*")
 
 
@@ -215,17 +87,23 @@ def rotate(
     """
     _put(gpw, which, rotating=True)
     if watch and which is Which.WEBHOOK:
-        _watch(gpw, timedelta(minutes=quiet_minutes))
+        quiet = timedelta(minutes=quiet_minutes)
+        accepted = secret.wait_until_unused(gpw.target, gpw.out, quiet)
+        unused = f"No webhook carried the previous secret for {duration(quiet.total_seconds())}."
+        gpw.out.say(
+            gpw.out.marks[True],
+            f" {unused if accepted else 'The previous secret is no longer accepted.'}",
+        )
 
 
 @command(example="gpw secret status", needs=[*_READ, _USED], level=Level.ADMINISTER)
 def status(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
     """Show whether the secret is set and usable, and whether the previous one is still in use."""
-    found = state(gpw.target, which)
-    now = _now()
+    found = secret.state(gpw.target, which)
+    now = now_utc()
     used = None
     if found.previous_accepted(now):
-        used = previous_last_used(gpw.target, found.set_at)
+        used = secret.previous_last_used(gpw.target, found.set_at)
     known = found.uses_known(now) if found.previous_until else None
     gpw.out.document(
         {
@@ -244,77 +122,29 @@ def status(gpw: Gpw, *, which: WhichOption = Which.WEBHOOK) -> None:
         raise typer.Exit(FAILED)
 
 
-def previous_last_used(target: Target, since: datetime) -> datetime | None:
-    """When a webhook last carried the previous secret, since the present one was set.
-
-    None means that no use was counted; `SecretState.uses_known` says in which time. On AWS, the
-    metric has the answer to the minute. The local cloud has only the log lines from which
-    CloudWatch would make metrics.
-    """
-    if not target.local:
-        now = _now()
-        answer = target.client("cloudwatch").get_metric_statistics(
-            Namespace="GetProfileWebhooks",
-            MetricName="PreviousSecretUsed",
-            Dimensions=[{"Name": "service", "Value": target.stack}],
-            StartTime=since,
-            EndTime=now + timedelta(minutes=1),
-            Period=period(now - since),
-            Statistics=["Sum"],
-        )
-        # A data point has the time at which its period begins, which may be before `since`.
-        times = [max(one["Timestamp"], since) for one in answer["Datapoints"] if one["Sum"] > 0]
-    else:
-        pages = target.client("logs").get_paginator("filter_log_events")
-        times = [
-            datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
-            for page in pages.paginate(
-                logGroupName=target.resources["IngestLogGroup"],
-                startTime=int(since.timestamp() * 1000),
-            )
-            for event in page["events"]
-            if '"PreviousSecretUsed":[' in event["message"].replace(" ", "")
-        ]
-    return max(times, default=None)
-
-
-def period(age: timedelta) -> int:
-    """The period of the data points, in seconds, for statistics that begin this long ago.
-
-    CloudWatch keeps one-minute data points for 15 days, five-minute ones for 63 days, then hourly
-    ones. It returns up to 1,440 data points, and accepts multiples of the periods that it keeps.
-    """
-    kept = next((seconds for days, seconds in _KEPT if age < timedelta(days=days)), 3600)
-    least = (age + timedelta(minutes=1)).total_seconds() / MAX_DATA_POINTS
-    return max(1, math.ceil(least / kept)) * kept
+# ---------------------------------------------------------------- setting it
 
 
 def _put(gpw: Gpw, which: Which, *, rotating: bool) -> None:
     target = gpw.target
-    arn = _arn(target, which)
-    before = state(target, which)
-    if rotating and before.generated:
-        raise OperatorError("There is nothing to rotate: no secret was set yet", "gpw secret set")
+    before = secret.state(target, which)
+    if rotating:
+        secret.check_rotatable(before)
     value = _read_value()
-    secrets = target.client("secretsmanager")
-    current = _version(secrets, arn, "AWSCURRENT")
-    if current and current.get("SecretString") == value:
+    if secret.is_current(target, which, value):
         if rotating:
             raise OperatorError(
                 "That is already the current secret", "create a new one at GetProfile first"
             )
         gpw.out.say(gpw.out.marks[True], " That is already the current secret; nothing to do.")
-        _offer_release(gpw, which, value, {"changed": False}, before.set_at)
+        _finish(gpw, which, value, {"changed": False}, before.set_at)
         return
     if not before.generated:
-        gpw.confirm(f"Replace the secret that was set {ago(before.set_at, _now())} ago?")
+        gpw.confirm(f"Replace the secret that was set {ago(before.set_at, now_utc())} ago?")
     elif not target.local:
         gpw.confirm(f"Set the secret of the stack {target.stack!r}?")
-    answer = secrets.put_secret_value(SecretId=arn, SecretString=value)
-    if not answer.get("VersionId"):  # its presence shows that Secrets Manager itself responded
-        raise OperatorError("Secrets Manager did not confirm the new value", "try again")
-    confirmed_at = _now()
-    after = state(target, which)
+    confirmed_at = secret.put(target, which, value)
+    after = secret.state(target, which)
     gpw.out.say(gpw.out.marks[True], f" The secret is set. {_IN_USE[which]}.")
     if after.previous_until:
         gpw.out.say(
@@ -326,23 +156,7 @@ def _put(gpw: Gpw, which: Which, *, rotating: bool) -> None:
         "set_at": after.set_at,
         "previous_accepted_until": after.previous_until,
     }
-    # The operator's clock has read the moment at which Secrets Manager confirmed the secret.
-    _offer_release(gpw, which, value, told, confirmed_at)
-
-
-def _offer_release(
-    gpw: Gpw, which: Which, value: str, told: dict[str, Any], set_at: datetime
-) -> None:
-    """Offer to release deliveries that carried the secret before every worker accepted it.
-
-    told: the JSON output so far.
-    """
-    try:
-        if which is Which.WEBHOOK and HELD in gpw.target.outputs:  # else an older version's stack
-            told["refused_until"] = wait_for_workers(gpw.out, set_at, _now(), sleep)
-            offer_release(gpw, digest(value).hex(), told)
-    finally:
-        gpw.out.document(told)
+    _finish(gpw, which, value, told, confirmed_at)
 
 
 def on_terminal() -> bool:
@@ -367,6 +181,74 @@ def _read_value() -> str:
         ) from None
 
 
+# ---------------------------------------------------------------- releasing what carried it
+
+
+def _finish(gpw: Gpw, which: Which, value: str, told: dict[str, Any], set_at: datetime) -> None:
+    """Offer to release deliveries that carried the secret before every worker accepted it.
+
+    told: the JSON output so far.
+    """
+    try:
+        if which is Which.WEBHOOK and HELD in gpw.target.outputs:  # else an older version's stack
+            told["refused_until"] = wait_for_workers(gpw.out, set_at, now_utc())
+            _offer_release(gpw, digest(value).hex(), told)
+    finally:
+        gpw.out.document(told)
+
+
+def _offer_release(gpw: Gpw, token_digest: str, told: dict[str, Any]) -> None:
+    """Say how many held deliveries carry the new secret, and offer to release them.
+
+    told: the JSON output, to which this adds. If the queue can't be read, that is reported but is
+    not a failure, because the secret is set. Raises: typer.Exit, if a release fails.
+    """
+    out, accepted = gpw.out, {token_digest: "current"}
+    told["held"] = None
+    try:
+        found = plan_release(gpw.target, out, accepted)
+    except (ClientError, BotoCoreError) as error:
+        out.note(
+            out.marks[None],
+            f" Could not read the held deliveries: {explained(error)}. `gpw held release` sends on "
+            "those that carry this secret.",
+        )
+        return
+    out.note_lines(parked_lines.unchecked_held(found.unchecked))
+    count = found.sent.total()
+    told |= {"held": count, "other_secrets": found.others, "unseen": bool(found.unchecked)}
+    sure = not count and not found.unchecked
+    held = parked_lines.held_deliveries(count)
+    out.say(
+        out.marks[True if sure else None],
+        f" {held} carried this secret before it was accepted.",
+    )
+    if found.others:
+        out.say(f"  {found.others:>6}  carry other secrets. Did you set the right one? gpw held ls")
+    if not count:
+        return
+    if not gpw.yes and not out.ask("Release them now?"):
+        out.say("  They are kept for 4 days. To send them on: gpw held release")
+        return
+    released = Released()
+    try:
+        release(gpw.target, out, accepted, into=released)
+    finally:  # even if it was interrupted
+        told["released"] = released.document()
+        out.note_lines(parked_lines.unchecked_held(released.unchecked))
+        out.say_lines(parked_lines.released(released))
+    if released.incomplete:
+        out.say(out.marks[False], " Some may remain. To send them on: gpw held release")
+        raise typer.Exit(FAILED)
+    out.say(
+        "  None that was found remains. A worker that Lambda froze while it held a delivery sends "
+        "it when it runs again; gpw held ls shows it."
+    )
+
+
+# ---------------------------------------------------------------- its state
+
+
 def _show(gpw: Gpw, which: Which, found: SecretState, used: datetime | None, now: datetime) -> None:
     out = gpw.out
     set_it = "gpw secret set" if which is Which.WEBHOOK else f"gpw secret set --for {which}"
@@ -381,61 +263,12 @@ def _show(gpw: Gpw, which: Which, found: SecretState, used: datetime | None, now
     if not found.previous_accepted(now):
         out.say(out.marks[True], " No previous secret is accepted")
     elif found.previous_until and used is None:
-        told, left = found.unused(now), duration_until(found, now)
+        told, left = found.unused(now), secret.duration_until(found, now)
         mark = out.marks[True if found.uses_known(now) else None]
         out.say(mark, f" {told[0].upper()}{told[1:]}. It is accepted for another {left}")
     elif used:
         out.say(
             out.marks[None],
             f" The previous one was used {ago(used, now)} ago and will be refused in "
-            f"{duration_until(found, now)}: set the new one at GetProfile",
+            f"{secret.duration_until(found, now)}: set the new one at GetProfile",
         )
-
-
-def duration_until(found: SecretState, now: datetime) -> str:
-    """How much longer the previous secret is accepted."""
-    return duration((found.previous_until - now).total_seconds()) if found.previous_until else "0 s"
-
-
-def _watch(gpw: Gpw, quiet: timedelta) -> None:
-    """Wait until the previous secret has been unused for `quiet`, or is no longer accepted."""
-    found = state(gpw.target)
-    with gpw.out.progress("waiting until the previous secret is unused"):
-        while found.previous_accepted(now := _now()):
-            used = previous_last_used(gpw.target, found.set_at)
-            if known := found.uses_known(now):
-                since, until = known
-                if until - max(since, used or since) >= quiet:
-                    break
-            sleep(POLL_SECONDS)
-        else:
-            gpw.out.say(gpw.out.marks[True], " The previous secret is no longer accepted.")
-            return
-    gpw.out.say(
-        gpw.out.marks[True],
-        f" No webhook carried the previous secret for {duration(quiet.total_seconds())}.",
-    )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _arn(target: Target, which: Which) -> str:
-    output = _OUTPUTS[which]
-    if which is Which.API and output not in target.outputs:
-        raise OperatorError(
-            "The stack does not fetch full profiles, so it has no API key",
-            "deploy it with HydrateProfiles=true",
-        )
-    return target.output(output)
-
-
-def _version(secrets: Any, arn: str, stage: str) -> dict[str, Any] | None:
-    try:
-        answer: dict[str, Any] = secrets.get_secret_value(SecretId=arn, VersionStage=stage)
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ResourceNotFoundException":
-            return None
-        raise
-    return answer

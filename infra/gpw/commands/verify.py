@@ -10,10 +10,10 @@ import typer
 
 from gpw.cli.command import Gpw, command
 from gpw.commands.check_line import show
-from gpw.commands.dlq import DELETE as DELETE_DEAD
-from gpw.commands.dlq import LOOK as LOOK_DEAD
 from gpw.listening.subscription import Ended, ended_by_signals
 from gpw.operations import verify as operation
+from gpw.operations.dead_letters import DELETE as DELETE_DEAD
+from gpw.operations.dead_letters import LOOK as LOOK_DEAD
 from gpw.operations.held_queue import DELETE as DELETE_HELD
 from gpw.operations.held_queue import LOOK as LOOK_HELD
 from gpw.operations.verify_cases import is_tenant, tenant_name

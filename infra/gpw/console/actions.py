@@ -10,17 +10,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gpw.cli.command import Gpw
-from gpw.commands import dlq, erase, held, replay, republish
+from gpw.commands import replay, republish
 from gpw.console.filters import Filters, read
 from gpw.console.jobs import Then
+from gpw.console.letters import tell
 from gpw.console.overview import job_fragment
 from gpw.console.web import Console, check_write, console_of, form, post, render, route
 from gpw.history.history import subject
 from gpw.listening.bus_event import from_history
 from gpw.listening.forward import Form, by_http, development_secret
 from gpw.listening.loopback import destination
+from gpw.operations import dead_letters, erase, held_queue, parked_lines, release
+from gpw.operations.reporter import Reporter
+from gpw.operations.scanning import Purged
 from gpw.stack.errors import FAILED, OperatorError
 from gpw.stack.queues import BATCH
+from gpw.stack.target import Target
 
 SHOWN_FAILURES = 20
 
@@ -166,22 +171,22 @@ def _events(count: int) -> str:
 
 
 def on_letters(request: Request) -> Response:
-    """Redrive or purge the dead letters that were chosen; the dry run first."""
+    """Redrive or purge the selected dead letters, after a dry run."""
     console, fields = console_of(request), form(request)
     name, ids = str(request.path_params["name"]), fields.get("id", [])
     dry_run = fields.get("dry_run") == ["yes"]
     if not dry_run:
         check_write(console)
     if not ids:
-        raise OperatorError("No dead letter is chosen", "mark some, or all of a group")
-    works = {"redrive": dlq.redrive_dead_letters, "purge": dlq.purge}
+        raise OperatorError("No dead letter is selected", "select some, or all of a group")
+    works = {"redrive": _redrive, "purge": _purge_letters}
     if name not in works:
         raise OperatorError("There is no such action")
-    work = works[name]
+    work, chosen = works[name], dead_letters.Chosen(ids=tuple(ids))
 
-    def run(gpw: Gpw) -> None:
+    def run(target: Target, reporter: Reporter) -> None:
         try:
-            work(gpw, list(ids), dry_run=dry_run)
+            job.well = work(target, reporter, chosen, dry_run=dry_run)
         finally:
             if not dry_run:
                 console.letters = None
@@ -194,32 +199,65 @@ def on_letters(request: Request) -> Response:
         label = f"Delete {what} permanently" if name == "purge" else f"Redrive {what}"
         job.then = Then(label, f"/dead-letters/{name}", {"id": ids}, grave=name == "purge")
     else:
-        job.follow = ("/dead-letters", "Look at the dead letters again")
-    console.jobs.begin(job, run)
+        job.follow = ("/dead-letters", "Scan the dead letters again")
+    console.jobs.begin(job, lambda gpw: run(gpw.target, gpw.out))
     return job_fragment(request, job)
+
+
+def _redrive(
+    target: Target, reporter: Reporter, chosen: dead_letters.Chosen, *, dry_run: bool
+) -> bool:
+    """Redrive dead letters, or show what that would do. Returns: whether nothing failed."""
+    plan = dead_letters.plan_redrive(target, reporter, chosen)
+    tell(reporter, parked_lines.unchecked_dead_letters(plan.unchecked))
+    result = plan.dry_run()
+    try:
+        if plan.going and not dry_run:
+            result = dead_letters.Redriven()
+            dead_letters.redrive(target, reporter, plan, into=result)
+    finally:  # also when it is stopped
+        tell(reporter, parked_lines.redriven(result, dry_run=dry_run))
+    return dry_run or not result.incomplete
+
+
+def _purge_letters(
+    target: Target, reporter: Reporter, chosen: dead_letters.Chosen, *, dry_run: bool
+) -> bool:
+    """Delete dead letters, or show what that would do. Returns: whether nothing failed."""
+    plan = dead_letters.plan_purge(target, reporter, chosen)
+    tell(reporter, parked_lines.unchecked_dead_letters(plan.unchecked))
+    result = plan.dry_run()
+    try:
+        if plan.chosen and not dry_run:
+            result = Purged()
+            dead_letters.purge(target, reporter, plan, into=result)
+    finally:  # also when it is stopped
+        tell(reporter, parked_lines.purged_dead_letters(result, dry_run=dry_run))
+    return dry_run or not result.incomplete
 
 
 # ---------------------------------------------------------------- on held deliveries
 
 
 def on_held(request: Request) -> Response:
-    """Release what carries an accepted secret, or purge those of one secret; the dry run first."""
+    """Release deliveries with an accepted secret, or purge those of a secret, after a dry run."""
     console, fields = console_of(request), form(request)
     name, digests = str(request.path_params["name"]), fields.get("digest", [])
     dry_run = fields.get("dry_run") == ["yes"]
     if name not in {"release", "purge"}:
         raise OperatorError("There is no such action")
     if name == "purge" and not digests:
-        raise OperatorError("Those of which secret?", "mark at least one")
+        raise OperatorError("No secret is selected", "select at least one")
     if not dry_run:
         check_write(console)
 
-    def run(gpw: Gpw) -> None:
+    def run(target: Target, reporter: Reporter) -> None:
         try:
             if name == "release":
-                held.release(gpw, dry_run=dry_run)
+                job.well = _release(target, reporter, dry_run=dry_run)
             else:
-                held.purge(gpw, list(digests), dry_run=dry_run)
+                chosen = held_queue.Chosen(tuple(digests))
+                job.well = _purge_held(target, reporter, chosen, dry_run=dry_run)
         finally:
             if not dry_run:
                 console.held = console.letters = None
@@ -231,27 +269,59 @@ def on_held(request: Request) -> Response:
         label = "Delete these permanently" if name == "purge" else "Release these"
         job.then = Then(label, f"/held/{name}", {"digest": digests}, grave=name == "purge")
     else:
-        job.follow = ("/held", "Look at the held deliveries again")
-    console.jobs.begin(job, run)
+        job.follow = ("/held", "Scan the held deliveries again")
+    console.jobs.begin(job, lambda gpw: run(gpw.target, gpw.out))
     return job_fragment(request, job)
+
+
+def _release(target: Target, reporter: Reporter, *, dry_run: bool) -> bool:
+    """Release held deliveries, or show what that would do. Returns: whether nothing failed."""
+    if not dry_run:
+        release.wait_for_current(target, reporter)
+    found = result = release.plan_release(target, reporter)
+    tell(reporter, parked_lines.unchecked_held(found.unchecked))
+    try:
+        if found.sent and not dry_run:
+            result = release.Released()
+            release.release(target, reporter, into=result)
+            tell(reporter, parked_lines.unchecked_held(result.unchecked))
+    finally:  # also when it is stopped
+        tell(reporter, parked_lines.released(result, dry_run=dry_run))
+    return dry_run or not (found.incomplete or result.incomplete)
+
+
+def _purge_held(
+    target: Target, reporter: Reporter, chosen: held_queue.Chosen, *, dry_run: bool
+) -> bool:
+    """Delete held deliveries, or show what that would do. Returns: whether nothing failed."""
+    plan = held_queue.plan_purge(target, reporter, chosen)
+    tell(reporter, parked_lines.unchecked_held(plan.unchecked))
+    result = plan.dry_run()
+    try:
+        if plan.chosen and not dry_run:
+            result = Purged()
+            held_queue.purge(target, reporter, plan, into=result)
+    finally:  # also when it is stopped
+        tell(reporter, parked_lines.purged_held(result, dry_run=dry_run))
+    return dry_run or not result.incomplete
 
 
 # ---------------------------------------------------------------- on a profile
 
 
 def erase_profile(request: Request) -> Response:
-    """Remove what is kept of a person; the dry run first."""
+    """Remove the data that is kept about a person, after a dry run."""
     console, fields = console_of(request), form(request)
     tenant, profile = (fields.get(name, [""])[0] for name in ("tenant", "profile"))
     if not tenant or not profile:
-        raise OperatorError("Which profile?")
+        raise OperatorError("No profile is named")
     dry_run = fields.get("dry_run") == ["yes"]
     if not dry_run:
         check_write(console)
 
-    def run(gpw: Gpw) -> None:
+    def run(target: Target, reporter: Reporter) -> None:
         try:
-            erase.erase(gpw, tenant, profile, dry_run=dry_run)
+            job.well = _erase(target, reporter, tenant, profile, dry_run=dry_run)
         finally:
             if not dry_run:
                 console.store.forget(subject(tenant, profile))
@@ -268,8 +338,23 @@ def erase_profile(request: Request) -> Response:
             {"tenant": tenant, "profile": profile},
             grave=True,
         )
-    console.jobs.begin(job, run)
+    console.jobs.begin(job, lambda gpw: run(gpw.target, gpw.out))
     return job_fragment(request, job)
+
+
+def _erase(target: Target, reporter: Reporter, tenant: str, profile: str, *, dry_run: bool) -> bool:
+    """Erase a person's data, or show what that would do. Returns: whether nothing is left."""
+    person = (target, reporter, tenant, profile)
+    found = left = erase.find(*person)
+    tell(reporter, parked_lines.erasure(found, "Found"))
+    erasing = bool(found.count) and not dry_run
+    if erasing:
+        tell(reporter, parked_lines.erasure(erase.remove(*person), "Erased"))
+        left = erase.find(*person, settle=True)
+        if left.count:
+            reporter.note(f"{left.count} restored or remaining: run it again")
+    tell(reporter, parked_lines.erasure_rest(left, erased=erasing))
+    return left.certain and not (erasing and left.count)
 
 
 ROUTES = [

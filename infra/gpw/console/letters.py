@@ -1,20 +1,28 @@
 """Dead letters by reason, with what the runbook says about it, and held deliveries by secret."""
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gpw.cli.command import Gpw
-from gpw.commands import dlq, held
 from gpw.console import runbook
 from gpw.console.overview import job_fragment
 from gpw.console.web import Console, Letters, console_of, post, render, route
-from gpw.parked.dead_letters import Where
+from gpw.operations import dead_letters, held_queue, parked_lines
+from gpw.operations.lines import Line
+from gpw.operations.reporter import Reporter
+from gpw.stack.target import Target
 
-FRESH_SECONDS = 30.0  # how long what was found is shown as it is
+FRESH_SECONDS = 30.0  # how long a result is shown without another scan
 MOST = 1_000  # dead letters that a page lists
+
+
+def tell(reporter: Reporter, lines: Iterable[Line]) -> None:
+    """Add lines to what a job shows."""
+    for line in lines:
+        reporter.note(line.text)
 
 
 def show(request: Request) -> Response:
@@ -37,29 +45,31 @@ def show(request: Request) -> Response:
 
 
 def _is_old(letters: Letters | None) -> bool:
-    """Whether to look (again) on the occasion."""
+    """Whether to scan the queue when the page is shown."""
     return letters is None or (datetime.now(UTC) - letters.at).total_seconds() > FRESH_SECONDS
 
 
 def look(request: Request) -> Response:
-    """Scan the queue; that hides the dead letters from others for a moment, and changes nothing."""
+    """Scan the queue. This hides the dead letters from others briefly, and changes nothing."""
     console = console_of(request)
-    job = console.jobs.new("Look at the dead letters", console.command(f"dlq ls --limit {MOST}"))
+    job = console.jobs.new("Scan the dead letters", console.command(f"dlq ls --limit {MOST}"))
     job.refresh = True
-    console.jobs.begin(job, lambda gpw: _look(gpw, console))
+    console.jobs.begin(job, lambda gpw: _look(gpw.target, gpw.out, console))
     return job_fragment(request, job)
 
 
-def _look(gpw: Gpw, console: Console) -> None:
-    redriver = dlq.Redriver(gpw.target)
-    found, missed = dlq.collect(
-        gpw,
-        dlq.Chosen(Where()),
+def _look(target: Target, reporter: Reporter, console: Console) -> None:
+    redriver = dead_letters.Redriver(target)
+    collected = dead_letters.collect(
+        target,
+        reporter,
+        dead_letters.Chosen(),
         MOST,
-        lambda one: dlq.as_document(one, body=True) | {"redrive": dlq.fate_of(one, redriver)},
+        lambda one: dead_letters.as_document(one, body=True) | {"redrive": redriver.fate(one)},
     )
-    newest_first = sorted(found.values(), key=lambda one: one["sent_at"], reverse=True)
-    console.letters = Letters(datetime.now(UTC), newest_first, missed)
+    tell(reporter, parked_lines.unchecked_dead_letters(collected.unchecked))
+    newest_first = sorted(collected.found.values(), key=lambda one: one["sent_at"], reverse=True)
+    console.letters = Letters(datetime.now(UTC), newest_first, collected.unchecked.missed)
 
 
 # ---------------------------------------------------------------- held deliveries
@@ -72,18 +82,22 @@ def show_held(request: Request) -> Response:
 
 
 def look_held(request: Request) -> Response:
-    """Scan the queue; that hides the deliveries from others for a moment, and changes nothing."""
+    """Scan the queue. This hides the deliveries from others briefly, and changes nothing."""
     console = console_of(request)
 
-    def work(gpw: Gpw) -> None:
-        unseen = held.show_groups(gpw)
-        at = datetime.now(UTC)
-        console.held = Letters(at, job.document, unseen.missed + unseen.hidden)
-
-    job = console.jobs.new("Look at the held deliveries", console.command("held ls"))
+    job = console.jobs.new("Scan the held deliveries", console.command("held ls"))
     job.refresh = True
-    console.jobs.begin(job, work)
+    console.jobs.begin(job, lambda gpw: _look_held(gpw.target, gpw.out, console))
     return job_fragment(request, job)
+
+
+def _look_held(target: Target, reporter: Reporter, console: Console) -> None:
+    groups = held_queue.groups(target, reporter)
+    if groups.accepted is None:
+        reporter.note("You may not read the secret, so it is unknown which ones carry it.")
+    tell(reporter, parked_lines.unchecked_held(groups.unchecked))
+    unseen = groups.unchecked.missed + groups.unchecked.hidden
+    console.held = Letters(datetime.now(UTC), groups.document(), unseen)
 
 
 ROUTES = [

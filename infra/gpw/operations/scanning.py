@@ -1,13 +1,14 @@
-"""Queue scans that show their progress and report messages that they could not check; purges."""
+"""Scanning a queue with progress, deleting its messages, and sending them elsewhere."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from gpw.cli.command import Gpw
-from gpw.stack.queues import QueueScan
+from gpw.operations.reporter import Reporter
+from gpw.stack.queues import Outgoing, Pace, QueueScan, send
+from gpw.stack.target import Target
 
 
 class HasMessageId(Protocol):
@@ -15,36 +16,14 @@ class HasMessageId(Protocol):
     def message_id(self) -> str: ...
 
 
-@dataclass
-class Purged:
-    """The result of a purge. deleted: by what the command groups messages by.
-
-    gone: messages that were no longer in the queue. missed: messages that were not checked.
-    """
-
-    deleted: Counter[str] = field(default_factory=Counter)
-    failed: int = 0
-    gone: int = 0
-    missed: int = 0
-
-    def document(self, *, dry_run: bool) -> dict[str, Any]:
-        return {
-            "dry_run": dry_run,
-            "purged": dict(self.deleted),
-            "failed": self.failed,
-            "gone": self.gone,
-            "not_looked_at": self.missed,
-        }
-
-
 @contextmanager
 def scanning(
-    gpw: Gpw, url: str, what: str
+    target: Target, reporter: Reporter, url: str, what: str
 ) -> Iterator[tuple[QueueScan, Iterator[list[dict[str, Any]]]]]:
-    """Scan a queue, with a progress bar. Yields: the scan, and its batches as SQS returns them."""
+    """Scan a queue and report progress. Yields: the scan, and its batches as SQS returns them."""
     with (
-        QueueScan(gpw.target.client("sqs"), url) as scan,
-        gpw.out.progress(what, scan.expected) as advance,
+        QueueScan(target.client("sqs"), url) as scan,
+        reporter.progress(what, scan.expected) as advance,
     ):
 
         def batches() -> Iterator[list[dict[str, Any]]]:
@@ -55,11 +34,92 @@ def scanning(
         yield scan, batches()
 
 
-def delete_chosen(
+@dataclass(frozen=True)
+class Unchecked:
+    """The messages that a finished scan did not check.
+
+    missed: SQS counts them, but did not return them. hidden: another command seems to hide them.
+    at_limit: SQS returned no more, because too many are in flight.
+    """
+
+    missed: int = 0
+    hidden: int = 0
+    at_limit: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.missed or self.hidden)
+
+
+def until_empty[T](batches: Iterable[T], left: Sized) -> Iterator[T]:
+    """The batches of a scan, until nothing is left to be found. The caller empties `left`."""
+    for batch in batches:
+        yield batch
+        if not left:
+            return
+
+
+# ---------------------------------------------------------------- deleting messages
+
+
+@dataclass
+class Purged:
+    """The result of a deletion. deleted: by what the command groups messages by.
+
+    gone: messages that were no longer in the queue. unchecked: before the deletion.
+    """
+
+    deleted: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+    gone: int = 0
+    unchecked: Unchecked = field(default_factory=Unchecked)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether messages that should have been deleted may remain."""
+        return bool(self.failed or self.unchecked.missed)
+
+    def document(self, *, dry_run: bool = False) -> dict[str, Any]:
+        return {
+            "dry_run": dry_run,
+            "purged": dict(self.deleted),
+            "failed": self.failed,
+            "gone": self.gone,
+            "unchecked": self.unchecked.missed,
+        }
+
+
+@dataclass(frozen=True)
+class PurgePlan:
+    """The messages to delete. chosen: what to count each one under, by message id."""
+
+    chosen: Mapping[str, str]
+    unchecked: Unchecked
+
+    def dry_run(self) -> Purged:
+        """What the purge would do."""
+        return Purged(Counter(self.chosen.values()), unchecked=self.unchecked)
+
+
+def delete_matching[Message: HasMessageId](
     scan: QueueScan,
-    batches: Iterable[Sequence[HasMessageId]],
+    batches: Iterable[Sequence[Message]],
+    group: Callable[[Message], str | None],
+    into: Purged,
+) -> None:
+    """Delete each message that belongs to a group. group: None for a message to keep."""
+    for batch in batches:
+        groups = {message.message_id: group(message) for message in batch}
+        meant = {message_id: name for message_id, name in groups.items() if name is not None}
+        deleted = scan.delete(list(meant))
+        into.failed += len(meant) - len(deleted)
+        into.deleted.update(meant[message_id] for message_id in deleted)
+
+
+def delete_chosen[Message: HasMessageId](
+    scan: QueueScan,
+    batches: Iterable[Sequence[Message]],
     chosen: Mapping[str, str],
-    purged: Purged,
+    into: Purged,
 ) -> None:
     """Delete the messages that were chosen, and no other.
 
@@ -67,35 +127,53 @@ def delete_chosen(
     each message under, by message id.
     """
     left = dict(chosen)
-    for batch in batches:
-        meant = [one.message_id for one in batch if one.message_id in left]
-        deleted = scan.delete(meant)
-        purged.failed += len(meant) - len(deleted)
-        purged.deleted.update(left[message_id] for message_id in deleted)
-        for message_id in meant:
-            del left[message_id]
-        if not left:
-            return
+    delete_matching(
+        scan, until_empty(batches, left), lambda message: left.pop(message.message_id, None), into
+    )
     if scan.missed:
-        purged.failed += len(left)
+        into.failed += len(left)
     else:
-        purged.gone = len(left)
+        into.gone = len(left)
 
 
-def note_missed(gpw: Gpw, scan: QueueScan, what: str, fix: str) -> None:
-    """Report how many messages a finished scan could not check.
+# ---------------------------------------------------------------- sending messages elsewhere
 
-    what: the messages, in the plural. fix: how to reduce their number.
+
+class Move(NamedTuple):
+    """A message to send to another queue. Its key is the message id in the scanned queue.
+
+    counted: what to count it under.
     """
-    if scan.at_limit:
-        gpw.out.note(
-            gpw.out.marks[False],
-            f" About {scan.missed} more {what} could not be checked: SQS returns no more than "
-            f"about 120,000 at once. {fix}, then run it again.",
-        )
-    elif scan.missed:
-        gpw.out.note(
-            gpw.out.marks[None],
-            f" SQS counts {scan.missed} more {what} than it returned. Its counts can be a minute "
-            "old; run it again to be sure.",
-        )
+
+    message: Outgoing
+    url: str
+    counted: str
+
+
+@dataclass
+class Moved:
+    """The result of sending messages elsewhere. sent: by `Move.counted`.
+
+    failed: by reason. twice: the number of messages that were sent, but not deleted.
+    """
+
+    sent: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    twice: int = 0
+
+
+def move(
+    sqs: Any, scan: QueueScan, batches: Iterable[Iterable[Move]], into: Moved, pace: Pace
+) -> None:
+    """Send messages of a scan to other queues; delete each once SQS has confirmed it."""
+    for batch in batches:
+        by_queue: dict[str, list[Move]] = {}
+        for one in batch:
+            by_queue.setdefault(one.url, []).append(one)
+        for url, group in by_queue.items():
+            pace.wait(len(group))
+            confirmed, refused = send(sqs, url, [one.message for one in group])
+            into.sent.update(one.counted for one in group if one.message.key in confirmed)
+            into.failed.update(refused.values())
+            deleted = scan.delete(list(confirmed))
+            into.twice += len(confirmed - deleted)

@@ -1,10 +1,10 @@
 """How long ingest's workers take to learn of a new webhook secret."""
 
 import math
-from collections.abc import Callable
 from datetime import datetime, timedelta
+from time import sleep
 
-from gpw.cli.output import Output
+from gpw.operations.reporter import Reporter
 from receiver.ingest.secret import REREAD_SECONDS
 from receiver.ingest.time_limit import DEADLINE_SECONDS
 
@@ -18,9 +18,7 @@ REFUSED_SECONDS = VISIBLE_SECONDS + REREAD_SECONDS + DEADLINE_SECONDS
 METRIC_SECONDS = 300
 
 
-def wait_for_workers(
-    out: Output, set_at: datetime, now: datetime, sleep: Callable[[float], None]
-) -> datetime:
+def wait_for_workers(reporter: Reporter, set_at: datetime, now: datetime) -> datetime:
     """Wait until no worker can refuse the secret that was set at `set_at`. Returns: that moment.
 
     now: the present, by the same clock as `set_at`.
@@ -29,11 +27,12 @@ def wait_for_workers(
     left = min(REFUSED_SECONDS, (until - now).total_seconds())  # the clocks may differ
     if left <= 0:
         return until
-    out.note(
+    reporter.note(
         f"Until {until:%H:%M:%S} UTC, ingest may still refuse and hold deliveries that carry the "
         f"secret. Waiting {math.ceil(left)} s."
     )
-    with out.progress("waiting until every worker accepts the secret", math.ceil(left)) as advance:
+    what = "waiting until every worker accepts the secret"
+    with reporter.progress(what, math.ceil(left)) as advance:
         while left > 0:
             step = min(1.0, left)
             sleep(step)

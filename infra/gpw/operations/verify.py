@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gpw.commands.dlq import kinds_by_queue
 from gpw.history.history import Selection
 from gpw.listening.bus_event import BusEvent
 from gpw.listening.subscription import Subscription
 from gpw.operations import cost, pricing
 from gpw.operations.checks import Check, guarded
+from gpw.operations.dead_letters import kinds_by_queue
 from gpw.operations.held_queue import HELD
 from gpw.operations.latency import Latencies
 from gpw.operations.proof import Item, Ledger, profile_history, wait_until_recorded

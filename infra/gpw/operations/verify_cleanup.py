@@ -11,9 +11,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from gpw.operations.held_queue import HELD
 from gpw.operations.proof import profile_history
 from gpw.operations.reporter import Reporter
+from gpw.operations.scanning import scanning
 from gpw.operations.verify_cases import profiles_of, wrong_secret
 from gpw.stack.errors import OperatorError, explained
-from gpw.stack.queues import QueueScan, received_message
+from gpw.stack.queues import received_message
 from gpw.stack.target import Target
 from receiver.domain.credential import digest
 from receiver.domain.errors import NotJsonError
@@ -75,17 +76,14 @@ def messages(
     """
     found: list[Raw] = []
     failed = 0
-    with (
-        QueueScan(target.client("sqs"), target.output(output)) as scan,
-        reporter.progress("looking for own messages", scan.expected) as advance,
-    ):
-        for batch in scan.batches():
+    url, what = target.output(output), "looking for own messages"
+    with scanning(target, reporter, url, what) as (scan, batches):
+        for batch in batches:
             here = [raw for raw in batch if is_ours(raw)]
             found += here
             if delete and here:
                 ids = [str(raw["MessageId"]) for raw in here]
                 failed += len(ids) - len(scan.delete(ids))
-            advance(len(batch))
     return found, failed + scan.missed
 
 

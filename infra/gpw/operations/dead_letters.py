@@ -1,0 +1,352 @@
+"""Lists, redrives and deletes dead letters."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from gpw.operations.reporter import Reporter
+from gpw.operations.scanning import (
+    Move,
+    Moved,
+    Purged,
+    PurgePlan,
+    Unchecked,
+    delete_chosen,
+    move,
+    scanning,
+    until_empty,
+)
+from gpw.parked.dead_letters import (
+    DeadLetter,
+    Destination,
+    Kind,
+    NotRedrivableError,
+    Redrive,
+    Where,
+    from_sqs,
+)
+from gpw.parked.dead_letters import redrive as redrive_one
+from gpw.stack.errors import USAGE, OperatorError
+from gpw.stack.permissions import on
+from gpw.stack.queues import Outgoing, Pace, QueueScan
+from gpw.stack.target import Target
+
+FULL_ID = 36  # characters of a full message id, because SQS uses UUIDs
+
+# Scanning a queue means receiving its messages and making them visible again.
+LOOK = on(
+    "DeadLetterQueueUrl",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+    "sqs:ChangeMessageVisibility",
+)
+DELETE = on("DeadLetterQueueUrl", "sqs:DeleteMessage")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A selection of dead letters. ids: whole ones or beginnings; empty for any.
+
+    Raises: OperatorError, for a blank id, because every id begins with it.
+    """
+
+    where: Where = field(default_factory=Where)
+    ids: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not all(one.strip() for one in self.ids):
+            raise OperatorError(
+                "A message id is empty, so nothing was done",
+                "is a shell variable unset?",
+                code=USAGE,
+            )
+
+    @property
+    def names_reason_or_id(self) -> bool:
+        return bool(self.ids) or self.where.reason is not None
+
+    def matches(self, dead_letter: DeadLetter) -> bool:
+        return self.where.matches(dead_letter) and (
+            not self.ids or dead_letter.message_id.startswith(self.ids)
+        )
+
+    def check_ids(self, found: Iterable[str], unchecked: Unchecked) -> None:
+        """Check that each given id names exactly one of the dead letters found.
+
+        Raises: OperatorError.
+        """
+        found = sorted(found)
+        for given in self.ids:
+            meant = [message_id for message_id in found if message_id.startswith(given)]
+            if not meant:
+                more = f"; SQS counts {unchecked.missed} more than it returned"
+                raise OperatorError(
+                    f"There is no dead letter {given!r}, so nothing was done",
+                    "`gpw dlq ls` lists them; a scan can hide dead letters for up to 5 minutes"
+                    f"{more if unchecked.missed else ''}",
+                )
+            if len(meant) > 1:
+                raise OperatorError(
+                    f"{given!r} is the beginning of {len(meant)} message ids, so nothing was done",
+                    f"name the one you mean: {_some(meant)}",
+                    code=USAGE,
+                )
+            if unchecked.at_limit and given != meant[0]:
+                raise OperatorError(
+                    f"{given!r} may be the beginning of several message ids: SQS did not return "
+                    "all dead letters, so nothing was done",
+                    f"give the whole id, such as {meant[0]}",
+                )
+
+    def settled(self, found: Iterable[str]) -> bool:
+        """Whether no other dead letter can match."""
+        return (
+            bool(self.ids)
+            and all(len(one) == FULL_ID for one in self.ids)
+            and {*self.ids} <= {*found}
+        )
+
+
+def _some(ids: list[str], most: int = 10) -> str:
+    more = [f"and {len(ids) - most} more"] if len(ids) > most else []
+    return ", ".join(ids[:most] + more)
+
+
+# ---------------------------------------------------------------- scanning
+
+
+@dataclass(frozen=True)
+class Collected[T]:
+    """What a scan found, by message id."""
+
+    found: dict[str, T]
+    unchecked: Unchecked
+
+
+def collect[T](
+    target: Target,
+    reporter: Reporter,
+    chosen: Chosen,
+    limit: int | None,
+    of: Callable[[DeadLetter], T],
+) -> Collected[T]:
+    """Scan the queue, and return `of` of each selected dead letter. Raises: OperatorError."""
+    found: dict[str, T] = {}
+    most = None if chosen.ids else limit  # with ids, all dead letters are searched
+    with _scan(target, reporter, "checking dead letters") as (scan, batches):
+        for dead_letters in batches:
+            for dead_letter in filter(chosen.matches, dead_letters):
+                if most is None or len(found) < most:
+                    found[dead_letter.message_id] = of(dead_letter)
+            if len(found) == most or chosen.settled(found):
+                break
+    unchecked = Unchecked(scan.missed, at_limit=scan.at_limit)
+    chosen.check_ids(found, unchecked)
+    return Collected(dict(islice(found.items(), limit)), unchecked)
+
+
+@contextmanager
+def _scan(
+    target: Target, reporter: Reporter, what: str
+) -> Iterator[tuple[QueueScan, Iterator[list[DeadLetter]]]]:
+    """Scan the dead-letter queue. Yields: the scan, and its batches."""
+    kinds, url = kinds_by_queue(target), target.output("DeadLetterQueueUrl")
+    with scanning(target, reporter, url, what) as (scan, batches):
+        yield scan, ([from_sqs(raw, kinds) for raw in batch] for batch in batches)
+
+
+def kinds_by_queue(target: Target) -> dict[str, Kind]:
+    """The kinds of dead letters that SQS moves, by the name of their original queue."""
+    urls = {target.output("EventsQueueUrl"): Kind.EVENT}
+    if target.hydration_queue:
+        urls[target.hydration_queue] = Kind.HYDRATION
+    return {url.rpartition("/")[2]: kind for url, kind in urls.items()}
+
+
+def as_document(dead_letter: DeadLetter, *, body: bool) -> dict[str, Any]:
+    """A dead letter as JSON. body: also its attributes and its body."""
+    document: dict[str, Any] = {
+        "message_id": dead_letter.message_id,
+        "kind": dead_letter.kind.value,
+        "sent_at": dead_letter.sent_at,
+        "received_at": dead_letter.received_at,
+        "source": dead_letter.source,
+        "reason": dead_letter.reason,
+        "detail": dead_letter.detail,
+        "event": dead_letter.event,
+        "event_id": dead_letter.event_id,
+        "tenant_id": dead_letter.tenant,
+        "profile_id": dead_letter.profile,
+    }
+    if body:
+        message = dead_letter.message
+        document |= {"attributes": message.attributes, "body": message.body}
+    return document
+
+
+# ---------------------------------------------------------------- redriving
+
+
+class Redriver:
+    """Decides where the dead letters of a stack go. force, named: as for `redrive_one`."""
+
+    def __init__(self, target: Target, *, force: bool = False, named: bool = False) -> None:
+        hydration = target.hydration_queue
+        self.urls = {Destination.EVENTS: target.output("EventsQueueUrl")}
+        if hydration:
+            self.urls[Destination.HYDRATION] = hydration
+        self._hydrating = hydration is not None
+        self._retention = timedelta(days=int(target.parameters["EventRetentionDays"]))
+        self._force, self._named = force, named
+
+    def redrive(self, dead_letter: DeadLetter) -> Redrive:
+        """The message that redrives a dead letter. Raises: NotRedrivableError."""
+        return redrive_one(
+            dead_letter,
+            hydrating=self._hydrating,
+            now=datetime.now(UTC),
+            retention=self._retention,
+            force=self._force,
+            named=self._named,
+        )
+
+    def plan(self, dead_letter: DeadLetter) -> Destination | str:
+        """The destination of a dead letter, or the reason why it is kept."""
+        try:
+            return self.redrive(dead_letter).to
+        except NotRedrivableError as why:
+            return str(why)
+
+    def fate(self, dead_letter: DeadLetter) -> str:
+        """What redriving a dead letter would do, in words."""
+        plan = self.plan(dead_letter)
+        return f"to {plan.value}" if isinstance(plan, Destination) else f"no: {plan}"
+
+
+@dataclass
+class Redriven(Moved):
+    """The result of a redrive. sent: by queue. kept: by reason.
+
+    gone: the number of dead letters that were no longer there when it was their turn.
+    """
+
+    kept: Counter[str] = field(default_factory=Counter)
+    gone: int = 0
+    unchecked: Unchecked = field(default_factory=Unchecked)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether dead letters that should have been redriven may remain."""
+        return bool(self.failed or self.unchecked.missed)
+
+    def document(self, *, dry_run: bool = False) -> dict[str, Any]:
+        return {
+            "dry_run": dry_run,
+            "redriven": dict(self.sent),
+            "kept": dict(self.kept),
+            "failed": dict(self.failed),
+            "sent_but_not_deleted": self.twice,
+            "gone": self.gone,
+            "unchecked": self.unchecked.missed,
+        }
+
+
+@dataclass(frozen=True)
+class RedrivePlan:
+    """The dead letters to redrive. going: their destinations, by message id. kept: by reason."""
+
+    redriver: Redriver
+    going: dict[str, Destination]
+    kept: Counter[str]
+    unchecked: Unchecked
+
+    @property
+    def queues(self) -> Counter[str]:
+        return Counter(to.value for to in self.going.values())
+
+    def dry_run(self) -> Redriven:
+        """What the redrive would do."""
+        return Redriven(self.queues, kept=self.kept, unchecked=self.unchecked)
+
+
+def plan_redrive(
+    target: Target,
+    reporter: Reporter,
+    chosen: Chosen,
+    *,
+    force: bool = False,
+    limit: int | None = None,
+) -> RedrivePlan:
+    """Find the dead letters to redrive. force: also those that would fail again.
+
+    Raises: OperatorError.
+    """
+    redriver = Redriver(target, force=force, named=chosen.names_reason_or_id)
+    collected = collect(target, reporter, chosen, limit, redriver.plan)
+    plans = collected.found
+    return RedrivePlan(
+        redriver,
+        {one: plan for one, plan in plans.items() if isinstance(plan, Destination)},
+        Counter(plan for plan in plans.values() if not isinstance(plan, Destination)),
+        collected.unchecked,
+    )
+
+
+def redrive(
+    target: Target,
+    reporter: Reporter,
+    plan: RedrivePlan,
+    *,
+    into: Redriven,
+    rate: float | None = None,
+) -> None:
+    """Redrive the planned dead letters, and no other. into: the result, even if interrupted.
+
+    rate: dead letters per second; None for no limit.
+    """
+    into.kept.update(plan.kept)
+    into.unchecked = plan.unchecked
+    left = {*plan.going}
+    with _scan(target, reporter, "redriving") as (scan, batches):
+
+        def moves(dead_letters: list[DeadLetter]) -> Iterator[Move]:
+            for dead_letter in dead_letters:
+                if dead_letter.message_id not in left:
+                    continue
+                left.remove(dead_letter.message_id)
+                try:
+                    to = plan.redriver.redrive(dead_letter)
+                except NotRedrivableError as why:
+                    into.kept[str(why)] += 1
+                else:
+                    message = Outgoing(dead_letter.message_id, to.body, to.attributes, to.system)
+                    yield Move(message, plan.redriver.urls[to.to], to.to.value)
+
+        going = until_empty(map(moves, batches), left)
+        move(target.client("sqs"), scan, going, into, Pace(rate))
+    if scan.missed and left:
+        into.failed["SQS did not return it again"] += len(left)
+    else:
+        into.gone = len(left)
+
+
+# ---------------------------------------------------------------- deleting
+
+
+def plan_purge(
+    target: Target, reporter: Reporter, chosen: Chosen, limit: int | None = None
+) -> PurgePlan:
+    """Find the dead letters to delete; they are counted by reason. Raises: OperatorError."""
+    collected = collect(target, reporter, chosen, limit, lambda dead_letter: dead_letter.reason)
+    return PurgePlan(collected.found, collected.unchecked)
+
+
+def purge(target: Target, reporter: Reporter, plan: PurgePlan, *, into: Purged) -> None:
+    """Delete the planned dead letters, and no other. into: the result, even if interrupted."""
+    into.unchecked = plan.unchecked
+    with _scan(target, reporter, "deleting dead letters") as (scan, batches):
+        delete_chosen(scan, batches, plan.chosen, into)

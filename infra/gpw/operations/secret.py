@@ -1,0 +1,264 @@
+"""Sets and checks the webhook secret and the API key; never shows them."""
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from time import sleep
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from gpw.operations.reporter import Reporter
+from gpw.operations.settling import METRIC_SECONDS, counted_from, counted_until
+from gpw.stack.errors import OperatorError
+from gpw.stack.target import Target
+from gpw.stack.when import duration
+from receiver.domain.credential import UnusableCredentialError, digest, is_usable, usable
+
+DEFAULT_GRACE_HOURS = 24
+DEFAULT_CACHE_SECONDS = 300.0
+# The stack generated a value that is at most this much younger than the secret.
+GENERATED_SECONDS = 1
+POLL_SECONDS = 15.0
+MAX_DATA_POINTS = 1400  # CloudWatch's limit is 1,440; the rest is for partial periods at both ends
+_KEPT = ((14.9, 60), (62.9, 300))  # (days, seconds per data point); CloudWatch keeps 15 and 63 days
+
+
+class Which(StrEnum):
+    """The stack's secrets."""
+
+    WEBHOOK = "webhook"
+    """The secret that GetProfile sends with its webhooks."""
+
+    API = "api"
+    """The API key that fetches full profiles."""
+
+
+OUTPUTS = {Which.WEBHOOK: "WebhookSecretArn", Which.API: "ProfileApiSecretArn"}
+
+
+@dataclass(frozen=True)
+class SecretState:
+    """The state of a secret, without its value.
+
+    problem: why it is unusable and what to do, or None. previous_until: when the previous value
+    stops being accepted; None if there is no previous value that anybody could have used.
+    cache_seconds: how long a worker uses a value before it reads the secret again.
+    """
+
+    set_at: datetime
+    generated: bool
+    problem: str | None
+    previous_until: datetime | None
+    cache_seconds: float = DEFAULT_CACHE_SECONDS
+
+    def previous_accepted(self, now: datetime) -> bool:
+        return self.previous_until is not None and now < self.previous_until
+
+    def uses_known(self, now: datetime) -> tuple[datetime, datetime] | None:
+        """The time in which every use of the previous secret is known; None if there is none yet.
+
+        Until the workers have read the new one, they take the previous one for the current one.
+        """
+        since, until = counted_from(self.set_at, self.cache_seconds), counted_until(now)
+        return (since, until) if since < until else None
+
+    def unused(self, now: datetime) -> str:
+        """What a metric without a use of the previous secret means, for people."""
+        if known := self.uses_known(now):
+            return f"no use of the previous one was counted between {_span(*known)}"
+        since = counted_from(self.set_at, self.cache_seconds)
+        at = since + timedelta(seconds=METRIC_SECONDS)
+        return (
+            f"whether the previous one is still in use is not known before {at:%H:%M} UTC: until "
+            f"{since:%H:%M} UTC, workers may take it for the current one"
+        )
+
+
+def _span(since: datetime, until: datetime) -> str:
+    form = "%H:%M" if since.date() == until.date() else "%Y-%m-%d %H:%M"
+    return f"{since:{form}} and {until:{form}} UTC"
+
+
+def state(target: Target, which: Which = Which.WEBHOOK) -> SecretState:
+    """Check a secret. Raises: OperatorError."""
+    secrets, arn = target.client("secretsmanager"), _arn(target, which)
+    made_at = secrets.describe_secret(SecretId=arn)["CreatedDate"]
+    current = _version(secrets, arn, "AWSCURRENT")
+    if current is None:
+        raise OperatorError("The secret has no value", "gpw secret set")
+    previous = _version(secrets, arn, "AWSPREVIOUS")
+    young = timedelta(seconds=GENERATED_SECONDS)
+    # Nobody knew a generated value, and an unusable one was never accepted.
+    known = (
+        previous is not None
+        and previous["CreatedDate"] - made_at > young
+        and _problem(previous) is None
+    )
+    grace = _grace(target)
+    set_at = current["CreatedDate"].astimezone(UTC)
+    return SecretState(
+        set_at,
+        generated=previous is None and current["CreatedDate"] - made_at <= young,
+        problem=_problem(current),
+        previous_until=set_at + grace if known and which is Which.WEBHOOK else None,
+        cache_seconds=float(target.parameters.get("SecretCacheSeconds", DEFAULT_CACHE_SECONDS)),
+    )
+
+
+def accepted_digests(target: Target) -> dict[str, str]:
+    """The SHA-256 (hex) of each value that ingest accepts now, with its version."""
+    secrets, arn = target.client("secretsmanager"), _arn(target, Which.WEBHOOK)
+    current = _version(secrets, arn, "AWSCURRENT")
+    if current is None:
+        return {}
+    versions = {"current": current}
+    if now_utc() < current["CreatedDate"] + _grace(target):
+        previous = _version(secrets, arn, "AWSPREVIOUS")
+        versions = {"previous": previous} | versions if previous else versions
+    values = {name: version.get("SecretString") or "" for name, version in versions.items()}
+    return {digest(value).hex(): name for name, value in values.items() if is_usable(value)}
+
+
+def current_set_at(target: Target) -> datetime:
+    """When the current webhook secret was set; long ago if there is none."""
+    current = _version(target.client("secretsmanager"), _arn(target, Which.WEBHOOK), "AWSCURRENT")
+    return current["CreatedDate"].astimezone(UTC) if current else datetime.min.replace(tzinfo=UTC)
+
+
+def _grace(target: Target) -> timedelta:
+    """How long the previous webhook secret is accepted after a rotation."""
+    hours = target.parameters.get("PreviousSecretGraceHours", DEFAULT_GRACE_HOURS)
+    return timedelta(hours=float(hours))
+
+
+def _problem(version: dict[str, Any]) -> str | None:
+    """What is wrong with a version's value, and what to do; None if it is usable."""
+    try:
+        usable(version.get("SecretString"))
+    except UnusableCredentialError as error:
+        return str(error)
+    return None
+
+
+# ---------------------------------------------------------------- setting it
+
+
+def check_rotatable(before: SecretState) -> None:
+    """Check that a secret was set. Raises: OperatorError."""
+    if before.generated:
+        raise OperatorError("There is nothing to rotate: no secret was set yet", "gpw secret set")
+
+
+def is_current(target: Target, which: Which, value: str) -> bool:
+    """Whether a value is the secret's current one."""
+    current = _version(target.client("secretsmanager"), _arn(target, which), "AWSCURRENT")
+    return current is not None and current.get("SecretString") == value
+
+
+def put(target: Target, which: Which, value: str) -> datetime:
+    """Set a secret. Returns: when it was confirmed, by this machine's clock.
+
+    Raises: OperatorError.
+    """
+    answer = target.client("secretsmanager").put_secret_value(
+        SecretId=_arn(target, which), SecretString=value
+    )
+    if not answer.get("VersionId"):  # its presence shows that Secrets Manager itself responded
+        raise OperatorError("Secrets Manager did not confirm the new value", "try again")
+    return now_utc()
+
+
+# ---------------------------------------------------------------- use of the previous secret
+
+
+def previous_last_used(target: Target, since: datetime) -> datetime | None:
+    """When a webhook last carried the previous secret, since the present one was set.
+
+    None means that no use was counted; `SecretState.uses_known` says in which time. On AWS, the
+    metric has the answer to the minute. The local cloud has only the log lines from which
+    CloudWatch would make metrics.
+    """
+    if not target.local:
+        now = now_utc()
+        answer = target.client("cloudwatch").get_metric_statistics(
+            Namespace="GetProfileWebhooks",
+            MetricName="PreviousSecretUsed",
+            Dimensions=[{"Name": "service", "Value": target.stack}],
+            StartTime=since,
+            EndTime=now + timedelta(minutes=1),
+            Period=period(now - since),
+            Statistics=["Sum"],
+        )
+        # A data point has the time at which its period begins, which may be before `since`.
+        times = [max(one["Timestamp"], since) for one in answer["Datapoints"] if one["Sum"] > 0]
+    else:
+        pages = target.client("logs").get_paginator("filter_log_events")
+        times = [
+            datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
+            for page in pages.paginate(
+                logGroupName=target.resources["IngestLogGroup"],
+                startTime=int(since.timestamp() * 1000),
+            )
+            for event in page["events"]
+            if '"PreviousSecretUsed":[' in event["message"].replace(" ", "")
+        ]
+    return max(times, default=None)
+
+
+def period(age: timedelta) -> int:
+    """The period of the data points, in seconds, for statistics that begin this long ago.
+
+    CloudWatch keeps one-minute data points for 15 days, five-minute ones for 63 days, then hourly
+    ones. It returns up to 1,440 data points, and accepts multiples of the periods that it keeps.
+    """
+    kept = next((seconds for days, seconds in _KEPT if age < timedelta(days=days)), 3600)
+    least = (age + timedelta(minutes=1)).total_seconds() / MAX_DATA_POINTS
+    return max(1, math.ceil(least / kept)) * kept
+
+
+def duration_until(found: SecretState, now: datetime) -> str:
+    """How much longer the previous secret is accepted."""
+    return duration((found.previous_until - now).total_seconds()) if found.previous_until else "0 s"
+
+
+def wait_until_unused(target: Target, reporter: Reporter, quiet: timedelta) -> bool:
+    """Wait until the previous secret has been unused for `quiet`, or is no longer accepted.
+
+    Returns: whether it is still accepted.
+    """
+    found = state(target)
+    with reporter.progress("waiting until the previous secret is unused"):
+        while found.previous_accepted(now := now_utc()):
+            used = previous_last_used(target, found.set_at)
+            if known := found.uses_known(now):
+                since, until = known
+                if until - max(since, used or since) >= quiet:
+                    return True
+            sleep(POLL_SECONDS)
+    return False
+
+
+def now_utc() -> datetime:
+    return datetime.now(UTC)
+
+
+def _arn(target: Target, which: Which) -> str:
+    output = OUTPUTS[which]
+    if which is Which.API and output not in target.outputs:
+        raise OperatorError(
+            "The stack does not fetch full profiles, so it has no API key",
+            "deploy it with HydrateProfiles=true",
+        )
+    return target.output(output)
+
+
+def _version(secrets: Any, arn: str, stage: str) -> dict[str, Any] | None:
+    try:
+        answer: dict[str, Any] = secrets.get_secret_value(SecretId=arn, VersionStage=stage)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            return None
+        raise
+    return answer
