@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from gpw.cli.output import plain
 from gpw.console import compare, highlight, kinds
 from gpw.history import history, log_lines
 from gpw.listening import bus_event
@@ -24,6 +23,7 @@ from gpw.operations import mentions, verify_report
 from gpw.parked import dead_letters
 from gpw.parked.dead_letters import NotRedrivableError
 from gpw.stack import printable_json
+from gpw.stack.text import plain
 from receiver.aws import sqs
 from receiver.aws.dynamodb import item_to_dynamodb
 from receiver.domain import credential, exact_json, parse, strict_json

@@ -12,7 +12,6 @@ import typer
 from rich.text import Text
 
 from gpw.cli.command import Gpw, command
-from gpw.cli.output import plain
 from gpw.operations.scanning import Purged, delete_chosen, note_missed, scanning
 from gpw.parked.dead_letters import (
     DeadLetter,
@@ -29,6 +28,7 @@ from gpw.stack.errors import FAILED, USAGE, OperatorError
 from gpw.stack.permissions import Level, on
 from gpw.stack.queues import Outgoing, Pace, QueueScan, send
 from gpw.stack.target import Target
+from gpw.stack.text import plain
 from gpw.stack.when import ago
 
 WIDE = 120  # minimum columns of a terminal to show details

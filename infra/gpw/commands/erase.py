@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from gpw.cli.command import Gpw, command
-from gpw.cli.output import plain
 from gpw.commands.dlq import kinds_by_queue
 from gpw.history.history import Selection, read
 from gpw.operations.mentions import Mention, in_event, in_message, in_row
@@ -16,6 +15,7 @@ from gpw.parked.dead_letters import from_sqs
 from gpw.stack.errors import FAILED
 from gpw.stack.permissions import Level, on
 from gpw.stack.queues import QueueScan, depth
+from gpw.stack.text import plain
 
 COUNT_SECONDS = 60.0  # SQS's counts may be a minute old
 COUNT_POLL_SECONDS = 5.0

@@ -11,7 +11,6 @@ from botocore.exceptions import ClientError
 from rich.text import Text
 
 from gpw.cli.command import Gpw, command
-from gpw.cli.output import plain
 from gpw.commands.secret import accepted_digests, current_set_at, state
 from gpw.operations.held_queue import (
     DELETE,
@@ -32,6 +31,7 @@ from gpw.parked.held_deliveries import Group, HeldDelivery, add_to_groups
 from gpw.stack.errors import FAILED, USAGE, OperatorError, is_forbidden
 from gpw.stack.permissions import Level, on
 from gpw.stack.queues import Pace
+from gpw.stack.text import plain
 from gpw.stack.when import ago
 
 SHORT_DIGEST = 12  # characters of a digest in a table

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from gpw.cli.command import Gpw
 from gpw.commands import dlq, erase, held, replay, republish
+from gpw.console.adapter import command_work
 from gpw.console.filters import Filters, read
 from gpw.console.jobs import Then
 from gpw.console.overview import job_fragment
@@ -122,7 +123,7 @@ def act(request: Request) -> Response:
     job = console.jobs.new(f"{verb} {_events(count)}", command)
     if dry_run and count:
         job.then = Then(f"{verb} {_events(count)}", f"/actions/{name}", {**given})
-    console.jobs.begin(job, run)
+    console.jobs.begin(job, command_work(job, console.target, run))
     return job_fragment(request, job)
 
 
@@ -195,7 +196,7 @@ def on_letters(request: Request) -> Response:
         job.then = Then(label, f"/dead-letters/{name}", {"id": ids}, grave=name == "purge")
     else:
         job.follow = ("/dead-letters", "Look at the dead letters again")
-    console.jobs.begin(job, run)
+    console.jobs.begin(job, command_work(job, console.target, run))
     return job_fragment(request, job)
 
 
@@ -232,7 +233,7 @@ def on_held(request: Request) -> Response:
         job.then = Then(label, f"/held/{name}", {"digest": digests}, grave=name == "purge")
     else:
         job.follow = ("/held", "Look at the held deliveries again")
-    console.jobs.begin(job, run)
+    console.jobs.begin(job, command_work(job, console.target, run))
     return job_fragment(request, job)
 
 
@@ -268,7 +269,7 @@ def erase_profile(request: Request) -> Response:
             {"tenant": tenant, "profile": profile},
             grave=True,
         )
-    console.jobs.begin(job, run)
+    console.jobs.begin(job, command_work(job, console.target, run))
     return job_fragment(request, job)
 
 

@@ -10,7 +10,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gpw.cli.output import plain
 from gpw.commands.tail import LOG_GROUPS
 from gpw.console import charts
 from gpw.console.compare import Change, changes
@@ -21,6 +20,7 @@ from gpw.stack.errors import OperatorError
 from gpw.stack.printable_json import dumps
 from gpw.stack.tables import Table
 from gpw.stack.target import Target, on_local_cloud
+from gpw.stack.text import plain
 from gpw.stack.webhook import Webhook, current_secret
 from gpw.stack.when import ago, duration
 from receiver.domain.errors import EventError

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from gpw.cli.command import Gpw
 from gpw.commands import dlq, held
 from gpw.console import runbook
+from gpw.console.adapter import command_work
 from gpw.console.overview import job_fragment
 from gpw.console.web import Console, Letters, console_of, post, render, route
 from gpw.parked.dead_letters import Where
@@ -46,7 +47,8 @@ def look(request: Request) -> Response:
     console = console_of(request)
     job = console.jobs.new("Look at the dead letters", console.command(f"dlq ls --limit {MOST}"))
     job.refresh = True
-    console.jobs.begin(job, lambda gpw: _look(gpw, console))
+    work = command_work(job, console.target, lambda gpw: _look(gpw, console))
+    console.jobs.begin(job, work)
     return job_fragment(request, job)
 
 
@@ -82,7 +84,7 @@ def look_held(request: Request) -> Response:
 
     job = console.jobs.new("Look at the held deliveries", console.command("held ls"))
     job.refresh = True
-    console.jobs.begin(job, work)
+    console.jobs.begin(job, command_work(job, console.target, work))
     return job_fragment(request, job)
 
 

@@ -8,9 +8,9 @@ from enum import StrEnum
 from io import TextIOWrapper
 from typing import Any, BinaryIO, Protocol
 
-from gpw.cli.output import plain
 from gpw.stack import printable_json
 from gpw.stack.errors import USAGE, OperatorError
+from gpw.stack.text import plain
 
 # Spreadsheets take a cell that begins with one of these as a formula, even in full-width form.
 # The apostrophe is one of them, so that a reader can always remove the first apostrophe.

@@ -10,12 +10,12 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gpw.cli.command import Gpw
-from gpw.cli.output import plain
 from gpw.operations.scanning import note_missed, scanning
 from gpw.parked.held_deliveries import DEAD_LETTERS, EVENTS, HeldDelivery, from_sqs, release
 from gpw.stack.errors import FAILED, explained
 from gpw.stack.permissions import on
 from gpw.stack.queues import HOLD_SECONDS, Outgoing, Pace, QueueScan, send
+from gpw.stack.text import plain
 from receiver.aws.sqs import MAX_HELD_BYTES, QueueMessage
 
 HELD = "HeldQueueUrl"
