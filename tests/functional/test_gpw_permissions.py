@@ -11,9 +11,10 @@ import pytest
 import urllib3
 
 from gpw.cli.table import needs
-from gpw.commands import doctor, reconcile
+from gpw.commands import doctor
 from gpw.listening import leases
 from gpw.listening.subscription import Subscription
+from gpw.operations import reconcile
 from gpw.operations.verify_cases import wrong_secret
 from gpw.stack import alarms, queues
 from gpw.stack.permissions import KEY_NEEDS, STACK, Need, arn, denied, physical_name

@@ -16,10 +16,10 @@ from gpw.cli import table as commands
 from gpw.cli.command import Gpw, command
 from gpw.commands import policies, secret
 from gpw.commands.pause import MAPPINGS, mapping
-from gpw.commands.republish import bus_exists
 from gpw.history.history import subject
 from gpw.listening.leases import sweep
 from gpw.operations.checks import Check, guarded, show
+from gpw.operations.republish import bus_exists
 from gpw.stack import alarms, domain, permissions
 from gpw.stack.errors import FAILED, is_forbidden
 from gpw.stack.permissions import SWEEPING, Level, Need, on

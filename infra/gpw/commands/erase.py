@@ -9,7 +9,8 @@ import typer
 
 from gpw.cli.command import Gpw, command
 from gpw.commands.dlq import kinds_by_queue
-from gpw.history.history import Selection, read
+from gpw.history.history import read
+from gpw.history.selection import Selection
 from gpw.operations.mentions import Mention, in_event, in_message, in_row
 from gpw.parked.dead_letters import from_sqs
 from gpw.stack.errors import FAILED

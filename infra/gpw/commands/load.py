@@ -11,7 +11,8 @@ import typer
 from gpw.cli.command import Gpw, command
 from gpw.cli.output import Output
 from gpw.commands import cost
-from gpw.history.history import Selection, read
+from gpw.history.history import read
+from gpw.history.selection import Selection
 from gpw.operations import pricing
 from gpw.operations.latency import Latencies, histogram
 from gpw.operations.proof import Ledger, Proof, wait_and_check

@@ -12,12 +12,12 @@ from rich.live import Live
 from rich.text import Text
 
 from gpw.cli.command import Gpw, command
-from gpw.commands.look import OUTCOME_STYLES
 from gpw.history.log_lines import Ages, Seen, moment_of, read
 from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.permissions import STACK, Need
 from gpw.stack.queues import depth
 from gpw.stack.target import Target
+from gpw.stack.text import OUTCOME_STYLES
 from gpw.stack.when import duration, moment
 
 POLL_SECONDS = 2.0  # CloudWatch allows an account 5 requests per second

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from gpw.cli.command import Gpw, command
-from gpw.commands.look import READ_HISTORY
 from gpw.commands.tail import LOG_GROUPS, QUEUES
 from gpw.stack.errors import USAGE, OperatorError
-from gpw.stack.permissions import LISTENING, STACK, Level, Need, on
+from gpw.stack.permissions import LISTENING, READ_HISTORY, STACK, Level, Need, on
 
 MISSING = {"jinja2", "starlette", "uvicorn"}  # what the extra [ui] brings
 

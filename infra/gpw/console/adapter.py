@@ -1,7 +1,7 @@
 """Runs a command that still needs a command line's context, until it has an operation to call."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -11,7 +11,7 @@ from typer.core import TyperCommand
 from gpw.cli.command import Gpw
 from gpw.cli.output import Output
 from gpw.console.jobs import Job, Work
-from gpw.operations.reporter import Advance, Reporter
+from gpw.operations.reporter import Reporter
 from gpw.stack.target import Target
 
 
@@ -35,8 +35,10 @@ class _JobOutput(Output):
     def document(self, value: Any) -> None:
         self._job.document = value
 
-    def progress(self, what: str, total: int | None = None) -> AbstractContextManager[Advance]:
-        return self._reporter.progress(what, total)
+    @contextmanager
+    def progress(self, what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+        with self._reporter.progress(what, total) as advance:
+            yield advance
 
     def confirm(self, question: str) -> None:
         """The page has asked already."""

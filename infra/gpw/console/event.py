@@ -15,7 +15,7 @@ from gpw.console import charts
 from gpw.console.compare import Change, changes
 from gpw.console.web import Console, check_write, console_of, event_link, form, post, render, route
 from gpw.history import history, log_lines
-from gpw.history.history import Selection
+from gpw.history.selection import Selection
 from gpw.stack.errors import OperatorError
 from gpw.stack.printable_json import dumps
 from gpw.stack.tables import Table

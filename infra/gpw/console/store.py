@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from gpw.console.filters import Filters
 from gpw.console.kinds import Kinds
-from gpw.history.history import searchable
+from gpw.history.selection import Selection, bound, searchable
 from receiver.domain import exact_json
 
 # Some 500 MB: SQLite takes about twice the bytes of items for them and their index.
@@ -114,29 +113,29 @@ class Store:
 
     # ---------------------------------------------------------------- what pages ask
 
-    def newest(self, filters: Filters, *, before: int | None = None, limit: int = 50) -> list[Row]:
+    def newest(self, wanted: Selection, *, before: int | None = None, limit: int = 50) -> list[Row]:
         """The newest events that match. before: those that come after the row with this id."""
-        where, values = condition(filters)
+        where, values = condition(wanted)
         if before is not None:
             where += " AND (at, id) < (SELECT at, id FROM events WHERE id = ?)"
             values = (*values, before)
         return self._rows(f"{where} ORDER BY at DESC, id DESC LIMIT ?", (*values, limit))
 
-    def arrived(self, filters: Filters, *, after: int, limit: int = 50) -> list[Row]:
+    def arrived(self, wanted: Selection, *, after: int, limit: int = 50) -> list[Row]:
         """The events that match and came live since the row with this id, oldest first."""
-        where, values = condition(filters)
+        where, values = condition(wanted)
         where += " AND live AND id > ? ORDER BY id LIMIT ?"
         return self._rows(where, (*values, after, limit))
 
-    def count(self, filters: Filters, *, upto: int | None = None) -> int:
+    def count(self, wanted: Selection, *, upto: int | None = None) -> int:
         """The number of events that match. upto: the id of the last row that counts."""
-        where, values = condition(filters, upto)
+        where, values = condition(wanted, upto)
         [(count,)] = self._read(_select("count(*)", where), values)
         return int(count)
 
-    def matching(self, filters: Filters, *, upto: int | None = None) -> Iterator[dict[str, Any]]:
+    def matching(self, wanted: Selection, *, upto: int | None = None) -> Iterator[dict[str, Any]]:
         """The items that match, oldest first. upto: the id of the last row that is meant."""
-        where, values = condition(filters, upto)
+        where, values = condition(wanted, upto)
         found = self._read(_select("id", f"{where} ORDER BY at, id"), values)
         for start in range(0, len(found), SLICE):
             for (one,) in found[start : start + SLICE]:
@@ -193,19 +192,19 @@ class Store:
         self._db.execute("COMMIT")
 
 
-def condition(filters: Filters, upto: int | None = None) -> tuple[str, tuple[Any, ...]]:
-    """The filters as SQL: a condition, and its values."""
+def condition(wanted: Selection, upto: int | None = None) -> tuple[str, tuple[Any, ...]]:
+    """A selection as SQL: a condition, and its values. Times are those of receipt."""
     asked: list[tuple[str, Any]] = [
-        ("tenant = ?", filters.tenant),
-        ("profile = ?", filters.profile),
-        ("type = ?", filters.type),
-        ("outcome = ?", filters.outcome),
-        ("status = ?", filters.status),
-        ("at >= ?", filters.first),
-        ("at < ?", filters.end),
+        ("tenant = ?", wanted.tenant),
+        ("profile = ?", wanted.profile),
+        ("type = ?", wanted.event),
+        ("outcome = ?", wanted.outcome),
+        ("status = ?", wanted.status),
+        ("at >= ?", bound(wanted.since)),
+        ("at < ?", bound(wanted.until)),
         ("id <= ?", upto),
     ]
-    asked += [_holding(word) for word in filters.words]
+    asked += [_holding(word) for word in wanted.words]
     meant = [(term, value) for term, value in asked if value is not None]
     return (
         " AND ".join(term for term, _ in meant) or "1",

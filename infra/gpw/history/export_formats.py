@@ -2,10 +2,10 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from io import TextIOWrapper
+from io import BytesIO, TextIOWrapper
 from typing import Any, BinaryIO, Protocol
 
 from gpw.stack import printable_json
@@ -129,6 +129,20 @@ def writing(
                 yield as_parquet
             finally:
                 as_parquet.finish()
+
+
+def parts(
+    chosen: Format, columns: Sequence[str], pages: Iterable[Sequence[Item]]
+) -> Iterator[bytes]:
+    """A file in parts, one for each page. Not for Parquet, whose footer is written at the end."""
+    buffer = BytesIO()
+    with writing(chosen, buffer, columns) as writer:
+        for page in pages:
+            writer.write(page)
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
 
 
 def check(chosen: Format) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 from rich.text import Text
 
-from gpw.commands.look import OUTCOME_STYLES
 from gpw.listening.bus_event import BusEvent
 from gpw.listening.forward import Form, Forward, Result, content
+from gpw.stack.text import OUTCOME_STYLES
 from gpw.stack.when import duration
 from receiver.domain import strict_json
 

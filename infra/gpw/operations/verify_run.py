@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from gpw.cli.command import Gpw
 from gpw.commands.dlq import kinds_by_queue
-from gpw.history.history import Selection
+from gpw.history.selection import Selection
 from gpw.listening.bus_event import BusEvent
 from gpw.listening.subscription import Subscription
 from gpw.operations.checks import Check, guarded, show

@@ -1,4 +1,6 @@
-"""Texts from outside, made safe to show."""
+"""How texts are shown: safely, and each outcome in its colour."""
+
+OUTCOME_STYLES = {"applied": "green", "stale": "yellow", "recorded": "cyan"}
 
 
 def plain(value: object) -> str:
