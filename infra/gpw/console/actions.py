@@ -1,4 +1,4 @@
-"""What changes something: a dry run first, then the same for real when the operator says so."""
+"""Actions that change something: a dry run first, then the action itself on confirmation."""
 
 import shlex
 from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ EXPLAINED = {
 
 
 def ask(request: Request) -> Response:
-    """What an action would do to all events that match; nothing is done yet."""
+    """The page of an action on all events that match. It changes nothing."""
     console, filters = console_of(request), read(request.query_params)
     name = _verb(request)
     upto = console.store.last_id()
@@ -57,21 +57,21 @@ def ask(request: Request) -> Response:
 
 
 def act(request: Request) -> Response:
-    """The dry run, or the action itself, on the events that the page counted."""
+    """Run the action, or its dry run, on the events that the page counted."""
     console, name, fields = console_of(request), _verb(request), form(request)
     given = {key: values[0] for key, values in fields.items()}
     dry_run = given.pop("dry_run", "") == "yes"
     if not dry_run:
         check_write(console)
     if not given.get("upto", "").isdecimal():
-        raise OperatorError("Which events?", "open the page of the action again")
+        raise OperatorError("No events are selected", "open the page of the action again")
     upto, filters = int(given["upto"]), read(given)
     verb = VERBS[name]
     count = console.store.count(filters.selection, upto=upto)
 
     url = given.get("url", "")
     if name == "forward" and not url:
-        raise OperatorError("Where to?", "write a URL such as http://localhost:3000/hooks")
+        raise OperatorError("No URL is given", "write a URL such as http://localhost:3000/hooks")
     command = _command(console, name, filters, dry_run=dry_run, url=url)
     job = console.jobs.new(f"{verb} {_events(count)}", command)
     if dry_run and count:
@@ -100,7 +100,7 @@ def act(request: Request) -> Response:
 def _command(
     console: Console, name: str, filters: Filters, *, dry_run: bool | None = None, url: str = ""
 ) -> str:
-    """What does the same in a terminal. dry_run: None where that is not decided yet."""
+    """The command line that does the same. dry_run: None if that is not decided yet."""
     if name == "forward":
         begin = filters.selection.since
         since = f" --since {timestamp(begin) if begin else console.fill.since}"
@@ -112,7 +112,7 @@ def _command(
 def batches(
     console: Console, filters: Filters, upto: int
 ) -> Iterator[tuple[list[dict[str, Any]], int]]:
-    """The items, as many as go into one request, and the number of them until then."""
+    """Batches of items for one request each, with the number of events read so far."""
     batch: list[dict[str, Any]] = []
     number = 0
     for number, item in enumerate(console.store.matching(filters.selection, upto=upto), start=1):

@@ -1,4 +1,4 @@
-"""The events: a list that is live, filtered by its address, and what can be saved of it."""
+"""The page of events: a live list, filtered by the address, and its exports."""
 
 from collections.abc import Iterable, Iterator
 from itertools import batched
@@ -16,7 +16,7 @@ from gpw.history.export_formats import Format, parts
 from gpw.history.selection import Selection
 from gpw.stack.errors import OperatorError
 
-PAGE = 50  # events in a list before one asks for more
+PAGE = 50  # events in a list, and in each part that is loaded after it
 EXPORTED_AT_ONCE = 100  # events in each part of an exported file
 COLUMNS = (  # of an exported CSV
     *("received_at", "created_at", "event_id", "event", "tenant_id", "profile_id", "outcome"),
@@ -28,7 +28,7 @@ KINDS = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}  # 
 def show(request: Request) -> Response:
     console, filters = console_of(request), read(request.query_params)
     store = console.store
-    last = store.last_id()  # before the list is read: what comes in between is streamed
+    last = store.last_id()  # first, so that events that arrive meanwhile are streamed
     rows = store.newest(filters.selection, limit=PAGE)
     return render(
         request,
@@ -49,7 +49,7 @@ def show(request: Request) -> Response:
 
 
 def older(request: Request) -> Response:
-    """The rows that come after one, for the end of the list."""
+    """The rows after the last one of the list."""
     console, filters = console_of(request), read(request.query_params)
     before = request.query_params.get("before", "0")
     rows = console.store.newest(
@@ -76,7 +76,7 @@ def stream(request: Request) -> Response:
 
 
 def _more(rows: list[Row], filters: Filters) -> str | None:
-    """Where the rows after these are."""
+    """The address of the rows after these. Returns: None if there are no more."""
     return f"/events/older?before={rows[-1].id}&{filters.query}" if len(rows) == PAGE else None
 
 

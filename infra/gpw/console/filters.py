@@ -1,4 +1,4 @@
-"""Which events a page shows: all of it stands in the page's address."""
+"""The filters of a page, all of which are in its address."""
 
 import shlex
 from collections.abc import Mapping
