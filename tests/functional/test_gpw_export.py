@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpw.commands.export import COLUMNS, What
 from gpw.history.export_formats import Format, cell, writing
+from gpw.operations.export import COLUMNS, What
 from receiver.domain import strict_json
 from receiver.domain.outcome import Outcome
 from tests.factories import make_event

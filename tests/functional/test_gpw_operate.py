@@ -17,8 +17,7 @@ from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from gpw.cli.app import app
-from gpw.commands import reconcile
-from gpw.operations import doctor
+from gpw.operations import doctor, reconcile
 from gpw.stack import alarms, queues
 from gpw.stack.target import CLOUD_FILE_VARIABLE, running_cloud
 from gpw.stack.webhook import NO_TOKEN
@@ -254,7 +253,7 @@ def test_what_aws_says_is_shown_without_its_control_characters(
         raise ClientError(refusal, "DescribeEventBus")  # type: ignore[arg-type]
 
     monkeypatch.setattr(doctor, "bus_exists", refuse)
-    monkeypatch.setattr("gpw.commands.republish.bus_exists", refuse)
+    monkeypatch.setattr("gpw.operations.republish.bus_exists", refuse)
 
     found = stack.run("doctor").out
     told = stack.run("republish", "--all", "--yes", code=1).err

@@ -11,10 +11,9 @@ import pytest
 import urllib3
 
 from gpw.cli.table import needs
-from gpw.commands import reconcile
 from gpw.listening import leases
 from gpw.listening.subscription import Subscription
-from gpw.operations import doctor
+from gpw.operations import doctor, reconcile
 from gpw.operations.verify_cases import wrong_secret
 from gpw.stack import alarms, listener_names, queues
 from gpw.stack.permissions import KEY_NEEDS, STACK, Need, arn, denied, physical_name

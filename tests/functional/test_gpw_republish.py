@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from gpw.commands import republish
+from gpw.operations import republish
 from gpw.stack.target import Target
 from receiver.domain.outcome import Outcome
 from receiver.publisher.entry import entry

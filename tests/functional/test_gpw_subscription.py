@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 import pytest
 
-from gpw.history.history import Selection
+from gpw.history.selection import Selection
 from gpw.listening.leases import LEASE_SECONDS, UNTIL, sweep
 from gpw.listening.subscription import RENEW_SECONDS, Received, Subscription
 from gpw.stack import listener_names

@@ -24,6 +24,7 @@ from gpw.console.filters import Filters
 from gpw.console.forwarder import Attempts, Run
 from gpw.console.security import Access
 from gpw.console.web import Console
+from gpw.history.selection import Selection
 from gpw.listening.bus_event import BusEvent, from_history
 from gpw.listening.forward import DEVELOPMENT_SECRET, RESPONSE_BYTES, Result
 from gpw.operations import erase
@@ -461,7 +462,7 @@ def test_an_erasure_leaves_nothing_of_the_person_in_the_tables_nor_in_memory(
     assert "Erase all of this permanently" in dry
     assert before == 2
     assert [item["event_id"] for item in stack.history()] == ["evt-2"]
-    assert console.store.count(Filters(q="blue")) == 0
+    assert console.store.count(Selection(text="blue")) == 0
 
 
 CHANGES: list[tuple[str, dict[str, str]]] = [
@@ -873,7 +874,7 @@ def test_the_history_is_read_in_segments_as_far_back_as_asked(
     wait_for(lambda: not console.fill.running)
 
     assert (console.fill.problem, console.fill.segments_done) == ("", fill.SEGMENTS)
-    assert console.store.count(Filters()) == 10
+    assert console.store.count(Selection()) == 10
 
 
 def test_a_range_that_is_none_is_refused_and_what_is_in_memory_stays(
@@ -883,7 +884,7 @@ def test_a_range_that_is_none_is_refused_and_what_is_in_memory_stays(
     answer = browser.post("/fill", since="soon")
 
     assert answer.status == 400
-    assert console.store.count(Filters()) == 1
+    assert console.store.count(Selection()) == 1
 
 
 def test_where_the_bus_cannot_be_listened_to_the_history_is_read_now_and_then_and_the_page_says_so(
@@ -898,7 +899,7 @@ def test_where_the_bus_cannot_be_listened_to_the_history_is_read_now_and_then_an
     wait_for(lambda: "history is read every" in console.live.how)
     now = datetime.now(UTC)
     stack.happened(make_event("evt-polled"), received_at=f"{now:%Y-%m-%dT%H:%M:%S.%fZ}")
-    wait_for(lambda: console.store.count(Filters(q="evt-polled")) == 1)
+    wait_for(lambda: console.store.count(Selection(text="evt-polled")) == 1)
 
     assert "The bus is missing" in console.live.how
 
@@ -913,7 +914,7 @@ def test_events_of_the_bus_are_taken_from_the_history_and_then_confirmed(
     wait_for(lambda: bool(arrived.confirmed))
     console.live.stop()
 
-    assert [one.event_id for one in console.store.arrived(Filters(), after=0)] == ["evt-live"]
+    assert [one.event_id for one in console.store.arrived(Selection(), after=0)] == ["evt-live"]
     assert arrived.left
 
 

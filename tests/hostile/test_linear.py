@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from gpw.cli.output import plain
 from gpw.console import compare, highlight, kinds
-from gpw.history import history, log_lines
+from gpw.history import log_lines, selection
 from gpw.listening import bus_event
 from gpw.operations import mentions, verify_report
 from gpw.parked import dead_letters
 from gpw.parked.dead_letters import NotRedrivableError
 from gpw.stack import printable_json
+from gpw.stack.text import plain
 from receiver import messages
 from receiver.aws.dynamodb import item_to_dynamodb
 from receiver.domain import credential, exact_json, parse, strict_json
@@ -296,7 +296,7 @@ READERS: dict[str, Work] = {
     "the console's JSON": parsed(highlight.json_html),
     "the console's differences": parsed(differences),
     "the console's fields": parsed(lambda value: list(kinds.leaves(value))),
-    "search": parsed(lambda value: history.holds({"data": value}, ("no", "such", "word"))),
+    "search": parsed(lambda value: selection.holds({"data": value}, ("no", "such", "word"))),
 }
 
 # Values of a table, which holds 32 levels. What these make for a value is as long as its path, or

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gpw.commands.attempts_screen import keys
-from gpw.history.history import Selection
+from gpw.history.selection import Selection
 from gpw.listening.attempts import Attempt, Forwarding
 from gpw.listening.bus_event import BusEvent, from_history, from_message
 from gpw.listening.forward import (

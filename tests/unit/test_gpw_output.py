@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
-from gpw.cli.output import Output, plain
+from gpw.cli.output import Output
 from gpw.stack.files import ROOT
+from gpw.stack.text import plain
 
 HOSTILE = "id \x1b[2J \x9b31m \u202e \u2066 \u2028 \ud800 \x00 \U000e0001 end"
 

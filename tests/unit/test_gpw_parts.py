@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpw.commands.reconcile import Progress
 from gpw.history.log_lines import Ages
 from gpw.history.log_lines import read as read_line
+from gpw.operations.reconcile import Progress
 from gpw.operations.secret import period
 from gpw.operations.tail import Filter
 from gpw.stack.queues import MAX_BATCH_BYTES, Outgoing, Pace, send
@@ -237,14 +237,14 @@ def test_a_filter_shows_what_all_of_it_says() -> None:
 
 
 def test_progress_counts_what_was_fetched_since_by_its_status() -> None:
-    progress = Progress(total=4)
+    progress = Progress("2026-01-31T14:00:00.000000Z", total=4)
     for item in (
         {"profile_fetched_at": "2026-01-31T14:00:00.000000Z", "profile_status": "complete"},
         {"profile_fetched_at": "2026-01-31T13:59:59.999999Z", "profile_status": "complete"},
         {"profile_fetched_at": "2026-01-31T15:00:00.000000Z", "profile_status": "not_found"},
         {},
     ):
-        progress.add(item, "2026-01-31T14:00:00.000000Z")
+        progress.add(item)
 
     assert (progress.total, progress.checked) == (4, 2)
     assert progress.by_status == {"complete": 1, "not_found": 1}

@@ -88,6 +88,7 @@ class _Declared(NamedTuple):
     example: str
     requirement: Requirement
     shared: frozenset[str]  # the names of the shared options that it takes
+    options: tuple[Callable[..., None], ...]  # functions that declare further options
 
 
 _DECLARED: dict[Callable[..., None], _Declared] = {}
@@ -100,18 +101,24 @@ def command[Function: Callable[..., None]](
     level: Level | None = None,
     changes: bool = False,
     on_stack: bool = True,
+    options: Iterable[Callable[..., None]] = (),
 ) -> Callable[[Function], Function]:
     """Declare a function `(gpw: Gpw, …)` as a command; `table.py` gives it a name.
 
     example: for --help. needs: the AWS actions that it calls, with their resources; looking up the
     stack is added. level: who may run it; by default OPERATE if it changes something, else LOOK.
-    changes: whether it takes --yes. on_stack: whether it works on a stack.
+    changes: whether it takes --yes. on_stack: whether it works on a stack. options: functions that
+    declare options of several commands, which come before its own; `gpw.params` has their values.
     """
     looks = {Need("cloudformation:DescribeStacks", STACK)} if on_stack else set()
     shared = {"as_json", *(_ON_STACK if on_stack else ()), *(["yes"] if changes else [])}
     level = level or (Level.OPERATE if changes else Level.LOOK)
-    requirement = Requirement(level, frozenset({*needs, *looks}))
-    declared = _Declared(example, requirement, frozenset(shared))
+    declared = _Declared(
+        example,
+        Requirement(level, frozenset({*needs, *looks})),
+        frozenset(shared),
+        tuple(options),
+    )
 
     def declare(function: Function) -> Function:
         _DECLARED[function] = declared
@@ -154,9 +161,14 @@ def built(name: str, function: Callable[..., None]) -> Command:
     )
     made.requirement = declared.requirement
     made.own = frozenset(str(parameter.name) for parameter in made.params)
-    options = _of_function(CommandInfo(cls=Command, callback=_shared)).params
-    made.params += [option for option in options if option.name in declared.shared]
+    given = [option for one in declared.options for option in _options(one)]
+    shared = [option for option in _options(_shared) if option.name in declared.shared]
+    made.params = [*given, *made.params, *shared]
     return made
+
+
+def _options(declaring: Callable[..., None]) -> list[Any]:
+    return _of_function(CommandInfo(cls=Command, callback=declaring)).params
 
 
 def _of_function(info: CommandInfo) -> Command:

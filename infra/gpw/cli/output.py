@@ -15,6 +15,7 @@ from rich.text import Span, Text
 from gpw.operations.lines import Line
 from gpw.stack import printable_json
 from gpw.stack.errors import FAILED, USAGE, OperatorError
+from gpw.stack.text import plain
 
 PIPE_WIDTH = 1000  # columns in a pipe, so that no line is wrapped or cut
 
@@ -144,22 +145,6 @@ class Output:
             False: Text(bad, style="bold red"),
             None: Text(unknown, style="yellow"),
         }
-
-
-def plain(value: object) -> str:
-    """A text from outside, made safe to show: unprintable characters become escapes.
-
-    They are control and format characters (U+009B begins a terminal command, U+202E reverses the
-    direction of writing), surrogates, unassigned characters, and white space other than a space.
-    """
-    return "".join(
-        character if character.isprintable() else _escape(character) for character in str(value)
-    )
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # as in Python's source
 
 
 def safe(*parts: str | Text) -> Text:

@@ -18,8 +18,8 @@ from rich.live import Live
 from rich.text import Text
 
 from gpw.cli.output import Output, safe
-from gpw.commands.look import OUTCOME_STYLES
 from gpw.listening.attempts import Attempt
+from gpw.stack.text import OUTCOME_STYLES
 from gpw.stack.when import duration
 
 ROWS = 10  # attempts that can be selected; older ones have scrolled away

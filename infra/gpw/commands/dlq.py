@@ -8,7 +8,6 @@ import typer
 from rich.text import Text
 
 from gpw.cli.command import Gpw, command
-from gpw.cli.output import plain
 from gpw.operations import parked_lines
 from gpw.operations.dead_letters import (
     DELETE,
@@ -27,6 +26,7 @@ from gpw.operations.scanning import Purged, Unchecked
 from gpw.parked.dead_letters import DeadLetter, where
 from gpw.stack.errors import FAILED, USAGE, OperatorError
 from gpw.stack.permissions import Level, on
+from gpw.stack.text import plain
 from gpw.stack.when import ago
 
 WIDE = 120  # minimum columns of a terminal to show details

@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 
 from gpw.cli.command import Gpw, command
-from gpw.cli.output import plain
 from gpw.operations.erase import OUT_OF_REACH, find, remove
 from gpw.operations.parked_lines import erasure, erasure_rest
 from gpw.stack.errors import FAILED
 from gpw.stack.permissions import Level, on
+from gpw.stack.text import plain
 
 _RECEIVE = (
     *("sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"),

@@ -8,7 +8,6 @@ import typer
 from rich.text import Text
 
 from gpw.cli.command import Gpw, command
-from gpw.cli.output import plain
 from gpw.operations import parked_lines
 from gpw.operations.held_queue import (
     DELETE,
@@ -25,6 +24,7 @@ from gpw.operations.scanning import Purged, PurgePlan, Unchecked
 from gpw.parked.held_deliveries import Group
 from gpw.stack.errors import FAILED, USAGE, OperatorError
 from gpw.stack.permissions import Level, on
+from gpw.stack.text import plain
 from gpw.stack.when import ago
 
 SHOWN_SOURCES = 3

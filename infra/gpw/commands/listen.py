@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from gpw.cli.command import Gpw, command
+from gpw.cli.options import OutcomeOption, ProfileOption, TenantOption, TypeOption
 from gpw.commands.attempts_screen import Screen, attempt_line, can_be_used
-from gpw.commands.look import OutcomeOption, ProfileOption, TenantOption, TypeOption, selection
+from gpw.history.selection import Selection
 from gpw.listening.attempts import Attempt, Forwarding
 from gpw.listening.forward import Form, Forward, by_call, by_http, by_printing, development_secret
 from gpw.listening.loopback import destination
@@ -101,16 +102,7 @@ def listen(
     --count events arrived before --timeout.
     """
     now = datetime.now(UTC)
-    wanted = selection(
-        tenant=tenant,
-        profile=profile_id,
-        event=event,
-        outcome=outcome,
-        since=None,
-        until=None,
-        received=True,
-        now=now,
-    )
+    wanted = Selection(tenant, profile_id, event, outcome)
     begin = _begin(since, now)
     secret = development_secret(secret_env)
     forward, where = _forward(

@@ -11,11 +11,11 @@ from rich.live import Live
 from rich.text import Text
 
 from gpw.cli.command import Gpw, command
-from gpw.commands.look import OUTCOME_STYLES
 from gpw.history.log_lines import Seen
 from gpw.operations.tail import LOG_GROUPS, QUEUES, Filter, depths, follow
 from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.permissions import STACK, Need
+from gpw.stack.text import OUTCOME_STYLES
 from gpw.stack.when import duration, moment
 
 DEPTH_SECONDS = 5.0

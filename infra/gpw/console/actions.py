@@ -1,77 +1,31 @@
-"""What changes something: a dry run first, then the same for real when the operator says so."""
+"""Actions that change something: a dry run first, then the action itself on confirmation."""
 
 import shlex
-from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
-import typer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gpw.cli.command import Gpw
-from gpw.commands import replay, republish
 from gpw.console.filters import Filters, read
 from gpw.console.jobs import Then
 from gpw.console.letters import tell
 from gpw.console.overview import job_fragment
 from gpw.console.web import Console, check_write, console_of, form, post, render, route
 from gpw.history.history import subject
-from gpw.listening.bus_event import from_history
-from gpw.listening.forward import Form, by_http, development_secret
-from gpw.listening.loopback import destination
 from gpw.operations import dead_letters, erase, held_queue, parked_lines, release
+from gpw.operations.forward import Forwarded, forward
+from gpw.operations.replay import Replayed, replay
 from gpw.operations.reporter import Reporter
+from gpw.operations.republish import Republished, republish
 from gpw.operations.scanning import Purged
-from gpw.stack.errors import FAILED, OperatorError
+from gpw.stack.errors import OperatorError
 from gpw.stack.queues import BATCH
 from gpw.stack.target import Target
+from receiver.domain.version import timestamp
 
-SHOWN_FAILURES = 20
-
-
-def forward_items(
-    gpw: Gpw,
-    of_history: Iterator[tuple[list[dict[str, Any]], int]],
-    *,
-    dry_run: bool,
-    url: str,
-    total: int | None = None,
-) -> None:
-    """POST events to an application on this machine, as `gpw listen` does, one after the other."""
-    to = destination(url)
-    forward = by_http(to, form=Form.WEBHOOK, secret=development_secret(None), remote=False)
-    bus, place = gpw.target.output("EventBusName"), gpw.target.place
-    answers, failures = Counter[str](), list[str]()
-    with gpw.out.progress("forwarding", total) as advance:
-        for items, looked_at in of_history:
-            for item in items:
-                try:
-                    event = from_history(item, bus, place)
-                except (KeyError, TypeError, ValueError) as error:
-                    failures.append(f"{item.get('event_id')}: {type(error).__name__}")
-                    continue
-                if dry_run:
-                    answers["would be sent"] += 1
-                    continue
-                result = forward(event, 1)
-                answers[str(result.status) if result.status else result.error] += 1
-                if not result.well and len(failures) < SHOWN_FAILURES:
-                    failures.append(f"{event.id}: {result.error or result.response[:200]}")
-            advance(to=looked_at, total=total)
-    for answer, count in answers.most_common():
-        gpw.out.say(f"{count:>6}  {answer}")
-    for failure in failures:
-        gpw.out.say(f"        {failure}")
-    if failures:
-        raise typer.Exit(FAILED)
-
-
-VERBS: dict[str, tuple[str, Callable[..., None]]] = {
-    "replay": ("Replay", replay.replay_items),
-    "republish": ("Republish", republish.republish_items),
-    "forward": ("Forward", forward_items),
-}
+VERBS = {"replay": "Replay", "republish": "Republish", "forward": "Forward"}
 EXPLAINED = {
     "replay": "The events go through the events queue once more. States converge, so this is safe "
     "at any time; nothing is published on the bus.",
@@ -86,7 +40,7 @@ EXPLAINED = {
 
 
 def ask(request: Request) -> Response:
-    """What an action would do to all events that match; nothing is done yet."""
+    """The page of an action on all events that match. It changes nothing."""
     console, filters = console_of(request), read(request.query_params)
     name = _verb(request)
     upto = console.store.last_id()
@@ -94,49 +48,63 @@ def ask(request: Request) -> Response:
         request,
         "action.html",
         name=name,
-        verb=VERBS[name][0],
+        verb=VERBS[name],
         explained=EXPLAINED[name],
         filters=filters,
-        count=console.store.count(filters, upto=upto),
+        count=console.store.count(filters.selection, upto=upto),
         command=_command(console, name, filters),
         fields={**filters.asked, "upto": str(upto)},
     )
 
 
 def act(request: Request) -> Response:
-    """The dry run, or the action itself, on the events that the page counted."""
+    """Run the action, or its dry run, on the events that the page counted."""
     console, name, fields = console_of(request), _verb(request), form(request)
     given = {key: values[0] for key, values in fields.items()}
     dry_run = given.pop("dry_run", "") == "yes"
     if not dry_run:
         check_write(console)
     if not given.get("upto", "").isdecimal():
-        raise OperatorError("Which events?", "open the page of the action again")
+        raise OperatorError("No events are selected", "open the page of the action again")
     upto, filters = int(given["upto"]), read(given)
-    verb, work = VERBS[name]
-    count = console.store.count(filters, upto=upto)
+    verb = VERBS[name]
+    count = console.store.count(filters.selection, upto=upto)
 
-    more = {"url": given["url"]} if name == "forward" and given.get("url") else {}
-    if name == "forward" and not more:
-        raise OperatorError("Where to?", "write a URL such as http://localhost:3000/hooks")
-
-    def run(gpw: Gpw) -> None:
-        work(gpw, batches(console, filters, upto), dry_run=dry_run, total=count, **more)
-
-    command = _command(console, name, filters, dry_run=dry_run, **more)
+    url = given.get("url", "")
+    if name == "forward" and not url:
+        raise OperatorError("No URL is given", "write a URL such as http://localhost:3000/hooks")
+    command = _command(console, name, filters, dry_run=dry_run, url=url)
     job = console.jobs.new(f"{verb} {_events(count)}", command)
     if dry_run and count:
         job.then = Then(f"{verb} {_events(count)}", f"/actions/{name}", {**given})
-    console.jobs.begin(job, run)
+
+    operations: dict[str, tuple[Callable[[bool], Any], Callable[..., None]]] = {
+        "replay": (Replayed, replay),
+        "republish": (Republished, republish),
+        "forward": (Forwarded, partial(forward, url=url)),
+    }
+    empty, operation = operations[name]
+
+    def work(reporter: Reporter) -> None:
+        result = empty(dry_run)
+        of_history = batches(console, filters, upto)
+        try:
+            operation(console.target, of_history, reporter, into=result, total=count)
+        finally:  # also when it is stopped
+            job.tell(*result.lines())
+            job.well = not result.failed
+
+    console.jobs.begin(job, work)
     return job_fragment(request, job)
 
 
 def _command(
     console: Console, name: str, filters: Filters, *, dry_run: bool | None = None, url: str = ""
 ) -> str:
-    """What does the same in a terminal. dry_run: None where that is not decided yet."""
+    """The command line that does the same. dry_run: None if that is not decided yet."""
     if name == "forward":
-        since = f" --since {filters.first}" if filters.first else f" --since {console.fill.since}"
+        begin = filters.selection.since
+        since = f" --since {timestamp(begin) if begin else console.fill.since}"
         return console.command(f"listen --forward-to {shlex.quote(url or 'URL')}{since}")
     how = {None: "", True: " --dry-run", False: " --yes"}[dry_run]
     return console.command(f"{name} {filters.options()}{how}")
@@ -145,10 +113,10 @@ def _command(
 def batches(
     console: Console, filters: Filters, upto: int
 ) -> Iterator[tuple[list[dict[str, Any]], int]]:
-    """The items, as many as go into one request, and the number of them until then."""
+    """Batches of items for one request each, with the number of events read so far."""
     batch: list[dict[str, Any]] = []
     number = 0
-    for number, item in enumerate(console.store.matching(filters, upto=upto), start=1):
+    for number, item in enumerate(console.store.matching(filters.selection, upto=upto), start=1):
         batch.append(item)
         if len(batch) == BATCH:
             yield batch, number
@@ -200,7 +168,7 @@ def on_letters(request: Request) -> Response:
         job.then = Then(label, f"/dead-letters/{name}", {"id": ids}, grave=name == "purge")
     else:
         job.follow = ("/dead-letters", "Scan the dead letters again")
-    console.jobs.begin(job, lambda gpw: run(gpw.target, gpw.out))
+    console.jobs.begin(job, lambda reporter: run(console.target, reporter))
     return job_fragment(request, job)
 
 
@@ -270,7 +238,7 @@ def on_held(request: Request) -> Response:
         job.then = Then(label, f"/held/{name}", {"digest": digests}, grave=name == "purge")
     else:
         job.follow = ("/held", "Scan the held deliveries again")
-    console.jobs.begin(job, lambda gpw: run(gpw.target, gpw.out))
+    console.jobs.begin(job, lambda reporter: run(console.target, reporter))
     return job_fragment(request, job)
 
 
@@ -338,7 +306,7 @@ def erase_profile(request: Request) -> Response:
             {"tenant": tenant, "profile": profile},
             grave=True,
         )
-    console.jobs.begin(job, lambda gpw: run(gpw.target, gpw.out))
+    console.jobs.begin(job, lambda reporter: run(console.target, reporter))
     return job_fragment(request, job)
 
 

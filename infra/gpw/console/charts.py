@@ -7,7 +7,7 @@ from datetime import datetime
 
 from markupsafe import Markup, escape
 
-from gpw.cli.output import plain
+from gpw.stack.text import plain
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 1000, 200, 36, 22, 10
 TIMELINE_HEIGHT = 96

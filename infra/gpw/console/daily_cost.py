@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gpw.console.fill import Fill
-from gpw.console.filters import Filters
 from gpw.console.store import Store
+from gpw.history.selection import Selection
 from gpw.operations.cost import deployed_settings, figures_on_file, price_list_on_file
 from gpw.operations.pricing import MONTH_DAYS, MonthlyTraffic, bill, total
-from receiver.domain.version import timestamp
 
 DAY = timedelta(hours=24)
 
@@ -47,7 +46,7 @@ def estimate(store: Store, parameters: Mapping[str, str], now: datetime) -> Day:
 
     parameters: the stack's. Raises: OperatorError.
     """
-    events = store.count(Filters(first=timestamp(now - DAY)))
+    events = store.count(Selection(since=now - DAY, by="received_at"))
     chosen, assignments = deployed_settings(frozenset(parameters.items()))
     traffic = MonthlyTraffic(round(events * MONTH_DAYS))
     price_list = price_list_on_file()

@@ -1,8 +1,7 @@
-"""The events: a list that is live, filtered by its address, and what can be saved of it."""
+"""The page of events: a live list, filtered by the address, and its exports."""
 
-import csv
-import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import batched
 from typing import Any
 
 from starlette.requests import Request
@@ -13,18 +12,24 @@ from gpw.console.filters import OUTCOMES, Filters, read
 from gpw.console.store import Row
 from gpw.console.stream import message, streamed
 from gpw.console.web import console_of, fragment, render, route
+from gpw.history.export_formats import Format, parts
+from gpw.history.selection import Selection
 from gpw.stack.errors import OperatorError
-from receiver.domain import exact_json
 
-PAGE = 50  # events in a list before one asks for more
-COLUMNS = ("received_at", "created_at", "event_id", "event", "tenant_id", "profile_id", "outcome")
+PAGE = 50  # events in a list, and in each part that is loaded after it
+EXPORTED_AT_ONCE = 100  # events in each part of an exported file
+COLUMNS = (  # of an exported CSV
+    *("received_at", "created_at", "event_id", "event", "tenant_id", "profile_id", "outcome"),
+    *("status", "data"),
+)
+KINDS = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}  # exported files
 
 
 def show(request: Request) -> Response:
     console, filters = console_of(request), read(request.query_params)
     store = console.store
-    last = store.last_id()  # before the list is read: what comes in between is streamed
-    rows = store.newest(filters, limit=PAGE)
+    last = store.last_id()  # first, so that events that arrive meanwhile are streamed
+    rows = store.newest(filters.selection, limit=PAGE)
     return render(
         request,
         "events.html",
@@ -32,8 +37,8 @@ def show(request: Request) -> Response:
         last=last,
         rows=rows,
         more=_more(rows, filters),
-        count=store.count(filters),
-        total=store.count(Filters()),
+        count=store.count(filters.selection),
+        total=store.count(Selection()),
         choices={
             "tenant": store.values("tenant"),
             "type": store.values("type"),
@@ -44,11 +49,13 @@ def show(request: Request) -> Response:
 
 
 def older(request: Request) -> Response:
-    """The rows that come after one, for the end of the list."""
+    """The rows after the last one of the list."""
     console, filters = console_of(request), read(request.query_params)
     before = request.query_params.get("before", "0")
     rows = console.store.newest(
-        filters, before=int(before) if before.isdecimal() and len(before) < 16 else 0, limit=PAGE
+        filters.selection,
+        before=int(before) if before.isdecimal() and len(before) < 16 else 0,
+        limit=PAGE,
     )
     return render(request, "_rows.html", rows=rows, more=_more(rows, filters), fresh=False)
 
@@ -58,18 +65,18 @@ def stream(request: Request) -> Response:
     console, filters = console_of(request), read(request.query_params)
 
     def look(after: int) -> tuple[int, str] | None:
-        rows = console.store.arrived(filters, after=after)
+        rows = console.store.arrived(filters.selection, after=after)
         if not rows:
             return None
         html = fragment(console, "_rows.html", rows=rows[::-1], more=None, fresh=True)
-        count = message("count", str(console.store.count(filters)))
+        count = message("count", str(console.store.count(filters.selection)))
         return rows[-1].id, count + message("rows", html, rows[-1].id)
 
     return streamed(request, look)
 
 
 def _more(rows: list[Row], filters: Filters) -> str | None:
-    """Where the rows after these are."""
+    """The address of the rows after these. Returns: None if there are no more."""
     return f"/events/older?before={rows[-1].id}&{filters.query}" if len(rows) == PAGE else None
 
 
@@ -77,43 +84,30 @@ def _more(rows: list[Row], filters: Filters) -> str | None:
 
 
 def export(request: Request) -> Response:
+    """The events that match, as a file that is sent while it is written."""
     console, filters = console_of(request), read(request.query_params)
-    items = console.store.matching(filters, upto=console.store.last_id())
     form = request.path_params["form"]
-    if form not in FORMS:
-        raise OperatorError("There is no such export", f"there are {' and '.join(FORMS)}")
-    kind, lines = FORMS[form]
+    if form not in KINDS:
+        raise OperatorError("There is no such export", f"there are {' and '.join(KINDS)}")
+    items = console.store.matching(filters.selection, upto=console.store.last_id())
     name = f'attachment; filename="events.{form}"'
-    return StreamingResponse(lines(items), media_type=kind, headers={"content-disposition": name})
+    return StreamingResponse(
+        exported(Format(form), items),
+        media_type=KINDS[form],
+        headers={"content-disposition": name},
+    )
 
 
-def ndjson_lines(items: Iterator[dict[str, Any]]) -> Iterator[str]:
-    return (exact_json.dumps(item) + "\n" for item in items)
+def exported(form: Format, items: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    """The parts of an exported file."""
+    if form is Format.CSV:
+        items = map(_with_status, items)
+    return parts(form, COLUMNS, batched(items, EXPORTED_AT_ONCE, strict=False))
 
 
-def csv_lines(items: Iterator[dict[str, Any]]) -> Iterator[str]:
-    yield _csv_line([*COLUMNS, "status", "data"])
-    for item in items:
-        data = item.get("data")
-        status = data.get("status", "") if isinstance(data, dict) else ""
-        yield _csv_line([*(item.get(name, "") for name in COLUMNS), status, exact_json.dumps(data)])
-
-
-def _csv_line(values: list[Any]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerow([_cell(str(value)) for value in values])
-    return text.getvalue()
-
-
-def _cell(text: str) -> str:
-    """A spreadsheet takes text that begins like this for a formula, and runs it."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-FORMS = {
-    "ndjson": ("application/x-ndjson", ndjson_lines),
-    "csv": ("text/csv; charset=utf-8", csv_lines),
-}
+def _with_status(item: dict[str, Any]) -> dict[str, Any]:
+    data = item.get("data")
+    return item | {"status": data.get("status") if isinstance(data, dict) else None}
 
 
 def kinds(request: Request) -> Response:

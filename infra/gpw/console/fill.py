@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gpw.console.store import Store
-from gpw.history.history import Selection, request
+from gpw.history.history import request
+from gpw.history.selection import Selection
 from gpw.stack.errors import OperatorError, explained
 from gpw.stack.tables import Table
 from gpw.stack.when import moment

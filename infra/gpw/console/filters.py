@@ -1,94 +1,75 @@
-"""Which events a page shows: all of it stands in the page's address."""
+"""The filters of a page, all of which are in its address."""
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
-from gpw.history.history import holds, words
-from gpw.listening.bus_event import BusEvent
-from gpw.stack.errors import OperatorError
-from gpw.stack.when import moment
+from gpw.history.selection import Selection, select
+from receiver.domain.outcome import Outcome
 from receiver.domain.version import timestamp
 
-OUTCOMES = ("applied", "stale", "recorded")
+OUTCOMES = tuple(outcome.value for outcome in Outcome)
+
+# The names in an address, and the fields of a selection.
+NAMES = {
+    "tenant": "tenant",
+    "profile": "profile",
+    "type": "event",
+    "outcome": "outcome",
+    "status": "status",
+    "since": "since",
+    "until": "until",
+    "q": "text",
+}
+
+
+EVERYTHING = Selection(by="received_at")
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What is None is not asked about. first, end: since and until as the history writes times."""
+    """The filters in an address. asked: as they are written there. selection: what they select."""
 
-    tenant: str | None = None
-    profile: str | None = None
-    type: str | None = None
-    outcome: str | None = None
-    status: str | None = None
-    since: str | None = None
-    until: str | None = None
-    q: str | None = None
-    first: str | None = None
-    end: str | None = None
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        return words(self.q or "")
-
-    @property
-    def asked(self) -> dict[str, str]:
-        """What stands in the address."""
-        found = {one.name: getattr(self, one.name) for one in fields(self)}
-        return {n: v for n, v in found.items() if v is not None and n not in {"first", "end"}}
+    asked: dict[str, str] = field(default_factory=dict)
+    selection: Selection = EVERYTHING
 
     @property
     def query(self) -> str:
         return urlencode(self.asked)
 
     def options(self) -> str:
-        """The same as options of gpw. Times are those of arrival, and fixed."""
+        """The same as options of gpw. Times are those of receipt, and fixed."""
+        chosen = self.selection
         words = _words(
             *self._of_the_bus,
-            ("--status", self.status),
-            ("--text", self.q),
-            ("--since", self.first),
-            ("--until", self.end),
+            ("--status", chosen.status),
+            ("--text", chosen.text),
+            ("--since", timestamp(chosen.since) if chosen.since else None),
+            ("--until", timestamp(chosen.until) if chosen.until else None),
         )
-        if self.first or self.end:
+        if chosen.since or chosen.until:
             words.insert(0, "--received")
         return shlex.join(words or ["--all"])
 
     def listen_options(self) -> str:
-        """Those that `gpw listen` has as well, as options."""
+        """Those that `gpw listen` has too, as options."""
         return shlex.join(_words(*self._of_the_bus))
 
     @property
     def beyond_listen(self) -> bool:
-        """Whether they ask for something that no option of `gpw listen` does."""
-        return bool(self.status or self.q)
+        """Whether `gpw listen` has no options for some of them."""
+        return bool(self.selection.status or self.selection.text)
 
     @property
     def _of_the_bus(self) -> list[tuple[str, str | None]]:
         return [
-            ("--tenant", self.tenant),
-            ("--profile-id", self.profile),
-            ("--type", self.type),
-            ("--outcome", self.outcome),
+            ("--tenant", self.selection.tenant),
+            ("--profile-id", self.selection.profile),
+            ("--type", self.selection.event),
+            ("--outcome", self.selection.outcome),
         ]
-
-    def match(self, event: BusEvent) -> bool:
-        """Whether a live event is asked for. Times are not looked at."""
-        data = event.detail.get("data")
-        status = data.get("status") if isinstance(data, dict) else None
-        asked = [
-            (self.tenant, event.tenant),
-            (self.profile, event.profile),
-            (self.type, event.type),
-            (self.outcome, event.outcome),
-            (self.status, status),
-        ]
-        return all(wanted is None or wanted == found for wanted, found in asked) and holds(
-            event.detail, self.words
-        )
 
 
 def _words(*pairs: tuple[str, str | None]) -> list[str]:
@@ -96,20 +77,7 @@ def _words(*pairs: tuple[str, str | None]) -> list[str]:
 
 
 def read(query: Mapping[str, str]) -> Filters:
-    """What an address asks for. Raises: OperatorError."""
-    given = {
-        one.name: query[one.name].strip()
-        for one in fields(Filters)
-        if one.name not in {"first", "end"} and query.get(one.name, "").strip()
-    }
-    now = datetime.now(UTC)
-    try:
-        first, end = (
-            timestamp(moment(given[name], now)) if name in given else None
-            for name in ("since", "until")
-        )
-    except ValueError as error:
-        raise OperatorError(str(error)) from None
-    if given.get("profile") and not given.get("tenant"):
-        raise OperatorError("A profile is one of a tenant", "name the tenant, too")
-    return Filters(**given, first=first, end=end)
+    """The filters in an address. Raises: OperatorError."""
+    asked = {name: query[name].strip() for name in NAMES if query.get(name, "").strip()}
+    named = {NAMES[name]: value for name, value in asked.items()}
+    return Filters(asked, select(**named, now=datetime.now(UTC), received=True))

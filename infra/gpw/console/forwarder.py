@@ -87,7 +87,7 @@ class Run:
 
     def offer(self, event: BusEvent) -> None:
         """Queue an event if it matches the filters and is new. It never blocks."""
-        if not self._is_since_begun(event) or not self.filters.match(event):
+        if not self._is_since_begun(event) or not event.selected_by(self.filters.selection):
             return
         if self._forwarding.is_new(event) and not self._put(Kept.of(event)):
             self.dropped += 1

@@ -1,23 +1,19 @@
-"""Work that a page waits for: a command of gpw in a thread, with its progress and its result."""
+"""Work that a page waits for: an operation in a thread, with its progress and its result."""
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.text import Text
-from typer.core import TyperCommand
 
-from gpw.cli.command import Gpw
-from gpw.cli.output import Output, plain
+from gpw.operations.reporter import Advance, Reporter
 from gpw.stack.errors import OperatorError, explained
-from gpw.stack.target import Target
+from gpw.stack.text import plain
 
-REMEMBERED = 50  # jobs that are over, with their results
+REMEMBERED = 50  # finished jobs that are kept, with their results
 
 
 @dataclass(frozen=True)
@@ -43,9 +39,8 @@ class Then:
 class Job:
     """One piece of work. title: what it does, in words; command: the gpw command that does it.
 
-    told: what the command would have printed for people. document: what `--json` prints. then:
-    what to offer when it is over. follow: a link to go on with. refresh: whether the whole page is
-    to be shown anew.
+    told: notes and results, as lines for people. document: the result as data. then: what to offer
+    when it is over. follow: a link to go on with. refresh: whether to reload the page at the end.
     """
 
     number: int
@@ -63,40 +58,32 @@ class Job:
     follow: tuple[str, str] | None = None
     refresh: bool = False
 
+    def tell(self, *lines: str) -> None:
+        """Show lines on the page, made safe to show."""
+        self.told += map(plain, lines)
 
-class _CancelledError(Exception):
-    """Raised in a job's thread where it next reports progress."""
+
+class CancelledError(Exception):
+    """Raised in a job's thread when it next reports progress."""
 
 
-class JobOutput(Output):
-    """Where a command's output goes when a page asked for it."""
+class JobReporter:
+    """Shows an operation's notes and progress on a page. It ends a job that was cancelled."""
 
     def __init__(self, job: Job) -> None:
-        super().__init__()
         self._job = job
 
-    def say(self, *parts: str | Text) -> None:
-        line = "".join(p.plain if isinstance(p, Text) else p for p in parts)
-        if line:
-            self._job.told.append(plain(line))
-
-    def note(self, *parts: str | Text) -> None:
-        self.say(*parts)
-
-    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
-        """Pages make tables of their own."""
-
-    def document(self, value: Any) -> None:
-        self._job.document = value
+    def note(self, *parts: str) -> None:
+        self._job.tell("".join(parts))
 
     @contextmanager
-    def progress(self, what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    def progress(self, what: str, total: int | None = None) -> Iterator[Advance]:
         job = self._job
         job.doing, job.done, job.total = what, 0, total
 
         def advance(by: int = 0, *, to: int | None = None, total: int | None = None) -> None:
             if job.cancelled:
-                raise _CancelledError
+                raise CancelledError
             if to is None:
                 job.done += by
             else:
@@ -104,25 +91,14 @@ class JobOutput(Output):
 
         yield advance
 
-    def confirm(self, question: str) -> None:
-        """The page has asked already."""
 
-
-class _JobGpw(Gpw):
-    """What a command works with when no command line was given."""
-
-    def __init__(self, job: Job, target: Target) -> None:
-        super().__init__(TyperCommand("ui"))
-        self.params = {"yes": True}  # the page has asked
-        self.out = JobOutput(job)
-        self.target = target
+type Work = Callable[[Reporter], None]
 
 
 class Jobs:
     """All jobs of a console, each in a thread of its own."""
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    def __init__(self) -> None:
         self._jobs: dict[int, Job] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -136,26 +112,24 @@ class Jobs:
                 del self._jobs[number]
         return job
 
-    def begin(self, job: Job, work: Callable[[Gpw], None]) -> None:
-        """work: a command of gpw, given what it works with."""
+    def begin(self, job: Job, work: Work) -> None:
+        """Run a job in a thread. work: puts its result into the job."""
         threading.Thread(target=self.run, args=(job, work), daemon=True).start()
 
-    def run(self, job: Job, work: Callable[[Gpw], None]) -> None:
-        """Do a job's work, here and now; whatever goes wrong is told by the job."""
+    def run(self, job: Job, work: Work) -> None:
+        """Run a job now. The job holds whatever goes wrong."""
         try:
-            work(_JobGpw(job, self._target))
-        except typer.Exit as ended:
-            job.well = not ended.exit_code
-        except _CancelledError:
+            work(JobReporter(job))
+        except CancelledError:
             job.well = False
-            job.told.append("Stopped. What was done until then stays done.")
+            job.tell("Stopped. What was done until then stays done.")
         except OperatorError as error:
             _fail(job, error)
         except (ClientError, BotoCoreError) as error:
             _fail(job, explained(error))
-        except Exception as error:  # a thread's last word: the page has to say it
+        except Exception as error:  # else the thread would end without a word on the page
             job.well = False
-            job.told.append(f"Unforeseen: {type(error).__name__}")
+            job.tell(f"Unforeseen: {type(error).__name__}")
         finally:
             job.over = True
 
@@ -165,6 +139,6 @@ class Jobs:
 
 def _fail(job: Job, error: OperatorError) -> None:
     job.well = False
-    job.told.append(plain(error))
+    job.tell(str(error))
     if error.fix:
-        job.told.append(plain(error.fix))
+        job.tell(error.fix)

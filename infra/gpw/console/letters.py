@@ -54,7 +54,7 @@ def look(request: Request) -> Response:
     console = console_of(request)
     job = console.jobs.new("Scan the dead letters", console.command(f"dlq ls --limit {MOST}"))
     job.refresh = True
-    console.jobs.begin(job, lambda gpw: _look(gpw.target, gpw.out, console))
+    console.jobs.begin(job, lambda reporter: _look(console.target, reporter, console))
     return job_fragment(request, job)
 
 
@@ -87,7 +87,7 @@ def look_held(request: Request) -> Response:
 
     job = console.jobs.new("Scan the held deliveries", console.command("held ls"))
     job.refresh = True
-    console.jobs.begin(job, lambda gpw: _look_held(gpw.target, gpw.out, console))
+    console.jobs.begin(job, lambda reporter: _look_held(console.target, reporter, console))
     return job_fragment(request, job)
 
 

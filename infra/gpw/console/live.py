@@ -9,7 +9,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gpw.console.store import Store
-from gpw.history.history import Selection, read, subject
+from gpw.history.history import read, subject
+from gpw.history.selection import Selection
 from gpw.listening.bus_event import BusEvent, from_history
 from gpw.listening.subscription import Subscription
 from gpw.stack.errors import OperatorError, explained

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gpw.cli.command import Gpw
 from gpw.console import charts, daily_cost
 from gpw.console.counts import SERIES
 from gpw.console.jobs import Job
 from gpw.console.web import Console, console_of, form, post, render, route
 from gpw.operations import doctor
+from gpw.operations.reporter import Reporter
 from gpw.operations.tail import QUEUES
 from gpw.stack.errors import OperatorError
 from gpw.stack.queues import depth
@@ -29,7 +29,7 @@ def checks(request: Request) -> Response:
     if console.checks is None or (console.checks.over and _age(console) > CHECKS_SECONDS):
         console.checks_at = datetime.now(UTC)
         console.checks = console.jobs.new("Check the stack", console.command("doctor --no-ping"))
-        console.jobs.begin(console.checks, lambda gpw: _check(gpw, console))
+        _check(console, console.checks)
     found = console.checks.document or (console.last_checks if not console.checks.over else [])
     if console.checks.over:
         console.last_checks = found
@@ -81,12 +81,17 @@ def fill(request: Request) -> Response:
     return render(request, "_fill.html")
 
 
-def _check(gpw: Gpw, console: Console) -> None:
-    found: list[dict[str, object]] = []
-    with gpw.out.progress("checking"):
-        for check in doctor.checks(console.target, console.requirements):
-            found.append(vars(check))
-            gpw.out.document(list(found))
+def _check(console: Console, job: Job) -> None:
+    """Begin a job that checks the stack. Its document grows with each finding."""
+
+    def work(reporter: Reporter) -> None:
+        found: list[dict[str, object]] = []
+        with reporter.progress("checking"):
+            for check in doctor.checks(console.target, console.requirements):
+                found.append(vars(check))
+                job.document = list(found)
+
+    console.jobs.begin(job, work)
 
 
 def _age(console: Console) -> float:

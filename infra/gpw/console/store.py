@@ -1,4 +1,4 @@
-"""The history in memory: what pages list and search.
+"""The history in memory, for pages that list and search events.
 
 EventsTable has no order over all profiles and no full text, and an index for either would cost
 every user. Nothing is written to disk, because payloads are personal data.
@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from gpw.console.filters import Filters
 from gpw.console.kinds import Kinds
-from gpw.history.history import searchable
+from gpw.history.selection import Selection, bound, searchable
 from receiver.domain import exact_json
 
 # Some 500 MB: SQLite takes about twice the bytes of items for them and their index.
 MAX_BYTES = 200 * 1024 * 1024
-SLICE = 500  # rows read at a time where all that match are read
+SLICE = 500  # rows per read, when all matching ones are read
 
 _SCHEMA = """
 CREATE TABLE events (
@@ -62,12 +61,12 @@ class Store:
         self._db.executescript(_SCHEMA)
         self._max_bytes = max_bytes
         self._bytes = 0
-        self.dropped = 0  # the oldest, for want of room
-        self.unreadable = 0  # items that no JSON can hold, such as one that somebody edited
+        self.dropped = 0  # the oldest events, removed when memory was full
+        self.unreadable = 0  # items that are not JSON, for example because somebody edited them
         self.kinds = Kinds()
 
     def add(self, items: Iterable[Mapping[str, Any]], *, live: bool = False) -> int:
-        """Take items of the history. Returns: the number of those that are new."""
+        """Add items of the history. Returns: the number of new ones."""
         new = 0
         with self._lock:
             self._db.execute("BEGIN")
@@ -98,7 +97,7 @@ class Store:
         return new
 
     def forget(self, subject: str) -> None:
-        """Remove what is about a subject, such as when its person is erased."""
+        """Remove the events of a subject, such as when a person is erased."""
         with self._lock:
             ids = self._read("SELECT id FROM events WHERE subject = ?", (subject,))
             self._remove([one for (one,) in ids])
@@ -112,31 +111,31 @@ class Store:
         with self._lock:
             self._db.close()
 
-    # ---------------------------------------------------------------- what pages ask
+    # ---------------------------------------------------------------- queries
 
-    def newest(self, filters: Filters, *, before: int | None = None, limit: int = 50) -> list[Row]:
-        """The newest events that match. before: those that come after the row with this id."""
-        where, values = condition(filters)
+    def newest(self, wanted: Selection, *, before: int | None = None, limit: int = 50) -> list[Row]:
+        """The newest events that match. before: only older ones than the row with this id."""
+        where, values = condition(wanted)
         if before is not None:
             where += " AND (at, id) < (SELECT at, id FROM events WHERE id = ?)"
             values = (*values, before)
         return self._rows(f"{where} ORDER BY at DESC, id DESC LIMIT ?", (*values, limit))
 
-    def arrived(self, filters: Filters, *, after: int, limit: int = 50) -> list[Row]:
-        """The events that match and came live since the row with this id, oldest first."""
-        where, values = condition(filters)
+    def arrived(self, wanted: Selection, *, after: int, limit: int = 50) -> list[Row]:
+        """The matching events that arrived live after the row with this id, oldest first."""
+        where, values = condition(wanted)
         where += " AND live AND id > ? ORDER BY id LIMIT ?"
         return self._rows(where, (*values, after, limit))
 
-    def count(self, filters: Filters, *, upto: int | None = None) -> int:
-        """The number of events that match. upto: the id of the last row that counts."""
-        where, values = condition(filters, upto)
+    def count(self, wanted: Selection, *, upto: int | None = None) -> int:
+        """The number of events that match. upto: the id of the last row to count."""
+        where, values = condition(wanted, upto)
         [(count,)] = self._read(_select("count(*)", where), values)
         return int(count)
 
-    def matching(self, filters: Filters, *, upto: int | None = None) -> Iterator[dict[str, Any]]:
-        """The items that match, oldest first. upto: the id of the last row that is meant."""
-        where, values = condition(filters, upto)
+    def matching(self, wanted: Selection, *, upto: int | None = None) -> Iterator[dict[str, Any]]:
+        """The items that match, oldest first. upto: the id of the last row to return."""
+        where, values = condition(wanted, upto)
         found = self._read(_select("id", f"{where} ORDER BY at, id"), values)
         for start in range(0, len(found), SLICE):
             for (one,) in found[start : start + SLICE]:
@@ -152,13 +151,13 @@ class Store:
         return None if newest is None else str(newest)
 
     def values(self, column: str, limit: int = 100) -> list[str]:
-        """The values of a column, for a list to choose from. column: not from a request."""
+        """The values of a column, to choose from. column: never from a request."""
         found = self._read(
             _select(column, f"{column} <> '' GROUP BY 1 ORDER BY 1 LIMIT ?"), (limit,)
         )
         return [str(one) for (one,) in found]
 
-    # ---------------------------------------------------------------- within
+    # ---------------------------------------------------------------- SQL
 
     def _rows(self, where: str, values: tuple[Any, ...]) -> list[Row]:
         found = self._read(_select(_COLUMNS, where), values)
@@ -173,7 +172,7 @@ class Store:
             oldest = self._read("SELECT id FROM events ORDER BY at, id LIMIT ?", (SLICE,))
             if len(oldest) < 2:
                 return
-            # Not all of a small store at once.
+            # Of a small store, only half.
             chosen = [one for (one,) in oldest[: max(1, len(oldest) // 2)]]
             self._remove(chosen)
             self.dropped += len(chosen)
@@ -193,19 +192,19 @@ class Store:
         self._db.execute("COMMIT")
 
 
-def condition(filters: Filters, upto: int | None = None) -> tuple[str, tuple[Any, ...]]:
-    """The filters as SQL: a condition, and its values."""
+def condition(wanted: Selection, upto: int | None = None) -> tuple[str, tuple[Any, ...]]:
+    """A selection as SQL: a condition, and its values. Times are those of receipt."""
     asked: list[tuple[str, Any]] = [
-        ("tenant = ?", filters.tenant),
-        ("profile = ?", filters.profile),
-        ("type = ?", filters.type),
-        ("outcome = ?", filters.outcome),
-        ("status = ?", filters.status),
-        ("at >= ?", filters.first),
-        ("at < ?", filters.end),
+        ("tenant = ?", wanted.tenant),
+        ("profile = ?", wanted.profile),
+        ("type = ?", wanted.event),
+        ("outcome = ?", wanted.outcome),
+        ("status = ?", wanted.status),
+        ("at >= ?", bound(wanted.since)),
+        ("at < ?", bound(wanted.until)),
         ("id <= ?", upto),
     ]
-    asked += [_holding(word) for word in filters.words]
+    asked += [_holding(word) for word in wanted.words]
     meant = [(term, value) for term, value in asked if value is not None]
     return (
         " AND ".join(term for term, _ in meant) or "1",
@@ -214,7 +213,7 @@ def condition(filters: Filters, upto: int | None = None) -> tuple[str, tuple[Any
 
 
 def _select(columns: str, where: str) -> str:
-    """A statement. Its parts are written in this file; what a request says is among the values."""
+    """A statement. Its parts are constants of this file; values from requests are parameters."""
     return f"SELECT {columns} FROM events WHERE {where}"  # noqa: S608
 
 

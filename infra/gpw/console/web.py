@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from gpw.cli.output import plain
 from gpw.console.counts import Counts
 from gpw.console.fill import Fill
 from gpw.console.forwarder import Forwarder
@@ -26,6 +25,7 @@ from gpw.console.store import Store
 from gpw.stack.errors import OperatorError, explained
 from gpw.stack.permissions import Requirement
 from gpw.stack.target import Target
+from gpw.stack.text import plain
 from gpw.stack.when import ago, duration, moment
 
 HERE = Path(__file__).parent
@@ -54,7 +54,7 @@ class Console:
     ended: bool = False
 
     def __post_init__(self) -> None:
-        self.jobs = Jobs(self.target)
+        self.jobs = Jobs()
         self.fill = Fill(self.target.table("EventsTableName"), self.store, self.since)
         # It subscribes before the history is read, so that no event is missed in between.
         self.forwarder = Forwarder()

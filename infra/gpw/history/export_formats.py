@@ -2,15 +2,15 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from io import TextIOWrapper
+from io import BytesIO, TextIOWrapper
 from typing import Any, BinaryIO, Protocol
 
-from gpw.cli.output import plain
 from gpw.stack import printable_json
 from gpw.stack.errors import USAGE, OperatorError
+from gpw.stack.text import plain
 
 # Spreadsheets take a cell that begins with one of these as a formula, even in full-width form.
 # The apostrophe is one of them, so that a reader can always remove the first apostrophe.
@@ -129,6 +129,20 @@ def writing(
                 yield as_parquet
             finally:
                 as_parquet.finish()
+
+
+def parts(
+    chosen: Format, columns: Sequence[str], pages: Iterable[Sequence[Item]]
+) -> Iterator[bytes]:
+    """A file in parts, one for each page. Not for Parquet, whose footer is written at the end."""
+    buffer = BytesIO()
+    with writing(chosen, buffer, columns) as writer:
+        for page in pages:
+            writer.write(page)
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
 
 
 def check(chosen: Format) -> None:

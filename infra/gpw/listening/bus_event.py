@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gpw.history.history import as_sent, subject
+from gpw.history.selection import Selection, holds
 from gpw.stack.queues import sent_at
 from gpw.stack.tables import Table
 from receiver.domain import exact_json, strict_json
@@ -78,11 +79,24 @@ class BusEvent:
         again = (str(self.envelope["id"]),) if self.replayed else ()
         return (self.tenant, self.id, *again)
 
+    def selected_by(self, wanted: Selection) -> bool:
+        """Whether it is in a selection. Times are not compared."""
+        data = self.detail.get("data")
+        status = data.get("status") if isinstance(data, dict) else None
+        pairs = (
+            (wanted.tenant, self.tenant),
+            (wanted.profile, self.profile),
+            (wanted.event, self.type),
+            (wanted.outcome, self.outcome),
+            (wanted.status, status),
+        )
+        return all(want is None or want == found for want, found in pairs) and holds(
+            self.detail, wanted.words
+        )
+
     def body(self) -> str:
         """The event as GetProfile would send it, with exact numbers."""
         sent = {name: value for name, value in self.detail.items() if name not in ADDED}
-        # The receiver always writes microseconds, GetProfile does not.
-        sent["created_at"] = str(sent["created_at"]).replace(".000000Z", "Z")
         return exact_json.dumps(as_sent(sent))
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gpw.history.history import Selection, read
+from gpw.history.history import read
+from gpw.history.selection import Selection
 from gpw.listening.bus_event import BusEvent, completed, from_history, from_message
 from gpw.listening.leases import (
     LEASE_SECONDS,

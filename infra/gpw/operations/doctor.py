@@ -11,13 +11,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from gpw.commands.republish import bus_exists
 from gpw.history.history import subject
 from gpw.listening.leases import sweep
 from gpw.operations import policies, secret
 from gpw.operations.checks import Check, guarded
 from gpw.operations.pause import MAPPINGS, mapping
 from gpw.operations.reporter import Reporter
+from gpw.operations.republish import bus_exists
 from gpw.stack import alarms, domain, permissions
 from gpw.stack.errors import is_forbidden
 from gpw.stack.permissions import Level, Requirement

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gpw.history.history import Selection, read
+from gpw.history.history import read
+from gpw.history.selection import Selection
 from gpw.operations.dead_letters import kinds_by_queue
 from gpw.operations.mentions import Mention, in_event, in_message, in_row
 from gpw.operations.reporter import Reporter

@@ -6,7 +6,8 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from gpw.history.history import Selection, read
+from gpw.history.history import read
+from gpw.history.selection import Selection
 from gpw.operations import cost, pricing
 from gpw.operations.latency import Latencies
 from gpw.operations.proof import Ledger, Proof, wait_and_check

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gpw.history.history import Selection, read
+from gpw.history.history import read
+from gpw.history.selection import Selection
 from gpw.operations.traffic import PlannedDelivery
 from gpw.stack.queues import depth
 from gpw.stack.target import Target

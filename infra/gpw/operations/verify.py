@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gpw.history.history import Selection
+from gpw.history.selection import Selection
 from gpw.listening.bus_event import BusEvent
 from gpw.listening.subscription import Subscription
 from gpw.operations import cost, pricing

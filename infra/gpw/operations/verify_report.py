@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from gpw.cli.output import plain
 from gpw.operations.checks import Check
 from gpw.operations.latency import Latencies
+from gpw.stack.text import plain
 from gpw.stack.when import duration
 
 # Parameters whose values identify nobody. For others, the report says only whether they are set.

@@ -48,6 +48,8 @@ def on(resource: str, *actions: str) -> tuple[Need, ...]:
     return tuple(Need(action, resource) for action in actions)
 
 
+READ_HISTORY = on("EventsTableName", "dynamodb:Query", "dynamodb:Scan")
+
 # The resources that `gpw listen` creates, with names of its own.
 LISTENER_RULES, LISTENER_QUEUES = "listener rules", "listener queues"
 SWEEPING = (
