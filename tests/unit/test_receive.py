@@ -384,7 +384,9 @@ def test_whatever_is_sent_with_the_secret_is_on_exactly_one_queue(body: bytes) -
 
 
 @pytest.mark.parametrize("path", ["", PATH, f"{PATH}/", f"/stage{PATH}"])
-def test_the_path_of_the_webhook_may_end_with_a_slash_or_be_absent(receive: Receiving, path: str) -> None:
+def test_the_path_of_the_webhook_may_end_with_a_slash_or_be_absent(
+    receive: Receiving, path: str
+) -> None:
     assert receive(make_body(), path=path).status == 200
 
 
