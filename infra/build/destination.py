@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
 from gpw.stack.errors import explained
 from gpw.stack.target import samconfig
@@ -20,7 +20,8 @@ from gpw.stack.target import samconfig
 ROOT = Path(__file__).resolve().parents[2]
 NOT_YET = "REVIEW_IN_PROGRESS"  # a stack whose first change set was not executed
 SETTINGS = (
-    "`make deploy` reads profile and region in samconfig.toml, or AWS_PROFILE and AWS_REGION."
+    "`make deploy` reads profile and region in samconfig.toml, or AWS_PROFILE and "
+    "AWS_DEFAULT_REGION. SAM does not read AWS_REGION."
 )
 CREATED_ANEW = """\
 There is no stack {stack} in {place}.
@@ -69,6 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         print(check(ROOT / "samconfig.toml", options.config_env, new=options.new))
+    except NoRegionError:
+        sys.exit(f"No AWS region is set.\n  {SETTINGS}")
     except (BotoCoreError, ClientError) as error:
         told = explained(error)
         sys.exit(f"{told}\n  {told.fix}\n  {SETTINGS}")

@@ -105,6 +105,20 @@ def test_a_profile_that_is_missing_is_explained_without_a_traceback(
     assert "AWS_PROFILE" in str(refused.value)
 
 
+def test_a_missing_region_is_named_with_the_variable_that_sam_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+
+    with pytest.raises(SystemExit) as refused:
+        destination.main([])
+
+    assert "No AWS region is set" in str(refused.value)
+    assert "AWS_DEFAULT_REGION" in str(refused.value)
+    assert "set AWS_REGION" not in str(refused.value)  # it is set
+
+
 @pytest.mark.parametrize(
     ("settings", "may_create"), [([], False), (["GUIDED=1"], True), (["NEW=1"], True)]
 )

@@ -245,6 +245,30 @@ def test_what_a_library_writes_is_logged_by_its_place_and_class_without_its_text
         }
 
 
+def test_an_error_that_nobody_catches_is_logged_by_its_place_and_class_without_its_text(
+    stack: Deploy,
+) -> None:
+    handler = "tests.runtime.talkative.fail_where_nobody_catches"
+    one = stack()
+    with one.start("IngestFunction", _HANDLER=handler) as worker:
+        worker.ask({"note": PRIVATE})
+        worker.wait_until_ended()
+
+    assert leaks(worker.lines, *CANARIES) == []
+    assert problems(worker.lines, "INFO") == {}
+    logged = [json.loads(line) for line in worker.lines]
+    uncaught = [line for line in logged if line["message"] == "uncaught error"]
+    assert [line["error"] for line in uncaught] == [
+        "LookupError",
+        "ValueError",
+        "KeyboardInterrupt",
+    ]
+    assert {line["detail"].partition(":")[0] for line in uncaught} == {"talkative.py"}
+    assert [line["detail"].partition(":")[0] for line in logged if line not in uncaught] == [
+        "botocore.parsers at talkative.py"
+    ]
+
+
 # ---------------------------------------------------------------- initialisation
 
 

@@ -79,8 +79,12 @@ class Worker:
 
     def invoke(self, event: Any, *, seconds_left: float = 60) -> Answer:
         """Have an event handled. seconds_left: until the invocation's deadline."""
-        self._api.events.put((event, time.time() + seconds_left))
+        self.ask(event, seconds_left=seconds_left)
         return self.answer()
+
+    def ask(self, event: Any, *, seconds_left: float = 60) -> None:
+        """Have an event handled, without waiting for the answer."""
+        self._api.events.put((event, time.time() + seconds_left))
 
     def answer(self) -> Answer:
         """The next answer of the process."""
@@ -100,6 +104,14 @@ class Worker:
                 break
             time.sleep(0.02)
         raise AssertionError(f"no {text}, but:\n{self._written()}")
+
+    def wait_until_ended(self) -> None:
+        """Wait for the end of the process."""
+        for ended in self._patiently():
+            if ended:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"not ended, but:\n{self._written()}")
 
     def _patiently(self) -> Iterator[bool]:
         """Whether the process has ended, again and again."""

@@ -851,7 +851,16 @@ def test_each_saved_query_searches_for_messages_that_a_function_logs(monitoring:
 
     assert exact == {"request refused"}
     assert '"request refused"' in sources
-    assert 'dead-lettered"' in sources
+
+
+def test_the_query_for_dead_letters_finds_the_lines_that_count_one_and_no_other(
+    monitoring: Json,
+) -> None:
+    """By the metric in the line: of the refused requests, only some have become dead letters."""
+    query = of_type(monitoring, QUERY)["DeadLettersQuery"]["QueryString"]
+
+    assert re.findall(r"^\| filter (.+)$", query, re.MULTILINE) == ["DeadLettered > 0"]
+    assert all("DeadLettered" in written_metrics(one) for one in ("ingest", "publisher"))
 
 
 # ---------------------------------------------------------------- REFERENCE and runbook

@@ -65,6 +65,17 @@ def test_every_make_target_in_a_document_exists(path: Path, target: str) -> None
     assert re.search(rf"^{target}:", makefile, re.MULTILINE), path.name
 
 
+def test_every_module_that_the_architecture_names_exists() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    walk = text.split("## Follow one event")[1].split("\n## ")[0]
+    named = re.findall(r"`(\w+/\w+\.py)`", walk)
+    handlers = re.findall(r"`([\w.]+)\.lambda_handler`", walk)
+
+    assert named
+    assert [one for one in named if not (ROOT / "functions" / "receiver" / one).exists()] == []
+    assert handlers == ["receiver.ingest.handler"]  # as in template.yaml
+
+
 @pytest.mark.parametrize(("path", "link"), found_in_documents(r"\]\((?!https?:)([^)]+)\)"), ids=str)
 def test_every_link_in_a_document_leads_somewhere(path: Path, link: str) -> None:
     file, _, anchor = link.partition("#")

@@ -151,6 +151,17 @@ def test_tokens_that_are_repeated_without_a_pause_leave_a_share_to_a_key_that_co
     assert [all(both) for both in held[1:]] == [True] * 9
 
 
+@pytest.mark.parametrize("per_minute", range(1, 8))
+def test_a_repeated_token_leaves_a_share_from_four_a_minute_on(per_minute: int) -> None:
+    world, held = World(per_minute), 0
+    for second in world.seconds(600):
+        world.repeated("a stranger's", 5)
+        if second % 30 == 7:
+            held += world.genuine()
+
+    assert bool(held) is (per_minute >= 4)  # as SECURITY.md says
+
+
 def test_the_budget_withstands_nearly_as_many_repeated_tokens_as_there_are_shares() -> None:
     world = World()
     world.genuine()

@@ -290,6 +290,22 @@ def test_an_invocation_that_has_time_for_one_attempt_gets_on_all_the_same(
     assert result.unfinished == []
 
 
+def test_batches_of_two_shards_that_come_to_a_worker_in_turn_get_on_all_the_same(
+    publish: Publishing,
+) -> None:
+    publish.bus.doubtful = {"1": 99, "2": 99}
+    publish.age = PATIENCE_SECONDS + 1
+    one, other = stream("1", "2")
+
+    for _ in range(MAX_DOUBTFUL_ATTEMPTS - 1):
+        assert publish([one], running_out(1)).unfinished == [one]
+        assert publish([other], running_out(1)).unfinished == [other]
+    results = [publish([shard], running_out(4)) for shard in (one, other)]
+
+    assert [result.unfinished for result in results] == [[], []]
+    assert len(publish.dead_letters.messages) == 2
+
+
 def test_an_old_event_is_tried_again_before_it_is_given_up(publish: Publishing) -> None:
     """After an outage every event is old, and the bus may still fail now and then."""
     publish.bus.doubtful = {"2": MAX_DOUBTFUL_ATTEMPTS - 1}

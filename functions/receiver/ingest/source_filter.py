@@ -56,4 +56,7 @@ class SourceFilter:
             address = ip_address(source_ip)
         except ValueError:
             return False
-        return any(address in network for network in self.networks)
+        # An IPv4 address as IPv6 writes it, `::ffff:192.0.2.1`, is the same host. AWS does not say
+        # how an API that also answers over IPv6 writes it.
+        addresses = (address, getattr(address, "ipv4_mapped", None) or address)
+        return any(one in network for one in addresses for network in self.networks)

@@ -8,11 +8,13 @@ handler imports `safe_errors` from here, so no function starts without the set-u
 import json
 import logging
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Literal
 
 from aws_lambda_powertools import Logger
@@ -117,6 +119,21 @@ def _log_warning(
     record("warning", "Python warning", {}, detail=place, error=category.__name__)
 
 
+def _log_uncaught(kind: type[BaseException] | None, trace: TracebackType | None) -> None:
+    """Log an error that nobody caught without its text. In place of Python's own hooks.
+
+    Those write the text to stderr: of an error in a thread or a destructor, and of one that ends
+    the process.
+    """
+    if kind is None or issubclass(kind, SystemExit):
+        return
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code if trace else None
+    place = f"{Path(code.co_filename).name}:{trace.tb_lineno}" if code and trace else None
+    record("error", "uncaught error", {}, detail=place, error=kind.__name__)
+
+
 # This must precede the first client. Lambda's runtime client gives the root logger Lambda's log
 # level, and botocore's debug lines contain the secret, the role's session token and every payload.
 # The handler has the level too, for a library that sets its own logger's.
@@ -130,3 +147,12 @@ logger.append_keys(service=_SERVICE)
 # Powertools applies Lambda's log level. Lambda's only has to let every line pass.
 _LOGGER.setLevel(log_level())
 warnings.showwarning = _log_warning  # type: ignore[assignment]  # of any arguments
+# Hooks that somebody has set are left alone.
+if threading.excepthook is threading.__excepthook__:
+    threading.excepthook = lambda hook: _log_uncaught(hook.exc_type, hook.exc_traceback)
+if sys.unraisablehook is sys.__unraisablehook__:
+    sys.unraisablehook = lambda hook: _log_uncaught(hook.exc_type, hook.exc_traceback)
+if sys.excepthook is sys.__excepthook__:
+    sys.excepthook = lambda kind, _error, trace: _log_uncaught(kind, trace)
+# A handler that fails writes the line that it could not write, with its arguments, to stderr.
+logging.raiseExceptions = False

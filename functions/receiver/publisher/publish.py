@@ -21,6 +21,8 @@ from receiver.publisher.stream import Insertion
 # stays below the 15 minutes from which the alarm publisher-behind counts an event as late.
 PATIENCE_SECONDS = 600
 
+MAX_REMEMBERED = 1_000  # records of all shards, whose batches may come to a worker in turn
+
 
 @dataclass
 class PublishedBatch:
@@ -60,7 +62,7 @@ class Publisher:
         self._dead_letters = dead_letters
         # Records that were finished after an unfinished one. Lambda redelivers them, mostly to this
         # worker, which then skips them.
-        self._ahead: deque[str] = deque(maxlen=1_000)
+        self._ahead: deque[str] = deque(maxlen=MAX_REMEMBERED)
         # How often each unfinished record was refused with an error that may be its own. An
         # invocation with little time left may get no further than to one attempt.
         self._doubts: dict[str, int] = {}
@@ -94,10 +96,16 @@ class Publisher:
         result.unfinished = [
             insertion for insertion in insertions if insertion.sequence_number not in done
         ]
-        self._doubts = doubts
+        self._remember(insertions, doubts)
         if result.unfinished:
             self._ahead.extend(finished)
         return result
+
+    def _remember(self, insertions: list[Insertion], doubts: dict[str, int]) -> None:
+        """Keep the doubts about a batch, and about the records of other shards."""
+        these = {insertion.sequence_number for insertion in insertions}
+        others = {number: n for number, n in self._doubts.items() if number not in these}
+        self._doubts = dict([*others.items(), *doubts.items()][-MAX_REMEMBERED:])
 
     def _prepare(
         self, insertion: Insertion, deadline: Deadline, result: PublishedBatch
