@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gpw.stack.template import parse
+from gpw.stack.template import parse_template
 from infra.dashboard_picture import draw
 
 MONITORING = Path(__file__).with_name("monitoring.yaml")
@@ -502,7 +502,7 @@ def body_in_yaml(always: list[Json], hydration: list[Json], alarms: Json) -> str
 
 def written(monitoring: str) -> str:
     """monitoring.yaml with a renewed DashboardBody."""
-    template = parse(monitoring)
+    template = parse_template(monitoring)
     body = body_in_yaml(*always_and_hydration(template), alarm_conditions(template))
     return re.sub(
         r"^      DashboardBody: .*?(?=^\S|^$)",
@@ -514,7 +514,7 @@ def written(monitoring: str) -> str:
 
 def picture(monitoring: str) -> str:
     """An SVG of the dashboard's layout."""
-    always, hydration = always_and_hydration(parse(monitoring))
+    always, hydration = always_and_hydration(parse_template(monitoring))
     return draw(always + hydration, COLUMNS)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gpw.stack.template import parse
+from gpw.stack.template import parse_template
 from infra.bench.environment import ROOT, Bench
 from infra.bench.workloads import BATCH
 
@@ -66,7 +66,7 @@ def measure(bench: Bench, endpoint: str) -> list[LogBytes]:
 
     Does not include overhead that CloudWatch may add to each line.
     """
-    template = parse((ROOT / "template.yaml").read_text("utf-8"))
+    template = parse_template((ROOT / "template.yaml").read_text("utf-8"))
     access = len(access_line(template).encode())
     found = [LogBytes("HttpApi", "access log", access, access)]
     for function, (alone, batched) in FUNCTIONS.items():

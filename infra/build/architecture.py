@@ -12,7 +12,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from gpw.stack.template import parse
+from gpw.stack.template import parse_template
 
 type Json = dict[str, Any]
 
@@ -44,7 +44,7 @@ def for_processor(template: Json, processor: str, folder: Path) -> Json:
 
 def write(source: Path, processor: str, target: Path) -> Path:
     """Write the template of `source`, a file, for a processor to `target`, and return that."""
-    template = parse(source.read_text(encoding="utf-8"))
+    template = parse_template(source.read_text(encoding="utf-8"))
     target.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(for_processor(template, processor, source.parent), indent=2)
     target.write_text(text, encoding="utf-8")  # JSON is YAML, too

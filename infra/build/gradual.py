@@ -14,7 +14,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from gpw.stack.template import parse
+from gpw.stack.template import parse_template
 
 type Json = dict[str, Any]
 
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
     path = Path(arguments[1] if len(arguments) > 1 else ".aws-sam/build") / "template.yaml"
     if not path.is_file():
         sys.exit(f"{path.parent} is not a SAM build: run `sam build` first")
-    changed = gradual(parse(path.read_text("utf-8")), kind, secrets.token_hex(8))
+    changed = gradual(parse_template(path.read_text("utf-8")), kind, secrets.token_hex(8))
     path.write_text(json.dumps(changed, indent=2), encoding="utf-8")  # JSON is YAML, too
     print(f"{' and '.join(ALARMS)} will be deployed with {kind}")
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gpw.cli.table import loaded
-from gpw.stack.template import parse
+from gpw.stack.template import parse_template
 from infra.blocks import with_block
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,7 +17,7 @@ REFERENCE = ROOT / "docs" / "reference.md"
 
 def reference(text: str) -> str:
     """The document with renewed tables."""
-    template = parse((ROOT / "template.yaml").read_text("utf-8"))
+    template = parse_template((ROOT / "template.yaml").read_text("utf-8"))
     for name, table in {
         "commands": commands(),
         "parameters": parameters(template),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gpw.stack.template import parse
+from gpw.stack.template import parse_template
 from infra.local.stack import EXAMPLES, Stack
 from infra.local.story import wait_until
 from tests.factories import make_body, make_event
@@ -20,7 +20,7 @@ from tests.factories import make_body, make_event
 TOKEN = "example-token-of-the-endpoint"
 PARAMETERS = {"SlackChannel": "C0123456789", "SecretArn": "arn:aws:secretsmanager:::secret"}
 RESOLVED = f"{{{{resolve:secretsmanager:{PARAMETERS['SecretArn']}:SecretString}}}}"
-RESOURCES = parse((EXAMPLES / "https.yaml").read_text("utf-8"))["Resources"]
+RESOURCES = parse_template((EXAMPLES / "https.yaml").read_text("utf-8"))["Resources"]
 
 
 class Endpoint:

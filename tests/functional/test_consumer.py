@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -489,14 +490,18 @@ def test_when_just_enough_time_is_left_the_write_begins(consumer: Handler, cloud
 
 
 def test_an_error_that_nobody_foresaw_is_logged_by_its_name_alone(
-    consumer: Handler, output: Output, monkeypatch: pytest.MonkeyPatch
+    consumer: Handler, output: Output
 ) -> None:
-    def fail(*_arguments: Any) -> str:
-        raise LookupError("quotes the event: marker")
+    class Store:
+        def apply(self, *_arguments: Any) -> str:
+            raise LookupError("quotes the event: marker")
 
-    monkeypatch.setattr(sys.modules["receiver.consumer.store"].Store, "apply", fail)
+    module: Any = sys.modules["receiver.consumer.handler"]
+    real = module.make_consumer(module.ConsumerSettings.from_environment())
 
-    answer = consumer(make_batch(make_body()), make_context())
+    answer = consumer(
+        make_batch(make_body()), make_context(), consumer=replace(real, store=Store())
+    )
 
     assert answer == failures("message-1")
     assert [line["error"] for line in output.logs] == ["LookupError"]

@@ -14,14 +14,14 @@ from moto import mock_aws
 import workflow
 from gpw.listening.bus_event import BusEvent, from_history
 from gpw.listening.forward import Form, by_call
-from gpw.stack.template import parse
+from gpw.stack.template import parse_template
 from once import InProgressError, Once
 from receiver.aws.dynamodb import item_from_dynamodb
 from tests.factories import make_context, make_event, make_item
 from tests.unit.fakes import FakeClock
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "infra" / "examples" / "python-function"
-TEMPLATE = parse((EXAMPLE / "template.yaml").read_text("utf-8"))
+TEMPLATE = parse_template((EXAMPLE / "template.yaml").read_text("utf-8"))
 PLACE = ("aws", "us-east-1", "123456789012")
 
 

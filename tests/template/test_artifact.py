@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from gpw.stack.template import parse
+from gpw.stack.template import parse_template
 from infra.build.architecture import write
 from infra.build.bytecode import compile_artifacts
 from tests.template.clones import clone
@@ -246,7 +246,7 @@ def test_what_sam_alone_builds_names_the_processor_that_it_was_built_for(cloned:
 
 def built_for(build_dir: Path) -> tuple[set[str], set[str]]:
     """The processors that a built template gives its functions, and those of their modules."""
-    template = parse((build_dir / "template.yaml").read_text("utf-8"))
+    template = parse_template((build_dir / "template.yaml").read_text("utf-8"))
     shared = template["Globals"]["Function"]
     functions = [
         shared | one["Properties"]
@@ -266,7 +266,7 @@ def built_for(build_dir: Path) -> tuple[set[str], set[str]]:
 def test_no_parameter_chooses_the_processor_because_a_build_would_not_read_its_answer(
     repository: Path, template: str
 ) -> None:
-    parsed = parse((repository / template).read_text("utf-8"))
+    parsed = parse_template((repository / template).read_text("utf-8"))
     shared = parsed.get("Globals", {}).get("Function", {})
     chosen = [
         (shared | one["Properties"])["Architectures"]

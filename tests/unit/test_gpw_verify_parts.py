@@ -31,7 +31,7 @@ from gpw.operations.verify_cases import (
 )
 from gpw.operations.verify_report import SHOWN, Report, anonymous
 from gpw.stack.files import ROOT
-from gpw.stack.template import parse as parse_template
+from gpw.stack.template import parse_template
 from gpw.stack.webhook import WebhookResponse
 from receiver.aws.dynamodb import item_from_dynamodb, to_dynamodb
 from receiver.consumer.delivery import parse_delivery

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from gpw.stack.template import parse
+from gpw.stack.template import parse_template
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = ["template.yaml", "infra/monitoring.yaml"]
@@ -18,7 +18,7 @@ EXAMPLES = sorted(
 def test_a_template_is_read_as_sam_reads_it(name: str) -> None:
     text = (ROOT / name).read_text("utf-8")
 
-    assert parse(text) == yaml_parse(text)
+    assert parse_template(text) == yaml_parse(text)
 
 
 def test_every_short_form_is_written_out() -> None:
@@ -29,7 +29,7 @@ def test_every_short_form_is_written_out() -> None:
         d: !Condition E
     """
 
-    assert parse(text) == {
+    assert parse_template(text) == {
         "a": {"Fn::GetAtt": ["A", "B.C"]},
         "b": {"Fn::If": ["X", {"Ref": "Y"}, {"Fn::Sub": "z"}]},
         "c": {"Fn::Transform": {"Name": "n"}},

@@ -82,6 +82,6 @@ def test_the_deadline_leaves_a_second_before_the_sender_gives_up() -> None:
 def test_an_unexpected_error_is_503_and_logged_by_its_class_and_line(error: Exception) -> None:
     failed = Responder(Receiver(error)).respond(REQUEST)
 
-    line = Receiver.receive.__code__.co_firstlineno + 3
+    line = Receiver.receive.__code__.co_firstlineno + 4
     assert (failed.status, failed.reason) == (503, "internal_error")
     assert failed.detail == f"{type(error).__name__} at test_time_limit.py:{line}"

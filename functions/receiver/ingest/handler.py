@@ -36,14 +36,10 @@ def make_receiver(settings: IngestSettings, *, clock: Callable[[], float] = time
     )
 
 
-def make_holding(settings: IngestSettings) -> OptionalHolding:
-    return OptionalHolding(settings.held_queue_url, settings.held_deliveries_per_minute)
-
-
 with safe_errors():
     _settings = IngestSettings.from_environment()
     _responder = Responder(make_receiver(_settings))
-    _holding = make_holding(_settings)
+    _holding = OptionalHolding(_settings.held_queue_url, _settings.held_deliveries_per_minute)
 
 
 @safe_errors()

@@ -38,14 +38,14 @@ class Responder:
         The abandoned thread may still queue the event. If it is delivered again, that is a
         duplicate, which changes nothing.
         """
-        response_to_come = self._thread.submit(self._receiver.receive, request, trace_header)
-        wait([response_to_come], timeout=self._seconds)
-        if not response_to_come.done():
+        pending = self._thread.submit(self._receiver.receive, request, trace_header)
+        wait([pending], timeout=self._seconds)
+        if not pending.done():
             self._abandon_thread()
             detail = f"not finished within {self._seconds} s"
             return response.unavailable("deadline_exceeded", detail)
         try:
-            return response_to_come.result()
+            return pending.result()
         except Exception as error:  # whatever failed, the event may not be queued
             return response.unavailable("internal_error", place(error))
 

@@ -24,7 +24,7 @@ from gpw.operations.pricing import (
 )
 from gpw.operations.stack_settings import Template, settings
 from gpw.stack.files import MONITORING, TEMPLATE
-from gpw.stack.template import parse
+from gpw.stack.template import parse_template
 
 PRICES = Path(pricing.__file__).with_name("prices.toml")
 FIGURES = PRICES.with_name("measured.json")
@@ -121,7 +121,7 @@ def template_on_file(parameters: Mapping[str, str] | None = None) -> Template:
 
 
 def _yaml(path: Path) -> Any:
-    return parse(path.read_text(encoding="utf-8"))
+    return parse_template(path.read_text(encoding="utf-8"))
 
 
 # ---------------------------------------------------------------- the estimate

@@ -7,7 +7,7 @@ import yaml
 _WITHOUT_PREFIX = {"Ref", "Condition"}
 
 
-def parse(text: str) -> Any:
+def parse_template(text: str) -> Any:
     """A template as dictionaries, its short forms (`!GetAtt A.B`) written out."""
     return yaml.load(text, Loader=_Loader)  # noqa: S506
 
