@@ -745,7 +745,7 @@ def test_what_was_stopped_forwards_nothing_and_can_be_started_again(
     attempted(console, 2)
     console.stop()
 
-    assert "forwarded already" in twice.text
+    assert "already being forwarded" in twice.text
     assert "start it first" in off.text
     assert ids(app) == ["evt-1", "evt-4"]
     assert console.forwarder.run is None
