@@ -16,6 +16,11 @@ class Result(Protocol):
 def show(out: Output, result: Result, *, well: bool) -> None:
     """Print a result. well: whether nothing failed."""
     out.document(result.document())
+    show_lines(out, result, well=well)
+
+
+def show_lines(out: Output, result: Result, *, well: bool) -> None:
+    """Print a result for people only, because it is a part of another document."""
     first, *others = result.lines()
     out.say(out.marks[well], f" {first}")
     for line in others:

@@ -102,7 +102,7 @@ COMMANDS: list[Lazy | LazyGroup] = [
         Lazy("ls", "gpw.commands.dlq:ls", "List the dead letters with their reasons."),
         Lazy(
             "show",
-            "gpw.commands.dlq:show",
+            "gpw.commands.dlq:show_dead_letter",
             "Show one dead letter: attributes, body, and what redriving it would do.",
         ),
         Lazy(

@@ -1,6 +1,5 @@
 """`gpw dlq`: list, show, redrive or delete dead letters."""
 
-from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -8,21 +7,25 @@ import typer
 from rich.text import Text
 
 from gpw.cli.command import Gpw, command
+from gpw.cli.result import show
 from gpw.operations import parked_lines
 from gpw.operations.dead_letters import (
     DELETE,
     LOOK,
     Chosen,
+    PurgedLetters,
     Redriven,
     Redriver,
     as_document,
+    by_queue,
     collect,
     plan_purge,
     plan_redrive,
     purge,
     redrive,
 )
-from gpw.operations.scanning import Purged, Unchecked
+from gpw.operations.lines import counted, dead_letters
+from gpw.operations.scanning import Unchecked
 from gpw.parked.dead_letters import DeadLetter, where
 from gpw.stack.errors import FAILED, USAGE, OperatorError
 from gpw.stack.permissions import Level, on
@@ -66,20 +69,20 @@ def ls(
     """
     chosen = Chosen(where(terms or [], datetime.now(UTC)))
     collected = collect(gpw.target, gpw.out, chosen, limit, lambda dead_letter: dead_letter)
-    dead_letters = sorted(collected.found.values(), key=lambda dead_letter: dead_letter.sent_at)
+    found = sorted(collected.found.values(), key=lambda dead_letter: dead_letter.sent_at)
     _note_unchecked(gpw, collected.unchecked)
-    gpw.out.document([as_document(dead_letter, body=False) for dead_letter in dead_letters])
-    if dead_letters:
-        _show_table(gpw, dead_letters)
+    gpw.out.document([as_document(dead_letter, body=False) for dead_letter in found])
+    if found:
+        _show_table(gpw, found)
     else:
         none = f" No dead letters{' match' if terms else ''}."
         gpw.out.say(gpw.out.marks[not collected.unchecked], none)
-    if len(dead_letters) == limit:
+    if len(found) == limit:
         gpw.out.note(f"These are the first {limit}; --limit shows more.")
 
 
 @command(example="gpw dlq show 0a1b2c3d", needs=LOOK)
-def show(
+def show_dead_letter(
     gpw: Gpw,
     message_id: Annotated[str, typer.Argument(help="The message id, or a unique beginning.")],
 ) -> None:
@@ -141,18 +144,14 @@ def redrive_dead_letters(
     chosen = _chosen(ids, terms, everything=everything)
     plan = plan_redrive(gpw.target, gpw.out, chosen, force=force, limit=limit)
     _note_unchecked(gpw, plan.unchecked)
-    result = plan.dry_run()
-    if dry_run or not plan.going:
-        _tell_redriven(gpw, result, dry_run=dry_run)
-    else:
-        count = parked_lines.dead_letters(len(plan.going))
-        queues = parked_lines.by_queue(plan.queues)
-        gpw.confirm(f"Redrive {count} in {gpw.target.where}: {queues}?")
-        result = Redriven()
-        try:
-            redrive(gpw.target, gpw.out, plan, into=result, rate=rate)
-        finally:  # also when it is interrupted
-            _tell_redriven(gpw, result)
+    if plan.going and not dry_run:
+        count = dead_letters(len(plan.going))
+        gpw.confirm(f"Redrive {count} in {gpw.target.where}: {by_queue(plan.queues)}?")
+    result = Redriven(dry_run=dry_run)
+    try:
+        redrive(gpw.target, gpw.out, plan, into=result, rate=rate)
+    finally:  # also when it is interrupted
+        show(gpw.out, result, well=not result.failed)
     if result.incomplete and not dry_run:
         raise typer.Exit(FAILED)
 
@@ -180,19 +179,17 @@ def purge_dead_letters(
     chosen = _chosen(ids, terms, everything=everything)
     plan = plan_purge(gpw.target, gpw.out, chosen, limit)
     _note_unchecked(gpw, plan.unchecked)
-    result = plan.dry_run()
-    if dry_run or not plan.chosen:
-        _tell_purged(gpw, result, dry_run=dry_run)
-    else:
+    if plan.chosen and not dry_run:
         if not gpw.yes:
-            gpw.out.note_lines(parked_lines.counted(Counter(plan.chosen.values())))
-        count = parked_lines.dead_letters(len(plan.chosen))
+            for line in counted(plan.groups):
+                gpw.out.note(line)
+        count = dead_letters(len(plan.chosen))
         gpw.confirm(f"Permanently delete {count}, and no other, in {gpw.target.where}?")
-        result = Purged()
-        try:
-            purge(gpw.target, gpw.out, plan, into=result)
-        finally:
-            _tell_purged(gpw, result)
+    result = PurgedLetters(dry_run=dry_run)
+    try:
+        purge(gpw.target, gpw.out, plan, into=result)
+    finally:  # also when it is interrupted
+        show(gpw.out, result, well=not result.failed)
     if result.incomplete and not dry_run:
         raise typer.Exit(FAILED)
 
@@ -220,17 +217,7 @@ def _note_unchecked(gpw: Gpw, unchecked: Unchecked) -> None:
     gpw.out.note_lines(parked_lines.unchecked_dead_letters(unchecked))
 
 
-def _tell_redriven(gpw: Gpw, result: Redriven, *, dry_run: bool = False) -> None:
-    gpw.out.document(result.document(dry_run=dry_run))
-    gpw.out.say_lines(parked_lines.redriven(result, dry_run=dry_run))
-
-
-def _tell_purged(gpw: Gpw, result: Purged, *, dry_run: bool = False) -> None:
-    gpw.out.document(result.document(dry_run=dry_run))
-    gpw.out.say_lines(parked_lines.purged_dead_letters(result, dry_run=dry_run))
-
-
-def _show_table(gpw: Gpw, dead_letters: list[DeadLetter]) -> None:
+def _show_table(gpw: Gpw, found: list[DeadLetter]) -> None:
     now, details = datetime.now(UTC), gpw.out.console.width >= WIDE
     gpw.out.table(
         ["id", "ago", "from", "reason", "type", "tenant", "profile", *["detail"] * details],
@@ -245,6 +232,6 @@ def _show_table(gpw: Gpw, dead_letters: list[DeadLetter]) -> None:
                 plain(dead_letter.profile or ""),
                 *[plain(dead_letter.detail)] * details,
             ]
-            for dead_letter in dead_letters
+            for dead_letter in found
         ],
     )

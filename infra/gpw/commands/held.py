@@ -8,19 +8,23 @@ import typer
 from rich.text import Text
 
 from gpw.cli.command import Gpw, command
+from gpw.cli.result import show
 from gpw.operations import parked_lines
 from gpw.operations.held_queue import (
     DELETE,
     LOOK,
+    NOBODY,
     Chosen,
+    PurgedDeliveries,
     accepted_in,
     groups,
     plan_purge,
     purge,
+    short_digest,
 )
-from gpw.operations.parked_lines import NOBODY, held_deliveries, short_digest
+from gpw.operations.lines import held_deliveries
 from gpw.operations.release import RELEASE, Released, plan_release, release, wait_for_current
-from gpw.operations.scanning import Purged, PurgePlan, Unchecked
+from gpw.operations.scanning import PurgePlan, Unchecked
 from gpw.parked.held_deliveries import Group
 from gpw.stack.errors import FAILED, USAGE, OperatorError
 from gpw.stack.permissions import Level, on
@@ -89,20 +93,18 @@ def release_held(
     """
     if not dry_run:
         wait_for_current(gpw.target, gpw.out)
-    found = result = plan_release(gpw.target, gpw.out, limit=limit)
-    count = found.sent.total()
-    _note_unchecked(gpw, found.unchecked)
-    if dry_run or not count:
-        _tell_released(gpw, found, dry_run=dry_run)
-    else:
-        gpw.confirm(f"Release {held_deliveries(count)} in {gpw.target.where}?")
-        result = Released()
-        try:
-            release(gpw.target, gpw.out, into=result, rate=rate, limit=limit)
-        finally:  # even if it was interrupted
+    plan = plan_release(gpw.target, gpw.out, limit=limit)
+    _note_unchecked(gpw, plan.unchecked)
+    if plan.sent and not dry_run:
+        gpw.confirm(f"Release {held_deliveries(plan.sent.total())} in {gpw.target.where}?")
+    result = Released(dry_run=dry_run)
+    try:
+        release(gpw.target, gpw.out, plan, into=result, rate=rate, limit=limit)
+    finally:  # even if it was interrupted
+        if result.unchecked != plan.unchecked:
             _note_unchecked(gpw, result.unchecked)
-            _tell_released(gpw, result)
-    if (result.incomplete or found.incomplete) and not dry_run:
+        show(gpw.out, result, well=not result.failed)
+    if (result.incomplete or plan.incomplete) and not dry_run:
         raise typer.Exit(FAILED)
 
 
@@ -148,16 +150,13 @@ def purge_held(
     chosen = _chosen(*named, unknown=unknown, everything=everything)
     plan = plan_purge(gpw.target, gpw.out, chosen, limit)
     _note_unchecked(gpw, plan.unchecked)
-    result = plan.dry_run()
-    if dry_run or not plan.chosen:
-        _tell_purged(gpw, result, dry_run=dry_run)
-    else:
+    if plan.chosen and not dry_run:
         _confirm_purge(gpw, plan)
-        result = Purged()
-        try:
-            purge(gpw.target, gpw.out, plan, into=result)
-        finally:
-            _tell_purged(gpw, result)
+    result = PurgedDeliveries(dry_run=dry_run)
+    try:
+        purge(gpw.target, gpw.out, plan, into=result)
+    finally:  # even if it was interrupted
+        show(gpw.out, result, well=not result.failed)
     if result.incomplete and not dry_run:
         raise typer.Exit(FAILED)
 
@@ -216,16 +215,6 @@ def _note_unreadable(gpw: Gpw) -> None:
     gpw.out.note(
         gpw.out.marks[None], " You may not read the secret, so it is unknown which ones carry it."
     )
-
-
-def _tell_released(gpw: Gpw, result: Released, *, dry_run: bool = False) -> None:
-    gpw.out.document(result.document(dry_run=dry_run))
-    gpw.out.say_lines(parked_lines.released(result, dry_run=dry_run))
-
-
-def _tell_purged(gpw: Gpw, result: Purged, *, dry_run: bool = False) -> None:
-    gpw.out.document(result.document(dry_run=dry_run))
-    gpw.out.say_lines(parked_lines.purged_held(result, dry_run=dry_run))
 
 
 def _show(gpw: Gpw, groups: list[Group], accepted: Mapping[str, str] | None) -> None:

@@ -9,8 +9,10 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gpw.cli.command import Gpw, command
+from gpw.cli.result import show_lines
 from gpw.operations import parked_lines, secret
 from gpw.operations.held_queue import HELD
+from gpw.operations.lines import held_deliveries
 from gpw.operations.release import RELEASE, Released, plan_release, release
 from gpw.operations.secret import OUTPUTS, SecretState, Which, now_utc
 from gpw.operations.settling import wait_for_workers
@@ -218,10 +220,9 @@ def _offer_release(gpw: Gpw, token_digest: str, told: dict[str, Any]) -> None:
     count = found.sent.total()
     told |= {"held": count, "other_secrets": found.others, "unseen": bool(found.unchecked)}
     sure = not count and not found.unchecked
-    held = parked_lines.held_deliveries(count)
     out.say(
         out.marks[True if sure else None],
-        f" {held} carried this secret before it was accepted.",
+        f" {held_deliveries(count)} carried this secret before it was accepted.",
     )
     if found.others:
         out.say(f"  {found.others:>6}  carry other secrets. Did you set the right one? gpw held ls")
@@ -232,11 +233,11 @@ def _offer_release(gpw: Gpw, token_digest: str, told: dict[str, Any]) -> None:
         return
     released = Released()
     try:
-        release(gpw.target, out, accepted, into=released)
+        release(gpw.target, out, found, accepted, into=released)
     finally:  # even if it was interrupted
         told["released"] = released.document()
         out.note_lines(parked_lines.unchecked_held(released.unchecked))
-        out.say_lines(parked_lines.released(released))
+        show_lines(out, released, well=not released.failed)
     if released.incomplete:
         out.say(out.marks[False], " Some may remain. To send them on: gpw held release")
         raise typer.Exit(FAILED)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gpw.console.filters import Filters, read
-from gpw.console.jobs import Then
+from gpw.console.jobs import Job, Then
 from gpw.console.letters import tell
 from gpw.console.overview import job_fragment
 from gpw.console.web import Console, check_write, console_of, form, post, render, route
@@ -19,7 +19,6 @@ from gpw.operations.forward import Forwarded, forward
 from gpw.operations.replay import Replayed, replay
 from gpw.operations.reporter import Reporter
 from gpw.operations.republish import Republished, republish
-from gpw.operations.scanning import Purged
 from gpw.stack.errors import OperatorError
 from gpw.stack.queues import BATCH
 from gpw.stack.target import Target
@@ -152,9 +151,9 @@ def on_letters(request: Request) -> Response:
         raise OperatorError("There is no such action")
     work, chosen = works[name], dead_letters.Chosen(ids=tuple(ids))
 
-    def run(target: Target, reporter: Reporter) -> None:
+    def run(reporter: Reporter) -> None:
         try:
-            job.well = work(target, reporter, chosen, dry_run=dry_run)
+            work(job, console.target, reporter, chosen, dry_run=dry_run)
         finally:
             if not dry_run:
                 console.letters = None
@@ -168,40 +167,34 @@ def on_letters(request: Request) -> Response:
         job.then = Then(label, f"/dead-letters/{name}", {"id": ids}, grave=name == "purge")
     else:
         job.follow = ("/dead-letters", "Scan the dead letters again")
-    console.jobs.begin(job, lambda reporter: run(console.target, reporter))
+    console.jobs.begin(job, run)
     return job_fragment(request, job)
 
 
 def _redrive(
-    target: Target, reporter: Reporter, chosen: dead_letters.Chosen, *, dry_run: bool
-) -> bool:
-    """Redrive dead letters, or show what that would do. Returns: whether nothing failed."""
+    job: Job, target: Target, reporter: Reporter, chosen: dead_letters.Chosen, *, dry_run: bool
+) -> None:
     plan = dead_letters.plan_redrive(target, reporter, chosen)
     tell(reporter, parked_lines.unchecked_dead_letters(plan.unchecked))
-    result = plan.dry_run()
+    result = dead_letters.Redriven(dry_run=dry_run)
     try:
-        if plan.going and not dry_run:
-            result = dead_letters.Redriven()
-            dead_letters.redrive(target, reporter, plan, into=result)
+        dead_letters.redrive(target, reporter, plan, into=result)
     finally:  # also when it is stopped
-        tell(reporter, parked_lines.redriven(result, dry_run=dry_run))
-    return dry_run or not result.incomplete
+        job.tell(*result.lines())
+        job.well = dry_run or not result.incomplete
 
 
 def _purge_letters(
-    target: Target, reporter: Reporter, chosen: dead_letters.Chosen, *, dry_run: bool
-) -> bool:
-    """Delete dead letters, or show what that would do. Returns: whether nothing failed."""
+    job: Job, target: Target, reporter: Reporter, chosen: dead_letters.Chosen, *, dry_run: bool
+) -> None:
     plan = dead_letters.plan_purge(target, reporter, chosen)
     tell(reporter, parked_lines.unchecked_dead_letters(plan.unchecked))
-    result = plan.dry_run()
+    result = dead_letters.PurgedLetters(dry_run=dry_run)
     try:
-        if plan.chosen and not dry_run:
-            result = Purged()
-            dead_letters.purge(target, reporter, plan, into=result)
+        dead_letters.purge(target, reporter, plan, into=result)
     finally:  # also when it is stopped
-        tell(reporter, parked_lines.purged_dead_letters(result, dry_run=dry_run))
-    return dry_run or not result.incomplete
+        job.tell(*result.lines())
+        job.well = dry_run or not result.incomplete
 
 
 # ---------------------------------------------------------------- on held deliveries
@@ -219,13 +212,13 @@ def on_held(request: Request) -> Response:
     if not dry_run:
         check_write(console)
 
-    def run(target: Target, reporter: Reporter) -> None:
+    def run(reporter: Reporter) -> None:
         try:
             if name == "release":
-                job.well = _release(target, reporter, dry_run=dry_run)
+                _release(job, console.target, reporter, dry_run=dry_run)
             else:
                 chosen = held_queue.Chosen(tuple(digests))
-                job.well = _purge_held(target, reporter, chosen, dry_run=dry_run)
+                _purge_held(job, console.target, reporter, chosen, dry_run=dry_run)
         finally:
             if not dry_run:
                 console.held = console.letters = None
@@ -238,40 +231,36 @@ def on_held(request: Request) -> Response:
         job.then = Then(label, f"/held/{name}", {"digest": digests}, grave=name == "purge")
     else:
         job.follow = ("/held", "Scan the held deliveries again")
-    console.jobs.begin(job, lambda reporter: run(console.target, reporter))
+    console.jobs.begin(job, run)
     return job_fragment(request, job)
 
 
-def _release(target: Target, reporter: Reporter, *, dry_run: bool) -> bool:
-    """Release held deliveries, or show what that would do. Returns: whether nothing failed."""
+def _release(job: Job, target: Target, reporter: Reporter, *, dry_run: bool) -> None:
     if not dry_run:
         release.wait_for_current(target, reporter)
-    found = result = release.plan_release(target, reporter)
-    tell(reporter, parked_lines.unchecked_held(found.unchecked))
+    plan = release.plan_release(target, reporter)
+    tell(reporter, parked_lines.unchecked_held(plan.unchecked))
+    result = release.Released(dry_run=dry_run)
     try:
-        if found.sent and not dry_run:
-            result = release.Released()
-            release.release(target, reporter, into=result)
-            tell(reporter, parked_lines.unchecked_held(result.unchecked))
+        release.release(target, reporter, plan, into=result)
     finally:  # also when it is stopped
-        tell(reporter, parked_lines.released(result, dry_run=dry_run))
-    return dry_run or not (found.incomplete or result.incomplete)
+        if result.unchecked != plan.unchecked:
+            tell(reporter, parked_lines.unchecked_held(result.unchecked))
+        job.tell(*result.lines())
+        job.well = dry_run or not (plan.incomplete or result.incomplete)
 
 
 def _purge_held(
-    target: Target, reporter: Reporter, chosen: held_queue.Chosen, *, dry_run: bool
-) -> bool:
-    """Delete held deliveries, or show what that would do. Returns: whether nothing failed."""
+    job: Job, target: Target, reporter: Reporter, chosen: held_queue.Chosen, *, dry_run: bool
+) -> None:
     plan = held_queue.plan_purge(target, reporter, chosen)
     tell(reporter, parked_lines.unchecked_held(plan.unchecked))
-    result = plan.dry_run()
+    result = held_queue.PurgedDeliveries(dry_run=dry_run)
     try:
-        if plan.chosen and not dry_run:
-            result = Purged()
-            held_queue.purge(target, reporter, plan, into=result)
+        held_queue.purge(target, reporter, plan, into=result)
     finally:  # also when it is stopped
-        tell(reporter, parked_lines.purged_held(result, dry_run=dry_run))
-    return dry_run or not result.incomplete
+        job.tell(*result.lines())
+        job.well = dry_run or not result.incomplete
 
 
 # ---------------------------------------------------------------- on a profile
@@ -287,9 +276,9 @@ def erase_profile(request: Request) -> Response:
     if not dry_run:
         check_write(console)
 
-    def run(target: Target, reporter: Reporter) -> None:
+    def run(reporter: Reporter) -> None:
         try:
-            job.well = _erase(target, reporter, tenant, profile, dry_run=dry_run)
+            job.well = _erase(console.target, reporter, tenant, profile, dry_run=dry_run)
         finally:
             if not dry_run:
                 console.store.forget(subject(tenant, profile))
@@ -306,7 +295,7 @@ def erase_profile(request: Request) -> Response:
             {"tenant": tenant, "profile": profile},
             grave=True,
         )
-    console.jobs.begin(job, lambda reporter: run(console.target, reporter))
+    console.jobs.begin(job, run)
     return job_fragment(request, job)
 
 

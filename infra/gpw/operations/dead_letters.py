@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from gpw.operations.lines import count_line, counted
+from gpw.operations.lines import dead_letters as count_of
 from gpw.operations.reporter import Reporter
 from gpw.operations.scanning import (
     Move,
@@ -231,9 +233,11 @@ class Redriver:
 class Redriven(Moved):
     """The result of a redrive. sent: by queue. kept: by reason.
 
-    gone: the number of dead letters that were no longer there when it was their turn.
+    gone: the number of dead letters that were no longer there when it was their turn. dry_run:
+    nothing was sent yet.
     """
 
+    dry_run: bool = False
     kept: Counter[str] = field(default_factory=Counter)
     gone: int = 0
     unchecked: Unchecked = field(default_factory=Unchecked)
@@ -243,9 +247,9 @@ class Redriven(Moved):
         """Whether dead letters that should have been redriven may remain."""
         return bool(self.failed or self.unchecked.missed)
 
-    def document(self, *, dry_run: bool = False) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         return {
-            "dry_run": dry_run,
+            "dry_run": self.dry_run,
             "redriven": dict(self.sent),
             "kept": dict(self.kept),
             "failed": dict(self.failed),
@@ -253,6 +257,25 @@ class Redriven(Moved):
             "gone": self.gone,
             "unchecked": self.unchecked.missed,
         }
+
+    def lines(self) -> list[str]:
+        """The result in words."""
+        queues = f" ({by_queue(self.sent)})" if self.sent.total() else ""
+        verb = "Would redrive" if self.dry_run else "Redrove"
+        lines = [f"{verb} {count_of(self.sent.total())}{queues}"]
+        lines += counted(self.kept, "kept: ") + counted(self.failed, "failed, and kept: ")
+        if self.twice:
+            lines.append(
+                count_line(self.twice, "sent, but not deleted: harmless duplicates remain")
+            )
+        if self.gone:
+            gone = "no longer there: redriven, deleted, or hidden by another scan"
+            lines.append(count_line(self.gone, gone))
+        return lines
+
+
+def by_queue(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} to {queue}" for queue, count in counts.items())
 
 
 @dataclass(frozen=True)
@@ -267,10 +290,6 @@ class RedrivePlan:
     @property
     def queues(self) -> Counter[str]:
         return Counter(to.value for to in self.going.values())
-
-    def dry_run(self) -> Redriven:
-        """What the redrive would do."""
-        return Redriven(self.queues, kept=self.kept, unchecked=self.unchecked)
 
 
 def plan_redrive(
@@ -310,6 +329,9 @@ def redrive(
     """
     into.kept.update(plan.kept)
     into.unchecked = plan.unchecked
+    if into.dry_run or not plan.going:
+        into.sent.update(plan.queues)
+        return
     left = {*plan.going}
     with _scan(target, reporter, "redriving") as (scan, batches):
 
@@ -337,6 +359,14 @@ def redrive(
 # ---------------------------------------------------------------- deleting
 
 
+class PurgedLetters(Purged):
+    """The result of a deletion of dead letters, by reason."""
+
+    def lines(self) -> list[str]:
+        """The result in words."""
+        return self.describe(count_of(self.deleted.total()), self.deleted, "redriven")
+
+
 def plan_purge(
     target: Target, reporter: Reporter, chosen: Chosen, limit: int | None = None
 ) -> PurgePlan:
@@ -345,8 +375,11 @@ def plan_purge(
     return PurgePlan(collected.found, collected.unchecked)
 
 
-def purge(target: Target, reporter: Reporter, plan: PurgePlan, *, into: Purged) -> None:
+def purge(target: Target, reporter: Reporter, plan: PurgePlan, *, into: PurgedLetters) -> None:
     """Delete the planned dead letters, and no other. into: the result, even if interrupted."""
     into.unchecked = plan.unchecked
+    if into.dry_run or not plan.chosen:
+        into.deleted.update(plan.groups)
+        return
     with _scan(target, reporter, "deleting dead letters") as (scan, batches):
         delete_chosen(scan, batches, plan.chosen, into)

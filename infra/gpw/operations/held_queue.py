@@ -1,5 +1,6 @@
 """Lists and deletes held deliveries."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from gpw.operations.lines import held_deliveries
 from gpw.operations.reporter import Reporter
 from gpw.operations.scanning import Purged, PurgePlan, Unchecked, delete_chosen, scanning
 from gpw.operations.secret import accepted_digests, state
@@ -17,6 +19,8 @@ from gpw.stack.queues import QueueScan
 from gpw.stack.target import Target
 
 HELD = "HeldQueueUrl"
+SHORT_DIGEST = 12  # characters of a digest
+NOBODY = "(none)"  # shown for the missing digest or address of a message sent by hand
 # Scanning a queue means receiving its messages and making them visible again.
 LOOK = on(HELD, "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility")
 DELETE = on(HELD, "sqs:DeleteMessage")
@@ -144,6 +148,21 @@ class Chosen:
                 )
 
 
+class PurgedDeliveries(Purged):
+    """The result of a deletion of held deliveries, by digest."""
+
+    def lines(self) -> list[str]:
+        """The result in words."""
+        groups = Counter[str]()
+        for digest, count in self.deleted.items():
+            groups[short_digest(digest)] += count
+        return self.describe(held_deliveries(self.deleted.total()), groups, "released")
+
+
+def short_digest(digest: str) -> str:
+    return digest[:SHORT_DIGEST] or NOBODY
+
+
 def plan_purge(
     target: Target, reporter: Reporter, chosen: Chosen, limit: int | None = None
 ) -> PurgePlan:
@@ -173,9 +192,12 @@ def accepted_in(target: Target, plan: PurgePlan) -> int | None:
     return sum(digest in accepted for digest in plan.chosen.values())
 
 
-def purge(target: Target, reporter: Reporter, plan: PurgePlan, *, into: Purged) -> None:
+def purge(target: Target, reporter: Reporter, plan: PurgePlan, *, into: PurgedDeliveries) -> None:
     """Delete the planned deliveries, and no other. into: the result, even if interrupted."""
     into.unchecked = plan.unchecked
+    if into.dry_run or not plan.chosen:
+        into.deleted.update(plan.groups)
+        return
     with held(target, reporter, "deleting held deliveries") as (scan, batches):
         delete_chosen(scan, batches, plan.chosen, into)
 

@@ -1,5 +1,6 @@
-"""A line of a result in words, for the faces that show the same words."""
+"""Lines of results in words, for the faces that show the same words."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 
@@ -22,3 +23,20 @@ def bad(text: str) -> Line:
 
 def unsure(text: str) -> Line:
     return Line(text, marked=True)
+
+
+def dead_letters(count: int) -> str:
+    return "1 dead letter" if count == 1 else f"{count} dead letters"
+
+
+def held_deliveries(count: int) -> str:
+    return "1 held delivery" if count == 1 else f"{count} held deliveries"
+
+
+def count_line(count: int, what: str) -> str:
+    return f"  {count:>6}  {what}"
+
+
+def counted(counts: Counter[str], before: str = "") -> list[str]:
+    """A line for each name, the most frequent first."""
+    return [count_line(count, f"{before}{name}") for name, count in counts.most_common()]

@@ -1,34 +1,11 @@
-"""The results of redrive, release, purge and erasure in words, for the terminal and the browser."""
+"""What a scan did not check, and an erasure, in words for the terminal and the browser."""
 
-from collections import Counter
-
-from gpw.operations.dead_letters import Redriven
 from gpw.operations.erase import OUT_OF_REACH, Found
-from gpw.operations.lines import Line, bad, good, unsure
-from gpw.operations.release import Released
-from gpw.operations.scanning import Purged, Unchecked
-from gpw.parked.held_deliveries import EVENTS
+from gpw.operations.lines import Line, bad, count_line, good, unsure
+from gpw.operations.scanning import Unchecked
 from gpw.stack.queues import HOLD_SECONDS
 
-SHORT_DIGEST = 12  # characters of a digest
-NOBODY = "(none)"  # shown for the missing digest or address of a message sent by hand
 SHOWN_UNSURE = 20  # --json lists all
-
-
-def dead_letters(count: int) -> str:
-    return "1 dead letter" if count == 1 else f"{count} dead letters"
-
-
-def held_deliveries(count: int) -> str:
-    return "1 held delivery" if count == 1 else f"{count} held deliveries"
-
-
-def short_digest(digest: str) -> str:
-    return digest[:SHORT_DIGEST] or NOBODY
-
-
-def by_queue(counts: Counter[str]) -> str:
-    return ", ".join(f"{count} to {queue}" for queue, count in counts.items())
 
 
 # ---------------------------------------------------------------- messages that were not checked
@@ -66,70 +43,6 @@ def _unchecked(unchecked: Unchecked, what: str, fix: str) -> list[Line]:
     return lines
 
 
-# ---------------------------------------------------------------- redrive, release, purge
-
-
-def redriven(result: Redriven, *, dry_run: bool = False) -> list[Line]:
-    verb, total = "Would redrive" if dry_run else "Redrove", result.sent.total()
-    queues = f" ({by_queue(result.sent)})" if total else ""
-    lines = [Line(f"{verb} {dead_letters(total)}{queues}", marked=True, well=not result.failed)]
-    lines += counted(result.kept, "kept: ")
-    lines += counted(result.failed, "failed, and kept: ")
-    if result.twice:
-        lines.append(_count(result.twice, "sent, but not deleted: harmless duplicates remain"))
-    if result.gone:
-        lines.append(
-            _count(result.gone, "no longer there: redriven, deleted, or hidden by another scan")
-        )
-    return lines
-
-
-def released(result: Released, *, dry_run: bool = False) -> list[Line]:
-    verb, sent = "Would release" if dry_run else "Released", held_deliveries(result.sent[EVENTS])
-    lines = [Line(f"{verb} {sent}", marked=True, well=not result.failed)]
-    lines += counted(result.refused, "refused, and sent to the dead-letter queue: ")
-    lines += counted(result.failed, "failed, and kept: ")
-    if result.twice:
-        lines.append(_count(result.twice, "sent, but not deleted: harmless duplicates remain held"))
-    if result.others:
-        lines.append(_count(result.others, "kept, because they carry other secrets (gpw held ls)"))
-    return lines
-
-
-def purged_dead_letters(result: Purged, *, dry_run: bool = False) -> list[Line]:
-    total = dead_letters(result.deleted.total())
-    return _purged(result, total, result.deleted, "redriven", dry_run=dry_run)
-
-
-def purged_held(result: Purged, *, dry_run: bool = False) -> list[Line]:
-    by_digest = Counter[str]()
-    for digest, count in result.deleted.items():
-        by_digest[short_digest(digest)] += count
-    total = held_deliveries(result.deleted.total())
-    return _purged(result, total, by_digest, "released", dry_run=dry_run)
-
-
-def _purged(
-    result: Purged, total: str, groups: Counter[str], otherwise: str, *, dry_run: bool
-) -> list[Line]:
-    lines = [Line(f"{'Would delete' if dry_run else 'Deleted'} {total}"), *counted(groups)]
-    if result.gone:
-        gone = f"no longer there: {otherwise}, deleted, or hidden by another scan"
-        lines.append(_count(result.gone, gone))
-    if result.failed:
-        lines.append(bad(f"{result.failed} could not be deleted; run it again"))
-    return lines
-
-
-def counted(counts: Counter[str], before: str = "") -> list[Line]:
-    """A line for each name, the most frequent first."""
-    return [_count(count, f"{before}{name}") for name, count in counts.most_common()]
-
-
-def _count(count: int, what: str) -> Line:
-    return Line(f"  {count:>6}  {what}")
-
-
 # ---------------------------------------------------------------- erasure
 
 
@@ -145,7 +58,7 @@ def erasure(found: Found, verb: str) -> list[Line]:
     ]
     return [
         Line(f"{verb}:"),
-        *(_count(count, what) for count, what in counts if count is not None),
+        *(Line(count_line(count, what)) for count, what in counts if count is not None),
     ]
 
 

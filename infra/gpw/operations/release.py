@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gpw.operations.held_queue import DELETE, LOOK, held, look, unchecked
+from gpw.operations.lines import count_line, counted, held_deliveries
 from gpw.operations.reporter import Reporter
 from gpw.operations.scanning import Move, Moved, Unchecked, move
 from gpw.operations.secret import accepted_digests, current_set_at
@@ -27,9 +28,10 @@ class Released(Moved):
     """The result of a release.
 
     sent: EVENTS for those on the events queue; for those on the dead-letter queue, the reason.
-    others: the number of deliveries with other secrets.
+    others: the number of deliveries with other secrets. dry_run: nothing was sent yet.
     """
 
+    dry_run: bool = False
     others: int = 0
     unchecked: Unchecked = field(default_factory=Unchecked)
 
@@ -43,9 +45,9 @@ class Released(Moved):
         """By reason, the number that went to the dead-letter queue."""
         return Counter({name: count for name, count in self.sent.items() if name != EVENTS})
 
-    def document(self, *, dry_run: bool = False) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         return {
-            "dry_run": dry_run,
+            "dry_run": self.dry_run,
             "released": self.sent[EVENTS],
             "dead_lettered": dict(self.refused),
             "failed": dict(self.failed),
@@ -54,6 +56,21 @@ class Released(Moved):
             "unchecked": self.unchecked.missed,
             "hidden_by_others": self.unchecked.hidden,
         }
+
+    def lines(self) -> list[str]:
+        """The result in words."""
+        verb = "Would release" if self.dry_run else "Released"
+        lines = [f"{verb} {held_deliveries(self.sent[EVENTS])}"]
+        lines += counted(self.refused, "refused, and sent to the dead-letter queue: ")
+        lines += counted(self.failed, "failed, and kept: ")
+        if self.twice:
+            lines.append(
+                count_line(self.twice, "sent, but not deleted: harmless duplicates remain held")
+            )
+        if self.others:
+            others = "kept, because they carry other secrets (gpw held ls)"
+            lines.append(count_line(self.others, others))
+        return lines
 
 
 def wait_for_current(target: Target, reporter: Reporter) -> None:
@@ -72,7 +89,7 @@ def plan_release(
     accepted: the versions of the secret, by digest; None for those that are accepted now.
     """
     known = accepted_digests(target) if accepted is None else accepted
-    found, most = Released(), _max_body_bytes(target)
+    found, most = Released(dry_run=True), _max_body_bytes(target)
 
     def see(delivery: HeldDelivery) -> None:
         if delivery.token_digest not in known:
@@ -87,16 +104,22 @@ def plan_release(
 def release(
     target: Target,
     reporter: Reporter,
+    plan: Released,
     accepted: Mapping[str, str] | None = None,
     *,
     into: Released,
     rate: float | None = None,
     limit: int | None = None,
 ) -> None:
-    """Send on deliveries with an accepted secret. into: the result, even if interrupted.
+    """Send on deliveries with an accepted secret, if there were any when it was planned.
 
-    accepted: as for `plan_release`. rate: deliveries per second; None for no limit.
+    into: the result, even if interrupted. accepted: as for `plan_release`. rate: deliveries per
+    second; None for no limit.
     """
+    if into.dry_run or not plan.sent:
+        into.sent.update(plan.sent)
+        into.others, into.unchecked = plan.others, plan.unchecked
+        return
     # Read again: the operator may have taken long to answer, and the secret may have changed.
     known = accepted_digests(target) if accepted is None else accepted
     most, taken = _max_body_bytes(target), 0

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from gpw.operations.lines import count_line, counted
 from gpw.operations.reporter import Reporter
 from gpw.stack.queues import Outgoing, Pace, QueueScan, send
 from gpw.stack.target import Target
@@ -63,11 +64,13 @@ def until_empty[T](batches: Iterable[T], left: Sized) -> Iterator[T]:
 
 @dataclass
 class Purged:
-    """The result of a deletion. deleted: by what the command groups messages by.
+    """The result of a deletion. deleted: by group.
 
-    gone: messages that were no longer in the queue. unchecked: before the deletion.
+    gone: messages that were no longer in the queue. unchecked: before the deletion. dry_run:
+    nothing was deleted yet.
     """
 
+    dry_run: bool = False
     deleted: Counter[str] = field(default_factory=Counter)
     failed: int = 0
     gone: int = 0
@@ -78,26 +81,36 @@ class Purged:
         """Whether messages that should have been deleted may remain."""
         return bool(self.failed or self.unchecked.missed)
 
-    def document(self, *, dry_run: bool = False) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         return {
-            "dry_run": dry_run,
+            "dry_run": self.dry_run,
             "purged": dict(self.deleted),
             "failed": self.failed,
             "gone": self.gone,
             "unchecked": self.unchecked.missed,
         }
 
+    def describe(self, messages: str, groups: Counter[str], taken: str) -> list[str]:
+        """The result in words. messages: their number. taken: how others take one off the queue."""
+        lines = [f"{'Would delete' if self.dry_run else 'Deleted'} {messages}", *counted(groups)]
+        if self.gone:
+            gone = f"no longer there: {taken}, deleted, or hidden by another scan"
+            lines.append(count_line(self.gone, gone))
+        if self.failed:
+            lines.append(f"{self.failed} could not be deleted; run it again")
+        return lines
+
 
 @dataclass(frozen=True)
 class PurgePlan:
-    """The messages to delete. chosen: what to count each one under, by message id."""
+    """The messages to delete. chosen: the group of each one, by message id."""
 
     chosen: Mapping[str, str]
     unchecked: Unchecked
 
-    def dry_run(self) -> Purged:
-        """What the purge would do."""
-        return Purged(Counter(self.chosen.values()), unchecked=self.unchecked)
+    @property
+    def groups(self) -> Counter[str]:
+        return Counter(self.chosen.values())
 
 
 def delete_matching[Message: HasMessageId](
