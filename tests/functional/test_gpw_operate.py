@@ -71,7 +71,7 @@ def checks(document: dict[str, Any]) -> dict[str, bool | None]:
 
 
 @pytest.mark.usefixtures("endpoint")
-def test_doctor_finds_a_sound_stack_sound(stack: OperatedStack, cloud: Cloud) -> None:
+def test_doctor_passes_on_an_intact_stack(stack: OperatedStack, cloud: Cloud) -> None:
     cloud.set_secret(SECRET)
 
     found = checks(stack.run("doctor", "--json").document)
@@ -82,7 +82,7 @@ def test_doctor_finds_a_sound_stack_sound(stack: OperatedStack, cloud: Cloud) ->
 
 
 @pytest.mark.usefixtures("endpoint")
-def test_doctor_tells_each_trouble_with_what_to_do(
+def test_doctor_reports_each_problem_with_its_fix(
     stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack.dead_letter("{", reason="not_json")
@@ -111,7 +111,7 @@ def test_doctor_tells_each_trouble_with_what_to_do(
     assert "Letters are there. Look at them." in lines["alarm"]
 
 
-def test_doctor_pings_aws_only_when_it_is_told_to_and_confirmed(
+def test_doctor_pings_aws_only_if_asked_and_confirmed(
     stack: OperatedStack, cloud: Cloud, endpoint: list[dict[str, Any]]
 ) -> None:
     cloud.set_secret(SECRET)
@@ -127,7 +127,7 @@ def test_doctor_pings_aws_only_when_it_is_told_to_and_confirmed(
     assert SECRET not in ran.out + ran.err
 
 
-def test_a_ping_that_reaches_the_history_is_well(
+def test_a_ping_that_reaches_the_history_passes(
     stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.set_secret(SECRET)
@@ -164,7 +164,7 @@ def test_a_mapping_that_an_alias_hides_is_found_by_its_id_in_the_stack(
 
 
 @pytest.mark.usefixtures("endpoint")
-def test_a_mapping_that_somebody_deleted_is_told_and_the_other_checks_go_on(
+def test_a_deleted_mapping_is_reported_and_the_other_checks_continue(
     stack: OperatedStack, cloud: Cloud
 ) -> None:
     cloud.set_secret(SECRET)
@@ -190,7 +190,7 @@ def test_a_mapping_that_somebody_deleted_is_told_and_the_other_checks_go_on(
         (1_000, 9, False, True),
     ],
 )
-def test_doctor_tells_whether_the_account_runs_enough_functions_at_once(
+def test_doctor_checks_whether_the_account_runs_enough_functions_at_once(
     stack: OperatedStack,
     cloud: Cloud,
     calls: Calls,
@@ -227,7 +227,7 @@ def test_a_consumer_that_may_take_the_whole_account_can_starve_ingest(
 
 
 @pytest.mark.usefixtures("endpoint")
-def test_doctor_tells_that_the_bus_is_missing_and_how_to_mend_it(
+def test_doctor_reports_a_missing_bus_and_how_to_create_it(
     stack: OperatedStack, cloud: Cloud
 ) -> None:
     cloud.set_secret(SECRET)
@@ -242,7 +242,7 @@ def test_doctor_tells_that_the_bus_is_missing_and_how_to_mend_it(
 
 
 @pytest.mark.usefixtures("endpoint")
-def test_what_aws_says_is_shown_without_its_control_characters(
+def test_control_characters_in_an_error_of_aws_are_escaped(
     stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.set_secret(SECRET)
@@ -278,7 +278,7 @@ def test_alarms_of_nested_stacks_count_and_those_of_other_stacks_do_not() -> Non
 
 
 @pytest.mark.usefixtures("cloud")
-def test_a_stack_that_is_not_there_is_told() -> None:
+def test_a_missing_stack_is_reported() -> None:
     found = CliRunner().invoke(app, ["doctor", "--stack", "nowhere"])
 
     assert found.exit_code == 1
@@ -286,7 +286,7 @@ def test_a_stack_that_is_not_there_is_told() -> None:
     assert "make deploy" in found.stderr
 
 
-def test_an_endpoint_that_answers_something_else_is_not_well(
+def test_an_endpoint_with_another_response_is_a_problem(
     stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.set_secret(SECRET)
@@ -328,7 +328,7 @@ def tailed(stack: OperatedStack, *options: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in ran.out.splitlines()]
 
 
-def test_tail_tells_one_line_an_event_in_the_order_of_time(logged: OperatedStack) -> None:
+def test_tail_shows_one_line_per_event_in_the_order_of_time(logged: OperatedStack) -> None:
     found = tailed(logged)
 
     assert [line["outcome"] for line in found] == ["applied", "refused", "stale"]
@@ -346,13 +346,13 @@ def test_tail_tells_one_line_an_event_in_the_order_of_time(logged: OperatedStack
         (["--tenant", "nobody"], []),
     ],
 )
-def test_tail_shows_what_is_asked_for(
+def test_tail_shows_only_the_selected_lines(
     logged: OperatedStack, options: list[str], expected: list[str]
 ) -> None:
     assert [line["outcome"] for line in tailed(logged, *options)] == expected
 
 
-def test_tail_for_a_person_has_no_colours_in_a_pipe(logged: OperatedStack) -> None:
+def test_tail_has_no_colours_in_a_pipe(logged: OperatedStack) -> None:
     shown = logged.run("tail", "--since", "5m", "--for", "0").out
 
     assert [line.split()[2] for line in shown.splitlines()] == ["applied", "request", "stale"]
@@ -492,7 +492,7 @@ def holder(cloud_file: Path) -> Iterator[subprocess.Popen[str]]:
     process.stdout.close()
 
 
-def test_down_ends_the_cloud_that_runs(holder: subprocess.Popen[str], cloud_file: Path) -> None:
+def test_down_stops_the_running_cloud(holder: subprocess.Popen[str], cloud_file: Path) -> None:
     running = running_cloud(cloud_file)
     refused = CliRunner().invoke(app, ["local", "down"], input="n\n")
     ended = CliRunner().invoke(app, ["local", "down", "--yes"])
@@ -504,7 +504,7 @@ def test_down_ends_the_cloud_that_runs(holder: subprocess.Popen[str], cloud_file
     assert not cloud_file.exists()
 
 
-def test_down_kills_nobody_on_the_word_of_a_file_left_behind(
+def test_down_kills_no_process_that_an_outdated_file_names(
     holder: subprocess.Popen[str], cloud_file: Path
 ) -> None:
     """The process of that id may be any program by now; here it is this test."""

@@ -76,7 +76,7 @@ def queues(target: Target) -> list[str]:
     return list(found.get("QueueUrls", []))
 
 
-def test_what_is_published_comes_through_until_it_is_done(target: Target) -> None:
+def test_a_published_event_is_redelivered_until_it_is_done(target: Target) -> None:
     with Subscription(target) as subscription:
         publish(target, make_event("evt-1"))
 
@@ -91,7 +91,7 @@ def test_what_is_published_comes_through_until_it_is_done(target: Target) -> Non
         assert depth(sqs, url).in_flight == 0
 
 
-def test_only_what_is_wanted_comes_through(target: Target) -> None:
+def test_only_selected_events_are_received(target: Target) -> None:
     wanted = Selection(
         tenant="abc-tenant", profile="12345", event="profile.updated", outcome="stale"
     )
@@ -105,7 +105,7 @@ def test_only_what_is_wanted_comes_through(target: Target) -> None:
         assert ids(subscription.receive(wait_seconds=0)) == ["right"]
 
 
-def test_rule_and_queue_are_encrypted_closed_tagged_and_gone_at_the_end(target: Target) -> None:
+def test_rule_and_queue_are_encrypted_private_tagged_and_removed_at_the_end(target: Target) -> None:
     sqs, events = target.client("sqs"), target.client("events")
     with Subscription(target) as subscription:
         [rule], [url] = rules(target), queues(target)
@@ -130,14 +130,16 @@ def test_rule_and_queue_are_encrypted_closed_tagged_and_gone_at_the_end(target: 
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_nothing_is_left_when_the_block_fails(target: Target, error: type[BaseException]) -> None:
+def test_rule_and_queue_are_removed_if_the_block_fails(
+    target: Target, error: type[BaseException]
+) -> None:
     with pytest.raises(error), Subscription(target):
         raise error
 
     assert (rules(target), queues(target)) == ([], [])
 
 
-def test_nothing_is_left_when_it_is_interrupted_before_it_is_ready(
+def test_rule_and_queue_are_removed_if_it_is_interrupted_before_it_is_ready(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: Any) -> None:
@@ -150,14 +152,14 @@ def test_nothing_is_left_when_it_is_interrupted_before_it_is_ready(
     assert (rules(target), queues(target)) == ([], [])
 
 
-def test_two_listeners_each_get_every_event(target: Target) -> None:
+def test_each_of_two_listeners_receives_every_event(target: Target) -> None:
     with Subscription(target) as one, Subscription(target) as other:
         publish(target, make_event("evt-1"))
 
         assert ids(one.receive(wait_seconds=0)) == ids(other.receive(wait_seconds=0)) == ["evt-1"]
 
 
-def test_what_a_killed_listener_left_is_removed_when_its_lease_is_over(
+def test_the_rule_and_queue_of_a_killed_listener_are_removed_after_its_lease(
     target: Target, clock: Any
 ) -> None:
     Subscription(target).__enter__()  # never left: as if killed
@@ -172,7 +174,7 @@ def test_what_a_killed_listener_left_is_removed_when_its_lease_is_over(
     assert (rules(target), queues(target)) == ([], [])
 
 
-def test_a_sweep_leaves_alone_what_others_made(target: Target) -> None:
+def test_a_sweep_keeps_the_resources_of_others(target: Target) -> None:
     events, sqs, bus = target.client("events"), target.client("sqs"), target.output("EventBusName")
     long_ago = "2020-01-01T00:00:00Z"
     tagged: list[Any] = [{"Key": UNTIL, "Value": long_ago}]
@@ -187,7 +189,7 @@ def test_a_sweep_leaves_alone_what_others_made(target: Target) -> None:
     assert len(queues(target)) == 1
 
 
-def test_it_is_renewed_while_it_runs(target: Target, clock: Any) -> None:
+def test_the_lease_is_renewed_while_the_listener_runs(target: Target, clock: Any) -> None:
     with Subscription(target) as subscription:
         for number in range(1, 30):  # 7 h
             clock.ahead = timedelta(seconds=number * RENEW_SECONDS)
@@ -195,7 +197,7 @@ def test_it_is_renewed_while_it_runs(target: Target, clock: Any) -> None:
             assert sweep(target).removed == []
 
 
-def test_a_listener_that_was_taken_for_dead_starts_anew_and_fills_the_gap(
+def test_a_listener_whose_resources_were_removed_resubscribes_and_fills_the_gap(
     stack: OperatedStack, target: Target, clock: Any
 ) -> None:
     with Subscription(target) as subscription:
@@ -228,7 +230,7 @@ def test_a_listener_that_slept_longer_than_its_queue_keeps_events_fills_the_gap(
         assert (ids(received), received.missed is not None) == (["missed"], True)
 
 
-def test_an_event_that_the_bus_did_not_take_whole_is_completed_from_the_history(
+def test_a_trimmed_event_is_completed_from_the_history(
     stack: OperatedStack, target: Target
 ) -> None:
     event = make_event("evt-1", more={"text": "x" * 1_000})
@@ -245,7 +247,7 @@ def test_an_event_that_the_bus_did_not_take_whole_is_completed_from_the_history(
         assert (whole.incomplete, erased.incomplete) == (False, True)
 
 
-def test_what_is_not_an_event_does_not_stop_it(target: Target) -> None:
+def test_a_message_that_is_not_an_event_is_skipped(target: Target) -> None:
     with Subscription(target) as subscription:
         [url] = queues(target)
         for body in ("", "[", "[]", '{"source": "getprofile.webhooks", "detail": []}'):
@@ -254,7 +256,7 @@ def test_what_is_not_an_event_does_not_stop_it(target: Target) -> None:
         assert subscription.receive(wait_seconds=0) == Received()
 
 
-def test_a_bus_that_is_missing_is_said(target: Target) -> None:
+def test_a_missing_bus_is_reported(target: Target) -> None:
     target.client("events").delete_event_bus(Name=target.output("EventBusName"))
 
     with pytest.raises(OperatorError, match="is missing"), Subscription(target):

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from receiver.consumer.consume import Consumed, Consumer
+from receiver.domain.events import EVENT_TYPES
+from receiver.domain.events.profile_updated import ProfileUpdated
 from receiver.domain.outcome import Outcome
 from receiver.lambda_support.deadline import Deadline
 from receiver.lambda_support.errors import OutOfTimeError
@@ -226,6 +228,19 @@ def test_the_history_comes_back_when_its_item_was_removed_and_the_event_is_redel
 
     assert outcomes(result) == {"1": Outcome.STALE, "2": Outcome.APPLIED}
     assert consume.tables.outcomes == {"evt_1": "stale", "evt_2": "applied"}
+
+
+def test_an_event_of_a_type_that_sets_a_state_only_now_sets_it_and_stays_recorded(
+    consume: Consuming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = make_event("evt_1", event_type="profile.merged")
+    consume(event)
+    monkeypatch.setitem(EVENT_TYPES, "profile.merged", ProfileUpdated)
+
+    result = consume(event)
+
+    assert outcomes(result) == {"1": Outcome.RECORDED}  # as docs/architecture.md says
+    assert consume.tables.states == {"12345": "evt_1"}
 
 
 # ---------------------------------------------------------------- contradictions

@@ -49,7 +49,7 @@ def help_of(*words: str) -> str:
     return found.stdout
 
 
-def test_there_is_every_command() -> None:
+def test_the_table_has_every_command() -> None:
     assert set(COMMANDS) == CHANGING | {
         *(
             "tail",
@@ -106,7 +106,7 @@ def test_the_line_in_the_list_of_commands_is_the_first_paragraph_of_the_commands
     }
 
 
-def test_a_command_gets_its_own_arguments_and_the_shared_ones_by_its_context() -> None:
+def test_a_command_receives_its_own_arguments_and_its_context_the_shared_ones() -> None:
     got: list[Any] = []
 
     @command(example="gpw greet", on_stack=False, changes=True)
@@ -144,7 +144,7 @@ def test_a_command_and_a_group_can_be_completed() -> None:
     assert completed("gpw dlq ls --lim") == ["--limit"]
 
 
-def test_a_command_line_that_is_nearly_right_gets_a_suggestion() -> None:
+def test_a_misspelled_command_gets_a_suggestion() -> None:
     assert "Did you mean 'doctor'?" in CliRunner().invoke(app, ["docter"]).stderr
 
 
@@ -156,21 +156,21 @@ def test_without_a_command_the_help_is_shown() -> None:
     assert "doctor" in CliRunner().invoke(app, []).stdout
 
 
-def test_a_docstring_flows() -> None:
+def test_each_paragraph_of_a_docstring_is_put_on_one_line() -> None:
     assert flowing("One\ntwo.\n\nThree\nfour.") == "One two.\n\nThree four."
 
 
 # ---------------------------------------------------------------- where
 
 
-def test_the_local_cloud_is_a_place_of_its_own() -> None:
+def test_the_local_cloud_cannot_be_combined_with_a_region() -> None:
     found = CliRunner().invoke(app, ["events", "--local", "--region", "eu-central-1"])
 
     assert found.exit_code == 2
     assert "omit --stack, --region and --profile" in found.stderr
 
 
-def test_a_local_cloud_that_does_not_run_is_told(
+def test_a_local_cloud_that_is_not_running_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(target.CLOUD_FILE_VARIABLE, str(tmp_path / "cloud.json"))
@@ -182,7 +182,7 @@ def test_a_local_cloud_that_does_not_run_is_told(
     assert "make start" in found.stderr
 
 
-def test_a_file_that_a_killed_cloud_left_behind_is_no_running_cloud(tmp_path: Path) -> None:
+def test_the_file_of_a_killed_cloud_is_no_running_cloud(tmp_path: Path) -> None:
     path = tmp_path / "cloud.json"
     path.write_text(json.dumps({"endpoint": "http://127.0.0.1:1", "pid": os.getpid()}))
 
@@ -193,7 +193,7 @@ def test_the_default_stack_is_the_one_that_sam_deploys_by_default() -> None:
     assert target.samconfig()["stack_name"] == target.DEFAULT_STACK
 
 
-def test_what_a_guided_deployment_saved_comes_first(tmp_path: Path) -> None:
+def test_the_settings_of_a_guided_deployment_come_first(tmp_path: Path) -> None:
     path = tmp_path / "samconfig.toml"
     path.write_text(
         '[default.global.parameters]\nstack_name = "a"\n'
@@ -205,7 +205,7 @@ def test_what_a_guided_deployment_saved_comes_first(tmp_path: Path) -> None:
     assert (found["stack_name"], found["region"]) == ("b", "eu-west-1")
 
 
-def test_a_developers_profile_does_not_mix_into_the_local_cloud(
+def test_a_developers_profile_does_not_affect_the_local_cloud(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud = {"endpoint": "http://127.0.0.1:9", "stack": "s", "webhook_url": "u", "pid": 1}
@@ -236,20 +236,20 @@ def client_error(code: str, operation: str = "GetItem", message: str = "no") -> 
         (client_error("Strange"), "GetItem failed: Strange: no", ""),
     ],
 )
-def test_what_aws_says_is_told_with_what_to_do(error: Any, problem: str, fix: str) -> None:
+def test_an_error_of_aws_is_explained_with_a_fix(error: Any, problem: str, fix: str) -> None:
     told = explained(error)
 
     assert problem in str(told)
     assert fix in told.fix
 
 
-def test_what_aws_says_of_a_secret_is_not_repeated() -> None:
+def test_the_text_of_an_error_about_a_secret_is_not_shown() -> None:
     told = explained(client_error("ValidationException", "PutSecretValue", "Value 'hunter2'"))
 
     assert "hunter2" not in str(told) + told.fix
 
 
-def test_a_failure_tells_its_exit_code() -> None:
+def test_an_operator_error_has_an_exit_code() -> None:
     assert OperatorError("x").code == 1
 
 

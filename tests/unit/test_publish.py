@@ -317,10 +317,11 @@ def test_an_old_event_is_tried_again_before_it_is_given_up(publish: Publishing) 
     assert [one.trimmed for one in result.published] == [False, False]
 
 
-def test_a_permission_that_one_event_alone_lacks_is_that_events_own_error(
-    publish: Publishing,
+@pytest.mark.parametrize("code", ["AccessDeniedException", "InternalFailure"])
+def test_a_permission_or_failure_that_one_event_alone_meets_is_that_events_own_error(
+    publish: Publishing, code: str
 ) -> None:
-    publish.bus.later, publish.bus.codes = {"2": 99}, {"2": "AccessDeniedException"}
+    publish.bus.later, publish.bus.codes = {"2": 99}, {"2": code}
     publish.age = PATIENCE_SECONDS + 1
 
     result = publish(stream(*map(str, range(25))))
@@ -330,10 +331,13 @@ def test_a_permission_that_one_event_alone_lacks_is_that_events_own_error(
     assert result.unfinished == []
 
 
-def test_a_permission_that_all_events_lack_dead_letters_none(publish: Publishing) -> None:
+@pytest.mark.parametrize("code", ["AccessDeniedException", "InternalFailure"])
+def test_a_permission_or_failure_that_all_events_meet_dead_letters_none(
+    publish: Publishing, code: str
+) -> None:
     ids = [str(n) for n in range(25)]
     publish.bus.later = dict.fromkeys(ids, 99)
-    publish.bus.codes = dict.fromkeys(ids, "AccessDeniedException")
+    publish.bus.codes = dict.fromkeys(ids, code)
     publish.age = 3_600
 
     result = publish(stream(*ids), running_out(9))

@@ -36,7 +36,7 @@ _BUSY = {
 }
 # … or it is missing, or this function may not use it. AWS calls these errors not retryable, but a
 # deployment repairs them.
-FORBIDDEN = {
+_FORBIDDEN = {
     "AccessDenied",
     "AccessDeniedException",
     "ExpiredToken",
@@ -56,7 +56,11 @@ FORBIDDEN = {
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
-_OF_ALL_ENTRIES = _BUSY | FORBIDDEN
+# EventBridge's own failure, which AWS calls retryable: in an outage every entry gets it.
+_FAILURES = {"InternalFailure"}
+# These are an entry's own error after all, if the bus takes others.
+OF_ALL_UNLESS_OTHERS_TAKEN = _FORBIDDEN | _FAILURES
+_OF_ALL_ENTRIES = _BUSY | OF_ALL_UNLESS_OTHERS_TAKEN
 _STATUSES_OF_ALL_ENTRIES = {401, 403, 429, 500, 502, 503, 504}
 _EXCEPTIONS_OF_ALL_ENTRIES = (BotoCoreError, NotConfirmedError, OSError)
 

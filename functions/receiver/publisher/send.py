@@ -11,8 +11,8 @@ from receiver.aws.errors import AwsCallError, error_name
 from receiver.lambda_support.deadline import Deadline
 from receiver.publisher.bus import (
     BUDGET,
-    FORBIDDEN,
     MAX_ENTRIES,
+    OF_ALL_UNLESS_OTHERS_TAKEN,
     CallRefusedError,
     EntryStatus,
     Verdict,
@@ -158,8 +158,8 @@ class Sender[T]:
 
 
 def _verdict[T](event: PreparedEvent[T], status: EntryStatus, *, others_taken: bool) -> Verdict:
-    """The bus's verdict. A missing permission is the entry's own when the bus takes others."""
-    own = status.code in FORBIDDEN and (others_taken or event.doubts > 0)
+    """The bus's verdict. Some errors are the entry's own only when the bus takes others."""
+    own = status.code in OF_ALL_UNLESS_OTHERS_TAKEN and (others_taken or event.doubts > 0)
     return Verdict.DOUBTFUL if own else status.verdict
 
 

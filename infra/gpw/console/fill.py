@@ -15,6 +15,7 @@ from gpw.stack.tables import Table
 from gpw.stack.when import moment
 
 SEGMENTS = 4  # read at once; a scan of one segment is bound by the network
+END_SECONDS = 5.0  # how long to wait for a page that is being read
 
 
 class Fill:
@@ -24,6 +25,7 @@ class Fill:
         self._table = table
         self._store = store
         self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
         self._number = 0  # of the newest fill; an older one that still runs gives up
         self.since = since
         self.first: datetime | None = None  # what was received from then on is read
@@ -45,12 +47,15 @@ class Fill:
             self.first = first
             self.looked_at = self.found = self.segments_done = 0
             number = self._number
-        threading.Thread(target=self.run, args=(number, first), daemon=True).start()
+        self._thread = threading.Thread(target=self.run, args=(number, first), daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
-        """Have a fill that runs give up at its next page."""
+        """End a running fill after the page that it reads, and wait for it."""
         with self._lock:
             self._number += 1
+        if self._thread:
+            self._thread.join(END_SECONDS)
 
     def run(self, number: int, first: datetime) -> None:
         """Read all segments, and wait for them."""
