@@ -140,7 +140,7 @@ class _Person:
 
     def _messages(self, output: str) -> tuple[int, int]:
         """The numbers of the profile's messages and of all messages that were checked."""
-        what, purged, seen = _MESSAGES[output], Purged(), 0
+        what, purged, seen = _MESSAGES[output], Purged(dry_run=not self._delete), 0
         kinds, url = kinds_by_queue(self._target), self._target.output(output)
 
         def group(message: DeadLetter) -> str | None:
@@ -158,13 +158,7 @@ class _Person:
                 yield [from_sqs(one, kinds) for one in batch]
 
         with scanning(self._target, self._reporter, url, f"checking each {what}") as (scan, raw):
-            batches = read_batches(raw)
-            if self._delete:
-                delete_matching(scan, batches, group, purged)
-            else:
-                purged.deleted.update(
-                    name for batch in batches for one in batch if (name := group(one))
-                )
+            delete_matching(scan, read_batches(raw), group, purged)
         return purged.deleted.total(), seen
 
     def _unseen(self, seen: dict[str, int], seconds: float) -> dict[str, int]:

@@ -119,11 +119,14 @@ def delete_matching[Message: HasMessageId](
     group: Callable[[Message], str | None],
     into: Purged,
 ) -> None:
-    """Delete each message that belongs to a group. group: None for a message to keep."""
+    """Delete each message that belongs to a group. group: None for a message to keep.
+
+    In a dry run, the messages are only counted.
+    """
     for batch in batches:
         groups = {message.message_id: group(message) for message in batch}
         meant = {message_id: name for message_id, name in groups.items() if name is not None}
-        deleted = scan.delete(list(meant))
+        deleted = {*meant} if into.dry_run else scan.delete(list(meant))
         into.failed += len(meant) - len(deleted)
         into.deleted.update(meant[message_id] for message_id in deleted)
 

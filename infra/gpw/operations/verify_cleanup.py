@@ -11,8 +11,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from gpw.operations.held_queue import HELD
 from gpw.operations.proof import profile_history
 from gpw.operations.reporter import Reporter
-from gpw.operations.scanning import scanning
+from gpw.operations.scanning import Purged, delete_matching, scanning
 from gpw.operations.verify_cases import profiles_of, wrong_secret
+from gpw.parked.dead_letters import DeadLetter, from_sqs
 from gpw.stack.errors import OperatorError, explained
 from gpw.stack.queues import received_message
 from gpw.stack.target import Target
@@ -75,16 +76,19 @@ def messages(
     deleted.
     """
     found: list[Raw] = []
-    failed = 0
+    result = Purged(dry_run=not delete)
+
+    def group(message: DeadLetter) -> str | None:
+        if not is_ours(message.raw):
+            return None
+        found.append(message.raw)
+        return output
+
     url, what = target.output(output), "looking for own messages"
     with scanning(target, reporter, url, what) as (scan, batches):
-        for batch in batches:
-            here = [raw for raw in batch if is_ours(raw)]
-            found += here
-            if delete and here:
-                ids = [str(raw["MessageId"]) for raw in here]
-                failed += len(ids) - len(scan.delete(ids))
-    return found, failed + scan.missed
+        read = ([from_sqs(raw) for raw in batch] for batch in batches)
+        delete_matching(scan, read, group, result)
+    return found, result.failed + scan.missed
 
 
 def remove(target: Target, reporter: Reporter, tenant: str) -> Removed:
