@@ -150,7 +150,8 @@ def test_every_action_that_a_document_names_exists() -> None:
         (path.name, action)
         for path in [ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")]
         for action in re.findall(
-            r"\b(?!aws:|repo:)[a-z][a-z0-9-]+:[A-Z][A-Za-z]+\b", path.read_text("utf-8")
+            r"\b(?!aws:|repo:|environment:)[a-z][a-z0-9-]+:[A-Z][A-Za-z]+\b",
+            path.read_text("utf-8"),
         )
     }
 
