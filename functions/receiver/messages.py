@@ -17,6 +17,7 @@ MAX_HEADER_CHARACTERS = 256  # of a held delivery's header that is kept
 # SQS accepts the characters of XML 1.0. Strict JSON contains no raw control characters, so SQS can
 # refuse only two noncharacters in it. They can occur only inside JSON strings.
 _REFUSED_IN_JSON = re.compile("[\ufffe\uffff]")
+_BLANKS = re.compile("[ \t]+")
 _NOT_IN_HEADERS = re.compile("[^\t\n\r -~]")
 _REFUSED_BY_SQS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -124,10 +125,12 @@ def _kept_header(value: str) -> str:
 
     A check of the media type or the encoding decides about it as about the header itself: white
     space stays white space, and any other character that is replaced is invalid in both. A media
-    type has at most 255 characters (RFC 6838), so what is cut off is a parameter.
+    type has at most 255 characters (RFC 6838), so what is cut off is a parameter; the question mark
+    in its place is harmless there, and invalid in a list of encodings.
     """
     spaced = value.translate({0x0B: " ", 0x0C: " "})
-    return _NOT_IN_HEADERS.sub("?", spaced)[:MAX_HEADER_CHARACTERS]
+    kept = _BLANKS.sub(" ", _NOT_IN_HEADERS.sub("?", spaced))
+    return kept if len(kept) <= MAX_HEADER_CHARACTERS else f"{kept[: MAX_HEADER_CHARACTERS - 1]}?"
 
 
 def _cause(error: EventError) -> dict[str, str]:

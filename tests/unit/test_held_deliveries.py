@@ -65,6 +65,8 @@ encodings = st.one_of(
 
 @given(st.none() | types, st.none() | encodings)
 @example("application/json\x0b", "identity\x0b")
+@example("application/json" + " " * 300 + "x", "identity" + "\t" * 300 + "x")
+@example("application/json" + " " * 300 + ";x", "identity" + "," * 300 + "gzip")
 @example("application/json;\n", "\nidentity")
 @example("application/jsoñ", None)
 @example("application/json; title=ñ\U0010ffff\x00", "identity\xa0")
