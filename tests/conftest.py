@@ -37,6 +37,10 @@ set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis")
 # takes longer than most tests.
 botocore.loaders.create_loader = cache(botocore.loaders.create_loader)
 
+# `make test` tells a make that a test runs about itself: its level, its options, its variables.
+for name in ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"):
+    os.environ.pop(name, None)
+
 # What the tests attack with, and what came of it; each adds to these with `record_property`.
 FIGURES = ["faults injected", "hostile inputs", "deliveries", "workers killed", "lost"]
 

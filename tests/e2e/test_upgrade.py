@@ -1,9 +1,9 @@
 """The release before this one is deployed, and the current template over it: nothing is lost.
 
 The local cloud does not show all of an upgrade. It replaces a table in place, under the same name,
-so tests/template/test_upgrade.py asks CloudFormation's schemas what would be replaced. It makes no
-archive. It forgets an alarm's ARN when it updates the alarm, and then can't draw the dashboard, so
-both releases are deployed without the nested stack of alarms, which holds no data.
+so tests/template/test_upgraded_resources.py asks CloudFormation's schemas what would be replaced.
+It makes no archive. It forgets an alarm's ARN when it updates the alarm, and then can't draw the
+dashboard, so both releases are deployed without the nested stack of alarms, which holds no data.
 """
 
 import json

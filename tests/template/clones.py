@@ -19,7 +19,8 @@ def clone(folder: Path) -> Path:
     environment = folder / ".venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     [packages] = environment.glob("lib/python*/site-packages")
-    (packages / "shared.pth").write_text(sysconfig.get_path("purelib"))
+    paths = (sysconfig.get_path("purelib"), folder / "functions", folder / "infra")
+    (packages / "shared.pth").write_text("\n".join(map(str, paths)))
     (environment / "bin" / "uv").symlink_to(Path(sys.executable).with_name("uv"))
     if (tools := ROOT / ".tools").exists():
         (folder / ".tools").symlink_to(tools)

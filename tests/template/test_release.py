@@ -267,13 +267,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             [clone(sources), "-c", MAKE, folder / "dist"],
             check=True,
             cwd=sources,
-            env=os.environ
-            | {
-                "PYTHONPATH": os.pathsep.join(
-                    str(sources / folder) for folder in ("", "functions", "infra")
-                ),
-                "PYTHONHASHSEED": str(len(made) + 1),
-            },
+            env=os.environ | {"PYTHONPATH": str(sources), "PYTHONHASHSEED": str(len(made) + 1)},
         )
         made.append(folder / "dist")
     return made
