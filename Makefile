@@ -31,7 +31,7 @@ CONFIG := $(if $(CONFIG_ENV),--config-env $(CONFIG_ENV))
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.ready $(filter .tools/%,$(SAM)) ## make the virtual environments (done by every other target)
+setup: $(VENV)/.ready $(filter .tools/%,$(SAM)) ## make the virtual environments (other targets do it when they need them)
 
 demo: setup ## show an event travel from a POST to a row in DynamoDB, on this machine
 	@$(BIN)/python -m infra.local.demo

@@ -161,7 +161,7 @@ def greet(stack: Stack, api: FakeProfileApi, env_file: Path | None) -> None:
     say(f"    -H 'Content-Type: application/json' -d @{SAMPLE}\n")
     say(f"Full profiles come from a local fake of GetProfile's API at {api.url}.")
     say(f"  Make it fail: curl -X POST {api.url}/fail  Recover: curl -X POST {api.url}/heal\n")
-    say("Operate it from another terminal: .venv/bin/gpw doctor --local; gpw --help")
+    say("Operate it from another terminal: .venv/bin/gpw doctor --local; .venv/bin/gpw --help")
     say("  In a browser: .venv/bin/gpw ui --local --write")
     if env_file:
         shown = env_file.relative_to(ROOT) if env_file.is_relative_to(ROOT) else env_file

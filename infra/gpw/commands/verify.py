@@ -72,7 +72,7 @@ def verify(
 ) -> None:
     """Prove that the deployed stack does what it promises: run it once after a deployment.
 
-    It sends about 60 events of its own tenant. It checks responses, state, history, dead letters,
+    It sends about 60 requests of its own tenant. It checks responses, state, history, dead letters,
     held deliveries, bus, metrics and alarms, and measures latencies. Then it removes the data of
     the run, even if it fails or is interrupted.
 

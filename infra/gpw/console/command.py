@@ -63,7 +63,10 @@ def ui(
         if error.name not in MISSING:
             raise
         raise OperatorError(
-            f"The console needs {error.name}", "install it: pip install 'getprofile-webhooks[ui]'"
+            f"The console needs {error.name}",
+            "install gpw with its extra: uv tool install --force '.[ui]' in the repository, or a "
+            "release's wheel with [ui] behind its name (docs/deploy.md, 'gpw without the "
+            "repository')",
         ) from None
     listening = _listen(ADDRESS, port)
     access = Access(listening.getsockname()[1])

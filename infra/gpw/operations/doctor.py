@@ -219,7 +219,7 @@ def _dead_letters(target: Target) -> Iterator[Check]:
         "dead letters",
         count == 0,
         f"{count} are there" if count else "none",
-        "gpw dlq ls shows why; gpw dlq redrive" if count else "",
+        "gpw dlq ls shows why; gpw dlq redrive --all sends back what can succeed" if count else "",
     )
 
 
@@ -232,7 +232,8 @@ def _held(target: Target) -> Iterator[Check]:
         yield Check(
             "held",
             None,
-            f"{count} held, because their secret was unknown; each is kept for 4 days",
+            f"{count} held, because their secret was unknown or could not be checked; each is kept "
+            "for 4 days",
             "gpw held ls shows their senders; if GetProfile's: gpw secret set, gpw held release",
         )
     elif target.parameters.get("HeldDeliveriesPerMinute") == "0":
