@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from receiver.domain.parse import parse_event
@@ -107,6 +107,10 @@ def pairs(draw: st.DrawFn) -> tuple[Fact, Fact]:
     return one, two
 
 
+# The later one has digits after the sixth, and the other has none.
+@example(
+    ((Rfc3339(NOON, 123_456_000, 9), "ready", "a"), (Rfc3339(NOON, 123_456_789, 9), "ready", "a"))
+)
 @given(pairs())
 def test_versions_compare_as_instant_then_rank_then_id(facts_of_two: tuple[Fact, Fact]) -> None:
     one, two = facts_of_two
