@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,8 @@ def stack(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> OperatedStack:
                     "MetricName": name,
                     "Dimensions": [{"Name": "service", "Value": "my-stack"}],
                     "Value": 1000,
+                    # In the next minute: verify asks from the full minute in which it begins.
+                    "Timestamp": datetime.now(UTC) + timedelta(minutes=1),
                 }
             ],
         )
