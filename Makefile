@@ -83,10 +83,10 @@ check: setup .venv-bench/.ready ## lint, format, types, template, security, spee
 	sh infra/build/audit.sh $(UVX) $(PIP_AUDIT)
 	$(BIN)/python -m infra.bench --short
 
-build: setup ## build the functions for AWS, bytecode included (for another processor: make build ARCHITECTURE=x86_64)
+build: setup ## build the functions for AWS, with bytecode and the SDK's data (for another processor: make build ARCHITECTURE=x86_64)
 	$(if $(ARCHITECTURE),$(BIN)/python -m infra.build.architecture $(ARCHITECTURE) .aws-sam/template.json)
 	$(SAM) build $(CONFIG) $(if $(ARCHITECTURE),--template .aws-sam/template.json --config-file $(CURDIR)/samconfig.toml)
-	$(BIN)/python infra/build/bytecode.py .aws-sam/build
+	$(BIN)/python -m infra.build.artifact .aws-sam/build
 
 deploy: destination build ## deploy to the AWS account of your credentials (the first time: make deploy GUIDED=1)
 	$(if $(GRADUAL),$(BIN)/python infra/build/gradual.py $(GRADUAL) .aws-sam/build)

@@ -12,13 +12,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from infra.build.bytecode import compile_directory
+from infra.build import sdk_data
+from infra.build.artifact import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / ".venv-bench"
 WORKLOADS = Path(__file__).with_name("workloads.py")
 NAIVE = Path(__file__).with_name("naive.py")
 NAIVE_WORKLOADS = {"naive"}
+FLOORS = {"send_message", "two_puts", *NAIVE_WORKLOADS}  # the SDK as it comes, with all its data
 
 # The variables that the template and Lambda set.
 FUNCTION_ENVIRONMENT = {
@@ -80,13 +82,18 @@ class Bench:
 
     def environment(self, workload: str, endpoint: str) -> dict[str, str]:
         task = self.naive if workload in NAIVE_WORKLOADS else self.artifact
-        return FUNCTION_ENVIRONMENT | {
-            "PATH": os.environ.get("PATH", ""),
-            "PYTHONPATH": str(task),
-            "PYTHONHASHSEED": "0",  # the same instructions in every run
-            "PYTHONDONTWRITEBYTECODE": "1",  # /var/task is read-only
-            "AWS_ENDPOINT_URL": endpoint,
-        }
+        data = {} if workload in FLOORS else {"AWS_DATA_PATH": str(task / sdk_data.DIRECTORY)}
+        return (
+            FUNCTION_ENVIRONMENT
+            | data
+            | {
+                "PATH": os.environ.get("PATH", ""),
+                "PYTHONPATH": str(task),
+                "PYTHONHASHSEED": "0",  # the same instructions in every run
+                "PYTHONDONTWRITEBYTECODE": "1",  # /var/task is read-only
+                "AWS_ENDPOINT_URL": endpoint,
+            }
+        )
 
     def run(self, workload: str, calls: int, endpoint: str) -> Ran:
         """Run a workload and parse its result. Raises: RuntimeError, with the workload's output."""
@@ -126,7 +133,7 @@ def bench() -> Iterator[Bench]:
             )
         no_bytecode = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "functions", made.artifact, ignore=no_bytecode, dirs_exist_ok=True)
-        compile_directory(made.artifact)
+        prepare(made.artifact)
         shutil.copy(NAIVE, made.naive)
         yield made
 
