@@ -73,7 +73,8 @@ def trimmed(model: Mapping[str, Any], operations: tuple[str, ...]) -> dict[str, 
             waiting += _references(shapes[name])
     rest = {name: part for name, part in model.items() if name not in {"operations", "shapes"}}
     used = {name: shapes[name] for name in shapes if name in reached}
-    return _undocumented(rest | {"operations": kept, "shapes": used})
+    small: dict[str, Any] = _undocumented(rest | {"operations": kept, "shapes": used})
+    return small
 
 
 def _references(part: Any) -> Iterator[str]:

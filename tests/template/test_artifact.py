@@ -16,8 +16,8 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from gpw.stack.template import parse_template
-from infra.build.architecture import write
 from infra.build import sdk_data
+from infra.build.architecture import write
 from infra.build.artifact import prepare_all
 from tests.template.clones import clone
 

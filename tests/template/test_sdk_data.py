@@ -156,9 +156,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
         target = tmp_path_factory.mktemp(version)
         requirements = target / "requirements.txt"
         requirements.write_text(OTHER_VERSIONS[version])
-        command = [UV, "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+        command = [str(UV), "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
         subprocess.run(
-            [*command, "--target", target, "--requirement", requirements],
+            [*command, "--target", str(target), "--requirement", str(requirements)],
             check=True,
             env=os.environ | {"VIRTUAL_ENV": sys.prefix},
         )
