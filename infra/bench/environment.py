@@ -27,6 +27,7 @@ FUNCTION_ENVIRONMENT = {
     "POWERTOOLS_SERVICE_NAME": "getprofile-webhooks",
     "POWERTOOLS_METRICS_NAMESPACE": "GetProfileWebhooks",
     "POWERTOOLS_LOG_LEVEL": "INFO",
+    "AWS_DATA_PATH": f"$LAMBDA_TASK_ROOT/{sdk_data.DIRECTORY}",
     "EVENTS_QUEUE_URL": "http://127.0.0.1/123456789012/getprofile-webhooks-EventsQueue-1A2B3C",
     "DEAD_LETTER_QUEUE_URL": "http://127.0.0.1/123456789012/getprofile-webhooks-DeadLetterQueue-1A",
     "HELD_QUEUE_URL": "http://127.0.0.1/123456789012/getprofile-webhooks-HeldQueue-1A",
@@ -82,18 +83,17 @@ class Bench:
 
     def environment(self, workload: str, endpoint: str) -> dict[str, str]:
         task = self.naive if workload in NAIVE_WORKLOADS else self.artifact
-        data = {} if workload in FLOORS else {"AWS_DATA_PATH": str(task / sdk_data.DIRECTORY)}
-        return (
-            FUNCTION_ENVIRONMENT
-            | data
-            | {
-                "PATH": os.environ.get("PATH", ""),
-                "PYTHONPATH": str(task),
-                "PYTHONHASHSEED": "0",  # the same instructions in every run
-                "PYTHONDONTWRITEBYTECODE": "1",  # /var/task is read-only
-                "AWS_ENDPOINT_URL": endpoint,
-            }
-        )
+        variables = FUNCTION_ENVIRONMENT.copy()
+        if workload in FLOORS:
+            del variables["AWS_DATA_PATH"]
+        return variables | {
+            "PATH": os.environ.get("PATH", ""),
+            "LAMBDA_TASK_ROOT": str(task),
+            "PYTHONPATH": str(task),
+            "PYTHONHASHSEED": "0",  # the same instructions in every run
+            "PYTHONDONTWRITEBYTECODE": "1",  # /var/task is read-only
+            "AWS_ENDPOINT_URL": endpoint,
+        }
 
     def run(self, workload: str, calls: int, endpoint: str) -> Ran:
         """Run a workload and parse its result. Raises: RuntimeError, with the workload's output."""
