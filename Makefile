@@ -60,7 +60,7 @@ soak: setup ## send a long storm through the local cloud: make soak EVENTS=5000 
 bench: setup .venv-bench/.ready ## measure speed, size and logs into docs/performance.md (only against the limits: make bench SHORT=1)
 	@$(BIN)/python -m infra.bench $(if $(SHORT),--short)
 
-docs: setup ## renew what is generated: tables of the reference, the dashboard's picture, schemas of the bus
+docs: setup ## renew what is generated: tables of the reference, the dashboard's body, schemas of the bus
 	@$(BIN)/python -m infra.build.reference
 	@$(BIN)/python -m infra.build.schema
 	@$(BIN)/python -m infra.dashboard
