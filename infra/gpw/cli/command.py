@@ -16,11 +16,16 @@ from gpw.cli.docstrings import flowing
 from gpw.cli.output import Output
 from gpw.stack.errors import INTERRUPTED, USAGE, OperatorError, explained
 from gpw.stack.permissions import STACK, Level, Need, Requirement
+from gpw.stack.text import pasted
 
 if TYPE_CHECKING:
     from gpw.stack.target import Target
 
 _STACK = "Where"
+# The parameters, of any command, that take what GetProfile or SQS identifies something by.
+_IDENTIFIERS = frozenset(
+    {"tenant", "profile", "profile_id", "event", "status", "ids", "message_id", "terms"}
+)
 _ON_STACK = ("stack", "region", "aws_profile", "local")
 
 
@@ -137,6 +142,7 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> None:
         """Run the function with its own arguments; `Gpw` holds the shared ones."""
         gpw: Gpw = ctx
+        _understand_pasted(gpw)
         own = {name: gpw.params[name] for name in self.own}
 
         def work() -> None:
@@ -174,6 +180,16 @@ def _options(declaring: Callable[..., None]) -> list[Any]:
 def _of_function(info: CommandInfo) -> Command:
     made = get_command_from_info(info, pretty_exceptions_short=False, rich_markup_mode="rich")
     return cast(Command, made)
+
+
+def _understand_pasted(gpw: Gpw) -> None:
+    """Read the escapes in arguments that are identifiers, because commands print them so."""
+    for name in _IDENTIFIERS & gpw.params.keys():
+        value = gpw.params[name]
+        if isinstance(value, str):
+            gpw.params[name] = pasted(value)
+        elif value is not None:
+            gpw.params[name] = [pasted(one) for one in value]
 
 
 def _refuse_empty(gpw: Gpw) -> None:

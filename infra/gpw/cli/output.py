@@ -153,7 +153,7 @@ def safe(*parts: str | Text) -> Text:
 
 
 def _safe_text(text: Text) -> Text:
-    if text.plain.isprintable():
+    if plain(text.plain) == text.plain:
         return text
     # An escape is longer than its character, so the positions of the styles move.
     places = [0, *accumulate(len(plain(character)) for character in text.plain)]
