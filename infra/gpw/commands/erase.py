@@ -68,9 +68,8 @@ def erase(
     out.say_lines(erasure(found, "Found"))
     erasing = bool(found.count) and not dry_run
     if erasing:
-        gpw.confirm(
-            f"Erase all of this permanently ({identifier(tenant)} {identifier(profile)}, {gpw.target.where})?"
-        )
+        who = f"{identifier(tenant)} {identifier(profile)}"
+        gpw.confirm(f"Erase all of this permanently ({who}, {gpw.target.where})?")
         found = remove(*person, shared=shared)
         out.say_lines(erasure(found, "Erased"))
         left = find(*person, shared=shared, settle=True)

@@ -78,9 +78,9 @@ def of_profile(value: Any, profile: str) -> Mention | None:
 def in_event(item: Mapping[str, Any], tenant: str, profile: str) -> Mention | None:
     """How an event of the tenant's history mentions the profile.
 
-    SURE: it is the profile's own event, or an event of no profile that names this one alone. SHARED:
-    an event of no profile that names several. Another profile's event is also that profile's data,
-    so it is at most UNSURE.
+    SURE: it is the profile's own event, or an event of no profile that names this one alone.
+    SHARED: an event of no profile that names several. Another profile's event is also that
+    profile's data, so it is at most UNSURE.
     """
     if item["subject"] == subject(tenant, profile):
         return Mention.SURE

@@ -8,6 +8,7 @@ from gpw.stack.queues import HOLD_SECONDS
 from gpw.stack.text import identifier
 
 SHOWN_UNSURE = 20  # --json lists all
+UNREADABLE_SECRET = unsure("You may not read the secret, so it is unknown which ones carry it.")
 
 
 # ---------------------------------------------------------------- messages that were not checked
@@ -20,6 +21,13 @@ def unchecked_dead_letters(unchecked: Unchecked) -> list[Line]:
 def unchecked_held(unchecked: Unchecked) -> list[Line]:
     fix = "Delete those that are not GetProfile's (gpw held purge --unknown)"
     return _unchecked(unchecked, "held deliveries", fix)
+
+
+def nothing_read(unchecked: Unchecked, what: str) -> Line:
+    """What a scan says that found nothing. what: what it looked for, in the plural."""
+    if unchecked:
+        return unsure(f"SQS returned no {what}.")
+    return good(f"SQS returned no {what}, and counts about 0 more.")
 
 
 def _unchecked(unchecked: Unchecked, what: str, fix: str) -> list[Line]:

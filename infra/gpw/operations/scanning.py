@@ -51,6 +51,11 @@ class Unchecked:
         return bool(self.missed or self.hidden)
 
 
+def unchecked(scan: QueueScan) -> Unchecked:
+    """What a finished scan did not check."""
+    return Unchecked(scan.missed, scan.hidden, scan.at_limit)
+
+
 def until_empty[T](batches: Iterable[T], left: Sized) -> Iterator[T]:
     """The batches of a scan, until nothing is left to be found. The caller empties `left`."""
     for batch in batches:
@@ -81,6 +86,11 @@ class Purged:
         """Whether messages that should have been deleted may remain."""
         return bool(self.failed or self.unchecked.missed)
 
+    @property
+    def as_planned(self) -> bool:
+        """Whether exactly what was planned is done."""
+        return not (self.failed or self.gone)
+
     def document(self) -> dict[str, Any]:
         return {
             "dry_run": self.dry_run,
@@ -94,8 +104,7 @@ class Purged:
         """The result in words. messages: their number. taken: how others take one off the queue."""
         lines = [f"{'Would delete' if self.dry_run else 'Deleted'} {messages}", *counted(groups)]
         if self.gone:
-            gone = f"no longer there: {taken}, deleted, or hidden by another scan"
-            lines.append(count_line(self.gone, gone))
+            lines.append(count_line(self.gone, _gone(taken)))
         if self.failed:
             lines.append(f"{self.failed} could not be deleted; run it again")
         return lines
@@ -107,6 +116,10 @@ class PurgePlan:
 
     chosen: Mapping[str, str]
     unchecked: Unchecked
+
+    @property
+    def count(self) -> int:
+        return len(self.chosen)
 
     @property
     def groups(self) -> Counter[str]:
@@ -170,15 +183,74 @@ class Move(NamedTuple):
 class Moved:
     """The result of sending messages elsewhere. sent: by `Move.counted`.
 
-    failed: by reason. twice: the number of messages that were sent, but not deleted.
+    failed: by reason. twice: the number of messages that were sent, but not deleted. gone: messages
+    that were no longer in the queue. dry_run: nothing was sent yet.
     """
 
+    dry_run: bool = False
     sent: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     twice: int = 0
+    gone: int = 0
+    unchecked: Unchecked = field(default_factory=Unchecked)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether messages that should have been sent may remain."""
+        return bool(self.failed or self.unchecked.missed)
+
+    @property
+    def as_planned(self) -> bool:
+        """Whether exactly what was planned is done."""
+        return not (self.failed or self.gone)
+
+    def rest(self, remain: str, taken: str) -> list[str]:
+        """What was not done as planned, in words. taken: how others take one off the queue."""
+        lines = counted(self.failed, "failed, and kept: ")
+        if self.twice:
+            lines.append(
+                count_line(self.twice, f"sent, but not deleted: harmless duplicates {remain}")
+            )
+        if self.gone:
+            lines.append(count_line(self.gone, _gone(taken)))
+        return lines
 
 
-def move(
+def _gone(taken: str) -> str:
+    return f"no longer there: {taken}, deleted, or hidden by another scan"
+
+
+def move_chosen[Message: HasMessageId](
+    sqs: Any,
+    scan: QueueScan,
+    batches: Iterable[Sequence[Message]],
+    chosen: Iterable[str],
+    way: Callable[[Message], Move | None],
+    *,
+    into: Moved,
+    rate: float | None,
+) -> None:
+    """Send the messages that were chosen to other queues, and no other.
+
+    scan, chosen: as for `delete_chosen`. way: None for a message to keep after all.
+    """
+    left = {*chosen}
+
+    def moves(batch: Sequence[Message]) -> Iterator[Move]:
+        for message in batch:
+            if message.message_id in left:
+                left.remove(message.message_id)
+                if going := way(message):
+                    yield going
+
+    _move(sqs, scan, until_empty(map(moves, batches), left), into, Pace(rate))
+    if scan.missed and left:
+        into.failed["SQS did not return it again"] += len(left)
+    else:
+        into.gone = len(left)
+
+
+def _move(
     sqs: Any, scan: QueueScan, batches: Iterable[Iterable[Move]], into: Moved, pace: Pace
 ) -> None:
     """Send messages of a scan to other queues; delete each once SQS has confirmed it."""
