@@ -655,7 +655,8 @@ def test_doctor_tells_how_many_are_held_and_what_to_do(stack: OperatedStack) -> 
 
     assert (before.well, before.fix) == (True, "")
     assert after.well is None  # anybody can send one
-    assert after.found.startswith("1 held")
+    assert before.found == "SQS reports about 0"
+    assert after.found.startswith("SQS reports about 1;")
     assert "gpw held release" in after.fix
 
 

@@ -26,7 +26,7 @@ from gpw.operations.scanning import Unchecked
 from gpw.stack.errors import OperatorError, explained
 from gpw.stack.permissions import Requirement
 from gpw.stack.target import Target
-from gpw.stack.text import plain
+from gpw.stack.text import identifier, plain
 from gpw.stack.when import ago, duration, moment
 
 HERE = Path(__file__).parent
@@ -210,6 +210,7 @@ _templates = Environment(
 )
 _templates.filters |= {
     "show": plain,
+    "id": identifier,
     "short": _short,
     "time": _shown_time,
     "ago": _ago,

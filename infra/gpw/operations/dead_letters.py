@@ -185,7 +185,7 @@ class Redriven(Moved):
         queues = f" ({by_queue(self.sent)})" if self.sent.total() else ""
         verb = "Would redrive" if self.dry_run else "Redrove"
         first = f"{verb} {count_of(self.sent.total())}{queues}"
-        return [first, *counted(self.kept, "kept: "), *self.rest("remain", "redriven")]
+        return [first, *counted(self.kept, "kept: "), *self.rest("redriven")]
 
 
 def by_queue(counts: Counter[str]) -> str:

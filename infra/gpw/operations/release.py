@@ -61,7 +61,7 @@ class Released(Moved):
         verb = "Would release" if self.dry_run else "Released"
         lines = [f"{verb} {held_deliveries(self.sent[EVENTS])}"]
         lines += counted(self.refused, "refused, and sent to the dead-letter queue: ")
-        lines += self.rest("remain held", "released")
+        lines += self.rest("released")
         if self.others:
             others = "kept, because they carry other secrets (gpw held ls)"
             lines.append(count_line(self.others, others))

@@ -64,26 +64,22 @@ def until_empty[T](batches: Iterable[T], left: Sized) -> Iterator[T]:
             return
 
 
-# ---------------------------------------------------------------- deleting messages
-
-
 @dataclass
-class Purged:
-    """The result of a deletion. deleted: by group.
+class Taken:
+    """The result of taking messages off a queue.
 
-    gone: messages that were no longer in the queue. unchecked: before the deletion. dry_run:
-    nothing was deleted yet.
+    failed: by reason. gone: messages that were no longer in the queue. unchecked: when it was
+    planned. dry_run: nothing was done yet.
     """
 
     dry_run: bool = False
-    deleted: Counter[str] = field(default_factory=Counter)
-    failed: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
     gone: int = 0
     unchecked: Unchecked = field(default_factory=Unchecked)
 
     @property
     def incomplete(self) -> bool:
-        """Whether messages that should have been deleted may remain."""
+        """Whether messages that should have been taken may remain."""
         return bool(self.failed or self.unchecked.missed)
 
     @property
@@ -91,23 +87,44 @@ class Purged:
         """Whether exactly what was planned is done."""
         return not (self.failed or self.gone)
 
+    def left(self, messages: Sized, scan: QueueScan) -> None:
+        """Count planned messages that a second scan did not find."""
+        if scan.missed and messages:
+            self.failed["SQS did not return it again"] += len(messages)
+        else:
+            self.gone = len(messages)
+
+    def rest(self, taken: str) -> list[str]:
+        """What was not done, in words. taken: how others take a message off the queue."""
+        lines = counted(self.failed, "failed, and kept: ")
+        if self.gone:
+            gone = f"no longer there: {taken}, deleted, or hidden by another scan"
+            lines.append(count_line(self.gone, gone))
+        return lines
+
+
+# ---------------------------------------------------------------- deleting messages
+
+
+@dataclass
+class Purged(Taken):
+    """The result of a deletion. deleted: by group."""
+
+    deleted: Counter[str] = field(default_factory=Counter)
+
     def document(self) -> dict[str, Any]:
         return {
             "dry_run": self.dry_run,
             "purged": dict(self.deleted),
-            "failed": self.failed,
+            "failed": self.failed.total(),
             "gone": self.gone,
             "unchecked": self.unchecked.missed,
         }
 
     def describe(self, messages: str, groups: Counter[str], taken: str) -> list[str]:
         """The result in words. messages: their number. taken: how others take one off the queue."""
-        lines = [f"{'Would delete' if self.dry_run else 'Deleted'} {messages}", *counted(groups)]
-        if self.gone:
-            lines.append(count_line(self.gone, _gone(taken)))
-        if self.failed:
-            lines.append(f"{self.failed} could not be deleted; run it again")
-        return lines
+        first = f"{'Would delete' if self.dry_run else 'Deleted'} {messages}"
+        return [first, *counted(groups), *self.rest(taken)]
 
 
 @dataclass(frozen=True)
@@ -140,7 +157,8 @@ def delete_matching[Message: HasMessageId](
         groups = {message.message_id: group(message) for message in batch}
         meant = {message_id: name for message_id, name in groups.items() if name is not None}
         deleted = {*meant} if into.dry_run else scan.delete(list(meant))
-        into.failed += len(meant) - len(deleted)
+        if refused := len(meant) - len(deleted):
+            into.failed["SQS did not delete it"] += refused
         into.deleted.update(meant[message_id] for message_id in deleted)
 
 
@@ -159,10 +177,7 @@ def delete_chosen[Message: HasMessageId](
     delete_matching(
         scan, until_empty(batches, left), lambda message: left.pop(message.message_id, None), into
     )
-    if scan.missed:
-        into.failed += len(left)
-    else:
-        into.gone = len(left)
+    into.left(left, scan)
 
 
 # ---------------------------------------------------------------- sending messages elsewhere
@@ -180,44 +195,21 @@ class Move(NamedTuple):
 
 
 @dataclass
-class Moved:
+class Moved(Taken):
     """The result of sending messages elsewhere. sent: by `Move.counted`.
 
-    failed: by reason. twice: the number of messages that were sent, but not deleted. gone: messages
-    that were no longer in the queue. dry_run: nothing was sent yet.
+    twice: the number of messages that were sent, but not deleted.
     """
 
-    dry_run: bool = False
     sent: Counter[str] = field(default_factory=Counter)
-    failed: Counter[str] = field(default_factory=Counter)
     twice: int = 0
-    gone: int = 0
-    unchecked: Unchecked = field(default_factory=Unchecked)
 
-    @property
-    def incomplete(self) -> bool:
-        """Whether messages that should have been sent may remain."""
-        return bool(self.failed or self.unchecked.missed)
-
-    @property
-    def as_planned(self) -> bool:
-        """Whether exactly what was planned is done."""
-        return not (self.failed or self.gone)
-
-    def rest(self, remain: str, taken: str) -> list[str]:
-        """What was not done as planned, in words. taken: how others take one off the queue."""
-        lines = counted(self.failed, "failed, and kept: ")
-        if self.twice:
-            lines.append(
-                count_line(self.twice, f"sent, but not deleted: harmless duplicates {remain}")
-            )
-        if self.gone:
-            lines.append(count_line(self.gone, _gone(taken)))
-        return lines
-
-
-def _gone(taken: str) -> str:
-    return f"no longer there: {taken}, deleted, or hidden by another scan"
+    def rest(self, taken: str) -> list[str]:
+        """As `Taken.rest`."""
+        if not self.twice:
+            return super().rest(taken)
+        twice = "sent, but not deleted: harmless duplicates remain"
+        return [count_line(self.twice, twice), *super().rest(taken)]
 
 
 def move_chosen[Message: HasMessageId](
@@ -244,10 +236,7 @@ def move_chosen[Message: HasMessageId](
                     yield going
 
     _move(sqs, scan, until_empty(map(moves, batches), left), into, Pace(rate))
-    if scan.missed and left:
-        into.failed["SQS did not return it again"] += len(left)
-    else:
-        into.gone = len(left)
+    into.left(left, scan)
 
 
 def _move(
