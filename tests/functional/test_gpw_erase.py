@@ -251,6 +251,18 @@ def test_what_names_three_people_is_removed_for_one_only_on_request(stack: Opera
     assert stack.history() == []
 
 
+@pytest.mark.parametrize("command", [["erase", "--yes"], ["status"]])
+def test_an_id_that_no_table_can_have_is_wrong_usage(
+    stack: OperatedStack, command: list[str]
+) -> None:
+    name, *options = command
+
+    told = stack.run(name, "t-1", "\\ud800", *options, code=2)
+
+    assert "half of a surrogate pair" in told.err
+    assert "gpw dlq ls --where profile=ID" in told.err
+
+
 def test_a_person_is_found_by_what_events_showed(stack: OperatedStack) -> None:
     """Two people, one of whose ids reads as the escape of the other's."""
     for event_id, profile in (("evt-1", "anna\u200b"), ("evt-2", "anna\\u200b")):

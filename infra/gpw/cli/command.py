@@ -17,6 +17,7 @@ from gpw.cli.output import Output
 from gpw.stack.errors import INTERRUPTED, USAGE, OperatorError, explained
 from gpw.stack.permissions import STACK, Level, Need, Requirement
 from gpw.stack.text import pasted
+from receiver.domain.errors import NotStorableError
 
 if TYPE_CHECKING:
     from gpw.stack.target import Target
@@ -223,6 +224,9 @@ def run_guarded(out: Output, work: Callable[[], None]) -> None:
         _fail(out, error)
     except (ClientError, BotoCoreError) as error:
         _fail(out, explained(error))
+    except NotStorableError as error:  # of an id, such as a pasted `\ud800`
+        fix = "gpw dlq ls --where profile=ID lists dead letters with such an id"
+        _fail(out, OperatorError(f"No table can have this: {error}", fix, code=USAGE))
     except KeyboardInterrupt:
         out.note("Stopped.")
         raise typer.Exit(INTERRUPTED) from None
