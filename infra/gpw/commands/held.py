@@ -84,9 +84,10 @@ def release_held(
 
     They pass the same checks as every webhook and keep their time of receipt. Those that fail a
     check go to the dead-letter queue with the reason. Deliveries with other secrets stay. The
-    command shows what it found and asks. It sends each delivery before it deletes it, so an
-    interruption loses nothing: at worst an event is processed twice, which changes nothing. If the
-    secret was set some seconds ago, the command first waits until no delivery with it is refused.
+    command shows what it found and asks. It then releases exactly those, and none that arrived in
+    the meantime. It sends each delivery before it deletes it, so an interruption loses nothing: at
+    worst an event is processed twice, which changes nothing. If the secret was set some seconds
+    ago, the command first waits until no delivery with it is refused.
     """
     if not dry_run:
         wait_for_current(gpw.target, gpw.out)
