@@ -222,11 +222,6 @@ def test_with_too_little_time_left_nothing_is_begun(
     assert cloud.published() == []
 
 
-def test_an_empty_batch_is_done(publisher: Handler, output: Output) -> None:
-    assert publisher({"Records": []}, make_context()) == DONE
-    assert output.text == ""
-
-
 def test_a_number_keeps_its_digits_on_the_bus(
     consumer: Handler, load: Callable[[str], Handler], cloud: Cloud
 ) -> None:
