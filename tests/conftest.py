@@ -28,6 +28,8 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+# `make unit` is for while you write: a quarter of the examples.
+settings.register_profile("quick", settings.get_profile("default"), max_examples=25)
 settings.register_profile(
     "thorough", settings.get_profile("default"), derandomize=False, max_examples=2_000
 )

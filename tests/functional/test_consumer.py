@@ -212,20 +212,6 @@ NEVER = [
     pytest.param("not json", "not_json", "NotJsonError", id="no-json"),
     pytest.param('{"id": "evt_1"}', "invalid_event", "InvalidEventError", id="no-envelope"),
     pytest.param(make_number_body("1" * 39), "not_storable", "NotStorableError", id="39-digits"),
-    pytest.param(make_number_body("1E126"), "not_storable", "NotStorableError", id="too-large"),
-    pytest.param(make_number_body("1E-131"), "not_storable", "NotStorableError", id="too-small"),
-    pytest.param(
-        make_number_body("1E-1000000000"), "not_storable", "NotStorableError", id="far-too-small"
-    ),
-    pytest.param(
-        make_number_body("1E+1000000000"), "not_storable", "NotStorableError", id="far-too-large"
-    ),
-    pytest.param(
-        make_number_body("[" * 32 + "]" * 32), "not_storable", "NotStorableError", id="33-levels"
-    ),
-    pytest.param(
-        make_body(make_event(text="\ud83d")), "not_storable", "NotStorableError", id="surrogate"
-    ),
 ]
 
 
@@ -323,11 +309,10 @@ def test_when_a_profiles_write_fails_all_of_its_messages_come_again_and_no_other
     }
 
 
-@pytest.mark.parametrize("remaining", [0, 12_999])
 def test_when_too_little_time_is_left_for_a_write_the_messages_come_again(
-    consumer: Handler, cloud: Cloud, output: Output, remaining: int
+    consumer: Handler, cloud: Cloud, output: Output
 ) -> None:
-    answer = consumer(make_batch(make_body(), "not json"), make_context(remaining))
+    answer = consumer(make_batch(make_body(), "not json"), make_context(12_999))
 
     identifiers = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
     assert sorted(identifiers) == ["message-1", "message-2"]
