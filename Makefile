@@ -40,7 +40,7 @@ start: setup ## keep the stack running on this machine until Ctrl-C (for sam loc
 	@$(BIN)/python -m infra.local.start $(if $(PORT),--port $(PORT)) $(if $(filter 1,$(DOCKER)),--docker)
 
 unit: setup ## run the unit tests: no network, in seconds
-	$(PYTEST) tests/unit --numprocesses auto --quiet
+	HYPOTHESIS_PROFILE=$(or $(HYPOTHESIS_PROFILE),quick) $(PYTEST) tests/unit --numprocesses auto --quiet
 
 fast: setup postgres ## run every test but the end-to-end ones
 	$(PYTEST) --ignore tests/e2e --numprocesses $(WORKERS) --quiet
