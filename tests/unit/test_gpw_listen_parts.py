@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pytest_socket import disable_socket, enable_socket
 
 from gpw.commands.attempts_screen import keys
 from gpw.history.selection import Selection
@@ -168,6 +169,21 @@ def test_a_duplicate_is_not_forwarded_but_another_tenants_event_with_its_id_is()
 
     assert app.got == [("evt-1", 1), ("evt-1", 1)]
     assert forwarding.events == 2
+
+
+def test_applied_events_that_share_an_id_are_each_forwarded() -> None:
+    app = App()
+    forwarding = app.forwarding()
+    events = [
+        make_event("evt-1", profile_id="a"),
+        make_event("evt-1", profile_id="b"),
+        make_event("evt-1", profile_id="a", created_at="2023-10-01T12:05:00Z"),
+    ]
+
+    for event in events * 2:
+        forwarding.take(bus_event(event))
+
+    assert len(app.got) == 3
 
 
 def test_a_republished_event_is_forwarded_once_each_time() -> None:
@@ -362,6 +378,36 @@ def handler(event, context):
 
     assert (result.well, result.status) == (False, 503)
     assert json.loads(json.loads(result.response)["body"]) == ["evt_1", "2"]
+
+
+def test_an_async_function_is_run_and_its_error_is_a_failed_attempt(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """import asyncio
+async def handler(event, context):
+    await asyncio.sleep(0)
+    if event["detail"]["id"] == "evt_1":
+        return "done"
+"""
+    failing = "async def handler(*_): raise ValueError('no')"
+    enable_socket()  # an event loop talks to itself through a socket pair
+    disable_socket(allow_unix_socket=True)
+
+    assert call(source, Form.EVENTBRIDGE, tmp_path, monkeypatch).response == '"done"'
+    failed = call(failing, Form.EVENTBRIDGE, tmp_path, monkeypatch)
+    assert (failed.well, failed.error) == (False, "ValueError: no (an_app.py:1)")
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("my.py:on_profile", "my:on_profile"), ("jobs/my.py:f", "jobs.my:f")]
+)
+def test_a_file_instead_of_a_module_is_refused_with_the_modules_name(
+    given: str, meant: str
+) -> None:
+    with pytest.raises(OperatorError) as refused:
+        by_call(given, form=Form.WEBHOOK, secret="secret")
+
+    assert refused.value.fix == f"write {meant}"
 
 
 @pytest.mark.parametrize("raised", ["ValueError('no')", "SystemExit(3)"])
