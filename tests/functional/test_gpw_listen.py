@@ -17,11 +17,12 @@ from gpw.listening.bus_event import from_history
 from gpw.listening.forward import DEVELOPMENT_SECRET, Form, Result, by_http
 from gpw.listening.loopback import destination
 from gpw.listening.subscription import Subscription
+from gpw.stack.target import Target
 from receiver.aws.dynamodb import item_from_dynamodb
 from receiver.domain.version import timestamp
 from receiver.publisher.entry import entry
 from tests.factories import make_event, make_item
-from tests.functional.cloud import Cloud
+from tests.functional.cloud import REGION, STACK, Cloud
 from tests.functional.gpw_stack import OperatedStack
 from tests.functional.listening_app import App, answer, running
 
@@ -150,7 +151,49 @@ def test_a_timeout_before_the_count_fails(
 
     ran = stack.run("listen", "--print", "--count", "2", "--timeout", "1", "--json", code=1)
 
+    assert "Ended by --timeout: forwarded 1 of 2 events" in ran.err
     assert [attempt["body"] for attempt in attempts(ran.out)] == [make_event("evt-1")]
+    assert nothing_is_left(stack)
+
+
+def test_ctrl_c_ends_it_with_a_sentence(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Subscription, "receive", interrupt)
+
+    assert "Ended by Ctrl-C: forwarded 0 events" in stack.run("listen", "--print").err
+    stack.run("listen", "--print", "--count", "1", code=130)
+    assert nothing_is_left(stack)
+
+
+def test_only_events_with_the_wanted_status_and_words_are_forwarded(
+    stack: OperatedStack, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = [
+        make_event("right", status="ready", note="Blue sky"),
+        make_event("wrong-status", status="processing", note="Blue sky"),
+        make_event("wrong-words", status="ready", note="red"),
+    ]
+    come(monkeypatch, *events)
+
+    options = ("--status", "ready", "--text", "blue", "--timeout", "1", "--json")
+    ran = stack.run("listen", "--print", *options)
+
+    assert [attempt["event_id"] for attempt in attempts(ran.out)] == ["right"]
+
+
+def test_what_silent_listeners_left_is_removed_by_hand(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = Target(STACK, boto3.Session(region_name=REGION))
+    killed = Subscription(target).__enter__()  # never left: as if killed
+    assert stack.run("listen", "--sweep", "--json").document == {"removed": []}
+    monkeypatch.setattr("gpw.listening.leases.SILENT_SECONDS", -60)
+
+    assert stack.run("listen", "--sweep", "--json").document == {"removed": [killed.name]}
     assert nothing_is_left(stack)
 
 

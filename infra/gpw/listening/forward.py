@@ -255,7 +255,9 @@ def _loaded(name: str) -> Callable[[Any, Any], Any]:
     if module.endswith(".py"):
         meant = ".".join(Path(module).with_suffix("").parts)
         raise OperatorError(
-            f"--invoke takes a module, not a file: {name!r}", f"write {meant}:{attribute}", code=USAGE
+            f"--invoke takes a module, not a file: {name!r}",
+            f"write {meant}:{attribute}",
+            code=USAGE,
         )
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does
     try:
