@@ -107,9 +107,9 @@ class Run:
 
     def _is_since_begun(self, event: BusEvent) -> bool:
         # The history also has earlier events, and after a gap it is read again.
-        return bool(event.receipt) or str(event.detail.get("received_at") or "") >= timestamp(
-            self.begun
-        )
+        begun = timestamp(self.begun)
+        arrived = event.arrived_at and event.arrived_at >= self.begun
+        return bool(event.receipt or arrived or str(event.detail.get("received_at") or "") >= begun)
 
     def _put(self, kept: Kept, *, first: bool = False) -> bool:
         with self._changed:
