@@ -460,3 +460,15 @@ def test_a_console_that_has_ended_leaves_neither_rule_nor_queue(
 
     assert during
     assert left() == before
+
+
+def test_a_page_whose_console_has_ended_says_that_it_is_offline(
+    browser: Browser, cloud_file: Path
+) -> None:
+    with window(browser) as shown:
+        badge = shown.page.locator(".live b")
+        with console(cloud_file) as running:
+            shown.page.goto(running.link)
+            expect(badge).to_have_text("live")
+
+        expect(badge).to_have_text("offline")

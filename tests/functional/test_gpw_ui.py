@@ -727,7 +727,7 @@ def test_a_fault_while_forwarding_ends_neither_the_thread_nor_the_feed(console: 
     wait_for(lambda: len(attempts.after(0)) == 2)
     run.stop()
 
-    assert [one.result.error for one in attempts.after(0)] == ["", "Unforeseen: RuntimeError"]
+    assert [one.result.error for one in attempts.after(0)] == ["", "Unexpected error: RuntimeError"]
 
 
 def test_what_was_stopped_forwards_nothing_and_can_be_started_again(

@@ -244,6 +244,6 @@ def _careful(forward: Forward) -> Forward:
         try:
             return forward(event, number)
         except Exception as error:  # the page shows it
-            return Result(False, 0.0, error=f"Unforeseen: {type(error).__name__}")
+            return Result(False, 0.0, error=f"Unexpected error: {type(error).__name__}")
 
     return attempt
