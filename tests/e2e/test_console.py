@@ -239,9 +239,9 @@ def test_a_dead_letter_is_redriven_after_a_dry_run(
     expect(page.get_by_text("DynamoDB can't hold the event")).to_be_visible()
     page.get_by_label("all of these").check()
     page.get_by_role("button", name="Redrive selected").click()
-    expect(page.get_by_text("Would redrive 1 dead letter")).to_be_visible()
+    expect(page.get_by_text("Would redrive 1 dead letter")).to_be_in_viewport()
     page.get_by_role("button", name="Redrive 1 dead letter").click()
-    expect(page.get_by_text("Redrove 1 dead letter")).to_be_visible()
+    expect(page.get_by_text("Redrove 1 dead letter")).to_be_in_viewport()
     page.goto(f"{running.url}/events?q=dead-{profile_id}")
 
     expect(row(page, f"dead-{profile_id}")).to_be_visible()

@@ -384,14 +384,66 @@ def test_dead_letters_are_grouped_with_the_runbooks_word_and_redriven_after_a_dr
     page = browser.get("/dead-letters").text
     dry = browser.job("/dead-letters/redrive", id=[good, bad], dry_run="yes")
     untouched = cloud.messages("EventsQueue")
-    done = browser.job("/dead-letters/redrive", id=[good, bad])
+    done = browser.job("/dead-letters/redrive", plan=plan_of(dry))
 
     assert "can never become an event" in page
     assert "Would redrive 1 dead letter" in dry
+    assert '"primary">Redrive 1 dead letter<' in dry
     assert "would fail again: not_json" in dry
     assert untouched == []
     assert "Redrove 1 dead letter" in done
     assert len(cloud.messages("EventsQueue")) == 1
+
+
+def plan_of(dry_run: str) -> str:
+    """The plan that the page of a dry run offers to confirm."""
+    found = re.search(r'name="plan" value="(\d+)"', dry_run)
+    assert found, dry_run
+    return found[1]
+
+
+def test_a_redrive_of_nothing_offers_no_button_and_shows_the_number(
+    browser: Browser, stack: OperatedStack
+) -> None:
+    ids = [stack.dead_letter("{", reason="not_json", source="ingest") for _ in range(2)]
+
+    dry = browser.job("/dead-letters/redrive", id=ids, dry_run="yes")
+
+    assert "Would redrive 0 dead letters" in dry
+    assert "Redrive 2" not in dry
+    assert "<form" not in dry
+
+
+def test_a_redrive_that_finds_none_of_them_any_more_is_no_success(
+    browser: Browser, stack: OperatedStack, cloud: Cloud
+) -> None:
+    gone = stack.dead_letter(make_body(), reason="received_too_often")
+    dry = browser.job("/dead-letters/redrive", id=gone, dry_run="yes")
+    cloud.hide("DeadLetterQueue")
+
+    done = browser.job("/dead-letters/redrive", plan=plan_of(dry))
+
+    assert "Redrove 0 dead letters" in done
+    assert "no longer there" in done or "did not return it again" in done
+    assert "notice bad" in done
+
+
+def test_a_confirmed_action_takes_what_its_dry_run_counted_once(
+    browser: Browser, stack: OperatedStack, cloud: Cloud
+) -> None:
+    digest = hashlib.sha256(b"somebody-elses").hexdigest()
+    stack.put("HeldQueueUrl", "first", token_sha256=digest)
+    dry = browser.job("/held/purge", digest=digest, dry_run="yes")
+    stack.put("HeldQueueUrl", "late", token_sha256=digest)
+    elsewhere = browser.post("/dead-letters/purge", plan=plan_of(dry)).text
+    done = browser.job("/held/purge", plan=plan_of(dry))
+    again = browser.post("/held/purge", plan=plan_of(dry)).text
+
+    assert "Permanently delete 1 held delivery<" in dry
+    assert "The dry run is not remembered" in elsewhere
+    assert "Deleted 1 held delivery" in done
+    assert "The dry run is not remembered" in again
+    assert [message.body for message in cloud.messages("HeldQueue")] == ["late"]
 
 
 def test_a_purge_deletes_what_was_chosen_and_nothing_else(
@@ -399,11 +451,12 @@ def test_a_purge_deletes_what_was_chosen_and_nothing_else(
 ) -> None:
     gone = stack.dead_letter("{", reason="not_json")
     stack.dead_letter("[", reason="not_json")
-    done = browser.job("/dead-letters/purge", id=gone)
+    dry = browser.job("/dead-letters/purge", id=gone, dry_run="yes")
+    done = browser.job("/dead-letters/purge", plan=plan_of(dry))
 
     assert "Deleted 1 dead letter" in done
     assert [message.body for message in cloud.messages("DeadLetterQueue")] == ["["]
-    assert "No dead letter is selected" in browser.post("/dead-letters/purge").text
+    assert "Nothing is selected" in browser.post("/dead-letters/purge", dry_run="yes").text
 
 
 def test_held_deliveries_of_an_accepted_secret_are_released_and_others_stay(
@@ -422,7 +475,7 @@ def test_held_deliveries_of_an_accepted_secret_are_released_and_others_stay(
     page = browser.get("/held").text
     dry = browser.job("/held/release", dry_run="yes")
     untouched = cloud.messages("EventsQueue")
-    browser.job("/held/release")
+    browser.job("/held/release", plan=plan_of(dry))
 
     assert page.count("203.0.113.9") == 2
     assert page.count("accepted now") == 1
@@ -445,9 +498,9 @@ def test_the_held_page_says_that_none_is_held_only_if_nobody_hides_any(
     browser.job("/held/look")
     hidden = browser.get("/held").text
 
-    assert "No held deliveries" in empty
-    assert "No held deliveries" not in hidden
-    assert "SQS counts 1 more than it returned" in hidden
+    assert "SQS returned no held deliveries, and counts about 0 more" in empty
+    assert "about 0 more" not in hidden
+    assert "SQS counts 1 more held deliveries that another command hides" in hidden
 
 
 def test_an_erasure_leaves_nothing_of_the_person_in_the_tables_nor_in_memory(
@@ -496,11 +549,11 @@ def test_without_write_nothing_can_be_changed(
 
 
 def test_every_form_that_changes_something_is_among_those_that_need_write() -> None:
-    from gpw.console import actions, event, events, letters, listening, overview
+    from gpw.console import actions, event, events, letters, listening, overview, parked
 
     posts = {
         route.path
-        for module in (actions, event, events, letters, listening, overview)
+        for module in (actions, event, events, letters, listening, overview, parked)
         for route in module.ROUTES
         if "POST" in (route.methods or ())
     }

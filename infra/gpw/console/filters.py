@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from gpw.history.selection import Selection, select
+from gpw.stack.text import identifier
 from receiver.domain.outcome import Outcome
 from receiver.domain.version import timestamp
 
@@ -68,7 +69,14 @@ class Filters:
 
 
 def _words(*pairs: tuple[str, str | None]) -> list[str]:
-    return [word for name, value in pairs if value is not None for word in (name, value)]
+    return [
+        word for name, value in pairs if value is not None for word in (name, _shown(name, value))
+    ]
+
+
+def _shown(name: str, value: str) -> str:
+    """A value as the command understands it; `--text` takes it as it is."""
+    return value if name == "--text" else identifier(value)
 
 
 def read(query: Mapping[str, str]) -> Filters:

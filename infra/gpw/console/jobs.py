@@ -40,7 +40,8 @@ class Job:
     """One piece of work. title: what it does, in words; command: the gpw command that does it.
 
     told: notes and results, as lines for people. document: the result as data. then: what to offer
-    when it is over. follow: a link to go on with. refresh: whether to reload the page at the end.
+    when it is over. plan: what a dry run found, until it is confirmed. follow: a link to go on
+    with. refresh: whether to reload the page at the end.
     """
 
     number: int
@@ -55,6 +56,7 @@ class Job:
     well: bool = True
     cancelled: bool = False
     then: Then | None = None
+    plan: Any = None
     follow: tuple[str, str] | None = None
     refresh: bool = False
 
