@@ -13,6 +13,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from pytest_socket import disable_socket, enable_socket, socket_allow_hosts
 from typer.testing import CliRunner
 
@@ -22,6 +23,7 @@ from gpw.console import fill, forwarder, live
 from gpw.console.app import application
 from gpw.console.filters import Filters
 from gpw.console.forwarder import Attempts, Run
+from gpw.console.jobs import Job
 from gpw.console.security import Access
 from gpw.console.web import Console
 from gpw.history.selection import Selection
@@ -656,8 +658,7 @@ def test_live_events_that_match_reach_the_application_once_with_the_development_
     assert "a-secret-that-no-application" not in str(headers) + body + page
     assert ">evt-live<" in page
     assert "thanks" in page
-    assert f"gpw listen --forward-to {app.url} --stack" in page
-    assert "does not have" in page
+    assert f"gpw listen --forward-to {app.url} --status ready --text blue --stack" in page
 
 
 def test_attempts_are_streamed_newest_first_and_one_is_retried(
@@ -779,7 +780,7 @@ def test_a_fault_while_forwarding_ends_neither_the_thread_nor_the_feed(console: 
     wait_for(lambda: len(attempts.after(0)) == 2)
     run.stop()
 
-    assert [one.result.error for one in attempts.after(0)] == ["", "Unforeseen: RuntimeError"]
+    assert [one.result.error for one in attempts.after(0)] == ["", "Unexpected error: RuntimeError"]
 
 
 def test_what_was_stopped_forwards_nothing_and_can_be_started_again(
@@ -955,6 +956,62 @@ def test_where_the_bus_cannot_be_listened_to_the_history_is_read_now_and_then_an
     wait_for(lambda: console.store.count(Selection(text="evt-polled")) == 1)
 
     assert "The bus is missing" in console.live.how
+
+
+def test_without_the_bus_an_event_that_waited_for_days_is_shown_when_it_is_processed(
+    stack: OperatedStack, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> Any:
+        raise OperatorError("The bus is missing")
+
+    monkeypatch.setattr(live, "Subscription", refused)
+    monkeypatch.setattr(live, "polling_seconds", lambda _table: 0.05)
+    console.start()
+    wait_for(lambda: "history is read every" in console.live.how and not console.fill.running)
+    kept = timedelta(days=30)  # EventRetentionDays
+    expires = str(int((datetime.now(UTC) + kept).timestamp()))
+    waited = make_item(make_event("evt-waited")) | {"expires_at": {"N": expires}}
+    stack.put_raw("EventsTableName", waited | {"received_at": {"S": "2020-01-01T00:00:00.000000Z"}})
+    wait_for(lambda: console.store.count(Selection(text="evt-waited")) == 1)
+
+
+def test_the_badge_is_live_only_while_reads_succeed_and_tells_how_old_the_page_is(
+    browser: Browser, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived = FakeSubscription()
+    monkeypatch.setattr(live, "Subscription", lambda _target: arrived)
+    monkeypatch.setattr(live, "OUTAGE_SECONDS", 0.01)
+    works = arrived.receive
+    before = browser.get("/live").text
+    console.start()
+    wait_for(lambda: console.live.state == "live")
+    connected = browser.get("/events").text
+
+    def fails(**_: Any) -> Any:
+        raise EndpointConnectionError(endpoint_url="https://sqs.test")
+
+    monkeypatch.setattr(arrived, "receive", fails)
+    wait_for(lambda: console.live.state == "offline")
+    console.live.read_at = datetime.now(UTC) - timedelta(minutes=5)
+    offline = browser.get("/events").text
+    monkeypatch.setattr(arrived, "receive", works)
+    wait_for(lambda: console.live.state == "live")
+
+    assert "<b>connecting</b>" in before
+    assert "<b>live</b>" in connected
+    assert "<b>offline</b>" in offline
+    assert "Last read 5 min ago. AWS could not be reached" in offline
+
+
+def test_checks_of_before_an_outage_are_shown_as_old(browser: Browser, console: Console) -> None:
+    console.checks = Job(1, "Check the stack", "gpw doctor", over=True)
+    console.checks.document = [{"what": "bus", "well": True, "found": "there", "fix": ""}]
+    console.checks_at = datetime.now(UTC) - timedelta(minutes=20)
+    console.live.problem = "AWS could not be reached"
+    page = browser.get("/overview/checks").text
+
+    assert 'class="checks stale"' in page
+    assert "These results are from 20 min ago" in page
 
 
 def test_events_of_the_bus_are_taken_from_the_history_and_then_confirmed(

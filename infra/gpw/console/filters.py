@@ -44,9 +44,7 @@ class Filters:
         """The same as options of gpw. Times are those of receipt, and fixed."""
         chosen = self.selection
         words = _words(
-            *self._of_the_bus,
-            ("--status", chosen.status),
-            ("--text", chosen.text),
+            *self._live,
             ("--since", timestamp(chosen.since) if chosen.since else None),
             ("--until", timestamp(chosen.until) if chosen.until else None),
         )
@@ -55,21 +53,18 @@ class Filters:
         return shlex.join(words or ["--all"])
 
     def listen_options(self) -> str:
-        """Those that `gpw listen` has too, as options."""
-        return shlex.join(_words(*self._of_the_bus))
+        """All but times, as options of `gpw listen`."""
+        return shlex.join(_words(*self._live))
 
     @property
-    def beyond_listen(self) -> bool:
-        """Whether `gpw listen` has no options for some of them."""
-        return bool(self.selection.status or self.selection.text)
-
-    @property
-    def _of_the_bus(self) -> list[tuple[str, str | None]]:
+    def _live(self) -> list[tuple[str, str | None]]:
         return [
             ("--tenant", self.selection.tenant),
             ("--profile-id", self.selection.profile),
             ("--type", self.selection.event),
             ("--outcome", self.selection.outcome),
+            ("--status", self.selection.status),
+            ("--text", self.selection.text),
         ]
 
 

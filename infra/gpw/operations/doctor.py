@@ -311,9 +311,13 @@ def _bus(target: Target) -> Iterator[Check]:
 def _listeners(target: Target) -> Iterator[Check]:
     """Count running listeners, and remove what killed ones left behind."""
     found = sweep(target)
-    running = f"{len(found.alive)} listening now, or killed within 4 h" if found.alive else "none"
-    swept = f"; removed the leftovers of {len(found.removed)}" if found.removed else ""
-    yield Check("listeners", True, running + swept)
+    parts = [
+        f"{len(found.alive)} listening now" if found.alive else "none listening",
+        f"{len(found.silent)} killed or asleep" if found.silent else "",
+        f"removed the leftovers of {len(found.removed)}" if found.removed else "",
+    ]
+    fix = "`gpw listen --sweep` removes what they left" if found.silent else ""
+    yield Check("listeners", True, "; ".join(part for part in parts if part), fix)
 
 
 def _hydration(target: Target) -> Iterator[Check]:
