@@ -18,6 +18,7 @@ import boto3
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from gpw.stack.proxies import spare_loopback
 from gpw.stack.target import CREDENTIALS
 
 PREFERRED_PORT = 4566
@@ -44,6 +45,7 @@ class LocalCloud:
     """
 
     def __init__(self, *, port: int | None = None, for_containers: bool = False) -> None:
+        spare_loopback()  # also for `sam deploy` and the functions, which inherit it
         self._wanted_port = port
         self.port = 0  # unknown until MiniStack has started
         self.addresses = ["127.0.0.1"]

@@ -122,8 +122,16 @@ def built(shared: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def stack(api: FakeProfileApi, built: Path) -> Iterator[Stack]:
-    """The template, built by SAM and deployed to a local cloud that enforces IAM, all of it on."""
-    with LocalCloud(port=0, for_containers=True) as cloud:
+    """The template, built by SAM and deployed to a local cloud that enforces IAM, all of it on.
+
+    A proxy that does not answer is set, and stands before none of it.
+    """
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        LocalCloud(port=0, for_containers=True) as cloud,
+    ):
+        for name in ("HTTP_PROXY", "ALL_PROXY"):
+            environment.setenv(name, "http://127.0.0.1:9")
         yield deploy(
             cloud,
             built,

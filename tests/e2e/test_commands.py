@@ -136,7 +136,7 @@ def test_start_keeps_the_stack_up_shows_the_logs_and_cleans_up(
     assert consumer
     assert (send.returncode, failed is not None) == (0, True)
     assert "requests to fetch profiles" in doctor.stdout
-    assert "gpw tail --errors" in doctor.stdout
+    assert "gpw tail --local --errors" in doctor.stdout
     assert (reconcile.returncode, status.returncode) == (0, 0), reconcile.stdout + reconcile.stderr
     assert json.loads(status.stdout)["full_profile"]["profile_status"] == "complete"
     assert not for_containers

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gpw.cli import streams
 from gpw.cli.docstrings import flowing
 from gpw.cli.lazy import LazyGroup
 from gpw.cli.table import COMMANDS
@@ -59,7 +60,7 @@ def _options(
 
 def main() -> None:
     """The entry point of the installed command."""
-    sys.exit(app())
+    sys.exit(streams.run(app))
 
 
 if __name__ == "__main__":

@@ -86,13 +86,21 @@ class Output:
     def document(self, value: Any) -> None:
         """Print the result as JSON, for programs only."""
         if self.as_json:
-            self.console.file.write(f"{printable_json.dumps(self._fixes(value), indent=2)}\n")
+            self._write(printable_json.dumps(self._fixes(value), indent=2))
 
     def line(self, value: Any) -> None:
         """Print one of many results as a line of JSON, for programs only."""
         if self.as_json:
-            self.console.file.write(f"{printable_json.dumps(value)}\n")
+            self._write(printable_json.dumps(value))
             self.console.file.flush()
+
+    def _write(self, document: str) -> None:
+        """Write JSON, whose escapes differ from those of a text."""
+        try:
+            document.encode(self.console.encoding)
+        except UnicodeEncodeError:
+            document = printable_json.in_ascii(document)
+        self.console.file.write(f"{document}\n")
 
     def _fixes(self, value: Any) -> Any:
         """The same document with complete commands in each `fix`."""

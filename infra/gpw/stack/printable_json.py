@@ -17,9 +17,16 @@ def dumps(value: Any, *, indent: int | None = None) -> str:
     return _NOT_ASCII.sub(_escaped, exact_json.dumps(value, indent=indent))
 
 
+def in_ascii(document: str) -> str:
+    """The same JSON for a stream that takes ASCII alone."""
+    return _NOT_ASCII.sub(_escape, document)
+
+
 def _escaped(match: re.Match[str]) -> str:
+    return match[0] if visible(match[0]) else _escape(match)
+
+
+def _escape(match: re.Match[str]) -> str:
     character = match[0]
-    if visible(character):
-        return character
     units = character.encode("utf-16-be")  # two units beyond U+FFFF, as JSON requires
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

@@ -276,6 +276,9 @@ def on_local_cloud() -> Target:
     import boto3
     import botocore.session
 
+    from gpw.stack.proxies import spare_loopback  # imported late, because the SDK is slow
+
+    spare_loopback()
     # The developer's own AWS profile and configuration must not affect the session.
     nothing = dict.fromkeys(("profile", "credentials_file"), (None, None, None, None))
     core = botocore.session.Session(

@@ -25,7 +25,7 @@ def visible(character: str) -> bool:
 def plain(value: object) -> str:
     """A text from outside, made safe to show: invisible characters become escapes."""
     return "".join(
-        character if visible(character) else _escape(character) for character in str(value)
+        character if visible(character) else escape(character) for character in str(value)
     )
 
 
@@ -34,7 +34,7 @@ def identifier(value: object) -> str:
 
     As `plain`, but a backslash that would begin an escape becomes an escape too. Apply it once.
     """
-    return plain(_ESCAPE.sub(lambda found: _escape("\\") + found[0][1:], str(value)))
+    return plain(_ESCAPE.sub(lambda found: escape("\\") + found[0][1:], str(value)))
 
 
 def pasted(text: str) -> str:
@@ -44,6 +44,7 @@ def pasted(text: str) -> str:
     return characters.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
-def _escape(character: str) -> str:
+def escape(character: str) -> str:
+    """A character as an escape that `pasted` understands."""
     code = ord(character)
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # as in Python's source

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import urllib3
 
 from gpw.stack.errors import OperatorError
+from gpw.stack.proxies import pool
 from gpw.stack.target import Target
 from receiver.domain.credential import UnusableCredentialError, usable
 
@@ -37,7 +38,7 @@ class Webhook:
 
     def __init__(self, url: str, *, connections: int = 1) -> None:
         self._url = url
-        self._http = urllib3.PoolManager(timeout=30, retries=False, maxsize=connections)
+        self._http = pool(url, timeout=30, retries=False, maxsize=connections)
 
     def post(
         self,
