@@ -22,6 +22,7 @@ MISSING = {"jinja2", "starlette", "uvicorn"}  # what the extra [ui] brings
     needs=[
         *LISTENING,
         *on("EventsTableName", "dynamodb:DescribeTable", "dynamodb:GetItem"),
+        *on("EventsTableName", "dynamodb:BatchGetItem"),
         *on("ProfilesTableName", "dynamodb:GetItem"),
         *on("FullProfilesTableName", "dynamodb:GetItem"),
         *(Need("logs:FilterLogEvents", group) for group in LOG_GROUPS),

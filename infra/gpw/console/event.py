@@ -11,8 +11,11 @@ from starlette.responses import Response
 
 from gpw.console import charts
 from gpw.console.compare import Change, changes
+from gpw.console.recheck import forget_gone
 from gpw.console.web import Console, check_write, console_of, event_link, form, post, render, route
 from gpw.history import history
+from gpw.history.history import Key
+from gpw.history.selection import Selection
 from gpw.operations import trace
 from gpw.operations.events import kept
 from gpw.operations.reporter import Silent
@@ -53,12 +56,13 @@ def wanted(request: Request) -> dict[str, Any]:
     """The event that the address names. Raises: OperatorError."""
     subject = request.query_params.get("subject", "")
     version = request.query_params.get("version", "")
-    table = console_of(request).target.table("EventsTableName")
-    item = table.get({"subject": subject, "version": version}) if subject and version else None
+    console = console_of(request)
+    key = Key(subject, version)
+    table = console.target.table("EventsTableName")
+    item = table.get(key._asdict()) if subject and version else None
     if item is None:
-        raise OperatorError(
-            "The history has no such event", "it may have expired: EventRetentionDays"
-        )
+        console.store.forget([key])
+        raise OperatorError("The history has no such event", "it was erased, or it has expired")
     return item
 
 
@@ -154,6 +158,9 @@ def profile(request: Request) -> Response:
     if not tenant or not name:
         raise OperatorError("No profile is named", "the address needs `tenant` and `profile`")
     found = kept(target, tenant, name, SHOWN_EVENTS, Silent())
+    in_memory = console.store.keys(Selection(tenant=tenant, profile=name))
+    if len(found.events) < min(SHOWN_EVENTS, len(in_memory)):  # then some are gone
+        forget_gone(console, in_memory)
     return render(
         request,
         "profile.html",

@@ -1,5 +1,6 @@
 """Which event types there are, and which fields their payloads have."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -62,6 +63,12 @@ class Kinds:
             seen = kind.paths.setdefault(path, Seen())
             seen.at(moment)
             seen.forms |= forms
+
+    def forget(self, name: re.Pattern[str]) -> None:
+        """Remove the fields whose paths contain a name, such as a person's id."""
+        for kind in self.by_name.values():
+            for path in [path for path in kind.paths if name.search(path)]:
+                del kind.paths[path]
 
 
 def leaves(value: Any) -> Iterator[tuple[str, Any]]:
