@@ -197,6 +197,22 @@ def test_a_large_payload_is_shown_whole_and_found_by_a_word_in_it(
     assert "evt-large" in browser.get("/events", q="member-14998").text
 
 
+def test_the_largest_events_make_a_page_of_a_few_megabytes(
+    browser: Browser, happened: Callable[..., Item]
+) -> None:
+    """Each is about as large as the receiver accepts, and all of it changes."""
+    for minute in (1, 2):
+        data: Any = {f"k{n}": n + minute for n in range(5_500)}
+        for letter in "ABC":
+            data = {letter * 59_000 + "\U0001f600": data}
+        at = f"2023-10-01T12:0{minute}:00Z"
+        item = happened(f"evt-{minute}", created_at=at, nested=data)
+    page = browser.get("/event", **address(item))
+
+    assert page.status == 200
+    assert len(page.body) < 4 * 1024 * 1024
+
+
 def test_events_are_found_by_any_word_and_every_filter_stands_in_the_address(
     browser: Browser, happened: Callable[..., Item]
 ) -> None:

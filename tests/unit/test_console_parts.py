@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import reduce
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpw.console import charts, runbook
-from gpw.console.compare import changes
+from gpw.console.compare import changes, first
 from gpw.console.counts import MINUTES, SERIES, Counts
 from gpw.console.events import exported
 from gpw.console.filters import read
 from gpw.console.highlight import json_html, markdown_html
-from gpw.console.kinds import MAX_PATHS, Kinds
+from gpw.console.kinds import MAX_FIELDS, MAX_NAME, MAX_PATH, MAX_PATHS, Kinds
 from gpw.console.store import Store
 from gpw.history.export_formats import Format
 from gpw.history.history import Key, key
@@ -41,6 +40,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
     max_leaves=8,
 )
+DEEP: list[Any] = []  # deeper than Python's own JSON can write
+for _ in range(99_999):
+    DEEP = [DEEP]
 
 
 def make_row(number: int = 1, /, **changed: Any) -> dict[str, Any]:
@@ -181,7 +183,7 @@ def test_an_error_while_events_are_added_leaves_nothing_half_done(store: Store) 
         make_row(1) | {"data": {b"x"}},
         make_row(1) | {"data": b"x"},
         make_row(1, event_id="\ud800"),
-        make_row(1, data=reduce(lambda inner, _: [inner], range(9_999), [])),
+        make_row(1, data=DEEP),
     ],
     ids=["attributes", "set", "bytes", "surrogate", "depth"],
 )
@@ -271,6 +273,36 @@ def test_a_payload_with_many_names_does_not_grow_the_list_of_fields_without_end(
     assert len(kind.paths) == MAX_PATHS
     assert kind.cut
     assert kind.seen.count == MAX_PATHS + 10
+
+
+def test_the_fields_of_all_types_take_limited_memory() -> None:
+    kinds = Kinds()
+    for number in range(MAX_FIELDS // MAX_PATHS + 10):
+        data: Any = {f"name-{n}": n for n in range(MAX_PATHS)}
+        for _ in range(30):
+            data = {"n" * 500: data}
+        kinds.see(make_row(number, event=f"type-{number}", data=data))
+    paths = [path for kind in kinds.by_name.values() for path in kind.paths]
+
+    assert len(paths) <= MAX_FIELDS
+    assert max(map(len, paths)) <= MAX_PATH
+    assert all(kind.cut for kind in kinds.by_name.values() if not kind.paths)
+
+
+def test_long_names_are_cut_in_the_path_of_a_change_and_many_changes_are_only_counted() -> None:
+    before = {"n" * 59_000: {str(n): n for n in range(50)}}
+    shown, more = first(changes(before, {"n" * 59_000: {}}), 10)
+
+    assert (len(shown), more) == (10, 40)
+    assert shown[0].path == f"{'n' * MAX_NAME}….0"
+
+
+def test_a_value_that_is_too_long_to_show_is_cut_and_says_so() -> None:
+    html = json_html({"a": "<" * 500, "b": 1}, 100)
+
+    assert "<<" not in html
+    assert "more characters" in html
+    assert html.count("&lt;") < 100
 
 
 def test_a_spreadsheet_gets_no_formula_from_an_event() -> None:

@@ -17,7 +17,7 @@ from gpw.console.recheck import forget_person
 from gpw.console.web import Console, check_write, console_of, form, post, render, route
 from gpw.history.history import Key
 from gpw.operations import dead_letters, erase, held_queue, parked_lines, release
-from gpw.operations.acting import Acted, counted, exactly
+from gpw.operations.acting import counted, exactly
 from gpw.operations.forward import Forwarded, forward
 from gpw.operations.replay import Replayed, replay
 from gpw.operations.reporter import Reporter
@@ -113,7 +113,7 @@ def _confirmed(request: Request) -> Response:
 
 def _run(
     console: Console, job: Job, name: str, plan: _Plan, reporter: Reporter, *, dry_run: bool
-) -> Acted:
+) -> Any:
     """Act on the events of a plan, or count them, as the history has them now."""
     operations: dict[str, tuple[Callable[[bool], Any], Callable[..., None]]] = {
         "replay": (Replayed, replay),
@@ -121,7 +121,7 @@ def _run(
         "forward": (Forwarded, partial(forward, url=plan.url)),
     }
     empty, operation = operations[name]
-    result = empty(dry_run)
+    result: Any = empty(dry_run)
     try:
         operation(console.target, exactly(plan.keys), reporter, into=result)
     finally:  # also when it is stopped

@@ -94,7 +94,8 @@ def checked(query: Mapping[str, str]) -> Filters:
     """The filters in an address, for a page that says which of them are wrong."""
     asked = {name: query[name].strip() for name in NAMES if query.get(name, "").strip()}
     named: dict[str, Any] = {NAMES[name]: value for name, value in asked.items()}
-    now, wrong = datetime.now(UTC), {}
+    now = datetime.now(UTC)
+    wrong: dict[str, str] = {}
     for name in ("since", "until"):
         if name in named:
             try:
