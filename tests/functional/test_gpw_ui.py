@@ -197,14 +197,14 @@ def test_a_large_payload_is_shown_whole_and_found_by_a_word_in_it(
     assert "evt-large" in browser.get("/events", q="member-14998").text
 
 
-def test_the_largest_events_make_a_page_of_a_few_megabytes(
+def test_an_event_with_long_names_makes_a_page_of_a_few_megabytes(
     browser: Browser, happened: Callable[..., Item]
 ) -> None:
-    """Each is about as large as the receiver accepts, and all of it changes."""
+    """Their names are long, and all of them changes."""
     for minute in (1, 2):
-        data: Any = {f"k{n}": n + minute for n in range(5_500)}
+        data: Any = {f"k{n}": n + minute for n in range(250)}
         for letter in "ABC":
-            data = {letter * 59_000 + "\U0001f600": data}
+            data = {letter * 20_000 + "\U0001f600": data}
         at = f"2023-10-01T12:0{minute}:00Z"
         item = happened(f"evt-{minute}", created_at=at, nested=data)
     page = browser.get("/event", **address(item))
@@ -1068,6 +1068,23 @@ def test_the_history_is_read_in_segments_as_far_back_as_asked(
 
     assert (console.fill.problem, console.fill.segments_done) == ("", fill.SEGMENTS)
     assert console.store.count(Selection()) == 10
+
+
+def test_while_the_history_is_read_the_page_counts_what_was_found_so_far(
+    browser: Browser, console: Console, happened: Callable[..., Item]
+) -> None:
+    console.fill.running = True
+    empty = browser.get("/events").text
+    happened("evt-1")
+    happened("evt-2")
+    streamed = browser.request("GET", "/events/stream", query="after=0", parts=2).text
+    page = browser.get("/events").text
+    console.fill.running = False
+
+    assert "No events yet" not in empty
+    assert "The history is being read" in empty
+    assert "event: count\ndata: 2" in streamed
+    assert '<b sse-swap="count">2</b> in memory so far' in page
 
 
 def test_a_range_that_is_none_is_refused_and_what_is_in_memory_stays(

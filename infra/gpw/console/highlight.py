@@ -8,8 +8,8 @@ from markupsafe import Markup, escape
 
 from gpw.stack import printable_json
 
-# Characters of one value: 256 KB, and 20,000 values with 36 characters of indentation each. Nearly all
-# events are shown whole. In HTML, each part takes about 30 characters more.
+# Characters of one value: 256 KB, and 20,000 values with 36 characters of indentation each. Nearly
+# all events are shown whole. In HTML, each part takes about 30 characters more.
 SHOWN = 1_000_000
 
 _TOKEN = re.compile(

@@ -46,14 +46,17 @@ def text(column: str, value: Any) -> str | None:
 
 
 def cell(column: str, value: Any) -> str:
-    """A value as a text that no spreadsheet takes as a formula; empty without a value."""
+    """A value as a text that no spreadsheet takes as a formula and no terminal as a command.
+
+    Empty without a value. Invisible characters are escapes, as in JSON.
+    """
     found = text(column, value)
     if found is None:
         return ""
     # JSON needs no guard: it begins with a bracket, a quote, a letter or a number.
-    if isinstance(value, str) and column not in {"data", "extra"} and GUARDED.match(found):
-        return f"'{found}"
-    return found
+    if not isinstance(value, str) or column in {"data", "extra"}:
+        return found
+    return f"'{plain(found)}" if GUARDED.match(found) else plain(found)
 
 
 class NdjsonWriter:
@@ -68,10 +71,10 @@ class NdjsonWriter:
 
 
 class CsvWriter:
-    """Writes CSV (RFC 4180) in UTF-8, with every cell in quotes. terminal: make it safe to show."""
+    """Writes CSV (RFC 4180) in UTF-8, with every cell in quotes."""
 
-    def __init__(self, file: BinaryIO, columns: Sequence[str], *, terminal: bool = False) -> None:
-        self._columns, self._terminal = columns, terminal
+    def __init__(self, file: BinaryIO, columns: Sequence[str]) -> None:
+        self._columns = columns
         self._text = TextIOWrapper(
             file, "utf-8", errors="backslashreplace", newline="", write_through=True
         )
@@ -80,8 +83,7 @@ class CsvWriter:
 
     def write(self, items: Sequence[Item]) -> None:
         for item in items:
-            cells = [cell(column, item.get(column)) for column in self._columns]
-            self._csv.writerow(map(plain, cells) if self._terminal else cells)
+            self._csv.writerow([cell(column, item.get(column)) for column in self._columns])
 
     def finish(self) -> None:
         """Detach from the file without closing it."""
@@ -110,15 +112,13 @@ class ParquetWriter:
 
 
 @contextmanager
-def writing(
-    chosen: Format, file: BinaryIO, columns: Sequence[str], *, terminal: bool = False
-) -> Iterator[Writer]:
+def writing(chosen: Format, file: BinaryIO, columns: Sequence[str]) -> Iterator[Writer]:
     """A writer to an open file. Raises: OperatorError, when Parquet can't be written here."""
     match chosen:
         case Format.NDJSON:
             yield NdjsonWriter(file)
         case Format.CSV:
-            as_csv = CsvWriter(file, columns, terminal=terminal)
+            as_csv = CsvWriter(file, columns)
             try:
                 yield as_csv
             finally:
