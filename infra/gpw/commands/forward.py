@@ -24,6 +24,9 @@ def forward(
     everything: AllOption = False,
     dry_run: DryRunOption = False,
     rate: RateOption = None,
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Allow URLs on other machines.")
+    ] = False,
 ) -> None:
     """Send events of the history to an application on your machine, once.
 
@@ -34,7 +37,7 @@ def forward(
     act_on(
         gpw,
         chosen_or_all(gpw, everything=everything),
-        partial(operation.forward, url=url),
+        partial(operation.forward, url=url, remote=allow_remote),
         operation.Forwarded(dry_run),
         rate=rate,
     )

@@ -1,4 +1,4 @@
-"""Forwards events of the history to an application on this machine, as `gpw listen` does."""
+"""Forwards events of the history to an application, as `gpw listen` does with new ones."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -56,11 +56,15 @@ def forward(
     *,
     into: Forwarded,
     url: str,
+    remote: bool = False,
     rate: float | None = None,
 ) -> None:
-    """POST these events to a URL on this machine, one after the other. Raises: OperatorError."""
+    """POST these events to a URL, one after the other. remote: whether it may be another machine's.
+
+    Raises: OperatorError.
+    """
     send = by_http(
-        destination(url), form=Form.WEBHOOK, secret=development_secret(None), remote=False
+        destination(url), form=Form.WEBHOOK, secret=development_secret(None), remote=remote
     )
     bus, place = target.output("EventBusName"), target.place
 
