@@ -101,9 +101,23 @@ def test_the_newest_received_event_comes_first_and_each_event_once(store: Store)
 def test_a_list_goes_on_where_it_ended(store: Store) -> None:
     store.add(make_row(number) for number in range(7))
     first = store.newest(Selection(), limit=3)
-    rest = store.newest(Selection(), before=first[-1].id, limit=10)
+    last = first[-1]
+    store.forget([Key(last.subject, last.version)])
+    rest = store.newest(Selection(), before=(last.at, last.id), limit=10)
 
     assert [row.event_id for row in first + rest] == [f"evt-{n}" for n in reversed(range(7))]
+
+
+def test_a_page_that_follows_new_events_still_does_after_the_history_was_read_again(
+    store: Store,
+) -> None:
+    store.add(make_row(number) for number in range(7))
+    last = store.last_id()
+    store.clear()
+    store.add([make_row(1), make_row(2)])
+    store.add([make_row(8)], live=True)
+
+    assert [row.event_id for row in store.arrived(Selection(), after=last)] == ["evt-8"]
 
 
 @given(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import batched
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -53,14 +54,16 @@ def show(request: Request) -> Response:
 def older(request: Request) -> Response:
     """The rows after the last one of the list."""
     console, filters = console_of(request), read(request.query_params)
-    before = request.query_params.get("before", "0")
-    number = int(before) if before.isdecimal() and len(before) < 16 else 0
-    rows, unchecked = _rows(console, filters, before=number)
+    at, _, number = request.query_params.get("before", "").rpartition(" ")
+    before = (at, int(number) if number.isdecimal() and len(number) < 16 else 0)
+    rows, unchecked = _rows(console, filters, before)
     more = _more(rows, filters)
     return render(request, "_rows.html", rows=rows, unchecked=unchecked, more=more, fresh=False)
 
 
-def _rows(console: Console, filters: Filters, before: int | None = None) -> tuple[list[Row], str]:
+def _rows(
+    console: Console, filters: Filters, before: tuple[str, int] | None = None
+) -> tuple[list[Row], str]:
     return still_there(
         console,
         lambda: console.store.newest(filters.selection, before=before, limit=PAGE),
@@ -89,7 +92,10 @@ def stream(request: Request) -> Response:
 
 def _more(rows: list[Row], filters: Filters) -> str | None:
     """The address of the rows after these. Returns: None if there are no more."""
-    return f"/events/older?before={rows[-1].id}&{filters.query}" if len(rows) == PAGE else None
+    if len(rows) < PAGE:
+        return None
+    last = rows[-1]
+    return f"/events/older?{urlencode({'before': f'{last.at} {last.id}'})}&{filters.query}"
 
 
 # ---------------------------------------------------------------- export

@@ -25,8 +25,8 @@ MAX_PATTERN = 1_000  # characters; SQLite takes patterns of 50,000 bytes
 
 _SCHEMA = """
 CREATE TABLE events (
-  id INTEGER PRIMARY KEY, at TEXT, subject TEXT, version TEXT, event_id TEXT, tenant TEXT,
-  profile TEXT, type TEXT, status TEXT, outcome TEXT, created_at TEXT, live INTEGER,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT, subject TEXT, version TEXT, event_id TEXT,
+  tenant TEXT, profile TEXT, type TEXT, status TEXT, outcome TEXT, created_at TEXT, live INTEGER,
   searched TEXT, bytes INTEGER, UNIQUE (subject, version)
 );
 CREATE INDEX by_time ON events (at, id);
@@ -98,12 +98,17 @@ class Store:
 
     # ---------------------------------------------------------------- queries
 
-    def newest(self, wanted: Selection, *, before: int | None = None, limit: int = 50) -> list[Row]:
-        """The newest events that match. before: only older ones than the row with this id."""
+    def newest(
+        self, wanted: Selection, *, before: tuple[str, int] | None = None, limit: int = 50
+    ) -> list[Row]:
+        """The newest events that match. before: only older ones than this time, or this id at it.
+
+        The row that they continue may be gone.
+        """
         where, values = condition(wanted)
         if before is not None:
-            where += " AND (at, id) < (SELECT at, id FROM events WHERE id = ?)"
-            values = (*values, before)
+            where += " AND (at, id) < (?, ?)"
+            values = (*values, *before)
         return self._rows(f"{where} ORDER BY at DESC, id DESC LIMIT ?", (*values, limit))
 
     def arrived(self, wanted: Selection, *, after: int, limit: int = 50) -> list[Row]:
@@ -125,7 +130,8 @@ class Store:
         return [Key(*one) for one in found]
 
     def last_id(self) -> int:
-        [(last,)] = self._read("SELECT coalesce(max(id), 0) FROM events", ())
+        """The id of the last row that was added. No later row gets it, even once it is removed."""
+        [(last,)] = self._read("SELECT coalesce(max(seq), 0) FROM sqlite_sequence", ())
         return int(last)
 
     def newest_time(self) -> str | None:
