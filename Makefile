@@ -40,7 +40,7 @@ start: setup ## keep the stack running on this machine until Ctrl-C (for sam loc
 	@$(BIN)/python -m infra.local.start $(if $(PORT),--port $(PORT)) $(if $(filter 1,$(DOCKER)),--docker)
 
 unit: setup ## run the unit tests: no network, in seconds
-	$(PYTEST) tests/unit --numprocesses auto --quiet
+	HYPOTHESIS_PROFILE=$(or $(HYPOTHESIS_PROFILE),quick) $(PYTEST) tests/unit --numprocesses auto --quiet
 
 fast: setup postgres ## run every test but the end-to-end ones
 	$(PYTEST) --ignore tests/e2e --numprocesses $(WORKERS) --quiet
@@ -60,7 +60,7 @@ soak: setup ## send a long storm through the local cloud: make soak EVENTS=5000 
 bench: setup .venv-bench/.ready ## measure speed, size and logs into docs/performance.md (only against the limits: make bench SHORT=1)
 	@$(BIN)/python -m infra.bench $(if $(SHORT),--short)
 
-docs: setup ## renew what is generated: tables of the reference, the dashboard's picture, schemas of the bus
+docs: setup ## renew what is generated: tables of the reference, the dashboard's body, schemas of the bus
 	@$(BIN)/python -m infra.build.reference
 	@$(BIN)/python -m infra.build.schema
 	@$(BIN)/python -m infra.dashboard
@@ -83,10 +83,10 @@ check: setup .venv-bench/.ready ## lint, format, types, template, security, spee
 	sh infra/build/audit.sh $(UVX) $(PIP_AUDIT)
 	$(BIN)/python -m infra.bench --short
 
-build: setup ## build the functions for AWS, bytecode included (for another processor: make build ARCHITECTURE=x86_64)
+build: setup ## build the functions for AWS, with bytecode and the SDK's data (for another processor: make build ARCHITECTURE=x86_64)
 	$(if $(ARCHITECTURE),$(BIN)/python -m infra.build.architecture $(ARCHITECTURE) .aws-sam/template.json)
 	$(SAM) build $(CONFIG) $(if $(ARCHITECTURE),--template .aws-sam/template.json --config-file $(CURDIR)/samconfig.toml)
-	$(BIN)/python infra/build/bytecode.py .aws-sam/build
+	$(BIN)/python -m infra.build.artifact .aws-sam/build
 
 deploy: destination build ## deploy to the AWS account of your credentials (the first time: make deploy GUIDED=1)
 	$(if $(GRADUAL),$(BIN)/python infra/build/gradual.py $(GRADUAL) .aws-sam/build)

@@ -1,7 +1,6 @@
-"""Defines the dashboard.
+"""Defines the dashboard and generates its body in infra/monitoring.yaml.
 
-`python -m infra.dashboard` generates two things from it: the body of the dashboard in
-infra/monitoring.yaml, and the picture of its layout in docs/dashboard.svg.
+Usage: python -m infra.dashboard    (a part of `make docs`)
 """
 
 import json
@@ -13,10 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from gpw.stack.template import parse_template
-from infra.dashboard_picture import draw
 
 MONITORING = Path(__file__).with_name("monitoring.yaml")
-PICTURE = Path(__file__).parents[1] / "docs" / "dashboard.svg"
 
 COLUMNS = 24
 NAMESPACE = "GetProfileWebhooks"
@@ -512,16 +509,9 @@ def written(monitoring: str) -> str:
     )
 
 
-def picture(monitoring: str) -> str:
-    """An SVG of the dashboard's layout."""
-    always, hydration = always_and_hydration(parse_template(monitoring))
-    return draw(always + hydration, COLUMNS)
-
-
 def main() -> int:
     monitoring = written(MONITORING.read_text(encoding="utf-8"))
     MONITORING.write_text(monitoring, encoding="utf-8")
-    PICTURE.write_text(picture(monitoring), encoding="utf-8")
     return 0
 
 

@@ -4,8 +4,10 @@ import datetime
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +27,10 @@ MISSING = (
     "These tests need PostgreSQL's server: `apt-get install postgresql` on Debian and Ubuntu, "
     "`brew install postgresql@17` on macOS"
 )
+NO_POOLER = (
+    "This test needs PgBouncer: `apt-get install pgbouncer` on Debian and Ubuntu, `brew install "
+    "pgbouncer` on macOS"
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,13 @@ class Server:
         """A connection as its owner, for a test's own questions."""
         return pg8000.native.Connection(
             USER, unix_sock=str(self.directory / f".s.PGSQL.{self.port}"), database=DATABASE
+        )
+
+    def connect_over_tls(self, port: int) -> pg8000.native.Connection:
+        """A connection to a port as a function makes it."""
+        context = ssl.create_default_context(cafile=self.authorities)
+        return pg8000.native.Connection(
+            USER, host=HOST, port=port, password=PASSWORD, database=DATABASE, ssl_context=context
         )
 
     def start(self) -> None:
@@ -94,6 +107,51 @@ def postgres(schema: Path) -> Iterator[Server]:
             yield server
         finally:
             server.stop()
+
+
+@contextmanager
+def pooler(server: Server, connections: int) -> Iterator[int]:
+    """PgBouncer in transaction mode before a server, with that many connections to it.
+
+    Returns: its port, where it speaks TLS as the server does.
+    """
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
+    if program is None:
+        raise RuntimeError(NO_POOLER)
+    directory, port = server.directory, free_port()
+    (directory / "users.txt").write_text(f'"{USER}" "{PASSWORD}"\n', encoding="ascii")
+    (directory / "pooler.ini").write_text(
+        f"[databases]\n{DATABASE} = host={HOST} port={server.port}\n"
+        f"[pgbouncer]\nlisten_addr = {HOST}\nlisten_port = {port}\nunix_socket_dir =\n"
+        f"auth_type = scram-sha-256\nauth_file = {directory}/users.txt\n"
+        f"pool_mode = transaction\ndefault_pool_size = {connections}\n"
+        f"client_tls_sslmode = require\nclient_tls_cert_file = {directory}/server.pem\n"
+        f"client_tls_key_file = {directory}/server.key\nserver_tls_sslmode = require\n",
+        encoding="ascii",
+    )
+    running = subprocess.Popen(
+        [program, "-q", str(directory / "pooler.ini")],
+        user=user_of_server(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(port, running)
+        yield port
+    finally:
+        running.terminate()
+        running.wait()
+
+
+def wait_for(port: int, running: "subprocess.Popen[bytes]") -> None:
+    """Wait until a program listens at its port. Raises: RuntimeError, if it ends before."""
+    while running.poll() is None:
+        with socket.socket() as one:
+            if one.connect_ex((HOST, port)) == 0:
+                return
+        time.sleep(0.02)
+    raise RuntimeError(f"{running.args!r} ended with {running.returncode}")
 
 
 def find_programs() -> Path:

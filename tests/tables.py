@@ -6,14 +6,13 @@ tests, behind real sockets in the fault tests.
 
 import threading
 from collections import defaultdict
-from typing import Any
 
-MAX_ITEM_BYTES = 400 * 1024
+from tests.aws_limits import Item, item_refusal
+
 IF_ABSENT = "attribute_not_exists(#version)"
 IF_NEWER = "attribute_not_exists(#version) OR #version < :version"
 
 Key = tuple[str, str]  # tenant, profile; of the history: subject, version
-Item = dict[str, Any]  # in DynamoDB's own JSON
 
 
 class SurpriseError(BaseException):
@@ -94,7 +93,7 @@ class Tables:
         if refused:
             all_old = put.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
             return {"Code": "ConditionalCheckFailed"} | ({"Item": old} if all_old else {})
-        if len(str(put["Item"])) > 4 * MAX_ITEM_BYTES:  # the functions should know it before
+        if item_refusal(put["Item"]):  # the functions should know it before
             return {"Code": "ValidationError"}
         return {"Code": "None"}
 

@@ -12,19 +12,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from infra.build.bytecode import compile_directory
+from infra.build import sdk_data
+from infra.build.artifact import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / ".venv-bench"
 WORKLOADS = Path(__file__).with_name("workloads.py")
 NAIVE = Path(__file__).with_name("naive.py")
 NAIVE_WORKLOADS = {"naive"}
+FLOORS = {"send_message", "two_puts", *NAIVE_WORKLOADS}  # the SDK as it comes, with all its data
 
 # The variables that the template and Lambda set.
 FUNCTION_ENVIRONMENT = {
     "POWERTOOLS_SERVICE_NAME": "getprofile-webhooks",
     "POWERTOOLS_METRICS_NAMESPACE": "GetProfileWebhooks",
     "POWERTOOLS_LOG_LEVEL": "INFO",
+    "AWS_DATA_PATH": f"$LAMBDA_TASK_ROOT/{sdk_data.DIRECTORY}",
     "EVENTS_QUEUE_URL": "http://127.0.0.1/123456789012/getprofile-webhooks-EventsQueue-1A2B3C",
     "DEAD_LETTER_QUEUE_URL": "http://127.0.0.1/123456789012/getprofile-webhooks-DeadLetterQueue-1A",
     "HELD_QUEUE_URL": "http://127.0.0.1/123456789012/getprofile-webhooks-HeldQueue-1A",
@@ -80,8 +83,12 @@ class Bench:
 
     def environment(self, workload: str, endpoint: str) -> dict[str, str]:
         task = self.naive if workload in NAIVE_WORKLOADS else self.artifact
-        return FUNCTION_ENVIRONMENT | {
+        variables = FUNCTION_ENVIRONMENT.copy()
+        if workload in FLOORS:
+            del variables["AWS_DATA_PATH"]
+        return variables | {
             "PATH": os.environ.get("PATH", ""),
+            "LAMBDA_TASK_ROOT": str(task),
             "PYTHONPATH": str(task),
             "PYTHONHASHSEED": "0",  # the same instructions in every run
             "PYTHONDONTWRITEBYTECODE": "1",  # /var/task is read-only
@@ -126,7 +133,7 @@ def bench() -> Iterator[Bench]:
             )
         no_bytecode = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "functions", made.artifact, ignore=no_bytecode, dirs_exist_ok=True)
-        compile_directory(made.artifact)
+        prepare(made.artifact)
         shutil.copy(NAIVE, made.naive)
         yield made
 

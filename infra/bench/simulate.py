@@ -5,7 +5,7 @@ It also renews the calculated tables of costs and limits. Each table is in a doc
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gpw.operations.cost import (
@@ -25,8 +25,8 @@ from infra.bench.capacity import (
     quotas_table,
     rates_table,
 )
-from infra.bench.line_chart import Curve, Panel, line_chart
-from infra.bench.queue_model import Run, Sample, Scenario, simulated
+from infra.bench.charts import lines
+from infra.bench.queue_model import STEP, UNITS_PER_EVENT, Run, Scenario, simulated
 from infra.blocks import with_block
 
 PAGE = "docs/performance.md"
@@ -55,14 +55,7 @@ def base() -> Scenario:
         figures=figures_on_file(),
         visibility_seconds=queue["VisibilityTimeout"],
         max_receives=queue["RedrivePolicy"]["maxReceiveCount"],
-        seconds=1,
-        rate=steady(0),
     )
-
-
-def steady(rate: float) -> Callable[[float], float]:
-    """A rate that stays the same."""
-    return lambda _time: rate
 
 
 def cases() -> list[Case]:
@@ -76,10 +69,10 @@ def cases() -> list[Case]:
     def concurrency(number: int) -> CostSettings:
         return replace(begin.settings, consumer_concurrency=number)
 
-    at_limit = replace(begin, seconds=300, rate=steady(allowed))
-    burst = replace(begin, seconds=300, rate=steady(2_000), table_units=20_000)
-    short = replace(begin, seconds=900, rate=steady(10), outage=(60, 660))
-    long = replace(begin, seconds=5_400, rate=steady(10), outage=(60, 3_660))
+    at_limit = replace(begin, seconds=300, rate=allowed)
+    burst = replace(begin, seconds=300, rate=2_000, table_units=20_000)
+    short = replace(begin, seconds=900, rate=10, outage=(60, 660))
+    long = replace(begin, seconds=5_400, rate=10, outage=(60, 3_660))
     backlog = replace(begin, backlog=1_000_000)
     raised = concurrency_for(2_000, begin.settings, begin.figures)
     many = 50
@@ -126,7 +119,7 @@ def dollars(run: Run, scenario: Scenario, prices: Mapping[str, Price]) -> float:
         Line("", "lambda_request", run.batches),
         Line("", f"lambda_gb_second_{settings.architecture}", run.busy_seconds * memory),
         Line("", "sqs_request", 2 * run.batches),
-        Line("", "dynamodb_write_unit", run.write_units),
+        Line("", "dynamodb_write_unit", 2 * UNITS_PER_EVENT * run.done),
     ]
     return total(lines, prices)[0]
 
@@ -144,8 +137,8 @@ def case_table(case: Case, runs: Mapping[str, Run]) -> str:
         run = runs[label]
         cells = [
             f"{run.arrived:,}",
-            f"{run.deepest:,}",
-            f"{run.oldest:,.0f}",
+            f"{max(run.depths):,}",
+            f"{max(run.ages):,.0f}",
             f"{run.caught_up:,.0f}" if run.caught_up else "never behind",
             f"{run.most_receives}",
             f"{run.dead:,}",
@@ -162,18 +155,11 @@ def picture_name(case: Case) -> str:
 def picture(case: Case, runs: Mapping[str, Run]) -> str:
     """A chart of the queue's length and age for the first two variants."""
     shown = dict(list(runs.items())[:2])
-
-    def lines(value: Callable[[Sample], float]) -> dict[str, Curve]:
-        return {
-            label: [(sample.time / 60, value(sample)) for sample in run.samples]
-            for label, run in shown.items()
-        }
-
-    panels = [
-        Panel("messages in the queue", lines(lambda sample: sample.waiting + sample.in_flight)),
-        Panel("age of the oldest message, s", lines(lambda sample: sample.age)),
-    ]
-    return line_chart(case.title, panels, case.outage)
+    panels = {
+        "messages in the queue": {label: run.depths for label, run in shown.items()},
+        "age of the oldest message, s": {label: run.ages for label, run in shown.items()},
+    }
+    return lines(case.title, panels, STEP / 60, case.outage)
 
 
 def tables() -> dict[str, dict[str, str]]:

@@ -66,8 +66,8 @@ def build(directory: Path, *, architecture: str | None = None, source: Path = RO
     source: the directory with template.yaml, to build another release.
     """
     output = _sam_build(source, directory / "build", architecture, scratch=directory)
-    compiler = [sys.executable, str(ROOT / "infra" / "build" / "bytecode.py"), str(output)]
-    _run(compiler, dict(os.environ), name="infra/build/bytecode.py")
+    compiler = [sys.executable, "-m", "infra.build.artifact", str(output)]
+    _run(compiler, dict(os.environ), name="infra/build/artifact.py")
     return output / "template.yaml"
 
 

@@ -29,7 +29,7 @@ class Running:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return self.link.partition("/?")[0]
 
 
 @contextmanager

@@ -135,7 +135,7 @@ def test_start_keeps_the_stack_up_shows_the_logs_and_cleans_up(
     assert ingest
     assert consumer
     assert (send.returncode, failed is not None) == (0, True)
-    assert "profiles wait to be fetched" in doctor.stdout
+    assert "requests to fetch profiles" in doctor.stdout
     assert "gpw tail --errors" in doctor.stdout
     assert (reconcile.returncode, status.returncode) == (0, 0), reconcile.stdout + reconcile.stderr
     assert json.loads(status.stdout)["full_profile"]["profile_status"] == "complete"

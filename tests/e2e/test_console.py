@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -238,9 +239,9 @@ def test_a_dead_letter_is_redriven_after_a_dry_run(
     expect(page.get_by_text("DynamoDB can't hold the event")).to_be_visible()
     page.get_by_label("all of these").check()
     page.get_by_role("button", name="Redrive selected").click()
-    expect(page.get_by_text("Would redrive 1 dead letter")).to_be_visible()
+    expect(page.get_by_text("Would redrive 1 dead letter")).to_be_in_viewport()
     page.get_by_role("button", name="Redrive 1 dead letter").click()
-    expect(page.get_by_text("Redrove 1 dead letter")).to_be_visible()
+    expect(page.get_by_text("Redrove 1 dead letter")).to_be_in_viewport()
     page.goto(f"{running.url}/events?q=dead-{profile_id}")
 
     expect(row(page, f"dead-{profile_id}")).to_be_visible()
@@ -322,14 +323,50 @@ def test_the_link_works_in_one_browser_and_another_one_sees_nothing(
             assert answer.status == 403
 
 
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
 def test_another_name_for_this_machine_is_refused(
-    browser: Browser, running: Running, session: Any
+    browser: Browser, running: Running, session: Any, name: str
 ) -> None:
     with window(browser, storage_state=session) as shown:
-        answer = shown.page.goto(f"http://localhost:{running.port}/events")
+        answer = shown.page.goto(f"http://{name}:{running.port}/events")
 
         assert answer is not None
         assert answer.status == 421
+
+
+def test_a_server_on_another_port_does_not_get_the_cookie_to_read_the_console_with(
+    browser: Browser, running: Running, session: Any
+) -> None:
+    got: list[str | None] = []
+
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/":
+                got.append(self.headers["cookie"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is logged."""
+
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with window(browser, storage_state=session) as shown:
+            for name in ("127.0.0.1", "localhost", "other.localhost"):
+                shown.page.goto(f"http://{name}:{server.server_port}/")
+        server.shutdown()
+        thread.join()
+    # What it got, sent to the console by a program that knows even its name.
+    read = []
+    for cookie in got:
+        connection = HTTPConnection("127.0.0.1", running.port)
+        host = running.url.partition("//")[2]
+        connection.request("GET", "/events", headers={"host": host, "cookie": cookie or ""})
+        read.append(connection.getresponse().status)
+        connection.close()
+
+    assert (got, read) == ([None] * 3, [403] * 3)
 
 
 @pytest.fixture
@@ -423,3 +460,15 @@ def test_a_console_that_has_ended_leaves_neither_rule_nor_queue(
 
     assert during
     assert left() == before
+
+
+def test_a_page_whose_console_has_ended_says_that_it_is_offline(
+    browser: Browser, cloud_file: Path
+) -> None:
+    with window(browser) as shown:
+        badge = shown.page.locator(".live b")
+        with console(cloud_file) as running:
+            shown.page.goto(running.link)
+            expect(badge).to_have_text("live")
+
+        expect(badge).to_have_text("offline")

@@ -6,7 +6,6 @@ They do what the functions need of them, and on top of that fail as a test tells
 import hashlib
 import http.client
 import json
-import re
 import socket
 import struct
 import threading
@@ -17,13 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
+from tests.aws_limits import Item, message_refusal
 from tests.faults.faults import Fault, Reply, error
-from tests.tables import Item, Key, SurpriseError, Tables
+from tests.tables import Key, SurpriseError, Tables
 
 EVENTS, DEAD_LETTERS, HELD = "events", "dead-letters", "held"
-MAX_MESSAGE_BYTES = 1024 * 1024
 NEVER_SECONDS = 120.0  # many times as long as any test, and short enough for one that hangs
-_SQS_TEXT = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 
 When = Callable[[dict[str, Any]], bool]
 
@@ -204,13 +202,8 @@ class Cloud:
     def _send_message(self, request: dict[str, Any], *, answered: bool) -> Reply:
         body = request["MessageBody"]
         attributes = {n: a["StringValue"] for n, a in request["MessageAttributes"].items()}
-        size = sum(
-            len(text.encode("utf-8"))
-            for text in (body, *attributes, *attributes.values(), *["String"] * len(attributes))
-        )
-        texts = [body, *attributes.values()]
-        if size > MAX_MESSAGE_BYTES or not all(_SQS_TEXT.fullmatch(text) for text in texts):
-            return error("InvalidMessageContents")
+        if refusal := message_refusal(request):
+            return error(refusal)
         queue = self.queues[request["QueueUrl"].rpartition("/")[2]]
         message = Message(f"{id(queue):x}-{len(queue) + 1}", body, attributes, answered)
         queue.append(message)

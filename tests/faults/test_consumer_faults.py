@@ -162,24 +162,6 @@ def test_two_failures_of_a_write_are_made_good_within_the_invocation(
     assert cloud.injected.total() == 2
 
 
-@pytest.mark.parametrize("fault", [faults.BROKEN, faults.DENIED, lost(faults.RESET)], ids=str)
-@pytest.mark.parametrize("first", range(1, 31, 5))
-def test_an_outage_that_begins_in_the_middle_of_a_batch_fails_only_what_was_not_written(
-    cloud: Cloud, consumer: Consumer, fault: Fault, first: int
-) -> None:
-    records = [record(str(n), f"profile-{n}") for n in range(30)]
-    cloud.fail(STATE, fault, calls=range(first, 1000))
-    during = consumer.consume(records)
-    written = {f"profile-{message_id}" for message_id in during.outcomes}
-    cloud.heal()
-    again = consumer.consume([r for r in records if r["messageId"] in during.failed])
-
-    assert len(during.outcomes) >= first - 1
-    assert written <= {profile_id for _, profile_id in cloud.table}
-    assert set(again.outcomes.values()) <= {"applied"}
-    assert len(cloud.table) == 30
-
-
 def test_connections_that_died_while_the_function_was_frozen_cost_nothing(
     cloud: Cloud, consumer: Consumer
 ) -> None:
@@ -206,22 +188,6 @@ def history(cloud: Cloud) -> dict[str, str]:
 HISTORY = {f"evt_{message_id}": outcome for message_id, outcome in OUTCOMES.items()}
 
 
-@pytest.mark.parametrize("fault", TABLE_FAULTS, ids=str)
-def test_only_the_messages_of_a_stale_event_whose_history_fails_are_retried(
-    cloud: Cloud, consumer: Consumer, fault: Fault
-) -> None:
-    cloud.fail("PutItem", fault, when=event("evt_4"))
-    during = consumer.consume(BATCH)
-    recorded_during = history(cloud)
-    cloud.heal()
-    after = consumer.consume([r for r in BATCH if r["messageId"] in during.failed])
-
-    assert during.failed == {"4"}
-    assert "evt_4" not in recorded_during
-    assert after.outcomes == {"4": "stale"}
-    assert history(cloud) == HISTORY
-
-
 @pytest.mark.parametrize("fault", [*TABLE_FAULTS, *LOST_BY_TABLE], ids=str)
 def test_while_the_whole_history_fails_messages_come_again_and_end_with_the_same_outcomes(
     cloud: Cloud, consumer: Consumer, fault: Fault
@@ -234,19 +200,6 @@ def test_while_the_whole_history_fails_messages_come_again_and_end_with_the_same
     assert all(run.failed for run in during) or fault.done
     assert after.outcomes == OUTCOMES
     assert history(cloud) == HISTORY
-
-
-def test_a_batch_that_comes_again_whole_changes_nothing_in_the_history(
-    cloud: Cloud, consumer: Consumer
-) -> None:
-    consumer.consume(BATCH)
-    written = dict(cloud.history)
-    consumer.consume([record("9", "b", 9)])
-
-    again = consumer.consume(BATCH)
-
-    assert again.outcomes == OUTCOMES
-    assert {key: cloud.history[key] for key in written} == written
 
 
 # ---------------------------------------------------------------- a newer event in between
@@ -317,26 +270,6 @@ def test_a_state_is_applied_although_its_response_is_lost_and_a_newer_event_foll
 # ---------------------------------------------------------------- poison and its queue
 
 
-@pytest.mark.parametrize("position", range(6))
-def test_poison_at_any_place_of_a_batch_is_dead_lettered_at_once_and_holds_up_nothing(
-    cloud: Cloud, consumer: Consumer, position: int
-) -> None:
-    run = consumer.consume([*BATCH[:position], poison("p"), *BATCH[position:]])
-
-    assert run.failed == set()
-    assert run.dead == {"p": "not_json"}
-    assert dead_letters(cloud) == ["poison p"]
-    assert newest(cloud) == NEWEST
-
-
-def test_a_batch_of_poison_alone_is_dead_lettered_whole(cloud: Cloud, consumer: Consumer) -> None:
-    run = consumer.consume([poison(f"{n:02}") for n in range(20)])
-
-    assert set(run.dead.values()) == {"not_json"}
-    assert dead_letters(cloud) == [f"poison {n:02}" for n in range(20)]
-    assert cloud.calls[STATE] == 0
-
-
 @pytest.mark.parametrize("fault", QUEUE_FAULTS, ids=str)
 def test_poison_comes_again_until_the_dead_letter_queue_has_it_and_holds_up_nothing(
     cloud: Cloud, consumer: Consumer, fault: Fault
@@ -363,39 +296,6 @@ def test_poison_whose_confirmation_was_lost_is_dead_lettered_at_least_once(
     assert during.failed == {"p"}
     assert after.dead == {"p": "not_json"}
     assert set(dead_letters(cloud)) == {"poison p"}
-
-
-@pytest.mark.parametrize("size", [0, 500_000])
-def test_an_item_that_dynamodb_calls_too_large_gives_way_to_the_next_newest_of_its_profile(
-    cloud: Cloud, consumer: Consumer, size: int
-) -> None:
-    large = record("6", "b", 9, text="x" * size)
-    run = consumer.consume([*BATCH, large])
-
-    assert run.dead == ({"6": "not_storable"} if size else {})
-    assert newest(cloud) == NEWEST | ({} if size else {"b": "evt_6"})
-
-
-def test_with_table_and_dead_letter_queue_away_every_message_comes_again(
-    cloud: Cloud, consumer: Consumer
-) -> None:
-    cloud.fail("SendMessage", faults.BROKEN)
-    cloud.fail(STATE, faults.BROKEN)
-    run = consumer.consume([*BATCH, poison("p")])
-
-    assert run.failed == {"1", "2", "3", "4", "5", "p"}
-    assert cloud.table == {}
-
-
-def test_an_event_of_a_type_without_a_projection_needs_only_the_history(
-    cloud: Cloud, consumer: Consumer
-) -> None:
-    cloud.fail(STATE, faults.BROKEN)
-    body = json.dumps(make_event(event_type="test.unknown"))
-    run = consumer.consume([make_sqs_record(body, "1")])
-
-    assert run.outcomes == {"1": "recorded"}
-    assert [item["outcome"]["S"] for item in cloud.history.values()] == ["recorded"]
 
 
 # ---------------------------------------------------------------- time
@@ -435,12 +335,3 @@ def test_a_table_that_hangs_or_trickles_for_some_fails_these_alone_before_the_ti
     assert during.outcomes == {"5": "applied"}
     assert after.outcomes == OUTCOMES
     assert after.dead == {"p": "not_json"}
-
-
-def test_with_no_time_left_nothing_is_begun_and_every_message_comes_again(
-    cloud: Cloud, consumer: Consumer
-) -> None:
-    run = consumer.consume([*BATCH, poison("p")], lambda: BUDGET.longest_seconds)
-
-    assert run.failed == {"1", "2", "3", "4", "5", "p"}
-    assert cloud.calls.total() == 0

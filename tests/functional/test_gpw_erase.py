@@ -46,7 +46,7 @@ def people(stack: OperatedStack, cloud: Cloud) -> OperatedStack:
     after = {"tenant_id": "t-1", "profile_id": "p-1"}
     stack.put("HydrationQueueUrl", json.dumps({"reconcile": {"since": "x", "after": after}}))
     merged = make_event("evt-merged", event_type="profile.merged", tenant_id="t-1")
-    stack.happened(merged | {"data": {"profile_ids": ["p-1", "p-9"]}}, Outcome.RECORDED)
+    stack.happened(merged | {"data": {"profile_ids": ["p-1"]}}, Outcome.RECORDED)
     amount = make_event("evt-amount", event_type="test.unknown", tenant_id="t-1")
     stack.happened(amount | {"data": {"amount": 1}}, Outcome.RECORDED)
     return stack
@@ -193,7 +193,8 @@ def test_what_may_be_about_somebody_else_is_listed_and_kept(
     }
     assert (done["found"]["dead_letters"], done["found"]["events"]) == (1, 2)
     assert no_tenant in told.out
-    assert "6 not removed" in told.out
+    assert "5 not removed, because they mention the id" in told.out
+    assert "1 not removed, because they are not JSON" in told.out
     assert "nothing in the tables" not in told.out
     assert len(cloud.messages("DeadLetterQueue")) == 4
     assert sorted(people.rows("ProfilesTableName")) == PEOPLE[1:]
@@ -208,18 +209,74 @@ def test_many_unsure_ones_are_cut_short_for_people_and_whole_for_programs(
     told = stack.run("erase", "t-1", "p-1", code=1)
     document = stack.run("erase", "t-1", "p-1", "--json", code=1).document
 
+    assert "30 not removed, because they are not JSON" in told.out
     assert told.out.count("dead letter  ") == parked_lines.SHOWN_UNSURE
     assert "and 10 more: --json lists all" in told.out
     assert len(document["found"]["unsure"]) == 30
 
 
-@pytest.mark.parametrize("body", [DEEP, DEEP[:-1], "[" * 200_000])
-def test_no_body_on_the_queue_is_nested_too_deeply(people: OperatedStack, body: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "kept"), [(DEEP, []), (DEEP[:-1], ["unreadable"]), ("[" * 200_000, ["unreadable"])]
+)
+def test_no_body_on_the_queue_is_nested_too_deeply(
+    people: OperatedStack, body: str, kept: list[str]
+) -> None:
     people.dead_letter(body)
 
-    done = people.run("erase", "t-1", "p-1", "--yes", "--json").document
+    done = people.run("erase", "t-1", "p-1", "--yes", "--json", code=len(kept)).document
 
     assert done["found"]["dead_letters"] == 1
+    assert [one["why"] for one in done["left"]["unsure"]] == kept
+
+
+def test_what_names_three_people_is_removed_for_one_only_on_request(stack: OperatedStack) -> None:
+    team = make_event("evt-team", event_type="team.changed", tenant_id="t-1")
+    team["data"] = {"profile_ids": ["p-1", "p-2", "p-3"]}
+    stack.happened(team, Outcome.RECORDED)
+    message_id = stack.dead_letter(json.dumps(team), source="consumer", reason="not_storable")
+
+    kept = stack.run("erase", "t-1", "p-1", "--yes", "--json", code=1).document
+    told = stack.run("erase", "t-1", "p-1", "--yes", code=1).out
+    stayed = len(stack.history())
+    done = stack.run("erase", "t-1", "p-1", "--shared", "--yes", "--json").document
+
+    assert (kept["erased"], stayed) == (False, 1)
+    assert {(one["what"], one["why"]) for one in kept["found"]["unsure"]} == {
+        ("event", "shared"),
+        ("dead letter", "shared"),
+    }
+    assert "2 not removed, because they name other profiles too" in told
+    assert message_id in told
+    assert (done["found"]["events"], done["found"]["dead_letters"]) == (1, 1)
+    assert stack.history() == []
+
+
+@pytest.mark.parametrize("command", [["erase", "--yes"], ["status"]])
+def test_an_id_that_no_table_can_have_is_wrong_usage(
+    stack: OperatedStack, command: list[str]
+) -> None:
+    name, *options = command
+
+    told = stack.run(name, "t-1", "\\ud800", *options, code=2)
+
+    assert "half of a surrogate pair" in told.err
+    assert "gpw dlq ls --where profile=ID" in told.err
+
+
+def test_a_person_is_found_by_what_events_showed(stack: OperatedStack) -> None:
+    """Two people, one of whose ids reads as the escape of the other's."""
+    for event_id, profile in (("evt-1", "anna\u200b"), ("evt-2", "anna\\u200b")):
+        stack.happened(make_event(event_id, tenant_id="t-1", profile_id=profile))
+
+    shown = stack.run("events", "--tenant", "t-1").out
+    stack.run("erase", "t-1", "anna\\u200b", "--yes")
+    left = [item["event_id"] for item in stack.history()]
+    stack.run("erase", "t-1", "anna\\u005cu200b", "--yes")
+
+    assert "anna\\u200b " in shown
+    assert "anna\\u005cu200b " in shown
+    assert left == ["evt-2"]
+    assert stack.history() == []
 
 
 # ---------------------------------------------------------------- what it did not see

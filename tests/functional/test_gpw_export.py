@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gpw.history.export_formats import Format, cell, writing
 from gpw.operations.export import COLUMNS, What
-from gpw.stack.text import plain
+from gpw.stack.text import identifier, pasted
 from receiver.domain import strict_json
 from receiver.domain.outcome import Outcome
 from tests.factories import make_event
@@ -200,7 +200,7 @@ def parsed(text: bytes) -> list[dict[str, str]]:
 def test_a_spreadsheet_takes_no_text_for_a_formula(formula: str) -> None:
     [row] = parsed(written(Format.CSV, [{"tenant_id": formula, "data": {"a": formula}}]))
 
-    assert row["tenant_id"] == f"'{plain(formula)}"
+    assert row["tenant_id"] == f"'{identifier(formula)}"
     assert strict_json.loads(row["data"]) == {"a": formula}
 
 
@@ -209,7 +209,7 @@ def test_a_text_can_be_had_back_from_csv_by_one_apostrophe(value: str) -> None:
     found = cell("tenant_id", value)
     back = found.removeprefix("'")
 
-    assert back == plain(value)
+    assert pasted(back) == value
     assert not found or found[0] not in "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 
 

@@ -1,30 +1,36 @@
 """`gpw listen` on a stack in memory, with an application on this machine."""
 
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from pytest_socket import enable_socket, socket_allow_hosts
 
+from gpw.history.selection import Selection
 from gpw.listening.bus_event import from_history
 from gpw.listening.forward import DEVELOPMENT_SECRET, Form, Result, by_http
 from gpw.listening.loopback import destination
-from gpw.listening.subscription import Subscription
+from gpw.listening.subscription import Subscription, pattern
+from gpw.stack.target import Target
+from gpw.stack.template import parse_template
 from receiver.aws.dynamodb import item_from_dynamodb
 from receiver.domain.version import timestamp
 from receiver.publisher.entry import entry
 from tests.factories import make_event, make_item
-from tests.functional.cloud import Cloud
+from tests.functional.cloud import REGION, STACK, Cloud
 from tests.functional.gpw_stack import OperatedStack
 from tests.functional.listening_app import App, answer, running
 
+ROOT = Path(__file__).resolve().parents[2]
 PLACE = ("aws", "eu-central-1", "123456789012")
 
 
@@ -150,7 +156,49 @@ def test_a_timeout_before_the_count_fails(
 
     ran = stack.run("listen", "--print", "--count", "2", "--timeout", "1", "--json", code=1)
 
+    assert "Ended by --timeout: forwarded 1 of 2 events" in ran.err
     assert [attempt["body"] for attempt in attempts(ran.out)] == [make_event("evt-1")]
+    assert nothing_is_left(stack)
+
+
+def test_ctrl_c_ends_it_with_a_sentence(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Subscription, "receive", interrupt)
+
+    assert "Ended by Ctrl-C: forwarded 0 events" in stack.run("listen", "--print").err
+    stack.run("listen", "--print", "--count", "1", code=130)
+    assert nothing_is_left(stack)
+
+
+def test_only_events_with_the_wanted_status_and_words_are_forwarded(
+    stack: OperatedStack, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = [
+        make_event("right", status="ready", note="Blue sky"),
+        make_event("wrong-status", status="processing", note="Blue sky"),
+        make_event("wrong-words", status="ready", note="red"),
+    ]
+    come(monkeypatch, *events)
+
+    options = ("--status", "ready", "--text", "blue", "--timeout", "1", "--json")
+    ran = stack.run("listen", "--print", *options)
+
+    assert [attempt["event_id"] for attempt in attempts(ran.out)] == ["right"]
+
+
+def test_what_silent_listeners_left_is_removed_by_hand(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = Target(STACK, boto3.Session(region_name=REGION))
+    killed = Subscription(target).__enter__()  # never left: as if killed
+    assert stack.run("listen", "--sweep", "--json").document == {"removed": []}
+    monkeypatch.setattr("gpw.listening.leases.SILENT_SECONDS", -60)
+
+    assert stack.run("listen", "--sweep", "--json").document == {"removed": [killed.name]}
     assert nothing_is_left(stack)
 
 
@@ -175,6 +223,39 @@ def test_a_function_is_called_in_process(
 
     assert json.loads(attempts(ran.out)[0]["response"])
     assert "hi" in ran.err
+
+
+def test_the_page_about_your_code_runs_the_example_for_the_events_of_its_deployed_rule(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "your-code.md").read_text("utf-8")
+    [(path, words)] = re.findall(
+        r"^export PYTHONPATH=(\S+)\n\.venv/bin/gpw (listen --local .*)$", page, re.MULTILINE
+    )
+    example = parse_template((ROOT / path).parent.joinpath("template.yaml").read_text("utf-8"))
+    rule = example["Resources"]["ReadyRule"]["Properties"]["EventPattern"]
+    monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend(str(ROOT / path))
+    events = [
+        make_event("right", profile_id="1"),
+        make_event("wrong-status", profile_id="2", status="processing"),
+        make_event("wrong-type", profile_id="3", event_type="profile.created"),
+    ]
+    come(monkeypatch, *events)
+
+    wanted: list[Selection] = []
+    rules = Subscription._put_rule
+
+    def put_rule(subscription: Subscription, tags: dict[str, str]) -> str:
+        wanted.append(subscription._wanted)
+        return rules(subscription, tags)
+
+    monkeypatch.setattr(Subscription, "_put_rule", put_rule)
+    options = [word for word in words.split() if word != "--local"]
+    ran = stack.run(*options, "--timeout", "1", "--json")
+
+    assert [(one["event_id"], one["well"]) for one in attempts(ran.out)] == [("right", True)]
+    assert json.loads(pattern(wanted[0], "name"))["$or"][0] == rule
 
 
 @pytest.mark.parametrize(

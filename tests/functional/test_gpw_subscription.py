@@ -8,8 +8,9 @@ import boto3
 import pytest
 
 from gpw.history.selection import Selection
-from gpw.listening.leases import LEASE_SECONDS, UNTIL, sweep
+from gpw.listening.leases import LEASE_SECONDS, SEEN, SILENT_SECONDS, UNTIL, sweep
 from gpw.listening.subscription import RENEW_SECONDS, Received, Subscription
+from gpw.operations import doctor
 from gpw.stack import listener_names
 from gpw.stack.errors import OperatorError
 from gpw.stack.queues import depth
@@ -125,6 +126,7 @@ def test_rule_and_queue_are_encrypted_private_tagged_and_removed_at_the_end(targ
         assert tags == sqs.list_queue_tags(QueueUrl=url)["Tags"]
         left = datetime.fromisoformat(tags[UNTIL]) - datetime.now(UTC)
         assert abs(left.total_seconds() - LEASE_SECONDS) < 60
+        assert datetime.fromisoformat(tags[SEEN]) < datetime.now(UTC) + timedelta(seconds=60)
 
     assert (rules(target), queues(target)) == ([], [])
 
@@ -165,13 +167,30 @@ def test_the_rule_and_queue_of_a_killed_listener_are_removed_after_its_lease(
     Subscription(target).__enter__()  # never left: as if killed
     clock.ahead = timedelta(seconds=LEASE_SECONDS - 60)
     with Subscription(target) as subscription:
-        assert len(subscription.swept.alive) == 1
+        assert len(subscription.swept.silent) == 1
     assert len(rules(target)) == len(queues(target)) == 1
 
     clock.ahead = timedelta(seconds=LEASE_SECONDS + 60)
     with Subscription(target) as subscription:
         assert len(subscription.swept.removed) == 1
     assert (rules(target), queues(target)) == ([], [])
+
+
+def test_a_killed_listener_is_silent_within_minutes_and_can_be_swept_by_hand(
+    target: Target, clock: Any
+) -> None:
+    killed = Subscription(target).__enter__()  # never left: as if killed
+    clock.ahead = timedelta(seconds=SILENT_SECONDS + 60)
+    with Subscription(target) as running:
+        found = sweep(target)
+        assert (found.silent, found.alive, found.removed) == ([killed.name], [running.name], [])
+        [check] = doctor._listeners(target)
+        assert check.found == "1 listening now; 1 killed or asleep"
+        assert "gpw listen --sweep" in check.fix
+
+        assert sweep(target, also_silent=True).removed == [killed.name]
+        assert [rule["Name"] for rule in rules(target)] == [running.name]
+        assert len(queues(target)) == 1
 
 
 def test_a_sweep_keeps_the_resources_of_others(target: Target) -> None:
@@ -191,10 +210,10 @@ def test_a_sweep_keeps_the_resources_of_others(target: Target) -> None:
 
 def test_the_lease_is_renewed_while_the_listener_runs(target: Target, clock: Any) -> None:
     with Subscription(target) as subscription:
-        for number in range(1, 30):  # 7 h
-            clock.ahead = timedelta(seconds=number * RENEW_SECONDS)
+        for number in range(1, 30):
+            clock.ahead = timedelta(seconds=number * SILENT_SECONDS)  # 5 h
             assert subscription.receive(wait_seconds=0).missed is None
-            assert sweep(target).removed == []
+            assert sweep(target).alive == [subscription.name]
 
 
 def test_a_listener_whose_resources_were_removed_resubscribes_and_fills_the_gap(
@@ -207,9 +226,12 @@ def test_a_listener_whose_resources_were_removed_resubscribes_and_fills_the_gap(
         received_at = clock.now().isoformat().replace("+00:00", "Z")
         stack.happened(make_event("missed"), received_at=received_at)
         stack.happened(make_event("long-ago"), received_at="2020-01-01T00:00:00.000000Z")
+        waited = history_item(make_event("waited-for-days", profile_id="other"))
+        waited |= {"received_at": "2020-01-01T00:00:00.000000Z"}
+        stack.put_history(waited | {"expires_at": int(clock.now().timestamp()) + 30 * 24 * 3600})
 
         received = subscription.receive(wait_seconds=0)
-        assert ids(received) == ["missed"]
+        assert sorted(ids(received)) == ["missed", "waited-for-days"]
         assert received.missed is not None
         assert subscription.name != before
         publish(target, make_event("after"))

@@ -15,6 +15,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from pytest_socket import disable_socket, enable_socket, socket_allow_hosts
 from typer.testing import CliRunner
 
@@ -24,6 +25,7 @@ from gpw.console import fill, filters, forwarder, live
 from gpw.console.app import application
 from gpw.console.filters import Filters
 from gpw.console.forwarder import Attempts, Run
+from gpw.console.jobs import Job
 from gpw.console.security import Access
 from gpw.console.web import Console
 from gpw.history.history import Key
@@ -574,14 +576,59 @@ def test_dead_letters_are_grouped_with_the_runbooks_word_and_redriven_after_a_dr
     page = browser.get("/dead-letters").text
     dry = browser.job("/dead-letters/redrive", id=[good, bad], dry_run="yes")
     untouched = cloud.messages("EventsQueue")
-    done = browser.job("/dead-letters/redrive", id=[good, bad])
+    done = browser.job("/dead-letters/redrive", plan=plan_of(dry))
 
     assert "can never become an event" in page
     assert "Would redrive 1 dead letter" in dry
+    assert '"primary">Redrive 1 dead letter<' in dry
     assert "would fail again: not_json" in dry
     assert untouched == []
     assert "Redrove 1 dead letter" in done
     assert len(cloud.messages("EventsQueue")) == 1
+
+
+def test_a_redrive_of_nothing_offers_no_button_and_shows_the_number(
+    browser: Browser, stack: OperatedStack
+) -> None:
+    ids = [stack.dead_letter("{", reason="not_json", source="ingest") for _ in range(2)]
+
+    dry = browser.job("/dead-letters/redrive", id=ids, dry_run="yes")
+
+    assert "Would redrive 0 dead letters" in dry
+    assert "Redrive 2" not in dry
+    assert "<form" not in dry
+
+
+def test_a_redrive_that_finds_none_of_them_any_more_is_no_success(
+    browser: Browser, stack: OperatedStack, cloud: Cloud
+) -> None:
+    gone = stack.dead_letter(make_body(), reason="received_too_often")
+    dry = browser.job("/dead-letters/redrive", id=gone, dry_run="yes")
+    cloud.hide("DeadLetterQueue")
+
+    done = browser.job("/dead-letters/redrive", plan=plan_of(dry))
+
+    assert "Redrove 0 dead letters" in done
+    assert "no longer there" in done or "did not return it again" in done
+    assert "notice bad" in done
+
+
+def test_a_confirmed_action_takes_what_its_dry_run_counted_once(
+    browser: Browser, stack: OperatedStack, cloud: Cloud
+) -> None:
+    digest = hashlib.sha256(b"somebody-elses").hexdigest()
+    stack.put("HeldQueueUrl", "first", token_sha256=digest)
+    dry = browser.job("/held/purge", digest=digest, dry_run="yes")
+    stack.put("HeldQueueUrl", "late", token_sha256=digest)
+    elsewhere = browser.post("/dead-letters/purge", plan=plan_of(dry)).text
+    done = browser.job("/held/purge", plan=plan_of(dry))
+    again = browser.post("/held/purge", plan=plan_of(dry)).text
+
+    assert "Permanently delete 1 held delivery<" in dry
+    assert "The dry run is not remembered" in elsewhere
+    assert "Deleted 1 held delivery" in done
+    assert "The dry run is not remembered" in again
+    assert [message.body for message in cloud.messages("HeldQueue")] == ["late"]
 
 
 def test_a_purge_deletes_what_was_chosen_and_nothing_else(
@@ -589,11 +636,12 @@ def test_a_purge_deletes_what_was_chosen_and_nothing_else(
 ) -> None:
     gone = stack.dead_letter("{", reason="not_json")
     stack.dead_letter("[", reason="not_json")
-    done = browser.job("/dead-letters/purge", id=gone)
+    dry = browser.job("/dead-letters/purge", id=gone, dry_run="yes")
+    done = browser.job("/dead-letters/purge", plan=plan_of(dry))
 
     assert "Deleted 1 dead letter" in done
     assert [message.body for message in cloud.messages("DeadLetterQueue")] == ["["]
-    assert "No dead letter is selected" in browser.post("/dead-letters/purge").text
+    assert "Nothing is selected" in browser.post("/dead-letters/purge", dry_run="yes").text
 
 
 def test_held_deliveries_of_an_accepted_secret_are_released_and_others_stay(
@@ -612,7 +660,7 @@ def test_held_deliveries_of_an_accepted_secret_are_released_and_others_stay(
     page = browser.get("/held").text
     dry = browser.job("/held/release", dry_run="yes")
     untouched = cloud.messages("EventsQueue")
-    browser.job("/held/release")
+    browser.job("/held/release", plan=plan_of(dry))
 
     assert page.count("203.0.113.9") == 2
     assert page.count("accepted now") == 1
@@ -635,9 +683,9 @@ def test_the_held_page_says_that_none_is_held_only_if_nobody_hides_any(
     browser.job("/held/look")
     hidden = browser.get("/held").text
 
-    assert "No held deliveries" in empty
-    assert "No held deliveries" not in hidden
-    assert "SQS counts 1 more than it returned" in hidden
+    assert "SQS returned no held deliveries, and counts about 0 more" in empty
+    assert "about 0 more" not in hidden
+    assert "SQS counts 1 more held deliveries that another command hides" in hidden
 
 
 def test_an_erasure_leaves_nothing_of_the_person_in_the_tables_nor_in_memory(
@@ -686,11 +734,11 @@ def test_without_write_nothing_can_be_changed(
 
 
 def test_every_form_that_changes_something_is_among_those_that_need_write() -> None:
-    from gpw.console import actions, event, events, letters, listening, overview
+    from gpw.console import actions, event, events, letters, listening, overview, parked
 
     posts = {
         route.path
-        for module in (actions, event, events, letters, listening, overview)
+        for module in (actions, event, events, letters, listening, overview, parked)
         for route in module.ROUTES
         if "POST" in (route.methods or ())
     }
@@ -920,7 +968,7 @@ def test_a_fault_while_forwarding_ends_neither_the_thread_nor_the_feed(console: 
     wait_for(lambda: len(attempts.after(0)) == 2)
     run.stop()
 
-    assert [one.result.error for one in attempts.after(0)] == ["", "Unforeseen: RuntimeError"]
+    assert [one.result.error for one in attempts.after(0)] == ["", "Unexpected error: RuntimeError"]
 
 
 def test_what_was_stopped_forwards_nothing_and_can_be_started_again(
@@ -1113,6 +1161,62 @@ def test_where_the_bus_cannot_be_listened_to_the_history_is_read_now_and_then_an
     wait_for(lambda: console.store.count(Selection(text="evt-polled")) == 1)
 
     assert "The bus is missing" in console.live.how
+
+
+def test_without_the_bus_an_event_that_waited_for_days_is_shown_when_it_is_processed(
+    stack: OperatedStack, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> Any:
+        raise OperatorError("The bus is missing")
+
+    monkeypatch.setattr(live, "Subscription", refused)
+    monkeypatch.setattr(live, "polling_seconds", lambda _table: 0.05)
+    console.start()
+    wait_for(lambda: "history is read every" in console.live.how and not console.fill.running)
+    kept = timedelta(days=30)  # EventRetentionDays
+    expires = str(int((datetime.now(UTC) + kept).timestamp()))
+    waited = make_item(make_event("evt-waited")) | {"expires_at": {"N": expires}}
+    stack.put_raw("EventsTableName", waited | {"received_at": {"S": "2020-01-01T00:00:00.000000Z"}})
+    wait_for(lambda: console.store.count(Selection(text="evt-waited")) == 1)
+
+
+def test_the_badge_is_live_only_while_reads_succeed_and_tells_how_old_the_page_is(
+    browser: Browser, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived = FakeSubscription()
+    monkeypatch.setattr(live, "Subscription", lambda _target: arrived)
+    monkeypatch.setattr(live, "OUTAGE_SECONDS", 0.01)
+    works = arrived.receive
+    before = browser.get("/live").text
+    console.start()
+    wait_for(lambda: console.live.state == "live")
+    connected = browser.get("/events").text
+
+    def fails(**_: Any) -> Any:
+        raise EndpointConnectionError(endpoint_url="https://sqs.test")
+
+    monkeypatch.setattr(arrived, "receive", fails)
+    wait_for(lambda: console.live.state == "offline")
+    console.live.read_at = datetime.now(UTC) - timedelta(minutes=5)
+    offline = browser.get("/events").text
+    monkeypatch.setattr(arrived, "receive", works)
+    wait_for(lambda: console.live.state == "live")
+
+    assert "<b>connecting</b>" in before
+    assert "<b>live</b>" in connected
+    assert "<b>offline</b>" in offline
+    assert "Last read 5 min ago. AWS could not be reached" in offline
+
+
+def test_checks_of_before_an_outage_are_shown_as_old(browser: Browser, console: Console) -> None:
+    console.checks = Job(1, "Check the stack", "gpw doctor", over=True)
+    console.checks.document = [{"what": "bus", "well": True, "found": "there", "fix": ""}]
+    console.checks_at = datetime.now(UTC) - timedelta(minutes=20)
+    console.live.problem = "AWS could not be reached"
+    page = browser.get("/overview/checks").text
+
+    assert 'class="checks stale"' in page
+    assert "These results are from 20 min ago" in page
 
 
 def test_events_of_the_bus_are_taken_from_the_history_and_then_confirmed(

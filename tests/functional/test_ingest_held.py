@@ -76,18 +76,6 @@ def test_an_accepted_event_is_not_held_and_loads_nothing_of_it(
     assert "receiver.ingest.hold" not in sys.modules
 
 
-def test_a_body_of_more_than_64_kib_is_refused_as_ever_and_the_log_says_that_it_is_lost(
-    ingest: Handler, cloud: Cloud, output: Output
-) -> None:
-    answer = deliver(ingest, NEW_SECRET, "x" * (MAX_HELD_BYTES + 1))
-
-    assert answer == WRONG
-    assert cloud.messages("HeldQueue") == []
-    assert [(line["message"], line["detail"]) for line in output.logs if "detail" in line] == [
-        ("delivery not held", "the body is larger than 65536 bytes")
-    ]
-
-
 def test_a_flood_is_answered_as_ever_held_within_its_part_of_the_budget_and_keeps_no_key_out(
     ingest: Handler, cloud: Cloud, output: Output
 ) -> None:
@@ -105,17 +93,6 @@ def test_a_flood_is_answered_as_ever_held_within_its_part_of_the_budget_and_keep
     assert held[sha256(NEW_SECRET)] == 2
     assert [line["message"] for line in output.logs].count("delivery not held") == 1
     assert output.metrics()["DeliveriesHeld"] == [1.0] * (per_minute // 2 + 2)
-
-
-def test_bodies_that_are_too_large_take_nothing_from_the_budget(
-    ingest: Handler, cloud: Cloud
-) -> None:
-    per_minute = TEMPLATE["Parameters"]["HeldDeliveriesPerMinute"]["Default"]
-    for n in range(per_minute):
-        deliver(ingest, f"{NEW_SECRET}-{n}", "x" * (MAX_HELD_BYTES + 1))
-    deliver(ingest, NEW_SECRET)
-
-    assert [message.body for message in cloud.messages("HeldQueue")] == [make_body()]
 
 
 def test_a_delivery_whose_secret_could_not_be_checked_gets_503_and_is_held(

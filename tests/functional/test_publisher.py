@@ -1,7 +1,6 @@
 import json
 import sys
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -212,47 +211,8 @@ def test_one_event_that_the_bus_never_takes_delays_no_other_for_long(
     assert code in message.attributes["detail"]
 
 
-@pytest.mark.parametrize("remaining", [0, 12_999])
-def test_with_too_little_time_left_nothing_is_begun(
-    publisher: Handler, cloud: Cloud, remaining: int
-) -> None:
-    answer = publisher(stream(make_event()), make_context(remaining))
+def test_with_too_little_time_left_nothing_is_begun(publisher: Handler, cloud: Cloud) -> None:
+    answer = publisher(stream(make_event()), make_context(12_999))
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": f"{1:021}"}]}
     assert cloud.published() == []
-
-
-def test_an_empty_batch_is_done(publisher: Handler, output: Output) -> None:
-    assert publisher({"Records": []}, make_context()) == DONE
-    assert output.text == ""
-
-
-def test_a_number_keeps_its_digits_on_the_bus(
-    consumer: Handler, load: Callable[[str], Handler], cloud: Cloud
-) -> None:
-    body = make_body(make_event(amount="<n>")).replace('"<n>"', "12345678901234567.10")
-    consumer(batch(body), make_context())
-    calls = cloud.calls("eventbridge.PutEvents")
-
-    load("PublisherFunction")({"Records": cloud.stream()}, make_context())
-
-    assert '"amount":12345678901234567.1}' in calls[0]["Entries"][0]["Detail"]
-
-
-@pytest.mark.parametrize("number", ["1E+100", "-9.9999999999999999999999999999999999999E+125"])
-def test_a_number_that_dynamodb_returns_written_out_gets_on_the_bus(
-    consumer: Handler, load: Callable[[str], Handler], cloud: Cloud, number: str
-) -> None:
-    """boto3's own deserializer refuses it, and such an event used to block the stream."""
-    body = make_body(make_event(amount="<n>")).replace('"<n>"', number)
-    consumer(batch(body), make_context())
-    calls = cloud.calls("eventbridge.PutEvents")
-    records = cloud.stream()
-    data = records[0]["dynamodb"]["NewImage"]["data"]["M"]
-    data["amount"] = {"N": format(Decimal(number), "f")}
-
-    answer = load("PublisherFunction")({"Records": records}, make_context())
-
-    detail = json.loads(calls[0]["Entries"][0]["Detail"], parse_float=Decimal)
-    assert answer == DONE
-    assert detail["data"]["amount"] == Decimal(number)

@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ReadTimeoutError
 from moto import mock_aws
 
 import workflow
@@ -18,7 +19,7 @@ from gpw.stack.template import parse_template
 from once import InProgressError, Once
 from receiver.aws.dynamodb import item_from_dynamodb
 from tests.factories import make_context, make_event, make_item
-from tests.unit.fakes import FakeClock
+from tests.unit.fakes import FakeClock, client_error
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "infra" / "examples" / "python-function"
 TEMPLATE = parse_template((EXAMPLE / "template.yaml").read_text("utf-8"))
@@ -93,6 +94,45 @@ def test_work_that_failed_is_done_again_at_once(once: Once, work: Work) -> None:
 
     assert once.run("key", work, seconds=30) is True
     assert work.done == 2
+
+
+def test_a_claim_whose_answer_was_lost_is_still_this_workers(
+    dynamodb: Any, monkeypatch: pytest.MonkeyPatch, once: Once, work: Work
+) -> None:
+    put_item = dynamodb.put_item
+
+    def answer_lost_and_repeated(**request: Any) -> Any:
+        put_item(**request)
+        return put_item(**request)
+
+    monkeypatch.setattr(dynamodb, "put_item", answer_lost_and_repeated)
+
+    assert once.run("key", work, seconds=30) is True
+    assert work.done == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [client_error("ProvisionedThroughputExceededException"), ReadTimeoutError(endpoint_url="")],
+)
+def test_work_that_cannot_be_marked_as_done_is_not_done_again_at_once(
+    dynamodb: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    once: Once,
+    work: Work,
+    refusal: Exception,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(**_request: Any) -> Any:
+        raise refusal
+
+    monkeypatch.setattr(dynamodb, "update_item", refuse)
+
+    assert once.run("key", work, seconds=30) is True
+    with pytest.raises(InProgressError):  # delivered again: the claim still holds
+        once.run("key", work, seconds=30)
+    assert work.done == 1
+    assert json.loads(capsys.readouterr().out)["message"] == "Not marked as done"
 
 
 def test_a_second_worker_waits_until_the_time_of_one_that_died_is_over(

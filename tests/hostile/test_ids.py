@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from receiver.consumer.delivery import by_profile
 from receiver.domain.version import timestamp, version
-from tests.factories import NOON, instant, make_body, make_delivery, make_event
+from tests.factories import NOON, make_body, make_delivery, make_event
 from tests.hostile.world import MARK, Verdict, World
 from tests.strategies import ids
 
@@ -110,30 +110,6 @@ def test_any_ids_are_kept_as_they_are(
 tricky = st.text(st.sampled_from("a#/|:\0\n\"'\\ "), min_size=1, max_size=3)
 
 
-@settings(max_examples=30)
-@given(one=st.tuples(tricky, tricky), data=st.data())
-def test_no_two_pairs_of_tenant_and_profile_share_an_item(
-    world: World, one: tuple[str, str], data: st.DataObject
-) -> None:
-    joined = "".join(one)
-    cut = data.draw(st.integers(1, len(joined) - 1))
-    other = data.draw(
-        st.one_of(
-            st.just((joined[:cut], joined[cut:])), st.just(one[::-1]), st.tuples(tricky, tricky)
-        ).filter(lambda pair: pair != one)
-    )
-    events = [
-        make_event(f"evt-{n}", tenant_id=pair[0], profile_id=pair[1], note=n)
-        for n, pair in enumerate([one, other])
-    ]
-    for event in events:
-        assert world.journey(make_body(event), keep=True) is Verdict.KEPT
-
-    found = [world.item(event, delete=True) for event in events]
-
-    assert [item["data"]["note"] for item in found if item] == [0, 1]
-
-
 @given(pairs=st.lists(st.tuples(tricky | ids, tricky | ids), min_size=1, max_size=6))
 def test_a_batch_is_grouped_by_the_pair_and_by_nothing_less(pairs: list[tuple[str, str]]) -> None:
     deliveries = [
@@ -145,35 +121,3 @@ def test_a_batch_is_grouped_by_the_pair_and_by_nothing_less(pairs: list[tuple[st
         {(d.event.tenant_id, d.event.profile_id) for d in group} for group in by_profile(deliveries)
     ]
     assert sorted(map(sorted, groups)) == [[pair] for pair in sorted(set(pairs))]
-
-
-moments = st.sampled_from(
-    [
-        *("2023-10-01T12:00:00Z", "2023-10-01T12:00:00.000001Z", "2023-10-01T14:00:00+02:00"),
-        *("0001-01-01T00:00:00Z", "2023-10-01T12:00:01Z", "2023-10-01T12:00:00.000000001Z"),
-    ]
-)
-statuses = st.sampled_from(["processing", "summarizing", "ready", "other", "", "3", None, 3])
-
-
-@settings(max_examples=200)
-@given(
-    one=st.tuples(moments, statuses, tricky | ids | st.just("3#evt")),
-    other=st.tuples(moments, statuses, tricky | ids | st.just("3#evt")),
-)
-def test_two_versions_are_equal_only_with_the_same_moment_rank_and_id(
-    one: tuple[str, Any, str], other: tuple[str, Any, str]
-) -> None:
-    first, second = (
-        make_delivery(make_event(event_id, created_at=moment, status=status)).event
-        for moment, status, event_id in (one, other)
-    )
-    ranks = {"processing": 0, "summarizing": 1, "ready": 3}
-    parts = [
-        (instant(event.created_at), ranks.get(status, 2), event.id)
-        for event, status in ((first, one[1]), (second, other[1]))
-    ]
-
-    assert (first.version == second.version) == (parts[0] == parts[1])
-    assert (first.version < second.version) == (parts[0] < parts[1])
-    assert (first.version < second.version) == (first.version.encode() < second.version.encode())

@@ -387,3 +387,34 @@ def test_an_event_with_some_bytes_changed_is_kept_recorded_quarantined_or_refuse
         )
 
     assert world.journey(bytes(body)) in {KEPT, Verdict.RECORDED, QUARANTINED, REFUSED}
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        *(
+            "__proto__",
+            "data ",
+            "DATA",
+            "",
+            "received_at",
+            "version",
+            "profile_id",
+            "\0",
+            "expires_at",
+        ),
+        *("__class__", "model_config", "types", "profile_state", "created_at ", "\ud800"),
+    ],
+)
+def test_a_field_that_nobody_knows_changes_nothing_in_the_state(world: World, extra: str) -> None:
+    odd = {
+        "": Verdict.QUARANTINED,
+        "\ud800": Verdict.REFUSED,
+    }  # DynamoDB has no such name; it is no text
+    kept = odd.get(extra, Verdict.KEPT)
+
+    assert world.journey(make_body(make_event(note=MARK) | {extra: {"x": [MARK]}})) is kept
+    assert kept is not Verdict.KEPT or world.kept.keys() == {
+        *("tenant_id", "profile_id", "status", "version", "event_id", "event_at"),
+        *("received_at", "updated_at", "webhook_id", "data"),
+    }

@@ -10,13 +10,16 @@ from enum import Enum
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from botocore.session import Session
 from moto import mock_aws
 
+from receiver.aws import clients
 from receiver.aws.dynamodb import item_from_dynamodb
 from receiver.aws.sqs import Queue, QueueMessage
 from receiver.messages import original_body
 from receiver.publisher.entry import entry
+from tests.aws_limits import item_refusal
 from tests.cold_start import cold_start, restored_modules
 from tests.factories import (
     SECRET,
@@ -28,7 +31,6 @@ from tests.factories import (
 )
 from tests.functional.cloud import REGION, Cloud, aws_client
 from tests.hostile.answers import check_answer
-from tests.hostile.limits import Limits
 from tests.unit.fakes import FakeSqs
 
 # What is never in a body by accident, so that finding it anywhere means that a body leaked.
@@ -57,6 +59,27 @@ class Tally:
 
 
 TALLY = Tally()
+
+
+class Limits:
+    """Holds moto to DynamoDB's limits; `refused` says which ones were met."""
+
+    def __init__(self) -> None:
+        self.refused: list[str] = []
+
+    def enforce(self) -> None:
+        """For all clients that the functions make from now on."""
+        before: Any = "provide-client-params.dynamodb."
+        hook: Any = self._check
+        for operation in ("TransactWriteItems", "PutItem"):
+            clients._session().register(before + operation, hook)
+
+    def _check(self, params: dict[str, Any], **_more: Any) -> None:
+        for put in [one["Put"] for one in params.get("TransactItems", [])] or [params]:
+            if limit := item_refusal(put["Item"]):
+                self.refused.append(limit)
+                error: Any = {"Code": "ValidationException", "Message": f"limit: {limit}"}
+                raise ClientError({"Error": error}, "PutItem")
 
 
 @dataclass

@@ -20,6 +20,7 @@ from samtranslator.yaml_helper import yaml_parse
 type Json = dict[str, Any]
 
 ACCOUNT = "123456789012"
+KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
 REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 SUFFIXES = {"aws-cn": "amazonaws.com.cn"}
 
@@ -27,16 +28,18 @@ SUFFIXES = {"aws-cn": "amazonaws.com.cn"}
 # value for parameters without a default.
 SAMPLES: dict[str, Any] = {
     "Account": ACCOUNT,
+    "AlarmTopicArn": f"arn:aws:sns:us-east-1:{ACCOUNT}:alarms",
     "AlarmEmail": "ops@example.com",
     "ArchiveDays": 30,
     "CertificateArn": f"arn:aws:acm:us-east-1:{ACCOUNT}:certificate/c",
     "ClusterArn": f"arn:aws:rds:us-east-1:{ACCOUNT}:cluster:c",
     "DatabaseHost": "db.example.com",
     "DatabaseSecretArn": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:db-AbCdEf",
+    "DatabaseSecretKeyArn": KEY,
     "DomainName": "webhooks.example.com",
     "HostedZoneId": "Z0123456789ABCDEFGHIJ",
     "HydratorFunction": "hydrator",
-    "KmsKeyArn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555",
+    "KmsKeyArn": KEY,
     "ReconcileSchedule": "rate(7 days)",
     "SilenceHours": 6,
     "SlackChannel": "C0123456789",

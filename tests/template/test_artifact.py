@@ -1,4 +1,4 @@
-"""What `sam build` and the bytecode step really put into the deployment package."""
+"""What `make build` really put into the deployment package."""
 
 import importlib.util
 import os
@@ -16,8 +16,9 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from gpw.stack.template import parse_template
+from infra.build import sdk_data
 from infra.build.architecture import write
-from infra.build.bytecode import compile_artifacts
+from infra.build.artifact import prepare_all
 from tests.template.clones import clone
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +74,7 @@ def build(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
         build_dir = tmp_path_factory.mktemp(architecture) / "build"
         done = sam_build(repository, build_dir, architecture)
         assert done.returncode == 0, done.stderr
-        assert compile_artifacts(build_dir) == 1
+        assert prepare_all(build_dir) == 1
         return build_dir
 
     return build_for
@@ -116,6 +117,13 @@ def test_the_package_has_the_pinned_libraries_and_no_other(
     pinned = {line.replace("-", "_").replace("==", "-") for line in lines}
 
     assert {path.stem for path in artifact.glob("*.dist-info")} == pinned
+
+
+def test_the_package_has_the_data_of_the_sdk_that_the_functions_use(artifact: Path) -> None:
+    data = artifact / sdk_data.DIRECTORY
+
+    assert (data / "endpoints.json").is_file()
+    assert {path.name for path in data.iterdir() if path.is_dir()} == set(sdk_data.OPERATIONS)
 
 
 def with_a_wrong_hash(requirements: str) -> str:
@@ -309,7 +317,7 @@ def test_the_bytecode_holds_no_path_of_the_machine_that_built_it(artifact: Path)
 
 def compile_step(repository: Path, build_dir: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, repository / "infra" / "build" / "bytecode.py", build_dir],
+        [sys.executable, "-m", "infra.build.artifact", build_dir],
         capture_output=True,
         check=False,
         text=True,
@@ -330,7 +338,7 @@ def test_the_compile_step_says_in_one_line_what_it_compiled(
     done = compile_step(repository, tmp_path)
 
     assert done.returncode == 0
-    assert done.stdout == f"Compiled 1 function directory in {tmp_path}\n"
+    assert done.stdout == f"Prepared 1 function directory in {tmp_path}\n"
     assert list(tmp_path.rglob("*.pyc")) != []
 
 
@@ -343,7 +351,7 @@ def test_the_compile_step_replaces_bytecode_of_another_kind(tmp_path: Path) -> N
     bytecode = Path(importlib.util.cache_from_source(str(module)))
     checked_by_time = bytecode.read_bytes()[4]
 
-    compile_artifacts(tmp_path)
+    prepare_all(tmp_path)
 
     assert (checked_by_time, bytecode.read_bytes()[4]) == (0, UNCHECKED_HASH)
 

@@ -1,6 +1,5 @@
 """Properties of infra/examples that otherwise only AWS would check."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -103,32 +102,28 @@ def test_a_target_has_a_dead_letter_queue_to_which_its_rule_alone_may_send(path:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=NAMES)
-def test_a_value_of_an_event_never_stands_inside_a_text_where_a_quote_would_break_the_json(
+def test_no_value_of_an_event_is_put_into_a_text_where_eventbridge_would_not_escape_it(
     path: Path,
 ) -> None:
-    templates = re.findall(
-        r"InputTemplate: (?:!Sub )?>-\n((?: {14,}.*\n)+)", path.read_text("utf-8")
-    )
-    values = [
-        (before, after)
-        for template in templates
-        for before, after in re.findall(r"(.)<\w+>(.)", template)
-    ]
-
-    assert len(templates) == path.read_text("utf-8").count("InputTemplate")
-    assert {(before, after) for before, after in values} <= {(" ", ","), (" ", "}")}
+    assert "InputTransformer" not in path.read_text("utf-8")
 
 
-def test_a_workflow_gets_less_than_step_functions_takes() -> None:
-    [rule] = of_type(FOLDER / "profile-ready.yaml", "AWS::Events::Rule").values()
-    [target] = rule["Targets"]
-    paths = target["InputTransformer"]["InputPathsMap"].values()
-
-    # Texts of 128 characters at most; the version adds 30 to one. 12 bytes each, as JSON's escapes.
-    assert set(paths) == {
-        *("$.detail.id", "$.detail.tenant_id", "$.detail.data.profile_id", "$.detail.version")
+@pytest.mark.parametrize("path", EXAMPLES, ids=NAMES)
+def test_a_message_in_a_dead_letter_queue_raises_an_alarm_that_names_the_queue(path: Path) -> None:
+    queues = {
+        target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
+        for rule in of_type(path, "AWS::Events::Rule").values()
+        for target in rule["Targets"]
+        if "DeadLetterConfig" in target
     }
-    assert len(paths) * (128 + 30) * 12 < 262_144
+    alarms = of_type(path, "AWS::CloudWatch::Alarm").values()
+
+    for alarm in alarms:
+        [dimension] = alarm["Dimensions"]
+        [queue, _] = dimension["Value"]["Fn::GetAtt"]
+        assert f"queue {queue} " in alarm["AlarmDescription"]
+        assert alarm["Threshold"] == 0
+    assert {a["Dimensions"][0]["Value"]["Fn::GetAtt"][0] for a in alarms} == queues
 
 
 def test_the_postgresql_example_waits_for_its_function() -> None:

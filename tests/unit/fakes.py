@@ -1,6 +1,5 @@
 """Stand-ins for AWS that behave like it as far as the functions can tell, in memory."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -8,16 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
-from receiver.aws.sqs import MAX_MESSAGE_BYTES, Queue, QueueMessage
+from receiver.aws.sqs import Queue, QueueMessage
 from receiver.consumer.store import Store
 from receiver.lambda_support.deadline import Deadline
+from tests.aws_limits import message_refusal
 from tests.tables import Tables
 
 if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
-
-# The characters that SQS documents for SendMessage, one at least.
-_SQS_TEXT = re.compile("[\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 
 
 ENDLESS = Deadline(lambda: 1_000.0)
@@ -89,7 +86,7 @@ class FakeSecretsManager:
 
 @dataclass
 class FakeSqs:
-    """A queue that refuses what SQS refuses: no text, other characters, more than 1 MiB."""
+    """A queue that refuses what SQS refuses."""
 
     sent: list[dict[str, Any]] = field(default_factory=list)
     error: Exception | None = None
@@ -97,17 +94,8 @@ class FakeSqs:
     def send_message(self, **request: Any) -> dict[str, str]:
         if self.error:
             raise self.error
-        body: str = request["MessageBody"]
-        attributes = request["MessageAttributes"]
-        size = len(body.encode("utf-8")) + sum(
-            len((name + attribute["DataType"] + attribute["StringValue"]).encode("utf-8"))
-            for name, attribute in attributes.items()
-        )
-        texts = [body, *(attribute["StringValue"] for attribute in attributes.values())]
-        if size > MAX_MESSAGE_BYTES or not all(_SQS_TEXT.fullmatch(text) for text in texts):
-            raise client_error("InvalidMessageContents")
-        if len(attributes) > 10:
-            raise client_error("InvalidParameterValue")
+        if refusal := message_refusal(request):
+            raise client_error(refusal)
         self.sent.append(request)
         return {"MessageId": f"message-{len(self.sent)}"}
 

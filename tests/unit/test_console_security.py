@@ -10,7 +10,8 @@ from starlette.types import Receive, Scope, Send
 from gpw.console.security import MAX_FORM_BYTES, Access, Guard
 
 PORT = 8765
-HOST = f"127.0.0.1:{PORT}"
+NAME = "gpw-0123456789abcdef.localhost"
+HOST = f"{NAME}:{PORT}"
 INNER = "the application"
 
 
@@ -18,7 +19,7 @@ class Served:
     """A guard in front of an application that answers everything."""
 
     def __init__(self) -> None:
-        self.access = Access(PORT)
+        self.access = Access(PORT, NAME)
         self.reached = 0
         self._guard = Guard(self._application, self.access)
 
@@ -84,8 +85,29 @@ def test_the_link_works_once_and_sets_a_cookie_that_no_script_or_other_site_can_
     assert served.ask(host=HOST, cookie=served.cookie)[0] == 200
 
 
-def test_each_port_has_its_own_cookie_so_that_consoles_do_not_log_each_other_out() -> None:
-    assert Access(1).cookie != Access(2).cookie
+def test_each_console_has_a_host_name_that_nobody_can_guess_so_its_cookie_goes_nowhere_else() -> (
+    None
+):
+    name, _, parent = Access(PORT).name.partition(".")
+
+    assert parent == "localhost"
+    assert len(name.removeprefix("gpw-")) * 4 >= 128  # bits
+    assert Access(PORT).name != Access(PORT).name
+
+
+def test_a_new_link_lets_another_browser_in_once_and_the_first_one_stays_in(
+    served: Served,
+) -> None:
+    first = served.access.link.partition("?")[2]
+    served.ask(query=first, host=HOST)
+    another = served.access.new_link().partition("?")[2]
+
+    assert [served.ask(query=query, host=HOST)[0] for query in (another, another, first)] == [
+        303,
+        403,
+        403,
+    ]
+    assert served.ask(host=HOST, cookie=served.cookie)[0] == 200
 
 
 def test_a_browser_with_the_cookie_can_open_the_used_link(served: Served) -> None:
@@ -100,8 +122,9 @@ def test_a_browser_with_the_cookie_can_open_the_used_link(served: Served) -> Non
     [
         {},
         {"host": "localhost:8765"},
-        {"host": "127.0.0.1"},
-        {"host": "127.0.0.1:8766"},
+        {"host": "127.0.0.1:8765"},
+        {"host": NAME},
+        {"host": f"{NAME}:8766"},
         {"host": "console.attacker.test:8765"},
         {"host": [HOST, "console.attacker.test"]},
     ],
@@ -109,12 +132,13 @@ def test_a_browser_with_the_cookie_can_open_the_used_link(served: Served) -> Non
 def test_another_host_name_is_refused_even_with_the_cookie(
     served: Served, headers: dict[str, Any]
 ) -> None:
-    status, _, _ = served.ask(cookie=served.cookie, **headers)
+    status, _, body = served.ask(cookie=served.cookie, **headers)
 
     assert (status, served.reached) == (421, 0)
+    assert NAME not in body
 
 
-@pytest.mark.parametrize("cookie", ["", "gpw-console-8765=", "gpw-console-8765=é", "=;;=\x01"])
+@pytest.mark.parametrize("cookie", ["", "gpw-console=", "gpw-console=é", "=;;=\x01"])
 def test_without_the_cookie_everything_is_refused_even_static_files(
     served: Served, cookie: str
 ) -> None:

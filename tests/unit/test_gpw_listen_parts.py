@@ -4,11 +4,13 @@ import json
 import socket
 import sys
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
+from pytest_socket import disable_socket, enable_socket
 
-from gpw.commands.attempts_screen import keys
 from gpw.history.selection import Selection
 from gpw.listening.attempts import Attempt, Forwarding
 from gpw.listening.bus_event import BusEvent, from_history, from_message
@@ -22,9 +24,10 @@ from gpw.listening.forward import (
     header_value,
     headers,
 )
-from gpw.listening.leases import LEASE_SECONDS, UNTIL, expired, until
+from gpw.listening.leases import LEASE_SECONDS, SILENT_SECONDS, UNTIL, expired, lease, silent
 from gpw.listening.loopback import addresses, destination, is_loopback
-from gpw.listening.subscription import HOLD_SECONDS, RENEW_SECONDS, is_probe, pattern
+from gpw.listening.subscription import HOLD_SECONDS, RENEW_SECONDS, Received, is_probe, pattern
+from gpw.operations.listen import OUTAGE_SECONDS, Listening
 from gpw.stack.errors import OperatorError
 from gpw.stack.listener_names import new_name, prefix
 from gpw.stack.queues import BATCH
@@ -46,11 +49,19 @@ def bus_event(event: dict[str, Any] | None = None, **envelope: Any) -> BusEvent:
 
 
 def test_a_lease_expires_when_the_queue_drops_its_events() -> None:
-    tags = {UNTIL: until(NOW)}
+    tags = lease(NOW)
 
     assert not expired(tags, NOW + timedelta(seconds=LEASE_SECONDS - 1))
     assert expired(tags, NOW + timedelta(seconds=LEASE_SECONDS + 1))
-    assert RENEW_SECONDS * 4 < LEASE_SECONDS  # some renewals may fail
+
+
+def test_a_listener_is_silent_when_its_heartbeats_and_a_whole_batch_of_events_are_overdue() -> None:
+    tags = lease(NOW)
+
+    assert not silent(tags, NOW + timedelta(seconds=SILENT_SECONDS - 1))
+    assert silent(tags, NOW + timedelta(seconds=SILENT_SECONDS + 1))
+    assert not silent({UNTIL: tags[UNTIL]}, NOW + timedelta(days=1))
+    assert RENEW_SECONDS + HOLD_SECONDS < SILENT_SECONDS
 
 
 @pytest.mark.parametrize("tags", [{}, {UNTIL: ""}, {UNTIL: "soon"}, {UNTIL: "2020-01-01"}])
@@ -72,7 +83,7 @@ def test_a_name_is_valid_for_a_rule_and_a_queue_and_unique_to_the_bus(bus: str) 
 
 
 def test_a_pattern_matches_the_wanted_events_and_the_listeners_own_probes() -> None:
-    wanted = Selection(tenant='ten"ant', profile="ü", event="a.b", outcome="stale")
+    wanted = Selection(tenant='ten"ant', profile="ü", event="a.b", outcome="stale", status="s")
 
     assert json.loads(pattern(wanted, "me")) == {
         "$or": [
@@ -81,7 +92,7 @@ def test_a_pattern_matches_the_wanted_events_and_the_listeners_own_probes() -> N
                 "detail-type": ["a.b"],
                 "detail": {
                     "tenant_id": ['ten"ant'],
-                    "data": {"profile_id": ["ü"]},
+                    "data": {"profile_id": ["ü"], "status": ["s"]},
                     "outcome": ["stale"],
                 },
             },
@@ -168,6 +179,21 @@ def test_a_duplicate_is_not_forwarded_but_another_tenants_event_with_its_id_is()
 
     assert app.got == [("evt-1", 1), ("evt-1", 1)]
     assert forwarding.events == 2
+
+
+def test_applied_events_that_share_an_id_are_each_forwarded() -> None:
+    app = App()
+    forwarding = app.forwarding()
+    events = [
+        make_event("evt-1", profile_id="a"),
+        make_event("evt-1", profile_id="b"),
+        make_event("evt-1", profile_id="a", created_at="2023-10-01T12:05:00Z"),
+    ]
+
+    for event in events * 2:
+        forwarding.take(bus_event(event))
+
+    assert len(app.got) == 3
 
 
 def test_a_republished_event_is_forwarded_once_each_time() -> None:
@@ -364,6 +390,36 @@ def handler(event, context):
     assert json.loads(json.loads(result.response)["body"]) == ["evt_1", "2"]
 
 
+def test_an_async_function_is_run_and_its_error_is_a_failed_attempt(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """import asyncio
+async def handler(event, context):
+    await asyncio.sleep(0)
+    if event["detail"]["id"] == "evt_1":
+        return "done"
+"""
+    failing = "async def handler(*_): raise ValueError('no')"
+    enable_socket()  # an event loop talks to itself through a socket pair
+    disable_socket(allow_unix_socket=True)
+
+    assert call(source, Form.EVENTBRIDGE, tmp_path, monkeypatch).response == '"done"'
+    failed = call(failing, Form.EVENTBRIDGE, tmp_path, monkeypatch)
+    assert (failed.well, failed.error) == (False, "ValueError: no (an_app.py:1)")
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("my.py:on_profile", "my:on_profile"), ("jobs/my.py:f", "jobs.my:f")]
+)
+def test_a_file_instead_of_a_module_is_refused_with_the_modules_name(
+    given: str, meant: str
+) -> None:
+    with pytest.raises(OperatorError) as refused:
+        by_call(given, form=Form.WEBHOOK, secret="secret")
+
+    assert refused.value.fix == f"write {meant}"
+
+
 @pytest.mark.parametrize("raised", ["ValueError('no')", "SystemExit(3)"])
 def test_a_function_that_fails_is_a_failed_attempt(
     raised: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
@@ -380,11 +436,59 @@ def test_an_unknown_function_is_refused(name: str) -> None:
         by_call(name, form=Form.WEBHOOK, secret="secret")
 
 
-# ---------------------------------------------------------------- the terminal
+# ---------------------------------------------------------------- until it ends
 
 
-def test_keys_are_read_one_by_one_and_unknown_bytes_are_skipped() -> None:
-    assert list(keys(b"j\x1b[Ax\x1bOBr\x1b[9~q")) == ["down", "up", "down", "retry", "quit"]
+class Receiving:
+    """A subscription whose `receive` returns or raises these, one after the other."""
+
+    def __init__(self, *results: Received | Exception) -> None:
+        self.results = list(results)
+
+    def receive(self, **_: Any) -> Received:
+        result = self.results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def done(self, event: BusEvent) -> None:
+        """Nothing is to be acknowledged."""
+
+
+def listened(*results: Received | Exception, **until: Any) -> tuple[Listening, list[str], App]:
+    """Listen to these results. Returns: also the notes."""
+    app, notes = App(), []
+
+    listening = Listening(app.forwarding(), pause=app.pauses.append, **until)
+    reporter: Any = SimpleNamespace(note=lambda *parts: notes.append("".join(parts)))
+    subscription: Any = Receiving(*results)
+    listening.run(subscription, reporter)
+    return listening, notes, app
+
+
+def test_a_listener_survives_an_outage_says_so_once_and_goes_on() -> None:
+    outage = EndpointConnectionError(endpoint_url="https://sqs.test")
+    live = Received([bus_event()])
+    listening, notes, app = listened(outage, outage, live, count=1)
+
+    assert (app.got, app.pauses) == ([("evt_1", 1)], [OUTAGE_SECONDS] * 2)
+    assert [note.partition(" (")[0] for note in notes] == [
+        "AWS cannot be reached",
+        "AWS can be reached again.",
+    ]
+    assert (listening.well, listening.sentence()) == (
+        True,
+        "Ended by --count: forwarded 1 of 1 events, 0 of them failed.",
+    )
+
+
+def test_a_timeout_says_how_many_events_are_missing() -> None:
+    listening, _, _ = listened(timeout=0, count=2)
+
+    assert not listening.well
+    assert listening.sentence() == (
+        "Ended by --timeout: forwarded 0 of 2 events, 0 of them failed."
+    )
 
 
 def test_a_batch_is_forwarded_before_its_messages_are_redelivered() -> None:

@@ -224,3 +224,33 @@ def test_an_error_is_named_by_awss_code_or_its_class_and_never_quoted(
     error: Exception, name: str
 ) -> None:
     assert error_name(error) == name
+
+
+@pytest.mark.parametrize(
+    ("header", "trace_id"),
+    [
+        (
+            "Root=1-65195b00-0a1b2c3d4e5f60718293a4b5;Parent=53995c3f42cd8ad8;Sampled=1",
+            "1-65195b00-0a1b2c3d4e5f60718293a4b5",
+        ),
+        ("Root=1-65195b00-0a1b2c3d4e5f60718293a4b5;Parent=53995c3f42cd8ad8;Sampled=0", None),
+        (None, None),
+    ],
+)
+def test_a_line_names_the_trace_only_of_an_invocation_that_is_traced(
+    load_log: Load,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    header: str | None,
+    trace_id: str | None,
+) -> None:
+    log = load_log("INFO")
+    if header is None:
+        monkeypatch.delenv("_X_AMZN_TRACE_ID", raising=False)
+    else:
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", header)
+
+    log.record("info", "event accepted", {})
+
+    [line] = written(capsys)
+    assert (line.get("trace_id"), "xray_trace_id" in line) == (trace_id, False)

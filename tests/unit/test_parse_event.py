@@ -61,7 +61,14 @@ def test_an_event_of_an_unknown_type_is_accepted_whatever_its_data(data: Any) ->
     assert event.profile_state() is None
 
 
-@pytest.mark.parametrize("name", ["Profile.Updated", "profile.updated ", "", "types"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Profile.Updated", "profile.updated ", " profile.updated", "profile.updated\0", ""),
+        *("types", "profile", "profile.updat\u0435d", "profile\u2024updated", "profile.*"),
+        *("__class__", "Event", "x" * 128, "\n"),
+    ],
+)
 def test_the_type_of_an_event_is_its_exact_name(name: str) -> None:
     document = make_event(event_type=name or "x")
 

@@ -124,27 +124,39 @@ def test_a_body_of_exactly_the_largest_size_is_accepted(receive: Receiving) -> N
     assert receive(body).status == 200
 
 
-@pytest.mark.parametrize(
-    "content_type",
-    [
-        "",
-        "application/json",
-        "Application/JSON",
-        " application/json ",
-        "application/json; charset=utf-8",
-        "application/json;charset=UTF-8; x=y",
-        "application/cloudevents+json",
-        "application/vnd.getprofile.v1+json",
-        "text/json",
-    ],
-)
+JSON_TYPES = [
+    *("", "application/json", "APPLICATION/JSON", "Application/Json", " application/json "),
+    *("application/json;", "application/json; charset=utf-8", "application/json;charset=UTF-8"),
+    *("application/json ; charset=utf-16", "application/json;a=b;c=d", 'application/json; a="b,c"'),
+    *("application/problem+json", "application/vnd.api+json", "application/cloudevents+json; x=y"),
+    *("text/json", "application/ld+json", "application/json;" + "x" * 64 * 1024),
+]  # fmt: skip
+OTHER_TYPES = [
+    *("text/plain", "text/html", "multipart/form-data; boundary=x", "application/xml", "*/*"),
+    "json",
+    *("application/x-www-form-urlencoded", "application/octet-stream", "application/*"),
+    "application",
+    *("application/jsonp", "application/json5", "application/x-ndjson", "application/json-seq"),
+    *("application/json,application/json", "application/json, text/plain", "application/+json"),
+    *("application/json charset=utf-8", "application/json\nx", "application/json\0"),
+    "a\u0131/json",
+    *("applicat\u0131on/json", "applicati\u043en/json", "text/plain; application/json", " ", ";"),
+    *(",", "\ud800"),
+    *("x" * 64 * 1024, " " * 64 * 1024, "application/" + "a" * 64 * 1024, "image/json"),
+    "application/a/b+json",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content_type", JSON_TYPES, ids=lambda text: ascii(text)[:40])
 def test_json_content_types_and_none_at_all_are_accepted(
     receive: Receiving, content_type: str
 ) -> None:
     assert receive(make_body(), content_type=content_type).status == 200
 
 
-@pytest.mark.parametrize("content_encoding", ["", "identity", " Identity ", "identity, identity"])
+@pytest.mark.parametrize(
+    "content_encoding", ["", "identity", " Identity ", "identity, identity", ",", " identity , "]
+)
 def test_a_body_that_is_not_encoded_is_accepted(receive: Receiving, content_encoding: str) -> None:
     assert receive(make_body(), content_encoding=content_encoding).status == 200
 
@@ -228,28 +240,19 @@ REFUSED: list[Any] = [
     pytest.param("x" * (MAX_BODY_BYTES + 1), {}, 413, "body_too_large", id="too-large"),
     pytest.param("é" * 1_001, {}, 413, "body_too_large", id="too-large-in-bytes"),
     pytest.param(make_body(), {"content_type": "text/plain"}, 415, "content_type", id="text"),
-    pytest.param(
-        make_body(),
-        {"content_type": "application/x-www-form-urlencoded"},
-        415,
-        "content_type",
-        id="form",
-    ),
-    pytest.param(
-        make_body(), {"content_type": "application/jsonp"}, 415, "content_type", id="jsonp"
-    ),
-    pytest.param(
-        make_body(),
-        {"content_type": "application/json,text/plain"},
-        415,
-        "content_type",
-        id="two-types",
+    *(
+        pytest.param(make_body(), {"content_type": name}, 415, "content_type", id=ascii(name)[:40])
+        for name in OTHER_TYPES
     ),
     *(
         pytest.param(
-            make_body(), {"content_encoding": name}, 415, "content_encoding", id=f"encoded-{name}"
+            make_body(),
+            {"content_encoding": name},
+            415,
+            "content_encoding",
+            id=f"encoded-{name!a}",
         )
-        for name in ("gzip", "GZIP", "deflate", "br", "identity, gzip", "x")
+        for name in ("gzip", "GZIP", "deflate", "identity;q=0", "identity, gzip", "*", "\ud800")
     ),
     pytest.param("not json", {}, 400, "not_json", id="no-json"),
     pytest.param("[NaN]", {}, 400, "not_json", id="nan"),
@@ -338,21 +341,13 @@ def test_a_body_too_long_for_a_message_is_cut_and_its_length_noted(
         (ReadTimeoutError(endpoint_url="https://sqs.example"), "ReadTimeoutError"),
     ],
 )
-@pytest.mark.parametrize(
-    ("body", "headers", "_status", "_reason"), [(make_body(), {}, 0, ""), *REFUSED]
-)
+@pytest.mark.parametrize("body", [make_body(), "not json", "x" * (MAX_BODY_BYTES + 1)])
 def test_when_sqs_does_not_take_the_body_the_sender_is_told_to_retry(
-    receive: Receiving,
-    error: Exception,
-    name: str,
-    body: str,
-    headers: dict[str, str],
-    _status: int,
-    _reason: str,
+    receive: Receiving, error: Exception, name: str, body: str
 ) -> None:
     receive.events.error = receive.dead_letters.error = error
 
-    answer = receive(body, **headers)
+    answer = receive(body)
 
     assert (answer.status, answer.reason) == (503, "queue_unavailable")
     assert answer.detail is not None

@@ -53,6 +53,19 @@ def test_in_one_second_the_lifecycle_decides() -> None:
     assert sorted(order, key=lambda status: version(timestamp(NOON), status, "evt_1")) == order
 
 
+@pytest.mark.parametrize(
+    "status",
+    [
+        *("READY", "Ready", " ready", "ready ", "ready\0", "#3#", "processing#3", "3", "\n"),
+        *("\U0001d4fb\U0001d4ee\U0001d4ea\U0001d4ed\U0001d502", "\uff52\uff45\uff41\uff44\uff59"),
+    ],
+)
+def test_a_status_that_only_looks_like_one_of_the_lifecycle_ranks_as_other(status: str) -> None:
+    event = parse_event(make_body(make_event(status=status)))
+
+    assert event.version == "2023-10-01T12:00:00.000000Z#2#evt_1"
+
+
 def test_a_year_before_1000_keeps_the_width() -> None:
     assert timestamp(datetime(1, 2, 3, tzinfo=UTC)) == "0001-02-03T00:00:00.000000Z"
 

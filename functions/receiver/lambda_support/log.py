@@ -21,7 +21,12 @@ from aws_lambda_powertools import Logger
 
 from receiver.aws.errors import error_name
 from receiver.lambda_support.errors import LoggableError, UnexpectedError
-from receiver.lambda_support.settings import log_level, metrics_namespace, service_name
+from receiver.lambda_support.settings import (
+    log_level,
+    metrics_namespace,
+    service_name,
+    traced_id,
+)
 
 # A fixed name, because a stack may be called `root` or `botocore`, whose loggers are not ours.
 _LOGGER = logging.getLogger("getprofile.webhooks")
@@ -64,6 +69,7 @@ def record(
     by_reason: whether to count them by the field `reason` as well. fields: the other fields of the
     line; None is omitted. If LogLevel suppresses the line, the metrics are still written.
     """
+    fields["trace_id"] = traced_id()
     fields = {name: value for name, value in fields.items() if value is not None}
     measured = {
         name: value
@@ -142,7 +148,8 @@ with warnings.catch_warnings():  # Powertools warns if Lambda's log level is abo
     warnings.simplefilter("ignore")
     # Never pass it a request, a body, or an exception that quotes one. Lambda reads a line's level
     # and time only if the time is RFC 3339.
-    logger = Logger(_LOGGER.name, use_rfc3339=True, location=None)
+    # Without Powertools' xray_trace_id, which Lambda sets for untraced invocations too.
+    logger = Logger(_LOGGER.name, use_rfc3339=True, location=None, xray_trace_id=None)
 logger.append_keys(service=_SERVICE)
 # Powertools applies Lambda's log level. Lambda's only has to let every line pass.
 _LOGGER.setLevel(log_level())

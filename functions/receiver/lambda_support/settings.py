@@ -43,6 +43,12 @@ def metrics_namespace() -> str:
     return os.environ["POWERTOOLS_METRICS_NAMESPACE"]
 
 
+def traced_id() -> str | None:
+    """The id of the X-Ray trace that records this invocation; None if none does."""
+    header = trace_header() or ""
+    return header.partition("Root=")[2].partition(";")[0] if "Sampled=1" in header else None
+
+
 def trace_header() -> str | None:
     """The X-Ray trace header of this invocation, if Lambda has set one."""
     return os.environ.get("_X_AMZN_TRACE_ID")

@@ -16,11 +16,17 @@ from gpw.cli.docstrings import flowing
 from gpw.cli.output import Output
 from gpw.stack.errors import INTERRUPTED, USAGE, OperatorError, explained
 from gpw.stack.permissions import STACK, Level, Need, Requirement
+from gpw.stack.text import pasted
+from receiver.domain.errors import NotStorableError
 
 if TYPE_CHECKING:
     from gpw.stack.target import Target
 
 _STACK = "Where"
+# The parameters, of any command, that take what GetProfile or SQS identifies something by.
+_IDENTIFIERS = frozenset(
+    {"tenant", "profile", "profile_id", "event", "status", "ids", "message_id", "terms"}
+)
 _ON_STACK = ("stack", "region", "aws_profile", "local")
 
 
@@ -137,6 +143,7 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> None:
         """Run the function with its own arguments; `Gpw` holds the shared ones."""
         gpw: Gpw = ctx
+        _understand_pasted(gpw)
         own = {name: gpw.params[name] for name in self.own}
 
         def work() -> None:
@@ -176,6 +183,16 @@ def _of_function(info: CommandInfo) -> Command:
     return cast(Command, made)
 
 
+def _understand_pasted(gpw: Gpw) -> None:
+    """Read the escapes in arguments that are identifiers, because commands print them so."""
+    for name in _IDENTIFIERS & gpw.params.keys():
+        value = gpw.params[name]
+        if isinstance(value, str):
+            gpw.params[name] = pasted(value)
+        elif value is not None:
+            gpw.params[name] = [pasted(one) for one in value]
+
+
 def _refuse_empty(gpw: Gpw) -> None:
     """Refuse empty arguments, which usually come from an unset shell variable.
 
@@ -207,6 +224,9 @@ def run_guarded(out: Output, work: Callable[[], None]) -> None:
         _fail(out, error)
     except (ClientError, BotoCoreError) as error:
         _fail(out, explained(error))
+    except NotStorableError as error:  # of an id, such as a pasted `\ud800`
+        fix = "gpw dlq ls --where profile=ID lists dead letters with such an id"
+        _fail(out, OperatorError(f"No table can have this: {error}", fix, code=USAGE))
     except KeyboardInterrupt:
         out.note("Stopped.")
         raise typer.Exit(INTERRUPTED) from None

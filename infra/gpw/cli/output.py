@@ -54,12 +54,18 @@ class Output:
     def _with_mark(self, line: Line) -> list[str | Text]:
         return [self.marks[line.well], f" {line.text}"] if line.marked else [line.text]
 
-    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
-        """Print a table, for people only."""
+    def table(
+        self,
+        headings: Sequence[str],
+        rows: Sequence[Sequence[str | Text]],
+        *,
+        to_copy: str | None = None,
+    ) -> None:
+        """Print a table, for people only. to_copy: the column that is never wrapped."""
         if not self.as_json:
             table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
             for heading in headings:
-                table.add_column(safe(heading), overflow="fold")
+                table.add_column(safe(heading), overflow="fold", no_wrap=heading == to_copy)
             for row in rows:
                 table.add_row(*map(safe, row))
             self.console.print(table)
@@ -153,7 +159,7 @@ def safe(*parts: str | Text) -> Text:
 
 
 def _safe_text(text: Text) -> Text:
-    if text.plain.isprintable():
+    if plain(text.plain) == text.plain:
         return text
     # An escape is longer than its character, so the positions of the styles move.
     places = [0, *accumulate(len(plain(character)) for character in text.plain)]

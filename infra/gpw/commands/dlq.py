@@ -7,12 +7,10 @@ import typer
 from rich.text import Text
 
 from gpw.cli.command import Gpw, command
-from gpw.cli.result import show
-from gpw.operations import parked_lines
+from gpw.cli.planned import carry_out
 from gpw.operations.dead_letters import (
     DELETE,
     LOOK,
-    Chosen,
     PurgedLetters,
     Redriven,
     Redriver,
@@ -24,20 +22,19 @@ from gpw.operations.dead_letters import (
     purge,
     redrive,
 )
-from gpw.operations.lines import counted, dead_letters
-from gpw.operations.scanning import Unchecked
-from gpw.parked.dead_letters import DeadLetter, where
-from gpw.stack.errors import FAILED, USAGE, OperatorError
+from gpw.operations.lines import dead_letters, group_lines
+from gpw.operations.parked_lines import nothing_read, unchecked_dead_letters
+from gpw.parked.dead_letters import DeadLetter, Where, where
+from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.permissions import Level, on
-from gpw.stack.text import plain
+from gpw.stack.text import identifier
 from gpw.stack.when import ago
 
 WIDE = 120  # minimum columns of a terminal to show details
-SHORT_ID = 8  # characters of a message id in a table
 
 IdsArgument = Annotated[
     list[str] | None,
-    typer.Argument(help="Only the dead letters with these message ids, or unique beginnings."),
+    typer.Argument(help="Only the dead letters with these message ids."),
 ]
 WhereOption = Annotated[
     list[str] | None,
@@ -67,29 +64,28 @@ def ls(
 
     While the scan runs, it hides the dead letters from other readers; it does not change them.
     """
-    chosen = Chosen(where(terms or [], datetime.now(UTC)))
+    chosen = where(terms or [], datetime.now(UTC))
     collected = collect(gpw.target, gpw.out, chosen, limit, lambda dead_letter: dead_letter)
     found = sorted(collected.found.values(), key=lambda dead_letter: dead_letter.sent_at)
-    _note_unchecked(gpw, collected.unchecked)
+    gpw.out.note_lines(unchecked_dead_letters(collected.unchecked))
     gpw.out.document([as_document(dead_letter, body=False) for dead_letter in found])
     if found:
         _show_table(gpw, found)
     else:
-        none = f" No dead letters{' match' if terms else ''}."
-        gpw.out.say(gpw.out.marks[not collected.unchecked], none)
+        what = f"dead letters{' that match' if terms else ''}"
+        gpw.out.say_lines([nothing_read(collected.unchecked, what)])
     if len(found) == limit:
         gpw.out.note(f"These are the first {limit}; --limit shows more.")
 
 
-@command(example="gpw dlq show 0a1b2c3d", needs=LOOK)
+@command(example="gpw dlq show 0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9", needs=LOOK)
 def show_dead_letter(
     gpw: Gpw,
-    message_id: Annotated[str, typer.Argument(help="The message id, or a unique beginning.")],
+    message_id: Annotated[str, typer.Argument(help="The message id.")],
 ) -> None:
     """Show one dead letter: attributes, body, and what redriving it would do."""
-    chosen = Chosen(ids=(message_id,))
+    chosen = Where(frozenset({message_id}))
     collected = collect(gpw.target, gpw.out, chosen, None, lambda dead_letter: dead_letter)
-    _note_unchecked(gpw, collected.unchecked)
     [dead_letter] = collected.found.values()
     fate = Redriver(gpw.target).fate(dead_letter)
     gpw.out.document(as_document(dead_letter, body=True) | {"redrive": fate})
@@ -97,15 +93,15 @@ def show_dead_letter(
         [Text("message id", "dim"), dead_letter.message_id],
         [Text("kind", "dim"), dead_letter.kind.value],
         [Text("sent", "dim"), f"{dead_letter.sent_at:%Y-%m-%d %H:%M:%S} UTC"],
-        [Text("redrive", "dim"), plain(fate)],
+        [Text("redrive", "dim"), fate],
     ]
     rows += [
-        [Text(plain(name), "dim"), plain(value)]
+        [Text(name, "dim"), identifier(value)]
         for name, value in sorted(dead_letter.message.attributes.items())
     ]
     gpw.out.table(["", ""], rows)
     gpw.out.say("")
-    gpw.out.say(plain(dead_letter.message.body))
+    gpw.out.say(dead_letter.message.body)
 
 
 @command(
@@ -143,17 +139,11 @@ def redrive_dead_letters(
     """
     chosen = _chosen(ids, terms, everything=everything)
     plan = plan_redrive(gpw.target, gpw.out, chosen, force=force, limit=limit)
-    _note_unchecked(gpw, plan.unchecked)
-    if plan.going and not dry_run:
-        count = dead_letters(len(plan.going))
-        gpw.confirm(f"Redrive {count} in {gpw.target.where}: {by_queue(plan.queues)}?")
-    result = Redriven(dry_run=dry_run)
-    try:
-        redrive(gpw.target, gpw.out, plan, into=result, rate=rate)
-    finally:  # also when it is interrupted
-        show(gpw.out, result, well=not result.failed)
-    if result.incomplete and not dry_run:
-        raise typer.Exit(FAILED)
+    question = f"Redrive {dead_letters(plan.count)} ({by_queue(plan.queues)})"
+    notes = unchecked_dead_letters(plan.unchecked)
+    carry_out(
+        gpw, plan, redrive, Redriven(dry_run=dry_run), question=question, notes=notes, rate=rate
+    )
 
 
 @command(
@@ -178,26 +168,17 @@ def purge_dead_letters(
     """
     chosen = _chosen(ids, terms, everything=everything)
     plan = plan_purge(gpw.target, gpw.out, chosen, limit)
-    _note_unchecked(gpw, plan.unchecked)
-    if plan.chosen and not dry_run:
-        if not gpw.yes:
-            for line in counted(plan.groups):
-                gpw.out.note(line)
-        count = dead_letters(len(plan.chosen))
-        gpw.confirm(f"Permanently delete {count}, and no other, in {gpw.target.where}?")
-    result = PurgedLetters(dry_run=dry_run)
-    try:
-        purge(gpw.target, gpw.out, plan, into=result)
-    finally:  # also when it is interrupted
-        show(gpw.out, result, well=not result.failed)
-    if result.incomplete and not dry_run:
-        raise typer.Exit(FAILED)
+    question = f"Permanently delete {dead_letters(plan.count)}, and no other,"
+    notes = unchecked_dead_letters(plan.unchecked)
+    if not (gpw.yes or dry_run):
+        notes += group_lines(plan.groups)
+    carry_out(gpw, plan, purge, PurgedLetters(dry_run=dry_run), question=question, notes=notes)
 
 
 # ---------------------------------------------------------------- selecting dead letters
 
 
-def _chosen(ids: list[str] | None, terms: list[str] | None, *, everything: bool) -> Chosen:
+def _chosen(ids: list[str] | None, terms: list[str] | None, *, everything: bool) -> Where:
     """The selection that arguments and options name. Raises: OperatorError, also for none."""
     if everything and (ids or terms):
         raise OperatorError("--all selects every dead letter", "omit ids and --where", code=USAGE)
@@ -207,14 +188,10 @@ def _chosen(ids: list[str] | None, terms: list[str] | None, *, everything: bool)
             "name message ids, --where name=value, or --all",
             code=USAGE,
         )
-    return Chosen(where(terms or [], datetime.now(UTC)), tuple(ids or []))
+    return where(terms or [], datetime.now(UTC), ids or [])
 
 
 # ---------------------------------------------------------------- output
-
-
-def _note_unchecked(gpw: Gpw, unchecked: Unchecked) -> None:
-    gpw.out.note_lines(parked_lines.unchecked_dead_letters(unchecked))
 
 
 def _show_table(gpw: Gpw, found: list[DeadLetter]) -> None:
@@ -223,15 +200,16 @@ def _show_table(gpw: Gpw, found: list[DeadLetter]) -> None:
         ["id", "ago", "from", "reason", "type", "tenant", "profile", *["detail"] * details],
         [
             [
-                dead_letter.message_id[:SHORT_ID],
+                dead_letter.message_id,
                 ago(dead_letter.sent_at, now),
-                plain(dead_letter.source or dead_letter.kind.value),
-                Text(plain(dead_letter.reason), "red"),
-                plain(dead_letter.event or ""),
-                plain(dead_letter.tenant or ""),
-                plain(dead_letter.profile or ""),
-                *[plain(dead_letter.detail)] * details,
+                dead_letter.source or dead_letter.kind.value,
+                Text(dead_letter.reason, "red"),
+                identifier(dead_letter.event or ""),
+                identifier(dead_letter.tenant or ""),
+                identifier(dead_letter.profile or ""),
+                *[dead_letter.detail] * details,
             ]
             for dead_letter in found
         ],
+        to_copy="id",
     )

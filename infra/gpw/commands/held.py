@@ -8,27 +8,25 @@ import typer
 from rich.text import Text
 
 from gpw.cli.command import Gpw, command
-from gpw.cli.result import show
-from gpw.operations import parked_lines
+from gpw.cli.planned import carry_out
 from gpw.operations.held_queue import (
     DELETE,
     LOOK,
     NOBODY,
-    Chosen,
     PurgedDeliveries,
     accepted_in,
     groups,
     plan_purge,
     purge,
-    short_digest,
 )
-from gpw.operations.lines import held_deliveries
+from gpw.operations.lines import Line, bad, held_deliveries
+from gpw.operations.parked_lines import UNREADABLE_SECRET, nothing_read, unchecked_held
 from gpw.operations.release import RELEASE, Released, plan_release, release, wait_for_current
-from gpw.operations.scanning import PurgePlan, Unchecked
-from gpw.parked.held_deliveries import Group
-from gpw.stack.errors import FAILED, USAGE, OperatorError
+from gpw.operations.scanning import PurgePlan
+from gpw.parked.held_deliveries import Group, HeldWhere
+from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.permissions import Level, on
-from gpw.stack.text import plain
+from gpw.stack.text import identifier
 from gpw.stack.when import ago
 
 SHOWN_SOURCES = 3
@@ -44,19 +42,18 @@ LimitOption = Annotated[
 def ls(gpw: Gpw) -> None:
     """List the held deliveries by the secret that they carry.
 
-    A secret is shown as the beginning of its SHA-256, and as current or previous if the receiver
+    A secret is shown as its SHA-256, and as current or previous if the receiver
     accepts it now. Anybody can send a delivery with an unknown secret, so only deliveries with an
     accepted secret are known to be GetProfile's. While the scan runs, it hides the deliveries from
     other readers; it does not change them.
     """
     listed = groups(gpw.target, gpw.out)
     if listed.accepted is None:
-        _note_unreadable(gpw)
-    _note_unchecked(gpw, listed.unchecked)
+        gpw.out.note_lines([UNREADABLE_SECRET])
+    gpw.out.note_lines(unchecked_held(listed.unchecked))
     gpw.out.document(listed.document())
     if not listed.found:
-        none = " SQS returned no held delivery." if listed.unchecked else " No held deliveries."
-        gpw.out.say(gpw.out.marks[None if listed.unchecked else True], none)
+        gpw.out.say_lines([nothing_read(listed.unchecked, "held deliveries")])
         return
     _show(gpw, listed.found, listed.accepted)
     if listed.any_accepted:
@@ -87,25 +84,19 @@ def release_held(
 
     They pass the same checks as every webhook and keep their time of receipt. Those that fail a
     check go to the dead-letter queue with the reason. Deliveries with other secrets stay. The
-    command shows what it found and asks. It sends each delivery before it deletes it, so an
-    interruption loses nothing: at worst an event is processed twice, which changes nothing. If the
-    secret was set some seconds ago, the command first waits until no delivery with it is refused.
+    command shows what it found and asks. It then releases exactly those, and none that arrived in
+    the meantime. It sends each delivery before it deletes it, so an interruption loses nothing: at
+    worst an event is processed twice, which changes nothing. If the secret was set some seconds
+    ago, the command first waits until no delivery with it is refused.
     """
     if not dry_run:
         wait_for_current(gpw.target, gpw.out)
     plan = plan_release(gpw.target, gpw.out, limit=limit)
-    _note_unchecked(gpw, plan.unchecked)
-    if plan.sent and not dry_run:
-        gpw.confirm(f"Release {held_deliveries(plan.sent.total())} in {gpw.target.where}?")
-    result = Released(dry_run=dry_run)
-    try:
-        release(gpw.target, gpw.out, plan, into=result, rate=rate, limit=limit)
-    finally:  # even if it was interrupted
-        if result.unchecked != plan.unchecked:
-            _note_unchecked(gpw, result.unchecked)
-        show(gpw.out, result, well=not result.failed)
-    if (result.incomplete or plan.incomplete) and not dry_run:
-        raise typer.Exit(FAILED)
+    question = f"Release {held_deliveries(plan.count)}"
+    notes = unchecked_held(plan.unchecked)
+    carry_out(
+        gpw, plan, release, Released(dry_run=dry_run), question=question, notes=notes, rate=rate
+    )
 
 
 @command(
@@ -123,9 +114,7 @@ def purge_held(
     gpw: Gpw,
     digests: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="Only those with a secret of this SHA-256, or a unique beginning of it."
-        ),
+        typer.Argument(help="Only those with a secret of this SHA-256, in full."),
     ] = None,
     *,
     source_ip: Annotated[
@@ -149,16 +138,11 @@ def purge_held(
     named = (digests, source_ip, message_id)
     chosen = _chosen(*named, unknown=unknown, everything=everything)
     plan = plan_purge(gpw.target, gpw.out, chosen, limit)
-    _note_unchecked(gpw, plan.unchecked)
-    if plan.chosen and not dry_run:
-        _confirm_purge(gpw, plan)
-    result = PurgedDeliveries(dry_run=dry_run)
-    try:
-        purge(gpw.target, gpw.out, plan, into=result)
-    finally:  # even if it was interrupted
-        show(gpw.out, result, well=not result.failed)
-    if result.incomplete and not dry_run:
-        raise typer.Exit(FAILED)
+    question = f"Permanently delete {held_deliveries(plan.count)}, and no other,"
+    notes = unchecked_held(plan.unchecked)
+    if plan.count and not (gpw.yes or dry_run):
+        notes += _releasable(gpw, plan)
+    carry_out(gpw, plan, purge, PurgedDeliveries(dry_run=dry_run), question=question, notes=notes)
 
 
 # ---------------------------------------------------------------- selecting deliveries
@@ -171,7 +155,7 @@ def _chosen(
     *,
     unknown: bool,
     everything: bool,
-) -> Chosen:
+) -> HeldWhere:
     """The selection that arguments and options name. Raises: OperatorError, also for none."""
     named = bool(digests or source_ip or message_id or unknown)
     if everything and named:
@@ -184,55 +168,31 @@ def _chosen(
             "name digests, --source-ip, --message-id, --unknown or --all",
             code=USAGE,
         )
-    whole = tuple(digest.lower() for digest in digests or [])
-    return Chosen(whole, source_ip, message_id, unknown=unknown)
+    whole = frozenset(digest.lower() for digest in digests or [])
+    return HeldWhere(whole, source_ip, message_id, unknown=unknown)
 
 
-def _confirm_purge(gpw: Gpw, plan: PurgePlan) -> None:
-    if gpw.yes:
-        return
+def _releasable(gpw: Gpw, plan: PurgePlan) -> list[Line]:
+    """A warning, if some of those to delete carry an accepted secret."""
     accepted = accepted_in(gpw.target, plan)
     if accepted is None:
-        _note_unreadable(gpw)
-    elif accepted:
-        gpw.out.note(
-            gpw.out.marks[False],
-            f" {held_deliveries(accepted)} of these carry an accepted secret: gpw held release "
-            "sends them on",
-        )
-    count = held_deliveries(len(plan.chosen))
-    gpw.confirm(f"Permanently delete {count}, and no other, in {gpw.target.where}?")
+        return [UNREADABLE_SECRET]
+    text = f"{held_deliveries(accepted)} of these carry an accepted secret"
+    return [bad(f"{text}: gpw held release sends them on")] if accepted else []
 
 
 # ---------------------------------------------------------------- output
 
 
-def _note_unchecked(gpw: Gpw, unchecked: Unchecked) -> None:
-    gpw.out.note_lines(parked_lines.unchecked_held(unchecked))
-
-
-def _note_unreadable(gpw: Gpw) -> None:
-    gpw.out.note(
-        gpw.out.marks[None], " You may not read the secret, so it is unknown which ones carry it."
-    )
-
-
 def _show(gpw: Gpw, groups: list[Group], accepted: Mapping[str, str] | None) -> None:
+    """Two lines for each secret, so that its digest is in one piece on any terminal."""
     now = datetime.now(UTC)
-    gpw.out.table(
-        ["sha-256", "deliveries", "first", "last", "secret", "from"],
-        [
-            [
-                short_digest(group.token_digest),
-                f"{group.count}",
-                f"{ago(group.first, now)} ago",
-                f"{ago(group.last, now)} ago",
-                _secret(group, accepted),
-                _sources(group),
-            ]
-            for group in groups
-        ],
-    )
+    for group in groups:
+        gpw.out.say(Text(group.token_digest or NOBODY, "bold"), "  ", _secret(group, accepted))
+        gpw.out.say(
+            f"  {held_deliveries(group.count)}, first {ago(group.first, now)} ago, last "
+            f"{ago(group.last, now)} ago, from {_sources(group)}"
+        )
 
 
 def _secret(group: Group, accepted: Mapping[str, str] | None) -> Text:
@@ -244,7 +204,7 @@ def _secret(group: Group, accepted: Mapping[str, str] | None) -> Text:
 
 def _sources(group: Group) -> str:
     shown = [
-        f"{plain(source) or NOBODY} ({count})"
+        f"{identifier(source) or NOBODY} ({count})"
         for source, count in group.sources.most_common(SHOWN_SOURCES)
     ]
     more = len(group.sources) - SHOWN_SOURCES

@@ -1,23 +1,21 @@
 """`gpw listen`: forwards live events from the bus to an application on this machine."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from gpw.cli.command import Gpw, command
-from gpw.cli.options import OutcomeOption, ProfileOption, TenantOption, TypeOption
-from gpw.commands.attempts_screen import Screen, attempt_line, can_be_used
+from gpw.cli.options import by_content, of_the_bus
+from gpw.commands.attempt_line import show
 from gpw.history.selection import Selection
-from gpw.listening.attempts import Attempt, Forwarding
-from gpw.listening.forward import Form, Forward, by_call, by_http, by_printing, development_secret
-from gpw.listening.loopback import destination
+from gpw.listening.attempts import Forwarding
+from gpw.listening.forward import Form, development_secret
+from gpw.listening.leases import sweep as remove_left
 from gpw.listening.subscription import Ended, Subscription, ended_by_signals
-from gpw.operations.listen import forward_events
-from gpw.stack import printable_json
-from gpw.stack.errors import FAILED, USAGE, OperatorError
+from gpw.operations.listen import Destination, Listening
+from gpw.stack.errors import FAILED, INTERRUPTED, USAGE, OperatorError
 from gpw.stack.permissions import LISTENING, Level
 from gpw.stack.when import moment
 
@@ -53,10 +51,36 @@ SecretOption = Annotated[
 ]
 
 
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        help="First forward the events of the history that were received since this time: 10m "
+        "(ago) or 2026-01-31T14:00:00Z."
+    ),
+]
+CountOption = Annotated[int | None, typer.Option(min=1, help="Stop after this number of events.")]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(min=0, help="Stop this many seconds after the listener is ready."),
+]
+RetriesOption = Annotated[
+    int, typer.Option(min=0, max=100, help="Further attempts after one that failed.")
+]
+RemoteOption = Annotated[bool, typer.Option("--allow-remote", help="Allow URLs on other machines.")]
+SweepOption = Annotated[
+    bool,
+    typer.Option(
+        "--sweep",
+        help="Only remove the rules and queues of listeners that sent no heartbeat for 10 minutes.",
+    ),
+]
+
+
 @command(
     example="gpw listen --forward-to http://localhost:3000/hooks",
     needs=LISTENING,
     level=Level.OPERATE,
+    options=(of_the_bus, by_content),
 )
 def listen(
     gpw: Gpw,
@@ -65,139 +89,72 @@ def listen(
     invoke: InvokeOption = None,
     only_print: PrintOption = False,
     form: FormOption = None,
-    tenant: TenantOption = None,
-    profile_id: ProfileOption = None,
-    event: TypeOption = None,
-    outcome: OutcomeOption = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            help="First forward the events of the history that were received since this time: 10m "
-            "(ago) or 2026-01-31T14:00:00Z."
-        ),
-    ] = None,
-    count: Annotated[
-        int | None, typer.Option(min=1, help="Stop after this number of events.")
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(min=0, help="Stop this many seconds after the listener is ready."),
-    ] = None,
-    retries: Annotated[
-        int, typer.Option(min=0, max=100, help="Further attempts after one that failed.")
-    ] = 0,
+    since: SinceOption = None,
+    count: CountOption = None,
+    timeout: TimeoutOption = None,
+    retries: RetriesOption = 0,
     secret_env: SecretOption = None,
-    allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Allow URLs on other machines.")
-    ] = False,
+    allow_remote: RemoteOption = False,
+    sweep: SweepOption = False,
 ) -> None:
     """Forward live events to an application on your machine, until Ctrl-C.
 
     It creates a temporary EventBridge rule and SQS queue, and removes them when it ends. If your
-    laptop sleeps, it gets the missed events when it wakes. Events that `gpw republish` publishes
-    again are forwarded too; duplicates are not. A failed attempt is shown but not retried, unless
-    you press `r` or give --retries.
+    laptop sleeps, it gets the missed events when it wakes; while AWS can't be reached, it keeps
+    trying. Events that `gpw republish` publishes again are forwarded too; duplicates are not. A
+    failed attempt is shown; only --retries repeats it. The page Listen of `gpw ui` shows attempts
+    with a button to retry each.
 
     With --json, each attempt is a line of JSON. Exits with 1 if an event failed, or if fewer than
     --count events arrived before --timeout.
     """
-    now = datetime.now(UTC)
-    wanted = Selection(tenant, profile_id, event, outcome)
-    begin = _begin(since, now)
-    secret = development_secret(secret_env)
-    forward, where = _forward(
+    if sweep:
+        removed = remove_left(gpw.target, also_silent=True).removed
+        gpw.out.document({"removed": removed})
+        gpw.out.say(f"Removed the rules and queues of {len(removed)} listeners.")
+        return
+    names = {"tenant": "tenant", "profile": "profile_id", "event": "event", "outcome": "outcome"}
+    names |= {"status": "status", "text": "text"}
+    wanted = Selection(**{field: gpw.params[name] for field, name in names.items()})
+    begin = _begin(since)
+    to = Destination.named(
         forward_to,
         invoke,
         only_print=only_print,
         form=form,
-        secret=secret,
+        secret=development_secret(secret_env),
         remote=allow_remote,
     )
-    printed = (form or Form.WEBHOOK) if only_print else None
-    well = True
+    shown = partial(show, gpw.out, whole=(form or Form.WEBHOOK) if only_print else None)
+    listening = Listening(Forwarding(to.forward, shown, retries=retries), begin, count, timeout)
+    code = None
     try:
-        with (
-            ended_by_signals(),
-            Subscription(gpw.target, wanted) as subscription,
-            _showing(gpw, forward, retries, whole=printed) as forwarding,
-        ):
-            if subscription.swept.removed:
-                gpw.out.note("Removed the rules and queues of listeners that were killed.")
-            gpw.out.note(f"Ready. Events ({wanted.describe()}) {where}.")
-            well = forward_events(
-                gpw.target,
-                gpw.out,
-                subscription,
-                forwarding,
-                begin=begin,
-                count=count,
-                timeout=timeout,
-            )
+        with ended_by_signals(), Subscription(gpw.target, wanted) as subscription:
+            _note_swept(gpw, subscription)
+            gpw.out.note(f"Ready. Events ({wanted.describe()}) {to.words}.")
+            listening.run(subscription, gpw.out)
     except KeyboardInterrupt:
-        if count is not None:
-            raise
+        listening.ended = "by Ctrl-C"
+        code = INTERRUPTED if count is not None else None
     except Ended as ended:
-        raise typer.Exit(ended.code) from None
-    if not well:
-        raise typer.Exit(FAILED)
+        listening.ended, code = f"by {ended}", ended.code
+    gpw.out.note(listening.sentence())
+    if code or not (listening.well or listening.ended == "by Ctrl-C"):
+        raise typer.Exit(code or FAILED)
 
 
-def _begin(since: str | None, now: datetime) -> datetime | None:
+def _note_swept(gpw: Gpw, subscription: Subscription) -> None:
+    if subscription.swept.removed:
+        gpw.out.note("Removed the rules and queues of listeners that were killed.")
+    if silent := len(subscription.swept.silent):
+        gpw.out.note(
+            f"{silent} listeners are asleep or were killed; `gpw listen --sweep` removes what "
+            "they left."
+        )
+
+
+def _begin(since: str | None) -> datetime | None:
     try:
-        return None if since is None else moment(since, now)
+        return None if since is None else moment(since, datetime.now(UTC))
     except ValueError as error:
         raise OperatorError(str(error), code=USAGE) from None
-
-
-def _forward(
-    url: str | None,
-    function: str | None,
-    *,
-    only_print: bool,
-    form: Form | None,
-    secret: str,
-    remote: bool,
-) -> tuple[Forward, str]:
-    """The way to forward, and a description of it. Raises: OperatorError."""
-    if (url is not None) + (function is not None) + only_print != 1:
-        raise OperatorError(
-            "Where should events go?",
-            "give one of --forward-to URL, --invoke MODULE:FUNCTION, --print",
-            code=USAGE,
-        )
-    if url is not None:
-        to = destination(url)
-        sent = form or Form.WEBHOOK
-        return by_http(to, form=sent, secret=secret, remote=remote), f"go to {url}"
-    if function is not None:
-        called = form or Form.EVENTBRIDGE
-        return by_call(function, form=called, secret=secret), f"are passed to {function}"
-    return by_printing, "are printed"
-
-
-@contextmanager
-def _showing(gpw: Gpw, forward: Forward, retries: int, whole: Form | None) -> Iterator[Forwarding]:
-    """Show attempts; on a terminal, they can be selected and retried.
-
-    whole: include the event itself, in this form.
-    """
-    out = gpw.out
-
-    def show(attempt: Attempt) -> None:
-        told = attempt.document(whole)
-        out.line(told)
-        out.say(attempt_line(attempt))
-        if whole and not out.as_json:
-            for line in printable_json.dumps(told["body"], indent=2).splitlines():
-                out.say(line)
-
-    if whole or not can_be_used(out):
-        yield Forwarding(forward, show, retries=retries)
-        return
-
-    def retry(attempt: Attempt) -> None:
-        forwarding.attempt(attempt.event)
-
-    with Screen(out, retry) as screen:
-        forwarding = Forwarding(forward, screen.show, retries=retries)
-        yield forwarding

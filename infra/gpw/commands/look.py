@@ -14,7 +14,7 @@ from gpw.operations.events import kept, newest
 from gpw.stack import printable_json
 from gpw.stack.errors import FAILED
 from gpw.stack.permissions import READ_HISTORY, on
-from gpw.stack.text import OUTCOME_STYLES
+from gpw.stack.text import OUTCOME_STYLES, identifier
 from gpw.stack.when import ago
 
 
@@ -40,7 +40,7 @@ def status(
     out, found = gpw.out, kept(gpw.target, tenant, profile, limit, gpw.out)
     out.document({"profile": found.state, "full_profile": found.full, "events": found.events})
     if found.state is None:
-        out.say(out.marks[False], f" {tenant} {profile} has no state")
+        out.say(out.marks[False], f" {identifier(tenant)} {identifier(profile)} has no state")
     else:
         _show_item(out, found.state)
     if found.full is not None:
@@ -89,11 +89,11 @@ def show_events(out: Output, items: Sequence[dict[str, Any]]) -> None:
                 item["created_at"][:19].replace("T", " "),
                 ago(datetime.fromisoformat(item["created_at"]), now),
                 Text(str(item["outcome"]), OUTCOME_STYLES.get(item["outcome"], "")),
-                item["event"],
+                identifier(item["event"]),
                 _status(item),
-                item["tenant_id"],
-                item.get("profile_id", ""),
-                item["event_id"],
+                identifier(item["tenant_id"]),
+                identifier(item.get("profile_id", "")),
+                identifier(item["event_id"]),
             ]
             for item in items
         ],
@@ -106,7 +106,7 @@ def _show_item(out: Output, item: dict[str, Any]) -> None:
     first = [n for n in ("tenant_id", "profile_id", "status", "version") if n in item]
     for name in (*first, *sorted(item.keys() - set(first))):
         value = item[name]
-        shown = printable_json.dumps(value) if isinstance(value, dict | list) else str(value)
+        shown = printable_json.dumps(value) if isinstance(value, dict | list) else identifier(value)
         if name.endswith("_at"):
             shown += f"  ({ago(datetime.fromisoformat(shown), now)} ago)"
         rows.append([Text(name, "dim"), shown])
@@ -115,4 +115,4 @@ def _show_item(out: Output, item: dict[str, Any]) -> None:
 
 def _status(item: dict[str, Any]) -> str:
     data = item.get("data")
-    return str(data.get("status", "")) if isinstance(data, dict) else ""
+    return identifier(data.get("status", "")) if isinstance(data, dict) else ""

@@ -48,6 +48,7 @@ def _switch(gpw: Gpw, *, start: bool, wait: bool) -> None:
     out.document({"state": found["State"], "events_waiting": waiting.total})
     out.say(
         out.marks[found["State"] == wanted or None],
-        f" The consumer is {found['State'].lower()}; {waiting.total} events wait.",
+        f" The consumer is {found['State'].lower()}; SQS reports about {waiting.total} "
+        "waiting events.",
         "" if start else " Start it again with: gpw resume",
     )

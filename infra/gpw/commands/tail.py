@@ -15,7 +15,7 @@ from gpw.history.log_lines import Seen
 from gpw.operations.tail import LOG_GROUPS, QUEUES, Filter, depths, follow
 from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.permissions import STACK, Need
-from gpw.stack.text import OUTCOME_STYLES
+from gpw.stack.text import OUTCOME_STYLES, identifier
 from gpw.stack.when import duration, moment
 
 DEPTH_SECONDS = 5.0
@@ -84,7 +84,7 @@ def _show(gpw: Gpw, polls: Iterable[list[Seen]]) -> None:
 def _text(seen: Seen) -> Text:
     style = "bold red" if seen.bad else OUTCOME_STYLES.get(seen.outcome or "", "")
     about = [
-        part
+        identifier(part)
         for part in (seen.event, seen.tenant, seen.profile, seen.event_id, seen.reason, seen.detail)
         if part
     ]

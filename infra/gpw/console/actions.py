@@ -16,7 +16,7 @@ from gpw.console.overview import job_fragment
 from gpw.console.recheck import forget_person
 from gpw.console.web import Console, check_write, console_of, form, post, render, route
 from gpw.history.history import Key
-from gpw.operations import dead_letters, erase, held_queue, parked_lines, release
+from gpw.operations import erase, parked_lines
 from gpw.operations.acting import counted, exactly
 from gpw.operations.forward import Forwarded, forward
 from gpw.operations.replay import Replayed, replay
@@ -24,6 +24,7 @@ from gpw.operations.reporter import Reporter
 from gpw.operations.republish import Republished, republish
 from gpw.stack.errors import OperatorError
 from gpw.stack.target import Target
+from gpw.stack.text import identifier
 
 VERBS = {"replay": "Replay", "republish": "Republish", "forward": "Forward"}
 EXPLAINED = {
@@ -151,135 +152,6 @@ def _verb(request: Request) -> str:
     return name
 
 
-# ---------------------------------------------------------------- on dead letters
-
-
-def on_letters(request: Request) -> Response:
-    """Redrive or purge the selected dead letters, after a dry run."""
-    console, fields = console_of(request), form(request)
-    name, ids = str(request.path_params["name"]), fields.get("id", [])
-    dry_run = fields.get("dry_run") == ["yes"]
-    if not dry_run:
-        check_write(console)
-    if not ids:
-        raise OperatorError("No dead letter is selected", "select some, or all of a group")
-    works = {"redrive": _redrive, "purge": _purge_letters}
-    if name not in works:
-        raise OperatorError("There is no such action")
-    work, chosen = works[name], dead_letters.Chosen(ids=tuple(ids))
-
-    def run(reporter: Reporter) -> None:
-        try:
-            work(job, console.target, reporter, chosen, dry_run=dry_run)
-        finally:
-            if not dry_run:
-                console.letters = None
-
-    words = shlex.join(["dlq", name, *ids])
-    command = console.command(f"{words}{' --dry-run' if dry_run else ' --yes'}")
-    what = "1 dead letter" if len(ids) == 1 else f"{len(ids)} dead letters"
-    job = console.jobs.new(f"{name.capitalize()} {what}", command)
-    if dry_run:
-        label = f"Delete {what} permanently" if name == "purge" else f"Redrive {what}"
-        job.then = Then(label, f"/dead-letters/{name}", {"id": ids}, grave=name == "purge")
-    else:
-        job.follow = ("/dead-letters", "Scan the dead letters again")
-    console.jobs.begin(job, run)
-    return job_fragment(request, job)
-
-
-def _redrive(
-    job: Job, target: Target, reporter: Reporter, chosen: dead_letters.Chosen, *, dry_run: bool
-) -> None:
-    plan = dead_letters.plan_redrive(target, reporter, chosen)
-    tell(reporter, parked_lines.unchecked_dead_letters(plan.unchecked))
-    result = dead_letters.Redriven(dry_run=dry_run)
-    try:
-        dead_letters.redrive(target, reporter, plan, into=result)
-    finally:  # also when it is stopped
-        job.tell(*result.lines())
-        job.well = dry_run or not result.incomplete
-
-
-def _purge_letters(
-    job: Job, target: Target, reporter: Reporter, chosen: dead_letters.Chosen, *, dry_run: bool
-) -> None:
-    plan = dead_letters.plan_purge(target, reporter, chosen)
-    tell(reporter, parked_lines.unchecked_dead_letters(plan.unchecked))
-    result = dead_letters.PurgedLetters(dry_run=dry_run)
-    try:
-        dead_letters.purge(target, reporter, plan, into=result)
-    finally:  # also when it is stopped
-        job.tell(*result.lines())
-        job.well = dry_run or not result.incomplete
-
-
-# ---------------------------------------------------------------- on held deliveries
-
-
-def on_held(request: Request) -> Response:
-    """Release deliveries with an accepted secret, or purge those of a secret, after a dry run."""
-    console, fields = console_of(request), form(request)
-    name, digests = str(request.path_params["name"]), fields.get("digest", [])
-    dry_run = fields.get("dry_run") == ["yes"]
-    if name not in {"release", "purge"}:
-        raise OperatorError("There is no such action")
-    if name == "purge" and not digests:
-        raise OperatorError("No secret is selected", "select at least one")
-    if not dry_run:
-        check_write(console)
-
-    def run(reporter: Reporter) -> None:
-        try:
-            if name == "release":
-                _release(job, console.target, reporter, dry_run=dry_run)
-            else:
-                chosen = held_queue.Chosen(tuple(digests))
-                _purge_held(job, console.target, reporter, chosen, dry_run=dry_run)
-        finally:
-            if not dry_run:
-                console.held = console.letters = None
-
-    words = shlex.join(["held", name, *(digests if name == "purge" else [])])
-    command = console.command(f"{words}{' --dry-run' if dry_run else ' --yes'}")
-    job = console.jobs.new(f"{name.capitalize()} held deliveries", command)
-    if dry_run:
-        label = "Delete these permanently" if name == "purge" else "Release these"
-        job.then = Then(label, f"/held/{name}", {"digest": digests}, grave=name == "purge")
-    else:
-        job.follow = ("/held", "Scan the held deliveries again")
-    console.jobs.begin(job, run)
-    return job_fragment(request, job)
-
-
-def _release(job: Job, target: Target, reporter: Reporter, *, dry_run: bool) -> None:
-    if not dry_run:
-        release.wait_for_current(target, reporter)
-    plan = release.plan_release(target, reporter)
-    tell(reporter, parked_lines.unchecked_held(plan.unchecked))
-    result = release.Released(dry_run=dry_run)
-    try:
-        release.release(target, reporter, plan, into=result)
-    finally:  # also when it is stopped
-        if result.unchecked != plan.unchecked:
-            tell(reporter, parked_lines.unchecked_held(result.unchecked))
-        job.tell(*result.lines())
-        job.well = dry_run or not (plan.incomplete or result.incomplete)
-
-
-def _purge_held(
-    job: Job, target: Target, reporter: Reporter, chosen: held_queue.Chosen, *, dry_run: bool
-) -> None:
-    plan = held_queue.plan_purge(target, reporter, chosen)
-    tell(reporter, parked_lines.unchecked_held(plan.unchecked))
-    result = held_queue.PurgedDeliveries(dry_run=dry_run)
-    try:
-        held_queue.purge(target, reporter, plan, into=result)
-    finally:  # also when it is stopped
-        job.tell(*result.lines())
-        job.well = dry_run or not result.incomplete
-
-
 # ---------------------------------------------------------------- on a profile
 
 
@@ -300,9 +172,9 @@ def erase_profile(request: Request) -> Response:
             if not dry_run:
                 forget_person(console, tenant, profile)
 
-    words = shlex.join(["erase", tenant, profile])
+    words = shlex.join(["erase", identifier(tenant), identifier(profile)])
     command = console.command(f"{words}{' --dry-run' if dry_run else ' --yes'}")
-    job = console.jobs.new(f"Erase {tenant} {profile}", command)
+    job = console.jobs.new(f"Erase {identifier(tenant)} {identifier(profile)}", command)
     if dry_run:
         job.then = Then(
             "Erase all of this permanently",
@@ -332,7 +204,5 @@ def _erase(target: Target, reporter: Reporter, tenant: str, profile: str, *, dry
 ROUTES = [
     route("/actions/{name}", ask),
     post("/actions/{name}", act),
-    post("/dead-letters/{name}", on_letters),
-    post("/held/{name}", on_held),
     post("/profile/erase", erase_profile),
 ]

@@ -7,7 +7,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from gpw.console import actions, event, events, letters, listening, overview
+from gpw.console import actions, event, events, letters, listening, overview, parked
 from gpw.console.security import Guard
 from gpw.console.web import HERE, Console, render
 
@@ -22,6 +22,7 @@ def application(console: Console) -> ASGIApp:
             *letters.ROUTES,
             *listening.ROUTES,
             *actions.ROUTES,
+            *parked.ROUTES,
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
         exception_handlers={404: _missing, 405: _missing},

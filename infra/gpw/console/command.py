@@ -1,8 +1,14 @@
 """The command `gpw ui`, which is the console's own: it opens the console on this machine."""
 
+import errno
+import os
+import signal
 import socket
+import sys
 import threading
 import webbrowser
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from typing import Annotated
 
 import typer
@@ -15,6 +21,7 @@ from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.permissions import LISTENING, STACK, Level, Need, on
 
 MISSING = {"jinja2", "starlette", "uvicorn"}  # what the extra [ui] brings
+NO_IPV6 = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPERM, errno.EACCES}
 
 
 @command(
@@ -48,8 +55,8 @@ def ui(
 ) -> None:
     """Open a web console on this machine: live events, search, profiles, dead letters.
 
-    It listens on 127.0.0.1 only, keeps the events in memory, and ends with Ctrl-C. The printed link
-    works once. With --json, the link is printed as JSON.
+    Only this machine can reach it. It keeps the events in memory, and ends with Ctrl-C. The printed
+    link works once; Enter prints another one. With --json, the link is printed as JSON.
 
     Without --write, it changes no event, profile or message. It creates a temporary EventBridge
     rule and SQS queue without asking, and removes them when it ends.
@@ -58,7 +65,7 @@ def ui(
         import uvicorn
 
         from gpw.console.app import application
-        from gpw.console.security import ADDRESS, Access
+        from gpw.console.security import ADDRESSES, Access
         from gpw.console.web import Console
     except ModuleNotFoundError as error:
         if error.name not in MISSING:
@@ -69,8 +76,8 @@ def ui(
             "release's wheel with [ui] behind its name (docs/deploy.md, 'gpw without the "
             "repository')",
         ) from None
-    listening = _listen(ADDRESS, port)
-    access = Access(listening.getsockname()[1])
+    sockets = _listen(ADDRESSES, port)
+    access = Access(sockets[0].getsockname()[1])
     console = Console(gpw.target, access, write, since, requirements(gpw))
     try:
         console.start()
@@ -91,14 +98,19 @@ def ui(
     gpw.out.say(f"The console of {gpw.target.stack} ({gpw.target.where}): {access.link}")
     if not write:
         gpw.out.say("Actions that change something are off; --write allows them.")
-    gpw.out.note("Ctrl-C ends it.")
+    if sys.platform == "darwin":
+        gpw.out.note("Use Chrome, Edge or Firefox: Safari does not find names under localhost.")
+    gpw.out.note("Enter prints a link for another browser; Ctrl-C ends it.")
     gpw.out.console.file.flush()
     if browser and not gpw.out.as_json:
         threading.Timer(0.2, webbrowser.open, [access.link]).start()
+    on_enter(lambda: _print_link(gpw, access.new_link()))
     try:
-        with ended_by_signals(), listening:
+        with ended_by_signals(), ExitStack() as closing:
+            for one in sockets:
+                closing.enter_context(one)
             try:
-                server.run(sockets=[listening])
+                server.run(sockets=sockets)
             finally:
                 console.stop()
     except KeyboardInterrupt:
@@ -107,19 +119,49 @@ def ui(
         raise typer.Exit(ended.code) from None
 
 
-def _listen(address: str, port: int) -> socket.socket:
-    """A listening socket: connections that arrive before the server runs are queued.
+def _print_link(gpw: Gpw, link: str) -> None:
+    gpw.out.document({"url": link})
+    gpw.out.say(f"For another browser: {link}")
+    gpw.out.console.file.flush()
 
+
+def on_enter(work: Callable[[], None]) -> None:
+    """Call a function in a thread whenever somebody presses Enter, if there is a terminal."""
+    if not sys.stdin.isatty():
+        return
+    # Else reading would stop the process when it runs in the background.
+    signal.signal(signal.SIGTTIN, signal.SIG_IGN)
+
+    def read() -> None:
+        with suppress(OSError, ValueError):  # in the background, or the terminal is gone
+            # Unbuffered: the interpreter can't end while a thread holds the buffer.
+            while os.read(sys.stdin.fileno(), 1024):
+                work()
+
+    threading.Thread(target=read, daemon=True).start()
+
+
+def _listen(addresses: Sequence[str], port: int) -> list[socket.socket]:
+    """Listening sockets, one for each address: connections that arrive early are queued.
+
+    The port is ours at all addresses, so that no other program gets the browser's requests. An
+    IPv6 address that this machine does not have is left out.
     Raises: OperatorError, when the port is taken.
     """
-    listening = socket.socket()
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((address, port))
-        listening.listen()
-    except OSError as error:
-        listening.close()
-        raise OperatorError(
-            f"Port {port} can't be used: {error.strerror}", "name another one with --port"
-        ) from None
+    listening: list[socket.socket] = []
+    for address in addresses:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        same = listening[0].getsockname()[1] if listening else port
+        try:
+            listening.append(socket.create_server((address, same), family=family))
+        except OSError as error:
+            if listening and error.errno in NO_IPV6:
+                continue
+            for one in listening:
+                one.close()
+            if listening and not port:  # free at one address only
+                return _listen(addresses, port)
+            raise OperatorError(
+                f"Port {port} can't be used: {error.strerror}", "name another one with --port"
+            ) from None
     return listening

@@ -38,7 +38,7 @@ class Fill:
         self.problem = ""
 
     def start(self, since: str) -> None:
-        """Begin anew with what was received since then. Raises: ValueError."""
+        """Start over with the events received since then. Raises: ValueError."""
         first = moment(since, datetime.now(UTC))
         self._store.clear()
         with self._lock:
@@ -59,7 +59,7 @@ class Fill:
 
     def run(self, number: int, first: datetime) -> None:
         """Read all segments, and wait for them."""
-        with suppress(ClientError, BotoCoreError):  # a guess, and not everybody may ask
+        with suppress(ClientError, BotoCoreError):  # an estimate, which needs a permission
             described = self._table.client.describe_table(TableName=self._table.name)
             self.total = int(described["Table"]["ItemCount"]) or None
         try:

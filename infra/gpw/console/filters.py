@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from gpw.history.selection import Selection
 from gpw.stack.errors import OperatorError
+from gpw.stack.text import identifier
 from gpw.stack.when import moment
 from receiver.domain.outcome import Outcome
 from receiver.domain.version import timestamp
@@ -78,8 +79,9 @@ class Filters:
 def _option(name: str, value: str | None) -> list[str]:
     if value is None:
         return []
+    shown = value if name == "--text" else identifier(value)  # `--text` takes it as it is
     # After a space, a value that begins with a hyphen would be another option.
-    return [f"{name}={value}"] if value.startswith("-") else [name, value]
+    return [f"{name}={shown}"] if shown.startswith("-") else [name, shown]
 
 
 def read(query: Mapping[str, str]) -> Filters:

@@ -107,9 +107,9 @@ class Run:
 
     def _is_since_begun(self, event: BusEvent) -> bool:
         # The history also has earlier events, and after a gap it is read again.
-        return bool(event.receipt) or str(event.detail.get("received_at") or "") >= timestamp(
-            self.begun
-        )
+        begun = timestamp(self.begun)
+        arrived = event.arrived_at and event.arrived_at >= self.begun
+        return bool(event.receipt or arrived or str(event.detail.get("received_at") or "") >= begun)
 
     def _put(self, kept: Kept, *, first: bool = False) -> bool:
         with self._changed:
@@ -244,6 +244,6 @@ def _careful(forward: Forward) -> Forward:
         try:
             return forward(event, number)
         except Exception as error:  # the page shows it
-            return Result(False, 0.0, error=f"Unforeseen: {type(error).__name__}")
+            return Result(False, 0.0, error=f"Unexpected error: {type(error).__name__}")
 
     return attempt

@@ -1,7 +1,7 @@
 """Dead letters by reason, with what the runbook says about it, and held deliveries by secret."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from starlette.requests import Request
@@ -13,6 +13,8 @@ from gpw.console.web import Console, Letters, console_of, post, render, route
 from gpw.operations import dead_letters, held_queue, parked_lines
 from gpw.operations.lines import Line
 from gpw.operations.reporter import Reporter
+from gpw.operations.scanning import Unchecked
+from gpw.parked.dead_letters import Where
 from gpw.stack.target import Target
 
 FRESH_SECONDS = 30.0  # how long a result is shown without another scan
@@ -41,7 +43,18 @@ def show(request: Request) -> Response:
         old=_is_old(console.letters),
         groups=groups,
         about=runbook.about,
+        notes=_notes(console.letters, "dead letters", parked_lines.unchecked_dead_letters),
     )
+
+
+def _notes(
+    letters: Letters | None, what: str, unchecked: Callable[[Unchecked], list[Line]]
+) -> list[Line]:
+    """What a scan did not check, and that it found nothing if it did."""
+    if letters is None:
+        return []
+    nothing = [] if letters.found else [parked_lines.nothing_read(letters.unchecked, what)]
+    return nothing + unchecked(letters.unchecked)
 
 
 def _is_old(letters: Letters | None) -> bool:
@@ -63,13 +76,13 @@ def _look(target: Target, reporter: Reporter, console: Console) -> None:
     collected = dead_letters.collect(
         target,
         reporter,
-        dead_letters.Chosen(),
+        Where(),
         MOST,
         lambda one: dead_letters.as_document(one, body=True) | {"redrive": redriver.fate(one)},
     )
     tell(reporter, parked_lines.unchecked_dead_letters(collected.unchecked))
     newest_first = sorted(collected.found.values(), key=lambda one: one["sent_at"], reverse=True)
-    console.letters = Letters(datetime.now(UTC), newest_first, collected.unchecked.missed)
+    console.letters = Letters(datetime.now(UTC), newest_first, collected.unchecked)
 
 
 # ---------------------------------------------------------------- held deliveries
@@ -77,8 +90,14 @@ def _look(target: Target, reporter: Reporter, console: Console) -> None:
 
 def show_held(request: Request) -> Response:
     console = console_of(request)
-    groups = console.held.found if console.held else []
-    return render(request, "held.html", held=console.held, old=_is_old(console.held), groups=groups)
+    return render(
+        request,
+        "held.html",
+        held=console.held,
+        old=_is_old(console.held),
+        groups=console.held.found if console.held else [],
+        notes=_notes(console.held, "held deliveries", parked_lines.unchecked_held),
+    )
 
 
 def look_held(request: Request) -> Response:
@@ -94,10 +113,9 @@ def look_held(request: Request) -> Response:
 def _look_held(target: Target, reporter: Reporter, console: Console) -> None:
     groups = held_queue.groups(target, reporter)
     if groups.accepted is None:
-        reporter.note("You may not read the secret, so it is unknown which ones carry it.")
+        tell(reporter, [parked_lines.UNREADABLE_SECRET])
     tell(reporter, parked_lines.unchecked_held(groups.unchecked))
-    unseen = groups.unchecked.missed + groups.unchecked.hidden
-    console.held = Letters(datetime.now(UTC), groups.document(), unseen)
+    console.held = Letters(datetime.now(UTC), groups.document(), groups.unchecked)
 
 
 ROUTES = [

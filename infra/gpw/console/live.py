@@ -3,14 +3,16 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gpw.console.store import Store
-from gpw.history.history import read, subject
+from gpw.history.history import subject
 from gpw.history.selection import Selection
+from gpw.listening.arrival import arrived_since, retention, written_at
 from gpw.listening.bus_event import BusEvent, from_history
 from gpw.listening.subscription import Subscription
 from gpw.stack.errors import OperatorError, explained
@@ -25,7 +27,7 @@ AWS_SECONDS = 30.0  # the minimum on AWS
 # A poll reads the whole table. At half a read unit for 4 KiB and 0.125 dollars a million units,
 # this many bytes a second are about 0.10 dollars an hour.
 AWS_BYTES_PER_SECOND = 1_700_000
-OVERLAP = timedelta(seconds=60)  # an event may be written this much later than it was received
+OVERLAP = timedelta(seconds=60)  # an event is visible this much later than it was written, at most
 
 
 class Live:
@@ -33,6 +35,7 @@ class Live:
 
     ready: called once; no later event is missed. arrived: receives events after the store has
     them; it must not block. how: how events get here, for the page. problem: why they do not now.
+    read_at: when it last asked for new events and got an answer.
     """
 
     def __init__(
@@ -50,6 +53,14 @@ class Live:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.how = "Subscribing to the bus…"
         self.problem = ""
+        self.read_at: datetime | None = None
+
+    @property
+    def state(self) -> str:
+        """`live` only if the last read succeeded; else `connecting` or `offline`."""
+        if self.problem:
+            return "offline"
+        return "live" if self.read_at else "connecting"
 
     def start(self) -> None:
         self._thread.start()
@@ -75,19 +86,18 @@ class Live:
             return
         seconds = LOCAL_SECONDS if self._target.local else polling_seconds(table)
         self.how = (
-            f"Listening to the bus failed ({why}), so the history is read every "
-            f"{duration(seconds)}."
+            f"The bus cannot be subscribed to ({why}), so the history is read every "
+            f"{duration(seconds)}. Events appear when they are processed."
         )
         since = datetime.now(UTC) - OVERLAP
         self._ready()
         while not self._ended.wait(seconds):
-            since = self._guarded(lambda since=since: self._look(table, since), since)  # type: ignore[misc]
+            since = self._guarded(lambda since=since: self._look(since), since)  # type: ignore[misc]
 
     def _listen(self, subscription: Subscription, table: Table) -> None:
         while not self._ended.is_set():
-            before = self.problem
             self._guarded(lambda: self._receive(subscription, table), None)
-            if self.problem and self.problem == before:
+            if self.problem:
                 self._ended.wait(OUTAGE_SECONDS)
 
     def _receive(self, subscription: Subscription, table: Table) -> None:
@@ -99,19 +109,24 @@ class Live:
         for event in events:
             subscription.done(event)
 
-    def _look(self, table: Table, since: datetime) -> datetime:
-        """Add the events received since then. Returns: the start of the next poll."""
+    def _look(self, since: datetime) -> datetime:
+        """Add the events that arrived since then. Returns: the start of the next poll."""
         now = datetime.now(UTC)
-        for page in read(table, Selection(since=since, by="received_at")):
+        for page in arrived_since(self._target, Selection(), since, now):
             self._store.add(page.items, live=True)
             self._arrived(self._events(page.items))
         return now - OVERLAP
 
     def _events(self, items: Iterable[dict[str, Any]]) -> Iterator[BusEvent]:
         """Items of the history as the bus delivers them."""
+        bus, place, kept = (
+            self._target.output("EventBusName"),
+            self._target.place,
+            retention(self._target),
+        )
         for item in items:
             with suppress(KeyError, TypeError, ValueError):  # an item that somebody edited
-                yield from_history(item, self._target.output("EventBusName"), self._target.place)
+                yield replace(from_history(item, bus, place), arrived_at=written_at(item, kept))
 
     def _guarded[T](self, work: Callable[[], T], otherwise: T) -> T:
         try:
@@ -122,6 +137,7 @@ class Live:
             self.problem = str(explained(error))
         else:
             self.problem = ""
+            self.read_at = datetime.now(UTC)
             return done
         return otherwise
 

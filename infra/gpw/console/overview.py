@@ -26,14 +26,28 @@ def show(request: Request) -> Response:
 def checks(request: Request) -> Response:
     """The checks of `gpw doctor`. Old results are renewed in the background."""
     console = console_of(request)
-    if console.checks is None or (console.checks.over and _age(console) > CHECKS_SECONDS):
+    offline = console.live.state == "offline"
+    old = _age(console) > CHECKS_SECONDS and not offline
+    if console.checks is None or (console.checks.over and old):
         console.checks_at = datetime.now(UTC)
         console.checks = console.jobs.new("Check the stack", console.command("doctor --no-ping"))
         _check(console, console.checks)
     found = console.checks.document or (console.last_checks if not console.checks.over else [])
     if console.checks.over:
         console.last_checks = found
-    return render(request, "_checks.html", job=console.checks, checks=found)
+    return render(
+        request,
+        "_checks.html",
+        job=console.checks,
+        checks=found,
+        stale=offline and console.checks.over and found != [],
+        at=console.checks_at,
+    )
+
+
+def live(request: Request) -> Response:
+    """Whether new events arrive now."""
+    return render(request, "_live.html")
 
 
 def queues(request: Request) -> Response:
@@ -124,6 +138,7 @@ def job_fragment(request: Request, found: Job) -> Response:
 
 ROUTES = [
     route("/", show),
+    route("/live", live),
     route("/overview/checks", checks),
     route("/overview/queues", queues),
     route("/overview/minutes", minutes),

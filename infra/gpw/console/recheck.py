@@ -10,6 +10,7 @@ from gpw.console.web import Console
 from gpw.history.history import Key, stored, subject
 from gpw.history.selection import Selection
 from gpw.stack.errors import explained
+from gpw.stack.text import identifier
 
 ROUNDS = 20  # of checking one part of a list, each time that some of its events are gone
 
@@ -53,7 +54,8 @@ def forget_person(console: Console, tenant: str, profile: str) -> None:
         forget_gone(console, naming)
     except (ClientError, BotoCoreError):
         store.forget(naming)  # it may have been erased
-    name = re.compile(rf"(?<!\w){re.escape(profile)}(?!\w)")  # but not within a longer word
+    written = "|".join(map(re.escape, (profile, identifier(profile))))
+    name = re.compile(rf"(?<!\w)(?:{written})(?!\w)")  # but not within a longer word
     store.kinds.forget(name)
     console.jobs.forget(name)
     console.forwarder.forget(subject(tenant, profile))

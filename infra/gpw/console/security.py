@@ -11,7 +11,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-ADDRESS = "127.0.0.1"
+ADDRESSES = ("127.0.0.1", "::1")  # both, because a browser may try either for a localhost name
 SAFE_METHODS = {"GET", "HEAD"}
 MAX_FORM_BYTES = 4 * 1024 * 1024  # more than an edited event of 256 KiB with every byte as %XX
 
@@ -33,25 +33,34 @@ HEADERS = {
 class Access:
     """Who may use the console at a port.
 
+    name: its own host name. Browsers send a cookie to all ports of a host, so a console at
+    127.0.0.1 or localhost would give its cookie to every other server of this machine. Nobody can
+    guess this name, so no other page can have the browser send the cookie to another port of it.
     key: in the printed link, valid once. session: the value of the cookie.
     """
 
     port: int
+    name: str = field(default_factory=lambda: f"gpw-{secrets.token_hex(16)}.localhost")
     key: str | None = field(default_factory=lambda: secrets.token_urlsafe(32))
     session: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
     @property
     def host(self) -> str:
-        return f"{ADDRESS}:{self.port}"
+        return f"{self.name}:{self.port}"
 
     @property
     def cookie(self) -> str:
-        """The cookie's name. It has the port, because browsers share cookies between ports."""
-        return f"gpw-console-{self.port}"
+        """The cookie's name."""
+        return "gpw-console"
 
     @property
     def link(self) -> str:
         return f"http://{self.host}/?key={self.key}"
+
+    def new_link(self) -> str:
+        """Another link, for another browser. An earlier one becomes invalid."""
+        self.key = secrets.token_urlsafe(32)
+        return self.link
 
     def take(self, given: str) -> bool:
         """Whether this is the key, which then becomes invalid."""
@@ -98,8 +107,9 @@ class Guard:
         """The response to a refused request or to the printed link; None to let it through."""
         access = self._access
         if _values(scope, b"host") != [access.host]:
-            # DNS rebinding: another page's name that resolves to this address.
-            return _refuse(421, f"This console answers to http://{access.host} only.")
+            # DNS rebinding: another page's name that resolves to this address. The answer must not
+            # reveal the console's own name.
+            return _refuse(421, "Open the link that gpw ui printed; no other host name works.")
         if scope["method"] not in SAFE_METHODS:
             if _values(scope, b"sec-fetch-site") != ["same-origin"]:
                 return _refuse(403, "The request does not come from a page of this console.")
@@ -117,7 +127,7 @@ class Guard:
             return _refuse(
                 403,
                 "Open the link that gpw ui printed. It works once; after that, this browser has a "
-                "cookie. To use another browser, start gpw ui again.",
+                "cookie. For another browser, press Enter where gpw ui runs: it prints a new link.",
             )
         return None
 

@@ -22,10 +22,11 @@ from gpw.console.jobs import Job, Jobs
 from gpw.console.live import Live
 from gpw.console.security import Access
 from gpw.console.store import Store
+from gpw.operations.scanning import Unchecked
 from gpw.stack.errors import OperatorError, explained
 from gpw.stack.permissions import Requirement
 from gpw.stack.target import Target
-from gpw.stack.text import plain
+from gpw.stack.text import identifier, plain
 from gpw.stack.when import ago, duration, moment
 
 HERE = Path(__file__).parent
@@ -92,11 +93,11 @@ class Console:
 
 @dataclass(frozen=True)
 class Letters:
-    """The messages that a scan of a queue found. missed: the number that SQS did not return."""
+    """The messages that a scan of a queue found."""
 
     at: datetime
     found: list[dict[str, Any]]
-    missed: int
+    unchecked: Unchecked
 
 
 type Page = Callable[[Request], Response]
@@ -209,6 +210,7 @@ _templates = Environment(
 )
 _templates.filters |= {
     "show": plain,
+    "id": identifier,
     "short": _short,
     "time": _shown_time,
     "ago": _ago,

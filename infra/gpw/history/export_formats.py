@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Protocol
 
 from gpw.stack import printable_json
 from gpw.stack.errors import USAGE, OperatorError
-from gpw.stack.text import plain
+from gpw.stack.text import identifier
 
 # Spreadsheets take a cell that begins with one of these as a formula, even in full-width form.
 # The apostrophe is one of them, so that a reader can always remove the first apostrophe.
@@ -48,7 +48,8 @@ def text(column: str, value: Any) -> str | None:
 def cell(column: str, value: Any) -> str:
     """A value as a text that no spreadsheet takes as a formula and no terminal as a command.
 
-    Empty without a value. Invisible characters are escapes, as in JSON.
+    Empty without a value. Invisible characters are escapes; commands understand them when they
+    are pasted back.
     """
     found = text(column, value)
     if found is None:
@@ -56,7 +57,8 @@ def cell(column: str, value: Any) -> str:
     # JSON needs no guard: it begins with a bracket, a quote, a letter or a number.
     if not isinstance(value, str) or column in {"data", "extra"}:
         return found
-    return f"'{plain(found)}" if GUARDED.match(found) else plain(found)
+    shown = identifier(found)
+    return f"'{shown}" if GUARDED.match(found) else shown
 
 
 class NdjsonWriter:

@@ -27,8 +27,8 @@ class BusEvent:
     """An event from the bus or the history.
 
     envelope: EventBridge's, with the event in `detail`; numbers are `Decimal`. receipt: that of its
-    message, for `Subscription.done`. arrived_at: when SQS received it from the bus, by AWS's clock.
-    Both are None for an event from the history.
+    message, for `Subscription.done`; None for an event from the history. arrived_at: when SQS
+    received it from the bus or when it was written to the history, by AWS's clock, if known.
     """
 
     envelope: dict[str, Any]
@@ -73,11 +73,11 @@ class BusEvent:
     def key(self) -> tuple[str, ...]:
         """The key that duplicates share.
 
-        It contains the tenant, because two tenants may use the same id. An event that was published
-        again on purpose is not a duplicate, so its key also contains the envelope's id.
+        It is that of the history: several events of a tenant may share an id. An event that was
+        published again on purpose is not a duplicate, so its key also contains the envelope's id.
         """
         again = (str(self.envelope["id"]),) if self.replayed else ()
-        return (self.tenant, self.id, *again)
+        return (subject(self.tenant, self.profile), str(self.detail["version"]), *again)
 
     def selected_by(self, wanted: Selection) -> bool:
         """Whether it is in a selection. Times are not compared."""
@@ -105,7 +105,7 @@ def from_message(message: Mapping[str, Any]) -> BusEvent | None:
     try:
         envelope = strict_json.loads(message["Body"])
         event = BusEvent(envelope, message["ReceiptHandle"], sent_at(message))
-        known = all(isinstance(event.detail.get(name), str) for name in ("outcome", "version"))
+        known = all(isinstance(event.detail[name], str) for name in ("id", "outcome", "version"))
         return event if envelope["source"] == SOURCE and known and event.key else None
     except (AttributeError, KeyError, TypeError, NotJsonError):
         return None

@@ -1,13 +1,15 @@
 """One attempt to forward an event to an application: by HTTP, in process, or by printing it."""
 
+import asyncio
 import importlib
+import inspect
 import json
 import os
 import sys
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from enum import StrEnum
@@ -204,7 +206,8 @@ def by_call(name: str, *, form: Form, secret: str) -> Forward:
     """Calls a Python function as Lambda does. name: `module:function`.
 
     In the form eventbridge, the function receives what a rule's Lambda target receives; in the form
-    webhook, what an HTTP API passes to it. Raises: OperatorError, if there is no such function.
+    webhook, what an HTTP API passes to it. Unlike Lambda, it also runs an `async def` function.
+    Raises: OperatorError, if there is no such function.
     """
     function = _loaded(name)
 
@@ -219,6 +222,8 @@ def by_call(name: str, *, form: Form, secret: str) -> Forward:
         try:
             with redirect_stdout(sys.stderr):  # the function's output is not part of gpw's
                 returned = function(passed, context)
+                if inspect.isawaitable(returned):
+                    returned = asyncio.run(_awaited(returned))
             return _returned(returned, time.monotonic() - began)
         except (Exception, SystemExit):  # show the error and continue with the next event
             return Result(False, time.monotonic() - began, error=_where_it_failed())
@@ -247,6 +252,13 @@ def _loaded(name: str) -> Callable[[Any, Any], Any]:
         raise OperatorError(
             f"--invoke does not name a function: {name!r}", "write module:function", code=USAGE
         )
+    if module.endswith(".py"):
+        meant = ".".join(Path(module).with_suffix("").parts)
+        raise OperatorError(
+            f"--invoke takes a module, not a file: {name!r}",
+            f"write {meant}:{attribute}",
+            code=USAGE,
+        )
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does
     try:
         found: Any = importlib.import_module(module)
@@ -260,6 +272,10 @@ def _loaded(name: str) -> Callable[[Any, Any], Any]:
         raise OperatorError(f"{name} is not a function", code=USAGE)
     function: Callable[[Any, Any], Any] = found
     return function
+
+
+async def _awaited(returned: Awaitable[Any]) -> Any:
+    return await returned
 
 
 def _returned(value: Any, seconds: float) -> Result:

@@ -14,10 +14,13 @@ from gpw.stack.queues import answered_at
 from gpw.stack.target import Target
 from receiver.domain.version import timestamp
 
-UNTIL = "gpw:until"  # the tag
+UNTIL, SEEN = "gpw:until", "gpw:seen"  # the tags: the lease's end, and the last heartbeat
 # As long as the queue keeps an event. A listener that sleeps for less time gets everything from its
 # queue; one that sleeps for longer has lost events anyway.
 LEASE_SECONDS = 4 * 3600
+# A running listener sends a heartbeat every minute, except while a slow application takes up to
+# 5 minutes for a batch of events (HOLD_SECONDS).
+SILENT_SECONDS = 600
 TARGET_ID = "queue"
 
 
@@ -25,17 +28,19 @@ TARGET_ID = "queue"
 class Left:
     """The names of this stack's listeners that were found.
 
-    removed: expired and now removed. at: the time, by AWS's clock.
+    removed: expired and now removed. silent: without a heartbeat for SILENT_SECONDS, so killed or
+    asleep. at: the time, by AWS's clock.
     """
 
     removed: list[str]
     alive: list[str]
+    silent: list[str]
     at: datetime
 
 
-def until(now: datetime) -> str:
-    """The value of the tag for a lease that begins now."""
-    return timestamp(now + timedelta(seconds=LEASE_SECONDS))
+def lease(now: datetime) -> dict[str, str]:
+    """The tags for a lease that begins or is renewed now."""
+    return {UNTIL: timestamp(now + timedelta(seconds=LEASE_SECONDS)), SEEN: timestamp(now)}
 
 
 def expired(tags: dict[str, str], now: datetime) -> bool:
@@ -46,8 +51,20 @@ def expired(tags: dict[str, str], now: datetime) -> bool:
         return False
 
 
-def sweep(target: Target) -> Left:
-    """Remove the rules and queues of listeners that ended without removing them."""
+def silent(tags: dict[str, str], now: datetime) -> bool:
+    """Whether there was no heartbeat for a while. One of an earlier version sends none."""
+    try:
+        return datetime.fromisoformat(tags[SEEN]) < now - timedelta(seconds=SILENT_SECONDS)
+    except (KeyError, ValueError, TypeError):
+        return False
+
+
+def sweep(target: Target, *, also_silent: bool = False) -> Left:
+    """Remove the rules and queues of listeners that ended without removing them.
+
+    also_silent: also those whose lease has not expired. One that only sleeps subscribes again when
+    it wakes, and reads what it missed from the history.
+    """
     bus = target.output("EventBusName")
     events, sqs = target.client("events"), target.client("sqs")
     pages = list(
@@ -56,24 +73,29 @@ def sweep(target: Target) -> Left:
         )
     )
     now = answered_at(pages[0])
-    gone: dict[str, bool] = {}  # by name
+    found: dict[str, str] = {}  # by name: removed, silent or alive
+
+    def is_over(name: str, tags: dict[str, str]) -> bool:
+        is_silent = silent(tags, now)
+        over = expired(tags, now) or (also_silent and is_silent)
+        found[name] = "removed" if over else "silent" if is_silent else "alive"
+        return over
+
     for rule in _rules(events, bus):
         with _unless_gone():
             tags = events.list_tags_for_resource(ResourceARN=rule["Arn"])["Tags"]
-            gone[rule["Name"]] = expired({tag["Key"]: tag["Value"] for tag in tags}, now)
-            if gone[rule["Name"]]:
+            if is_over(rule["Name"], {tag["Key"]: tag["Value"] for tag in tags}):
                 remove_rule(events, bus, rule["Name"])
     for url in (url for page in pages for url in page.get("QueueUrls", [])):
         name = url.rpartition("/")[2]
         with _unless_gone():
-            gone[name] = expired(sqs.list_queue_tags(QueueUrl=url).get("Tags", {}), now)
-            if gone[name]:
+            if is_over(name, sqs.list_queue_tags(QueueUrl=url).get("Tags", {})):
                 remove_queue(sqs, url)
-    return Left(
-        removed=sorted(name for name in gone if gone[name]),
-        alive=sorted(name for name in gone if not gone[name]),
-        at=now,
+    removed, quiet, alive = (
+        sorted(name for name, state in found.items() if state == wanted)
+        for wanted in ("removed", "silent", "alive")
     )
+    return Left(removed, alive, quiet, now)
 
 
 def _rules(events: Any, bus: str) -> list[dict[str, Any]]:

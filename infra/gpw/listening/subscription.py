@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gpw.history.history import read
-from gpw.history.selection import Selection
+from gpw.history.selection import Selection, holds
+from gpw.listening.arrival import arrived_since
 from gpw.listening.bus_event import BusEvent, completed, from_history, from_message
 from gpw.listening.leases import (
     LEASE_SECONDS,
     TARGET_ID,
-    UNTIL,
+    lease,
     remove_queue,
     remove_rule,
     sweep,
-    until,
 )
 from gpw.stack.errors import OperatorError, is_gone
 from gpw.stack.listener_names import new_name
@@ -38,10 +37,11 @@ if TYPE_CHECKING:
 PROBE_SOURCE, PROBE_TYPE = "gpw.listen", "gpw.listen.probe"
 PROBE_SECONDS = 1.0  # between two probes, until one arrives
 READY_SECONDS = 120.0  # AWS documents "a short period of time"; usually it is seconds
-RENEW_SECONDS = 900.0  # the lease of 4 h survives 15 failed renewals
+RENEW_SECONDS = 60.0  # also the heartbeat: SILENT_SECONDS is ten of them
 WAIT_SECONDS = 20  # SQS's longest poll
 HOLD_SECONDS = 300  # hides a message while its batch is processed: 10 events of 30 s each
-# An event that was received this long before a gap may have reached the bus during the gap.
+# An event that was written to the history this long before a gap may have reached the bus during
+# the gap: the publisher usually takes seconds.
 BEFORE_GAP = timedelta(minutes=5)
 MESSAGE_BYTES = 1_048_576
 PATTERN_CHARACTERS = 2_048  # EventBridge's limit
@@ -62,9 +62,9 @@ class Received:
 class Subscription:
     """Receives the events of a bus from the beginning to the end of its `with` block.
 
-    `receive` also renews the lease, so call it at least every 4 hours. After a longer pause, it
-    fills the gap from the history. Events are redelivered until they are `done`. Use it from one
-    thread at a time.
+    `receive` also renews the lease, so call it every few minutes. After a pause of more than 4
+    hours, it fills the gap from the history. Events are redelivered until they are `done`. Use it
+    from one thread at a time.
 
     wanted: the events to receive; its times are ignored. complete: whether to complete trimmed
     events from the history.
@@ -131,13 +131,13 @@ class Subscription:
             self._delete(event.receipt)
 
     def since(self, moment: datetime) -> list[BusEvent]:
-        """The events of the history that were received since a time, oldest first.
+        """The events that were received or processed since a time, oldest first.
 
         It scans the whole history, unless only one profile is wanted.
         """
-        chosen = replace(self._wanted, since=moment, by="received_at")
         found: list[tuple[str, BusEvent]] = []
-        for page in read(self._history, chosen, consistent=True):
+        now = _now() + self._ahead
+        for page in arrived_since(self._target, self._wanted, moment, now, consistent=True):
             for item in page.items:
                 with suppress(KeyError, TypeError, ValueError):  # an item that somebody edited
                     found.append(
@@ -156,7 +156,7 @@ class Subscription:
 
     def _make(self) -> None:
         self.name = new_name(self._bus)
-        tags = {UNTIL: self._until()}
+        tags = self._tags()
         self._rule = self._put_rule(tags)
         self._url = self._create_queue(tags)
         failed = self._events.put_targets(
@@ -241,17 +241,19 @@ class Subscription:
         """Renew the lease if it is time. Returns: since when events may have been missed."""
         if abs(_now() - self._renewed) < timedelta(seconds=RENEW_SECONDS):
             return None
-        value = self._until()
-        answer = self._sqs.tag_queue(QueueUrl=self._url, Tags={UNTIL: value})
-        self._events.tag_resource(ResourceARN=self._rule, Tags=[{"Key": UNTIL, "Value": value}])
+        tags = self._tags()
+        answer = self._sqs.tag_queue(QueueUrl=self._url, Tags=tags)
+        self._events.tag_resource(
+            ResourceARN=self._rule, Tags=[{"Key": key, "Value": tags[key]} for key in tags]
+        )
         before, self._confirmed = self._confirmed, answered_at(answer)
         self._renewed = _now()
         # The queue has deleted older messages.
         lost = self._confirmed - before > timedelta(seconds=LEASE_SECONDS)
         return before if lost else None
 
-    def _until(self) -> str:
-        return until(_now() + self._ahead)
+    def _tags(self) -> dict[str, str]:
+        return lease(_now() + self._ahead)
 
     def _close(self) -> None:
         """Remove rule and queue. If that fails, a later sweep removes them after the lease."""
@@ -278,16 +280,16 @@ class Subscription:
         return answer.get("Messages", []), answered_at(answer)
 
     def _kept(self, messages: Sequence[Mapping[str, Any]]) -> list[BusEvent]:
-        """The events in messages. Other messages, such as probes, are deleted."""
+        """The wanted events in messages. Other messages, such as probes, are deleted."""
         kept = []
         for message in messages:
             event = from_message(message)
-            if event is None:
-                self._delete(message["ReceiptHandle"])
-            elif self._complete:
-                kept.append(completed(event, self._history, self._bus, self._target.place))
-            else:
+            if event and self._complete:
+                event = completed(event, self._history, self._bus, self._target.place)
+            if event and holds(event.detail, self._wanted.words):
                 kept.append(event)
+            else:
+                self._delete(message["ReceiptHandle"])
         return kept
 
     def _delete(self, receipt: str) -> None:
@@ -315,8 +317,9 @@ def pattern(wanted: Selection, name: str) -> str:
     detail: dict[str, Any] = {}
     if wanted.tenant is not None:
         detail["tenant_id"] = [wanted.tenant]
-    if wanted.profile is not None:
-        detail["data"] = {"profile_id": [wanted.profile]}
+    data = {"profile_id": wanted.profile, "status": wanted.status}
+    if named := {name: [value] for name, value in data.items() if value is not None}:
+        detail["data"] = named
     if wanted.outcome is not None:
         detail["outcome"] = [wanted.outcome]
     if detail:

@@ -1,14 +1,14 @@
 """Lists, redrives and deletes dead letters."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from gpw.operations.lines import count_line, counted
+from gpw.operations.lines import counted, quoted
 from gpw.operations.lines import dead_letters as count_of
 from gpw.operations.reporter import Reporter
 from gpw.operations.scanning import (
@@ -18,9 +18,9 @@ from gpw.operations.scanning import (
     PurgePlan,
     Unchecked,
     delete_chosen,
-    move,
+    move_chosen,
     scanning,
-    until_empty,
+    unchecked,
 )
 from gpw.parked.dead_letters import (
     DeadLetter,
@@ -32,12 +32,10 @@ from gpw.parked.dead_letters import (
     from_sqs,
 )
 from gpw.parked.dead_letters import redrive as redrive_one
-from gpw.stack.errors import USAGE, OperatorError
+from gpw.stack.errors import OperatorError
 from gpw.stack.permissions import on
-from gpw.stack.queues import Outgoing, Pace, QueueScan
+from gpw.stack.queues import Outgoing, QueueScan
 from gpw.stack.target import Target
-
-FULL_ID = 36  # characters of a full message id, because SQS uses UUIDs
 
 # Scanning a queue means receiving its messages and making them visible again.
 LOOK = on(
@@ -47,75 +45,6 @@ LOOK = on(
     "sqs:ChangeMessageVisibility",
 )
 DELETE = on("DeadLetterQueueUrl", "sqs:DeleteMessage")
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A selection of dead letters. ids: whole ones or beginnings; empty for any.
-
-    Raises: OperatorError, for a blank id, because every id begins with it.
-    """
-
-    where: Where = field(default_factory=Where)
-    ids: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not all(one.strip() for one in self.ids):
-            raise OperatorError(
-                "A message id is empty, so nothing was done",
-                "is a shell variable unset?",
-                code=USAGE,
-            )
-
-    @property
-    def names_reason_or_id(self) -> bool:
-        return bool(self.ids) or self.where.reason is not None
-
-    def matches(self, dead_letter: DeadLetter) -> bool:
-        return self.where.matches(dead_letter) and (
-            not self.ids or dead_letter.message_id.startswith(self.ids)
-        )
-
-    def check_ids(self, found: Iterable[str], unchecked: Unchecked) -> None:
-        """Check that each given id names exactly one of the dead letters found.
-
-        Raises: OperatorError.
-        """
-        found = sorted(found)
-        for given in self.ids:
-            meant = [message_id for message_id in found if message_id.startswith(given)]
-            if not meant:
-                more = f"; SQS counts {unchecked.missed} more than it returned"
-                raise OperatorError(
-                    f"There is no dead letter {given!r}, so nothing was done",
-                    "`gpw dlq ls` lists them; a scan can hide dead letters for up to 5 minutes"
-                    f"{more if unchecked.missed else ''}",
-                )
-            if len(meant) > 1:
-                raise OperatorError(
-                    f"{given!r} is the beginning of {len(meant)} message ids, so nothing was done",
-                    f"name the one you mean: {_some(meant)}",
-                    code=USAGE,
-                )
-            if unchecked.at_limit and given != meant[0]:
-                raise OperatorError(
-                    f"{given!r} may be the beginning of several message ids: SQS did not return "
-                    "all dead letters, so nothing was done",
-                    f"give the whole id, such as {meant[0]}",
-                )
-
-    def settled(self, found: Iterable[str]) -> bool:
-        """Whether no other dead letter can match."""
-        return (
-            bool(self.ids)
-            and all(len(one) == FULL_ID for one in self.ids)
-            and {*self.ids} <= {*found}
-        )
-
-
-def _some(ids: list[str], most: int = 10) -> str:
-    more = [f"and {len(ids) - most} more"] if len(ids) > most else []
-    return ", ".join(ids[:most] + more)
 
 
 # ---------------------------------------------------------------- scanning
@@ -132,7 +61,7 @@ class Collected[T]:
 def collect[T](
     target: Target,
     reporter: Reporter,
-    chosen: Chosen,
+    chosen: Where,
     limit: int | None,
     of: Callable[[DeadLetter], T],
 ) -> Collected[T]:
@@ -144,11 +73,16 @@ def collect[T](
             for dead_letter in filter(chosen.matches, dead_letters):
                 if most is None or len(found) < most:
                     found[dead_letter.message_id] = of(dead_letter)
-            if len(found) == most or chosen.settled(found):
+            if len(found) == most or (chosen.ids and found.keys() == chosen.ids):
                 break
-    unchecked = Unchecked(scan.missed, at_limit=scan.at_limit)
-    chosen.check_ids(found, unchecked)
-    return Collected(dict(islice(found.items(), limit)), unchecked)
+    if unknown := sorted(chosen.ids - found.keys()):
+        more = f"; SQS counts {scan.missed} more than it returned" if scan.missed else ""
+        raise OperatorError(
+            f"No dead letter has the id {quoted(unknown)}, so nothing was done",
+            "`gpw dlq ls` lists the ids, which are needed whole; a scan can hide dead letters for "
+            f"up to 5 minutes{more}",
+        )
+    return Collected(dict(islice(found.items(), limit)), unchecked(scan))
 
 
 @contextmanager
@@ -231,21 +165,9 @@ class Redriver:
 
 @dataclass
 class Redriven(Moved):
-    """The result of a redrive. sent: by queue. kept: by reason.
+    """The result of a redrive. sent: by queue. kept: by reason."""
 
-    gone: the number of dead letters that were no longer there when it was their turn. dry_run:
-    nothing was sent yet.
-    """
-
-    dry_run: bool = False
     kept: Counter[str] = field(default_factory=Counter)
-    gone: int = 0
-    unchecked: Unchecked = field(default_factory=Unchecked)
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether dead letters that should have been redriven may remain."""
-        return bool(self.failed or self.unchecked.missed)
 
     def document(self) -> dict[str, Any]:
         return {
@@ -262,16 +184,8 @@ class Redriven(Moved):
         """The result in words."""
         queues = f" ({by_queue(self.sent)})" if self.sent.total() else ""
         verb = "Would redrive" if self.dry_run else "Redrove"
-        lines = [f"{verb} {count_of(self.sent.total())}{queues}"]
-        lines += counted(self.kept, "kept: ") + counted(self.failed, "failed, and kept: ")
-        if self.twice:
-            lines.append(
-                count_line(self.twice, "sent, but not deleted: harmless duplicates remain")
-            )
-        if self.gone:
-            gone = "no longer there: redriven, deleted, or hidden by another scan"
-            lines.append(count_line(self.gone, gone))
-        return lines
+        first = f"{verb} {count_of(self.sent.total())}{queues}"
+        return [first, *counted(self.kept, "kept: "), *self.rest("redriven")]
 
 
 def by_queue(counts: Counter[str]) -> str:
@@ -288,6 +202,10 @@ class RedrivePlan:
     unchecked: Unchecked
 
     @property
+    def count(self) -> int:
+        return len(self.going)
+
+    @property
     def queues(self) -> Counter[str]:
         return Counter(to.value for to in self.going.values())
 
@@ -295,7 +213,7 @@ class RedrivePlan:
 def plan_redrive(
     target: Target,
     reporter: Reporter,
-    chosen: Chosen,
+    chosen: Where,
     *,
     force: bool = False,
     limit: int | None = None,
@@ -332,28 +250,18 @@ def redrive(
     if into.dry_run or not plan.going:
         into.sent.update(plan.queues)
         return
-    left = {*plan.going}
+
+    def way(dead_letter: DeadLetter) -> Move | None:
+        try:
+            to = plan.redriver.redrive(dead_letter)
+        except NotRedrivableError as why:
+            into.kept[str(why)] += 1
+            return None
+        message = Outgoing(dead_letter.message_id, to.body, to.attributes, to.system)
+        return Move(message, plan.redriver.urls[to.to], to.to.value)
+
     with _scan(target, reporter, "redriving") as (scan, batches):
-
-        def moves(dead_letters: list[DeadLetter]) -> Iterator[Move]:
-            for dead_letter in dead_letters:
-                if dead_letter.message_id not in left:
-                    continue
-                left.remove(dead_letter.message_id)
-                try:
-                    to = plan.redriver.redrive(dead_letter)
-                except NotRedrivableError as why:
-                    into.kept[str(why)] += 1
-                else:
-                    message = Outgoing(dead_letter.message_id, to.body, to.attributes, to.system)
-                    yield Move(message, plan.redriver.urls[to.to], to.to.value)
-
-        going = until_empty(map(moves, batches), left)
-        move(target.client("sqs"), scan, going, into, Pace(rate))
-    if scan.missed and left:
-        into.failed["SQS did not return it again"] += len(left)
-    else:
-        into.gone = len(left)
+        move_chosen(target.client("sqs"), scan, batches, plan.going, way, into=into, rate=rate)
 
 
 # ---------------------------------------------------------------- deleting
@@ -368,7 +276,7 @@ class PurgedLetters(Purged):
 
 
 def plan_purge(
-    target: Target, reporter: Reporter, chosen: Chosen, limit: int | None = None
+    target: Target, reporter: Reporter, chosen: Where, limit: int | None = None
 ) -> PurgePlan:
     """Find the dead letters to delete; they are counted by reason. Raises: OperatorError."""
     collected = collect(target, reporter, chosen, limit, lambda dead_letter: dead_letter.reason)

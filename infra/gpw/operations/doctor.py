@@ -218,7 +218,7 @@ def _dead_letters(target: Target) -> Iterator[Check]:
     yield Check(
         "dead letters",
         count == 0,
-        f"{count} are there" if count else "none",
+        f"SQS reports about {count}",
         "gpw dlq ls shows why; gpw dlq redrive --all sends back what can succeed" if count else "",
     )
 
@@ -232,14 +232,18 @@ def _held(target: Target) -> Iterator[Check]:
         yield Check(
             "held",
             None,
-            f"{count} held, because their secret was unknown or could not be checked; each is kept "
-            "for 4 days",
+            f"SQS reports about {count}; their secret was unknown or could not be checked, and "
+            "each is kept for 4 days",
             "gpw held ls shows their senders; if GetProfile's: gpw secret set, gpw held release",
         )
     elif target.parameters.get("HeldDeliveriesPerMinute") == "0":
-        yield Check("held", True, "none, and none will be (HeldDeliveriesPerMinute is 0)")
+        yield Check(
+            "held",
+            True,
+            "SQS reports about 0, and none will be held (HeldDeliveriesPerMinute is 0)",
+        )
     else:
-        yield Check("held", True, "none: no delivery carried an unknown secret")
+        yield Check("held", True, "SQS reports about 0")
 
 
 def _sources(target: Target) -> Iterator[Check]:
@@ -307,9 +311,13 @@ def _bus(target: Target) -> Iterator[Check]:
 def _listeners(target: Target) -> Iterator[Check]:
     """Count running listeners, and remove what killed ones left behind."""
     found = sweep(target)
-    running = f"{len(found.alive)} listening now, or killed within 4 h" if found.alive else "none"
-    swept = f"; removed the leftovers of {len(found.removed)}" if found.removed else ""
-    yield Check("listeners", True, running + swept)
+    parts = [
+        f"{len(found.alive)} listening now" if found.alive else "none listening",
+        f"{len(found.silent)} killed or asleep" if found.silent else "",
+        f"removed the leftovers of {len(found.removed)}" if found.removed else "",
+    ]
+    fix = "`gpw listen --sweep` removes what they left" if found.silent else ""
+    yield Check("listeners", True, "; ".join(part for part in parts if part), fix)
 
 
 def _hydration(target: Target) -> Iterator[Check]:
@@ -319,7 +327,7 @@ def _hydration(target: Target) -> Iterator[Check]:
     yield Check(
         "hydration",
         None if found.total else True,
-        f"{found.total} profiles wait to be fetched",
+        f"SQS reports about {found.total} requests to fetch profiles",
         "gpw tail --errors shows whether the API fails" if found.total else "",
     )
     state = secret.state(target, secret.Which.API)

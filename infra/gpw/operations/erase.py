@@ -35,13 +35,14 @@ _MESSAGES = {
 
 @dataclass(frozen=True)
 class Unsure:
-    """A record that mentions the id but may be another person's. name: identifies the record."""
+    """A record that is not removed. name: identifies the record. why: anything but SURE."""
 
     what: str
     name: str
+    why: Mention = Mention.UNSURE
 
     def document(self) -> dict[str, Any]:
-        return {"what": self.what, "name": self.name}
+        return {"what": self.what, "name": self.name, "why": self.why.value}
 
 
 @dataclass
@@ -85,31 +86,51 @@ class Found:
 
 
 def find(
-    target: Target, reporter: Reporter, tenant: str, profile: str, *, settle: bool = False
+    target: Target,
+    reporter: Reporter,
+    tenant: str,
+    profile: str,
+    *,
+    shared: bool = False,
+    settle: bool = False,
 ) -> Found:
-    """Find one profile's data everywhere. settle: wait until SQS's counts are current."""
-    person = _Person(target, reporter, tenant, profile, delete=False)
+    """Find one profile's data everywhere.
+
+    shared: count what names other profiles too as this one's. settle: wait until SQS's counts are
+    current.
+    """
+    person = _Person(target, reporter, tenant, profile, shared=shared, delete=False)
     person.check(COUNT_SECONDS if settle else 0.0)
     return person.found
 
 
-def remove(target: Target, reporter: Reporter, tenant: str, profile: str) -> Found:
+def remove(
+    target: Target, reporter: Reporter, tenant: str, profile: str, *, shared: bool = False
+) -> Found:
     """Remove the data that is surely about one profile. Returns: what was removed."""
-    person = _Person(target, reporter, tenant, profile, delete=True)
+    person = _Person(target, reporter, tenant, profile, shared=shared, delete=True)
     person.check(0.0)
     return person.found
 
 
 class _Person:
-    """One profile's data, everywhere in a stack. delete: also remove what is found."""
+    """One profile's data, everywhere in a stack. shared, delete: as for `find` and `remove`."""
 
     def __init__(
-        self, target: Target, reporter: Reporter, tenant: str, profile: str, *, delete: bool
+        self,
+        target: Target,
+        reporter: Reporter,
+        tenant: str,
+        profile: str,
+        *,
+        shared: bool,
+        delete: bool,
     ) -> None:
         self._target = target
         self._reporter = reporter
         self._tenant = tenant
         self._profile = profile
+        self._taken = {Mention.SURE, Mention.SHARED} if shared else {Mention.SURE}
         self._delete = delete
         self.found = Found()
 
@@ -144,11 +165,11 @@ class _Person:
         kinds, url = kinds_by_queue(self._target), self._target.output(output)
 
         def group(message: DeadLetter) -> str | None:
-            match in_message(message, self._tenant, self._profile):
-                case Mention.SURE:
-                    return what
-                case Mention.UNSURE:
-                    self.found.unsure.append(Unsure(what, message.message_id))
+            mention = in_message(message, self._tenant, self._profile)
+            if mention in self._taken:
+                return what
+            if mention:
+                self.found.unsure.append(Unsure(what, message.message_id, mention))
             return None
 
         def read_batches(raw: Iterator[list[dict[str, Any]]]) -> Iterator[Sequence[DeadLetter]]:
@@ -186,11 +207,11 @@ class _Person:
         table = self._target.table("EventsTableName")
         for item in self._history():
             key = (item["subject"], item["version"])
-            match in_event(item, self._tenant, self._profile):
-                case Mention.SURE:
-                    keys[key] = {"subject": item["subject"], "version": item["version"]}
-                case Mention.UNSURE:
-                    unsure[key] = Unsure("event", " ".join(key))
+            mention = in_event(item, self._tenant, self._profile)
+            if mention in self._taken:
+                keys[key] = {"subject": item["subject"], "version": item["version"]}
+            elif mention:
+                unsure[key] = Unsure("event", " ".join(key), mention)
         self.found.unsure += unsure.values()
         return sum(not self._delete or bool(table.delete(key)) for key in keys.values())
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from gpw.operations.lines import held_deliveries
+from gpw.operations.lines import held_deliveries, quoted
 from gpw.operations.reporter import Reporter
-from gpw.operations.scanning import Purged, PurgePlan, Unchecked, delete_chosen, scanning
+from gpw.operations.scanning import Purged, PurgePlan, Unchecked, delete_chosen, scanning, unchecked
 from gpw.operations.secret import accepted_digests, state
-from gpw.parked.held_deliveries import Group, HeldDelivery, add_to_groups, from_sqs
-from gpw.stack.errors import USAGE, OperatorError, is_forbidden
+from gpw.parked.held_deliveries import Group, HeldDelivery, HeldWhere, add_to_groups, from_sqs
+from gpw.stack.errors import OperatorError, is_forbidden
 from gpw.stack.permissions import on
 from gpw.stack.queues import QueueScan
 from gpw.stack.target import Target
@@ -33,11 +33,6 @@ def held(
     """Scan HeldQueue. Yields: the scan, and its batches of deliveries."""
     with scanning(target, reporter, target.output(HELD), what) as (scan, batches):
         yield scan, ([from_sqs(raw) for raw in batch] for batch in batches)
-
-
-def unchecked(scan: QueueScan) -> Unchecked:
-    """What a finished scan of HeldQueue did not check."""
-    return Unchecked(scan.missed, scan.hidden, scan.at_limit)
 
 
 def look(target: Target, reporter: Reporter, see: Callable[[HeldDelivery], None]) -> Unchecked:
@@ -105,49 +100,6 @@ def accepted_if_allowed(target: Target) -> dict[str, str] | None:
 # ---------------------------------------------------------------- deleting
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """A selection of held deliveries. digests: whole ones or beginnings; empty for any.
-
-    source_ip, message_id: None for any. unknown: exclude those with an accepted secret.
-    Raises: OperatorError, for a blank digest, because every digest begins with it.
-    """
-
-    digests: tuple[str, ...] = ()
-    source_ip: str | None = None
-    message_id: str | None = None
-    unknown: bool = False
-
-    def __post_init__(self) -> None:
-        if not all(digest.strip() for digest in self.digests):
-            raise OperatorError(
-                "A digest is empty, so nothing was done", "is a shell variable unset?", code=USAGE
-            )
-
-    def matches(self, delivery: HeldDelivery) -> bool:
-        return (
-            (not self.digests or delivery.token_digest.startswith(self.digests))
-            and self.source_ip in {None, delivery.source_ip}
-            and self.message_id in {None, delivery.message_id}
-        )
-
-    def check_digests(self, found: set[str]) -> None:
-        """Check that each given digest names exactly one secret. Raises: OperatorError."""
-        for given in self.digests:
-            meant = sorted(digest for digest in found if digest.startswith(given))
-            if not meant:
-                raise OperatorError(
-                    f"No held delivery has the digest {given!r}, so nothing was done",
-                    "`gpw held ls` lists them; a running scan hides deliveries for up to 5 minutes",
-                )
-            if len(meant) > 1:
-                raise OperatorError(
-                    f"{len(meant)} digests begin with {given!r}, so nothing was done",
-                    "`gpw held ls --json` shows them in full",
-                    code=USAGE,
-                )
-
-
 class PurgedDeliveries(Purged):
     """The result of a deletion of held deliveries, by digest."""
 
@@ -164,7 +116,7 @@ def short_digest(digest: str) -> str:
 
 
 def plan_purge(
-    target: Target, reporter: Reporter, chosen: Chosen, limit: int | None = None
+    target: Target, reporter: Reporter, chosen: HeldWhere, limit: int | None = None
 ) -> PurgePlan:
     """Find the deliveries to delete; they are counted by digest. Raises: OperatorError."""
     kept = _accepted_or_refuse(target) if chosen.unknown else {}
@@ -177,7 +129,12 @@ def plan_purge(
             meant[delivery.message_id] = delivery.token_digest
 
     unseen = look(target, reporter, see)
-    chosen.check_digests({*meant.values()})
+    if unknown := sorted(chosen.digests - {*meant.values()}):
+        raise OperatorError(
+            f"No held delivery has the digest {quoted(unknown)}, so nothing was done",
+            "`gpw held ls` lists the digests, which are needed whole; a scan can hide deliveries "
+            "for up to 5 minutes",
+        )
     return PurgePlan(dict(list(meant.items())[:limit]), unseen)
 
 

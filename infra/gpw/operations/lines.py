@@ -1,7 +1,10 @@
 """Lines of results in words, for the faces that show the same words."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from gpw.stack.text import identifier
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,10 @@ def held_deliveries(count: int) -> str:
     return "1 held delivery" if count == 1 else f"{count} held deliveries"
 
 
+def quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"'{identifier(name)}'" for name in names)
+
+
 def count_line(count: int, what: str) -> str:
     return f"  {count:>6}  {what}"
 
@@ -40,3 +47,7 @@ def count_line(count: int, what: str) -> str:
 def counted(counts: Counter[str], before: str = "") -> list[str]:
     """A line for each name, the most frequent first."""
     return [count_line(count, f"{before}{name}") for name, count in counts.most_common()]
+
+
+def group_lines(counts: Counter[str]) -> list[Line]:
+    return [Line(text) for text in counted(counts)]

@@ -2,76 +2,127 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 
 from gpw.listening.attempts import Forwarding
 from gpw.listening.bus_event import BusEvent
+from gpw.listening.forward import Form, Forward, by_call, by_http, by_printing
+from gpw.listening.loopback import destination
 from gpw.listening.subscription import WAIT_SECONDS, Received, Subscription
 from gpw.operations.reporter import Reporter
-from gpw.stack.errors import UNREACHABLE
-from gpw.stack.target import Target
+from gpw.stack.errors import UNREACHABLE, USAGE, OperatorError
 
 OUTAGE_SECONDS = 5.0  # pause before the next attempt when the network is down
 
 
-def forward_events(
-    target: Target,
-    reporter: Reporter,
-    subscription: Subscription,
-    forwarding: Forwarding,
-    *,
-    begin: datetime | None,
-    count: int | None,
-    timeout: float | None,
-) -> bool:
-    """Forward events until `count` of them were forwarded or `timeout` seconds have passed.
+@dataclass(frozen=True)
+class Destination:
+    """Where events go. forward: does it; words: for people."""
 
-    begin: first forward the events of the history that were received since then.
-    Returns: whether all were forwarded, and as many as `count`.
-    """
-    end = None if timeout is None else time.monotonic() + timeout
-    for one in _events(target, reporter, subscription, begin, end):
-        forwarding.take(one)
-        with suppress(*UNREACHABLE):  # then the event is redelivered, as a duplicate
-            subscription.done(one)
-        if count is not None and forwarding.events >= count:
-            break
-    missing = count is not None and forwarding.events < count
-    return not (forwarding.failed or missing)
+    forward: Forward
+    words: str
 
-
-def _events(
-    target: Target,
-    reporter: Reporter,
-    subscription: Subscription,
-    begin: datetime | None,
-    end: float | None,
-) -> Iterator[BusEvent]:
-    """The events of the history since `begin`, then live events until the time `end`."""
-    if begin is not None:
-        yield from subscription.since(begin)
-    while end is None or time.monotonic() < end:
-        left = WAIT_SECONDS if end is None else end - time.monotonic()
-        seconds = max(0, min(WAIT_SECONDS, math.ceil(left)))
-        received = _received(target, reporter, subscription, seconds)
-        if received.missed:
-            reporter.note(
-                f"Events since {received.missed:%Y-%m-%d %H:%M:%S} UTC may have been missed; the "
-                f"history has {len(received.events)} from then on."
+    @classmethod
+    def named(
+        cls,
+        url: str | None,
+        function: str | None,
+        *,
+        only_print: bool,
+        form: Form | None,
+        secret: str,
+        remote: bool,
+    ) -> "Destination":
+        """Exactly one of a URL, a `module:function` and printing. Raises: OperatorError."""
+        if (url is not None) + (function is not None) + only_print != 1:
+            raise OperatorError(
+                "Where should events go?",
+                "give one of --forward-to URL, --invoke MODULE:FUNCTION, --print",
+                code=USAGE,
             )
-        yield from received.events
+        if url is not None:
+            sent = form or Form.WEBHOOK
+            forward = by_http(destination(url), form=sent, secret=secret, remote=remote)
+            return cls(forward, f"go to {url}")
+        if function is not None:
+            called = by_call(function, form=form or Form.EVENTBRIDGE, secret=secret)
+            return cls(called, f"are passed to {function}")
+        return cls(by_printing, "are printed")
 
 
-def _received(
-    target: Target, reporter: Reporter, subscription: Subscription, seconds: int
-) -> Received:
-    try:
-        return subscription.receive(wait_seconds=seconds)
-    except UNREACHABLE as error:
-        if target.local:
-            raise  # the local cloud has stopped, and its data is lost
-        reporter.note(f"AWS could not be reached ({type(error).__name__}); retrying.")
-        time.sleep(OUTAGE_SECONDS)
-        return Received()
+@dataclass
+class Listening:
+    """Forwards events until `count` of them were forwarded or `timeout` seconds have passed.
+
+    begin: first forward the events of the history that were received since then. pause: waits
+    before the next attempt to reach AWS. ended: why it ended, for people.
+    """
+
+    forwarding: Forwarding
+    begin: datetime | None = None
+    count: int | None = None
+    timeout: float | None = None
+    pause: Callable[[float], None] = time.sleep
+    ended: str = ""
+
+    @property
+    def well(self) -> bool:
+        """Whether all were forwarded, and as many as `count`."""
+        missing = self.count is not None and self.forwarding.events < self.count
+        return not (self.forwarding.failed or missing)
+
+    def sentence(self) -> str:
+        """What became of it, for people."""
+        of = f" of {self.count}" if self.count is not None else ""
+        events, failed = self.forwarding.events, self.forwarding.failed
+        return f"Ended {self.ended}: forwarded {events}{of} events, {failed} of them failed."
+
+    def run(self, subscription: Subscription, reporter: Reporter) -> None:
+        """Forward events until the end."""
+        end = None if self.timeout is None else time.monotonic() + self.timeout
+        for one in self._events(subscription, reporter, end):
+            self.forwarding.take(one)
+            with suppress(*UNREACHABLE):  # then the event is redelivered, as a duplicate
+                subscription.done(one)
+            if self.count is not None and self.forwarding.events >= self.count:
+                self.ended = "by --count"
+                return
+        self.ended = "by --timeout"
+
+    def _events(
+        self, subscription: Subscription, reporter: Reporter, end: float | None
+    ) -> Iterator[BusEvent]:
+        """The events of the history since `begin`, then live events until the time `end`."""
+        if self.begin is not None:
+            yield from subscription.since(self.begin)
+        unreachable = False
+        while end is None or time.monotonic() < end:
+            left = WAIT_SECONDS if end is None else end - time.monotonic()
+            seconds = max(0, min(WAIT_SECONDS, math.ceil(left)))
+            try:
+                received = subscription.receive(wait_seconds=seconds)
+            except UNREACHABLE as error:
+                if not unreachable:
+                    reporter.note(
+                        f"AWS cannot be reached ({type(error).__name__}); trying again every "
+                        f"{OUTAGE_SECONDS:.0f} s."
+                    )
+                unreachable = True
+                self.pause(OUTAGE_SECONDS if end is None else min(OUTAGE_SECONDS, max(0, left)))
+                continue
+            if unreachable:
+                reporter.note("AWS can be reached again.")
+                unreachable = False
+            _note_gap(received, reporter)
+            yield from received.events
+
+
+def _note_gap(received: Received, reporter: Reporter) -> None:
+    if received.missed:
+        reporter.note(
+            f"The listener was cut off from {received.missed:%Y-%m-%d %H:%M:%S} UTC on. The "
+            f"history has {len(received.events)} events that arrived since shortly before then."
+        )

@@ -1,4 +1,4 @@
-"""Decides whether a record is about a person's profile: surely, perhaps, or not at all.
+"""Decides whether a record is about a person's profile: surely, with others, perhaps, or not.
 
 An erasure removes only sure ones. The sender chooses ids, so an id can be any text, such as
 `ready`. The text alone therefore proves nothing, but the key in front of it does.
@@ -34,16 +34,22 @@ class Mention(StrEnum):
     """How sure it is that a record is about the profile."""
 
     SURE = "sure"
+    SHARED = "shared"
+    """It names the profile, and others too: removing it removes data of theirs."""
+
     UNSURE = "unsure"
+    UNREADABLE = "unreadable"
+    """It is not JSON: compressed, encrypted, cut or something else. Nobody can search it."""
 
 
 def of_profile(value: Any, profile: str) -> Mention | None:
     """How a JSON value mentions a profile, at any depth.
 
-    SURE: the id is the value of `profile_id` or `profile_ids`, or in a list there. UNSURE: it is
-    any other text, a part of a text, a key, or a number under a key that contains "profile".
+    SURE: the id is the value of `profile_id` or `profile_ids`, or in a list there. SHARED: so is
+    another id. UNSURE: it is any other text, a part of a text, a key, or a number under a key that
+    contains "profile".
     """
-    found: Mention | None = None
+    named = others = mentioned = False
     part = _part(profile)
     left: list[tuple[_Key, Any]] = [(_Key(), value)]  # iterative: the sender decides how deep it is
     while left:
@@ -54,31 +60,32 @@ def of_profile(value: Any, profile: str) -> Mention | None:
                 left.extend((_Key(), name) for name in one)
             case list():
                 left.extend((key, member) for member in one)
-            case str() if one == profile and key.names_profiles:
-                return Mention.SURE
-            case str() if part.search(one):
-                found = Mention.UNSURE
             case bool():
                 pass
+            case str() | int() | Decimal() if key.names_profiles:
+                same = (one if isinstance(one, str) else _written(one)) == profile
+                named, others = named or same, others or not same
+                mentioned = mentioned or (isinstance(one, str) and bool(part.search(one)))
+            case str():
+                mentioned = mentioned or bool(part.search(one))
             case int() | Decimal() if key.mentions_profiles and _written(one) == profile:
-                if key.names_profiles:
-                    return Mention.SURE
-                found = Mention.UNSURE
-    return found
+                mentioned = True
+    if named:
+        return Mention.SHARED if others else Mention.SURE
+    return Mention.UNSURE if mentioned else None
 
 
 def in_event(item: Mapping[str, Any], tenant: str, profile: str) -> Mention | None:
     """How an event of the tenant's history mentions the profile.
 
-    SURE: it is the profile's own event, or an event of no profile that names this one. Another
-    profile's event is also that profile's data, so it is at most UNSURE.
+    SURE: it is the profile's own event, or an event of no profile that names this one alone.
+    SHARED: an event of no profile that names several. Another profile's event is also that
+    profile's data, so it is at most UNSURE.
     """
     if item["subject"] == subject(tenant, profile):
         return Mention.SURE
     found = of_profile([item.get("data"), item.get("extra")], profile)
-    if found is Mention.SURE and item["subject"] != subject(tenant):
-        return Mention.UNSURE
-    return found
+    return found if not found or item["subject"] == subject(tenant) else Mention.UNSURE
 
 
 def in_row(row: Mapping[str, Any], tenant: str, profile: str) -> Mention | None:
@@ -92,8 +99,9 @@ def in_row(row: Mapping[str, Any], tenant: str, profile: str) -> Mention | None:
 def in_message(message: DeadLetter, tenant: str, profile: str) -> Mention | None:
     """How a dead letter, a held delivery or a hydration message mentions the profile.
 
-    SURE: it is strict JSON of this tenant, names this profile, and is not another profile's. A
-    reconciliation is not about a profile, although it contains the last key that it has read.
+    SURE: it is strict JSON of this tenant, and this profile's own or of no profile and names this
+    one alone. SHARED: of no profile, and names several. UNREADABLE: it is no JSON. A reconciliation
+    is not about a profile, although it contains the last key that it has read.
     """
     if not message.strict:
         return _in_bytes(message, profile)
@@ -103,18 +111,23 @@ def in_message(message: DeadLetter, tenant: str, profile: str) -> Mention | None
     found = of_profile(document, profile)
     if message.tenant is not None and message.tenant != tenant:
         return None  # each tenant has its own ids, so this is another person
-    sure = message.tenant == tenant and message.profile in {None, profile}
-    return found if found is not Mention.SURE or sure else Mention.UNSURE
+    if found and message.tenant == tenant and message.profile == profile:
+        return Mention.SURE
+    of_others = message.tenant != tenant or message.profile is not None
+    return Mention.UNSURE if found and of_others else found
 
 
 def _in_bytes(message: DeadLetter, profile: str) -> Mention | None:
     """How a body mentions the profile, if parsers disagree about it or can't read it."""
     try:
-        text = original_body(message.message).decode("utf-8", errors="replace")
-    except NotJsonError:
-        text = message.message.body
+        body = original_body(message.message)
+    except NotJsonError:  # its encoding is broken
+        return Mention.UNREADABLE
+    if message.document is None and body.strip() not in {b"", b"null"}:
+        return Mention.UNREADABLE
+    text = body.decode("utf-8", errors="replace")
     texts = [text, _ESCAPES.sub(_unescaped, text)]
-    read = message.document is not None and of_profile(message.document, profile)
+    read = of_profile(message.document, profile)
     return Mention.UNSURE if read or any(map(_part(profile).search, texts)) else None
 
 

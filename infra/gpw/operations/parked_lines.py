@@ -2,10 +2,13 @@
 
 from gpw.operations.erase import OUT_OF_REACH, Found
 from gpw.operations.lines import Line, bad, count_line, good, unsure
+from gpw.operations.mentions import Mention
 from gpw.operations.scanning import Unchecked
 from gpw.stack.queues import HOLD_SECONDS
+from gpw.stack.text import identifier
 
 SHOWN_UNSURE = 20  # --json lists all
+UNREADABLE_SECRET = unsure("You may not read the secret, so it is unknown which ones carry it.")
 
 
 # ---------------------------------------------------------------- messages that were not checked
@@ -18,6 +21,13 @@ def unchecked_dead_letters(unchecked: Unchecked) -> list[Line]:
 def unchecked_held(unchecked: Unchecked) -> list[Line]:
     fix = "Delete those that are not GetProfile's (gpw held purge --unknown)"
     return _unchecked(unchecked, "held deliveries", fix)
+
+
+def nothing_read(unchecked: Unchecked, what: str) -> Line:
+    """What a scan says that found nothing. what: what it looked for, in the plural."""
+    if unchecked:
+        return unsure(f"SQS returned no {what}.")
+    return good(f"SQS returned no {what}, and counts about 0 more.")
 
 
 def _unchecked(unchecked: Unchecked, what: str, fix: str) -> list[Line]:
@@ -45,6 +55,15 @@ def _unchecked(unchecked: Unchecked, what: str, fix: str) -> list[Line]:
 
 # ---------------------------------------------------------------- erasure
 
+_KEPT = {
+    Mention.SHARED: "they name other profiles too, whose data would go with them. To remove them "
+    "all the same, pass --shared",
+    Mention.UNSURE: "they mention the id but may be about somebody else. Check them yourself "
+    "(docs/data.md says how)",
+    Mention.UNREADABLE: "they are not JSON, so nobody can tell whom they mention. Check them "
+    "yourself (docs/data.md says how)",
+}
+
 
 def erasure(found: Found, verb: str) -> list[Line]:
     """What was found, or what was erased."""
@@ -65,16 +84,14 @@ def erasure(found: Found, verb: str) -> list[Line]:
 def erasure_rest(left: Found, *, erased: bool) -> list[Line]:
     """What the last check says about what is left, and what no erasure reaches."""
     lines = []
-    if left.unsure:
-        lines.append(
-            unsure(
-                f"{len(left.unsure)} not removed, because they mention the id but may be about "
-                "somebody else. Check them yourself (docs/data.md says how):"
-            )
-        )
-        lines += [Line(f"  {one.what:>18}  {one.name}") for one in left.unsure[:SHOWN_UNSURE]]
-        if (more := len(left.unsure) - SHOWN_UNSURE) > 0:
-            lines.append(Line(f"  {'':>18}  and {more} more: --json lists all"))
+    for why, text in _KEPT.items():
+        if kept := [one for one in left.unsure if one.why is why]:
+            lines.append(unsure(f"{len(kept)} not removed, because {text}:"))
+            lines += [
+                Line(f"  {one.what:>18}  {identifier(one.name)}") for one in kept[:SHOWN_UNSURE]
+            ]
+            if (more := len(kept) - SHOWN_UNSURE) > 0:
+                lines.append(Line(f"  {'':>18}  and {more} more: --json lists all"))
     lines += [
         unsure(
             f"{count} in {queue} could not be checked (in flight, delayed or new; the count can "

@@ -1,21 +1,21 @@
 """Releases held deliveries that carry an accepted secret."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from gpw.operations.held_queue import DELETE, LOOK, held, look, unchecked
+from gpw.operations.held_queue import DELETE, LOOK, held, look
 from gpw.operations.lines import count_line, counted, held_deliveries
 from gpw.operations.reporter import Reporter
-from gpw.operations.scanning import Move, Moved, Unchecked, move
+from gpw.operations.scanning import Move, Moved, move_chosen
 from gpw.operations.secret import accepted_digests, current_set_at
 from gpw.operations.settling import wait_for_workers
 from gpw.parked.held_deliveries import DEAD_LETTERS, EVENTS, HeldDelivery
 from gpw.parked.held_deliveries import release as release_one
 from gpw.stack.permissions import on
-from gpw.stack.queues import Outgoing, Pace
+from gpw.stack.queues import Outgoing
 from gpw.stack.target import Target
 from receiver.aws.sqs import QueueMessage
 from receiver.messages import MAX_HELD_BYTES
@@ -25,20 +25,18 @@ RELEASE = (*LOOK, *DELETE, *on(EVENTS, "sqs:SendMessage"), *on(DEAD_LETTERS, "sq
 
 @dataclass
 class Released(Moved):
-    """The result of a release.
+    """The result of a release, or its plan.
 
     sent: EVENTS for those on the events queue; for those on the dead-letter queue, the reason.
-    others: the number of deliveries with other secrets. dry_run: nothing was sent yet.
+    others: the number of deliveries with other secrets. ids: of a plan, the messages to release.
     """
 
-    dry_run: bool = False
     others: int = 0
-    unchecked: Unchecked = field(default_factory=Unchecked)
+    ids: list[str] = field(default_factory=list)
 
     @property
-    def incomplete(self) -> bool:
-        """Whether deliveries that should have been released may remain."""
-        return bool(self.failed or self.unchecked.missed)
+    def count(self) -> int:
+        return len(self.ids)
 
     @property
     def refused(self) -> Counter[str]:
@@ -52,6 +50,7 @@ class Released(Moved):
             "dead_lettered": dict(self.refused),
             "failed": dict(self.failed),
             "sent_but_not_deleted": self.twice,
+            "gone": self.gone,
             "other_secrets": self.others,
             "unchecked": self.unchecked.missed,
             "hidden_by_others": self.unchecked.hidden,
@@ -62,11 +61,7 @@ class Released(Moved):
         verb = "Would release" if self.dry_run else "Released"
         lines = [f"{verb} {held_deliveries(self.sent[EVENTS])}"]
         lines += counted(self.refused, "refused, and sent to the dead-letter queue: ")
-        lines += counted(self.failed, "failed, and kept: ")
-        if self.twice:
-            lines.append(
-                count_line(self.twice, "sent, but not deleted: harmless duplicates remain held")
-            )
+        lines += self.rest("released")
         if self.others:
             others = "kept, because they carry other secrets (gpw held ls)"
             lines.append(count_line(self.others, others))
@@ -94,7 +89,8 @@ def plan_release(
     def see(delivery: HeldDelivery) -> None:
         if delivery.token_digest not in known:
             found.others += 1
-        elif limit is None or found.sent.total() < limit:
+        elif limit is None or found.count < limit:
+            found.ids.append(delivery.message_id)
             found.sent[release_one(delivery, max_body_bytes=most).reason or EVENTS] += 1
 
     found.unchecked = look(target, reporter, see)
@@ -109,42 +105,30 @@ def release(
     *,
     into: Released,
     rate: float | None = None,
-    limit: int | None = None,
 ) -> None:
-    """Send on deliveries with an accepted secret, if there were any when it was planned.
+    """Send on the planned deliveries, and no other, if their secret is still accepted.
 
     into: the result, even if interrupted. accepted: as for `plan_release`. rate: deliveries per
     second; None for no limit.
     """
-    if into.dry_run or not plan.sent:
+    into.others, into.unchecked = plan.others, plan.unchecked
+    if into.dry_run or not plan.ids:
         into.sent.update(plan.sent)
-        into.others, into.unchecked = plan.others, plan.unchecked
         return
     # Read again: the operator may have taken long to answer, and the secret may have changed.
     known = accepted_digests(target) if accepted is None else accepted
-    most, taken = _max_body_bytes(target), 0
+    most = _max_body_bytes(target)
+
+    def way(delivery: HeldDelivery) -> Move | None:
+        if delivery.token_digest not in known:
+            into.others += 1
+            return None
+        going = release_one(delivery, max_body_bytes=most)
+        message = _outgoing(delivery.message_id, going.message)
+        return Move(message, target.output(going.to), going.reason or EVENTS)
+
     with held(target, reporter, "releasing") as (scan, batches):
-
-        def moves(batch: list[HeldDelivery]) -> Iterator[Move]:
-            nonlocal taken
-            for delivery in batch:
-                if delivery.token_digest not in known:
-                    into.others += 1
-                elif limit is None or taken < limit:
-                    taken += 1
-                    going = release_one(delivery, max_body_bytes=most)
-                    message = _outgoing(delivery.message_id, going.message)
-                    yield Move(message, target.output(going.to), going.reason or EVENTS)
-
-        def until_limit() -> Iterator[Iterator[Move]]:
-            for batch in batches:
-                yield moves(batch)
-                if taken == limit:
-                    return
-
-        move(target.client("sqs"), scan, until_limit(), into, Pace(rate))
-    if taken != limit:  # otherwise the scan ended early, and did not count what is left
-        into.unchecked = unchecked(scan)
+        move_chosen(target.client("sqs"), scan, batches, plan.ids, way, into=into, rate=rate)
 
 
 def _outgoing(message_id: str, message: QueueMessage) -> Outgoing:

@@ -51,6 +51,11 @@ class Unchecked:
         return bool(self.missed or self.hidden)
 
 
+def unchecked(scan: QueueScan) -> Unchecked:
+    """What a finished scan did not check."""
+    return Unchecked(scan.missed, scan.hidden, scan.at_limit)
+
+
 def until_empty[T](batches: Iterable[T], left: Sized) -> Iterator[T]:
     """The batches of a scan, until nothing is left to be found. The caller empties `left`."""
     for batch in batches:
@@ -59,46 +64,67 @@ def until_empty[T](batches: Iterable[T], left: Sized) -> Iterator[T]:
             return
 
 
-# ---------------------------------------------------------------- deleting messages
-
-
 @dataclass
-class Purged:
-    """The result of a deletion. deleted: by group.
+class Taken:
+    """The result of taking messages off a queue.
 
-    gone: messages that were no longer in the queue. unchecked: before the deletion. dry_run:
-    nothing was deleted yet.
+    failed: by reason. gone: messages that were no longer in the queue. unchecked: when it was
+    planned. dry_run: nothing was done yet.
     """
 
     dry_run: bool = False
-    deleted: Counter[str] = field(default_factory=Counter)
-    failed: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
     gone: int = 0
     unchecked: Unchecked = field(default_factory=Unchecked)
 
     @property
     def incomplete(self) -> bool:
-        """Whether messages that should have been deleted may remain."""
+        """Whether messages that should have been taken may remain."""
         return bool(self.failed or self.unchecked.missed)
+
+    @property
+    def as_planned(self) -> bool:
+        """Whether exactly what was planned is done."""
+        return not (self.failed or self.gone)
+
+    def left(self, messages: Sized, scan: QueueScan) -> None:
+        """Count planned messages that a second scan did not find."""
+        if scan.missed and messages:
+            self.failed["SQS did not return it again"] += len(messages)
+        else:
+            self.gone = len(messages)
+
+    def rest(self, taken: str) -> list[str]:
+        """What was not done, in words. taken: how others take a message off the queue."""
+        lines = counted(self.failed, "failed, and kept: ")
+        if self.gone:
+            gone = f"no longer there: {taken}, deleted, or hidden by another scan"
+            lines.append(count_line(self.gone, gone))
+        return lines
+
+
+# ---------------------------------------------------------------- deleting messages
+
+
+@dataclass
+class Purged(Taken):
+    """The result of a deletion. deleted: by group."""
+
+    deleted: Counter[str] = field(default_factory=Counter)
 
     def document(self) -> dict[str, Any]:
         return {
             "dry_run": self.dry_run,
             "purged": dict(self.deleted),
-            "failed": self.failed,
+            "failed": self.failed.total(),
             "gone": self.gone,
             "unchecked": self.unchecked.missed,
         }
 
     def describe(self, messages: str, groups: Counter[str], taken: str) -> list[str]:
         """The result in words. messages: their number. taken: how others take one off the queue."""
-        lines = [f"{'Would delete' if self.dry_run else 'Deleted'} {messages}", *counted(groups)]
-        if self.gone:
-            gone = f"no longer there: {taken}, deleted, or hidden by another scan"
-            lines.append(count_line(self.gone, gone))
-        if self.failed:
-            lines.append(f"{self.failed} could not be deleted; run it again")
-        return lines
+        first = f"{'Would delete' if self.dry_run else 'Deleted'} {messages}"
+        return [first, *counted(groups), *self.rest(taken)]
 
 
 @dataclass(frozen=True)
@@ -107,6 +133,10 @@ class PurgePlan:
 
     chosen: Mapping[str, str]
     unchecked: Unchecked
+
+    @property
+    def count(self) -> int:
+        return len(self.chosen)
 
     @property
     def groups(self) -> Counter[str]:
@@ -127,7 +157,8 @@ def delete_matching[Message: HasMessageId](
         groups = {message.message_id: group(message) for message in batch}
         meant = {message_id: name for message_id, name in groups.items() if name is not None}
         deleted = {*meant} if into.dry_run else scan.delete(list(meant))
-        into.failed += len(meant) - len(deleted)
+        if refused := len(meant) - len(deleted):
+            into.failed["SQS did not delete it"] += refused
         into.deleted.update(meant[message_id] for message_id in deleted)
 
 
@@ -146,10 +177,7 @@ def delete_chosen[Message: HasMessageId](
     delete_matching(
         scan, until_empty(batches, left), lambda message: left.pop(message.message_id, None), into
     )
-    if scan.missed:
-        into.failed += len(left)
-    else:
-        into.gone = len(left)
+    into.left(left, scan)
 
 
 # ---------------------------------------------------------------- sending messages elsewhere
@@ -167,18 +195,51 @@ class Move(NamedTuple):
 
 
 @dataclass
-class Moved:
+class Moved(Taken):
     """The result of sending messages elsewhere. sent: by `Move.counted`.
 
-    failed: by reason. twice: the number of messages that were sent, but not deleted.
+    twice: the number of messages that were sent, but not deleted.
     """
 
     sent: Counter[str] = field(default_factory=Counter)
-    failed: Counter[str] = field(default_factory=Counter)
     twice: int = 0
 
+    def rest(self, taken: str) -> list[str]:
+        """As `Taken.rest`."""
+        if not self.twice:
+            return super().rest(taken)
+        twice = "sent, but not deleted: harmless duplicates remain"
+        return [count_line(self.twice, twice), *super().rest(taken)]
 
-def move(
+
+def move_chosen[Message: HasMessageId](
+    sqs: Any,
+    scan: QueueScan,
+    batches: Iterable[Sequence[Message]],
+    chosen: Iterable[str],
+    way: Callable[[Message], Move | None],
+    *,
+    into: Moved,
+    rate: float | None,
+) -> None:
+    """Send the messages that were chosen to other queues, and no other.
+
+    scan, chosen: as for `delete_chosen`. way: None for a message to keep after all.
+    """
+    left = {*chosen}
+
+    def moves(batch: Sequence[Message]) -> Iterator[Move]:
+        for message in batch:
+            if message.message_id in left:
+                left.remove(message.message_id)
+                if going := way(message):
+                    yield going
+
+    _move(sqs, scan, until_empty(map(moves, batches), left), into, Pace(rate))
+    into.left(left, scan)
+
+
+def _move(
     sqs: Any, scan: QueueScan, batches: Iterable[Iterable[Move]], into: Moved, pace: Pace
 ) -> None:
     """Send messages of a scan to other queues; delete each once SQS has confirmed it."""

@@ -88,7 +88,7 @@ def messages(
     with scanning(target, reporter, url, what) as (scan, batches):
         read = ([from_sqs(raw) for raw in batch] for batch in batches)
         delete_matching(scan, read, group, result)
-    return found, result.failed + scan.missed
+    return found, result.failed.total() + scan.missed
 
 
 def remove(target: Target, reporter: Reporter, tenant: str) -> Removed:

@@ -1,7 +1,7 @@
 """Dead letters: their kind and reason, selecting them, and the destination of a redrive."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -265,8 +265,13 @@ def _text(value: Any) -> str | None:
 
 @dataclass(frozen=True)
 class Where:
-    """A selection of dead letters. A field that is None matches every value."""
+    """A selection of dead letters. A field that is None matches every value.
 
+    ids: whole message ids; none for any. A beginning of one would name another dead letter while
+    the one that was meant is in flight.
+    """
+
+    ids: frozenset[str] = frozenset()
     reason: str | None = None
     type: str | None = None
     tenant: str | None = None
@@ -275,6 +280,10 @@ class Where:
     kind: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+    @property
+    def names_reason_or_id(self) -> bool:
+        return bool(self.ids) or self.reason is not None
 
     def matches(self, dead_letter: DeadLetter) -> bool:
         pairs = (
@@ -287,15 +296,19 @@ class Where:
         )
         return (
             all(want is None or want == found for want, found in pairs)
+            and (not self.ids or dead_letter.message_id in self.ids)
             and (self.since is None or dead_letter.sent_at >= self.since)
             and (self.until is None or dead_letter.sent_at < self.until)
         )
 
 
-def where(terms: list[str], now: datetime) -> Where:
-    """The selection in the values of `--where name=value`. Raises: OperatorError."""
+def where(terms: Iterable[str], now: datetime, ids: Iterable[str] = ()) -> Where:
+    """The selection by message ids and the values of `--where name=value`.
+
+    Raises: OperatorError.
+    """
     found: dict[str, Any] = {}
-    names = list(Where.__dataclass_fields__)
+    names = [name for name in Where.__dataclass_fields__ if name != "ids"]
     for term in terms:
         name, equals, value = term.partition("=")
         if name not in names or not equals:
@@ -316,7 +329,7 @@ def where(terms: list[str], now: datetime) -> Where:
             found[name] = moment(value, now) if name in {"since", "until"} else value
         except ValueError as error:
             raise OperatorError(str(error), code=USAGE) from None
-    return Where(**found)
+    return Where(frozenset(ids), **found)
 
 
 # ---------------------------------------------------------------- redriving

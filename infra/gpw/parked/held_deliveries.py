@@ -57,6 +57,27 @@ def _moment(text: str) -> datetime | None:
     return found if found.tzinfo else None
 
 
+@dataclass(frozen=True)
+class HeldWhere:
+    """A selection of held deliveries, all of whose conditions must match.
+
+    digests: whole ones; none for any. source_ip, message_id: None for any. unknown: exclude those
+    with an accepted secret.
+    """
+
+    digests: frozenset[str] = frozenset()
+    source_ip: str | None = None
+    message_id: str | None = None
+    unknown: bool = False
+
+    def matches(self, delivery: HeldDelivery) -> bool:
+        return (
+            (not self.digests or delivery.token_digest in self.digests)
+            and self.source_ip in {None, delivery.source_ip}
+            and self.message_id in {None, delivery.message_id}
+        )
+
+
 @dataclass
 class Group:
     """The held deliveries that carry one secret."""

@@ -3,16 +3,15 @@
 import re
 from typing import Any
 
+from gpw.stack.text import visible
 from receiver.domain import exact_json
 
 _NOT_ASCII = re.compile(r"[^\n -~]")
 
 
 def dumps(value: Any, *, indent: int | None = None) -> str:
-    """As `exact_json.dumps`, but every unprintable character becomes a `\\u` escape.
+    """As `exact_json.dumps`, but every character that is not `visible` becomes a `\\u` escape.
 
-    They are control and format characters (U+009B begins a terminal command, U+202E reverses the
-    direction of writing), surrogates, unassigned characters, and white space other than a space.
     They occur only inside JSON strings, so every JSON parser reads the same value.
     """
     return _NOT_ASCII.sub(_escaped, exact_json.dumps(value, indent=indent))
@@ -20,7 +19,7 @@ def dumps(value: Any, *, indent: int | None = None) -> str:
 
 def _escaped(match: re.Match[str]) -> str:
     character = match[0]
-    if character.isprintable():
+    if visible(character):
         return character
     units = character.encode("utf-16-be")  # two units beyond U+FFFF, as JSON requires
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

@@ -1,13 +1,14 @@
 """The table over the Data API of Aurora: no VPC, no connections, no password in the function."""
 
+import re
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from profiles import UPSERT, RefusedError
+from profiles import UPSERT, UnavailableError, error_of
 
-# The database answered, or the request itself is wrong. Everything else may pass.
-_REFUSALS = {"BadRequestException", "DatabaseErrorException", "UnsupportedResultException"}
+# How the Data API ends the text of a database's error.
+_SQLSTATE = re.compile(r"SQLState: ([0-9A-Z]{5})")
 
 
 class DataApiProfiles:
@@ -28,8 +29,9 @@ class DataApiProfiles:
                 **self._where, sql=UPSERT, parameters=[parameter]
             )
         except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code in _REFUSALS:
-                raise RefusedError(code) from None  # its text quotes the event
-            raise
+            # Only the codes: the text can quote the event.
+            told = error.response["Error"]
+            if found := _SQLSTATE.search(told.get("Message", "")):
+                raise error_of(found[1]) from None
+            raise UnavailableError(told["Code"]) from None
         return bool(response["numberOfRecordsUpdated"] > 0)

@@ -8,19 +8,16 @@ from typing import Any
 import pg8000.native  # pure Python, so one artifact runs on arm64 and x86_64
 from pg8000.exceptions import DatabaseError
 
-from profiles import UPSERT, RefusedError
+from profiles import UPSERT, RefusedError, UnavailableError, error_of
 
 # Certificates of RDS are signed by authorities of RDS: put its bundle here under this name. Without
 # the file, public authorities count, which is right for RDS Proxy.
 AUTHORITIES = Path(__file__).with_name("database-ca.pem")
 TIMEOUT_SECONDS = 5  # for each answer of the server
-# Classes of SQLSTATE that say nothing about the event: the connection, a server that became
-# read-only in a failover, resources, a shutdown, the system.
-_OF_THE_SERVER = {"08", "25", "53", "57", "58", "XX"}
 
 
 class SqlProfiles:
-    """The table behind one connection, which is kept and made anew when it broke.
+    """The table behind one connection, which is kept, and replaced when it breaks.
 
     secret_id: of a secret in Secrets Manager with `username` and `password` as JSON, as RDS makes
     it. It is read for each new connection, so a rotated password needs nothing further.
@@ -49,34 +46,44 @@ class SqlProfiles:
     def _run(self, event: str) -> bool:
         if self._connection is None:
             self._connection = self._connect()
+        connection = self._connection
         try:
-            self._connection.run(UPSERT, event=event)
-            return bool(self._connection.row_count > 0)
-        except DatabaseError as error:
-            code = _sqlstate(error)
-            if code[:2] not in _OF_THE_SERVER:
-                # The connection is as good as before. The error's own text quotes the event.
-                raise RefusedError(f"SQLSTATE {code}") from None
-            self._forget()
-            raise
+            # pg8000 sends a statement in two steps. Outside a transaction, a pooler such as
+            # PgBouncer may send each to another server, where it meets another client's statement.
+            connection.run("BEGIN")
+            try:
+                connection.run(UPSERT, event=event)
+                changed = connection.row_count > 0
+                connection.run("COMMIT")
+            except DatabaseError as error:
+                failure = error_of(_sqlstate(error))  # the error's own text can quote the event
+                if isinstance(failure, RefusedError):
+                    connection.run("ROLLBACK")
+                raise failure from None
+        except RefusedError:
+            raise  # the connection is as good as before
         except Exception:
             self._forget()
             raise
+        return bool(changed)
 
     def _connect(self) -> pg8000.native.Connection:
         found = self._secrets.get_secret_value(SecretId=self._secret_id)
         login = json.loads(found["SecretString"])
         authorities = AUTHORITIES if AUTHORITIES.exists() else None
-        return pg8000.native.Connection(
-            login["username"],
-            password=login["password"],
-            host=self._host,
-            port=self._port,
-            database=self._database,
-            ssl_context=ssl.create_default_context(cafile=authorities),
-            timeout=TIMEOUT_SECONDS,
-            application_name="getprofile-sync",
-        )
+        try:
+            return pg8000.native.Connection(
+                login["username"],
+                password=login["password"],
+                host=self._host,
+                port=self._port,
+                database=self._database,
+                ssl_context=ssl.create_default_context(cafile=authorities),
+                timeout=TIMEOUT_SECONDS,
+                application_name="getprofile-sync",
+            )
+        except DatabaseError as error:
+            raise UnavailableError(f"SQLSTATE {_sqlstate(error)}") from None
 
     def _forget(self) -> None:
         connection, self._connection = self._connection, None

@@ -1,5 +1,7 @@
 """How an event changes the table `profiles`, whatever carries the statement to the database."""
 
+import json
+import re
 from typing import Protocol
 
 # :event is what EventBridge sent, as JSON text. PostgreSQL itself takes it apart, so no number goes
@@ -39,12 +41,48 @@ WHERE profiles.version < EXCLUDED.version
 """
 
 
+# PostgreSQL stores neither NUL nor an unpaired surrogate.
+_NOT_STORABLE = re.compile(
+    r"\\u(?:0000|d[89ab]..(?!\\ud[c-f])|(?<!\\ud[89ab]..\\u)d[c-f])", re.IGNORECASE
+)
+# Classes of SQLSTATE: data exception, integrity constraint violation, program limit exceeded. Any
+# other error has a cause beside the event, which may pass: a shutdown, a missing table or right.
+_ABOUT_THE_EVENT = {"22", "23", "54"}
+
+
 class RefusedError(Exception):
-    """The database answered, and does not take this event. Its text holds nothing of the event."""
+    """The table can never hold this event. Its text holds nothing of the event."""
+
+
+class UnavailableError(Exception):
+    """The database did not take an event that it may take later. Its text names the error."""
 
 
 class Profiles(Protocol):
-    """The table. Any error but RefusedError means that the database could not be reached."""
+    """The table. Any error but RefusedError may pass."""
 
     def apply(self, event: str) -> bool:
         """Apply an event. Returns: whether it was newer than what the row had."""
+
+
+def check(event: str) -> None:
+    """Raises: RefusedError, for an event that the table can't hold.
+
+    The server would refuse it as well, but write parts of it into its log.
+    """
+    if _NOT_STORABLE.search(event.replace("\\\\", "--")):
+        raise RefusedError("contains a NUL character or an unpaired surrogate")
+    try:
+        detail = json.loads(event)["detail"]
+        ids = (detail["id"], detail["tenant_id"], detail["version"], detail["data"]["profile_id"])
+        times = (detail["created_at"], detail["received_at"])
+    except (ValueError, KeyError, TypeError):
+        raise RefusedError("is not a profile's event") from None
+    if not all(isinstance(one, str) for one in (*ids, *times)):
+        raise RefusedError("is not a profile's event")
+
+
+def error_of(sqlstate: str) -> RefusedError | UnavailableError:
+    """What a SQLSTATE says about an event."""
+    kind = RefusedError if sqlstate[:2] in _ABOUT_THE_EVENT else UnavailableError
+    return kind(f"SQLSTATE {sqlstate}")

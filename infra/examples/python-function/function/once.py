@@ -1,11 +1,12 @@
 """Work that is done once for each key, written down in a DynamoDB table."""
 
+import json
 import time
 import uuid
 from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 KEEP_SECONDS = 30 * 24 * 3600  # an event that is published again later than that runs again
 IF_FREE = "attribute_not_exists(#key) OR (#done = :false AND #until < :now)"
@@ -26,8 +27,9 @@ class Once:
         """Do the work unless it was done. seconds: the longest that it may take.
 
         A worker that dies leaves its claim for `seconds`. Then the work is done again, since nobody
-        knows how far it came. Returns: whether it was done now. Raises: InProgressError; whatever
-        the work raises, after which it may be done again at once.
+        knows how far it came. Work that could not be marked as done is done again if the event is
+        delivered again after that time. Returns: whether it was done now. Raises: InProgressError;
+        whatever the work raises, after which it may be done again at once.
         """
         mine = str(uuid.uuid4())
         if not self._claim(key, mine, seconds):
@@ -42,7 +44,11 @@ class Once:
             "ExpressionAttributeNames": {"#done": "done", "#claim": "claim"},
             "ExpressionAttributeValues": {":true": {"BOOL": True}, ":mine": {"S": mine}},
         }
-        self._change(key, mine, "update_item", **done)
+        try:
+            self._change(key, mine, "update_item", **done)
+        except (BotoCoreError, ClientError) as error:
+            # The work is done. An exception would make Lambda run it again.
+            print(json.dumps({"message": "Not marked as done", "error": type(error).__name__}))
         return True
 
     def _claim(self, key: str, mine: str, seconds: float) -> bool:
@@ -66,6 +72,8 @@ class Once:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
             there: Any = error.response.get("Item", {})
+            if there.get("claim", {}).get("S") == mine:
+                return True  # the answer to the first attempt was lost, and the SDK repeated it
             if there.get("done", {}).get("BOOL"):
                 return False
             raise InProgressError from None

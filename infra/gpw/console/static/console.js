@@ -90,3 +90,11 @@ document.addEventListener("htmx:afterSwap", () => {
   const fill = document.querySelector("#rows") && document.getElementById("fill");
   if (fill?.dataset.fill === "over") location.reload();
 });
+
+// The console itself has ended, or cannot be reached: nothing on the page is current any more.
+document.addEventListener("htmx:sendError", () => {
+  for (const badge of document.querySelectorAll(".live")) {
+    badge.className = "live offline";
+    badge.querySelector("b").textContent = "offline";
+  }
+});

@@ -1,6 +1,6 @@
-"""Make the built functions ready for Lambda: bytecode in, the builder's traces out.
+"""Make built functions ready for Lambda: bytecode and the SDK's data in, the builder's traces out.
 
-Usage: python infra/build/bytecode.py [BUILD_DIR]    (after `sam build`)
+Usage: python -m infra.build.artifact [BUILD_DIR]    (after `sam build`)
 
 Without bytecode, every cold start compiles every module again. The bytecode is "unchecked": Python
 loads it without comparing it with the source, because packaging changes the timestamps of the
@@ -19,11 +19,13 @@ import sys
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
+from infra.build import sdk_data
+
 TASK_ROOT = "/var/task"  # where Lambda unpacks a function
 
 
-def compile_artifacts(build_dir: Path) -> int:
-    """Compile each function directory of a SAM build directory.
+def prepare_all(build_dir: Path) -> int:
+    """Prepare each function directory of a SAM build directory.
 
     Returns: the number of directories. Raises: SystemExit, with advice, if there is nothing to
     compile, if the functions run on another version of Python, or if a module does not compile.
@@ -42,12 +44,13 @@ def compile_artifacts(build_dir: Path) -> int:
     if not directories:
         sys.exit(f"{build_dir} has no function: run `sam build` again")
     for directory in directories:
-        compile_directory(directory)
+        prepare(directory)
     return len(directories)
 
 
-def compile_directory(directory: Path) -> None:
-    """Compile one function directory, which Lambda unpacks at TASK_ROOT. Raises: SystemExit."""
+def prepare(directory: Path) -> None:
+    """Prepare one function directory, which Lambda unpacks at TASK_ROOT. Raises: SystemExit."""
+    sdk_data.write(directory)
     for unused in (directory / "bin", *directory.glob("*/tests")):
         shutil.rmtree(unused, ignore_errors=True)
     for listing in directory.glob("*.dist-info/RECORD"):
@@ -71,5 +74,5 @@ def compile_directory(directory: Path) -> None:
 
 if __name__ == "__main__":
     directory = Path(sys.argv[1] if len(sys.argv) > 1 else ".aws-sam/build")
-    count = compile_artifacts(directory)
-    print(f"Compiled {count} function director{'y' if count == 1 else 'ies'} in {directory}")
+    count = prepare_all(directory)
+    print(f"Prepared {count} function director{'y' if count == 1 else 'ies'} in {directory}")
