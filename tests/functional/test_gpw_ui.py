@@ -492,6 +492,18 @@ def test_rows_that_could_not_be_checked_are_shown_as_such(
     assert "the history could not be checked" in page
 
 
+@pytest.mark.usefixtures("erased")
+def test_a_list_does_not_wait_for_a_history_that_cannot_be_reached(
+    browser: Browser, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console.live.problem = "AWS cannot be reached"
+    monkeypatch.setattr(console.target, "table", None)
+    page = browser.get("/events").text
+
+    assert "evt-p-2" in page
+    assert "could not be checked: AWS cannot be reached" in page
+
+
 def test_the_page_of_an_event_that_is_gone_takes_it_out_of_memory(
     browser: Browser, console: Console, erased: dict[str, Item]
 ) -> None:
@@ -806,10 +818,13 @@ def bus_event(item: Item) -> BusEvent:
 
 
 def arrives(console: Console, *event_ids: str, **data: Any) -> None:
-    """The live feed brings new events."""
-    console.forwarder.offer(
-        [bus_event(make_item(make_event(event_id, **data))) for event_id in event_ids]
-    )
+    """The live feed brings new events, which the history has."""
+    items = [make_item(make_event(event_id, **data)) for event_id in event_ids]
+    for item in items:
+        console.target.client("dynamodb").put_item(
+            TableName=console.target.output("EventsTableName"), Item=item
+        )
+    console.forwarder.offer(map(bus_event, items))
 
 
 def attempted(console: Console, count: int) -> None:
@@ -866,6 +881,20 @@ def test_attempts_are_streamed_newest_first_and_one_is_retried(
     assert numbers == ["3", "2"]
     assert "not &lt;b&gt;now" in text
     assert "3 attempts, 1 failed" in browser.get("/listen/state").text
+
+
+def test_an_attempt_of_a_person_who_was_erased_elsewhere_is_not_retried(
+    browser: Browser, console: Console, stack: OperatedStack, app: App
+) -> None:
+    browser.post("/listen/start", url=app.url)
+    arrives(console, "evt-1", profile_id="p-1")
+    attempted(console, 1)
+    stack.run("erase", "abc-tenant", "p-1", "--yes", code=None)
+    answer = browser.post("/listen/attempts/1/retry")
+
+    assert "no longer has this event" in answer.text
+    assert ids(app) == ["evt-1"]
+    assert console.forwarder.attempts.after(0) == []
 
 
 RESPONSES = {

@@ -22,6 +22,8 @@ def still_there(console: Console, read: Callable[[], list[Row]]) -> tuple[list[R
     an empty text.
     """
     rows = read()
+    if console.live.state == "offline":  # a page does not wait for what can't be reached
+        return rows, console.live.problem
     for _ in range(ROUNDS):
         keys = [Key(row.subject, row.version) for row in rows]
         try:
