@@ -347,7 +347,7 @@ def test_lambdas_record_of_a_discarded_batch_is_explained_and_not_sent(
 
     assert listed[0]["reason"] == "RecordAgeExceeded"
     assert "7 events" in told
-    assert "gpw events --received --since 2026-01-31T14:00:00Z" in told
+    assert "--received --since 2026-01-31T14:00:00Z" in told
     assert cloud.messages("EventsQueue") == []
 
 

@@ -260,7 +260,7 @@ def test_an_id_that_no_table_can_have_is_wrong_usage(
     told = stack.run(name, "t-1", "\\ud800", *options, code=2)
 
     assert "half of a surrogate pair" in told.err
-    assert "gpw dlq ls --where profile=ID" in told.err
+    assert "--where profile=ID lists dead letters" in told.err
 
 
 def test_a_person_is_found_by_what_events_showed(stack: OperatedStack) -> None:

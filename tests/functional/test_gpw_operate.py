@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
 import urllib3
 from botocore.exceptions import ClientError
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 
 from gpw.cli.app import app
 from gpw.operations import doctor, reconcile
-from gpw.stack import alarms, queues
+from gpw.stack import alarms, queues, target
 from gpw.stack.target import CLOUD_FILE_VARIABLE, running_cloud
 from gpw.stack.webhook import NO_TOKEN
 from infra.local.start import announced
@@ -432,7 +433,7 @@ def test_a_walk_that_does_not_get_on_is_told_while_it_is_watched(
 
     ran = hydrating.run("reconcile", "--watch", "1h", code=1)
 
-    assert "1 messages are queued: gpw tail --errors" in ran.err
+    assert "1 message is queued: gpw tail --stack my-stack" in ran.err
 
 
 def test_a_walk_that_left_profiles_out_is_told(hydrating: OperatedStack, cloud: Cloud) -> None:
@@ -541,3 +542,23 @@ def test_the_file_of_a_newer_cloud_stays(cloud_file: Path) -> None:
     assert inner["endpoint"] == "http://127.0.0.1:2"
     assert gone is None
     assert cloud_file.read_text() == newer
+
+
+def test_before_a_change_it_says_on_which_stack_of_which_account(stack: OperatedStack) -> None:
+    boto3.client("iam").create_account_alias(AccountAlias="acme-production")
+
+    asked = stack.run("pause", stdin="n\n", code=1).err
+
+    assert "the stack my-stack in eu-central-1, account 123456789012 (acme-production)" in asked
+
+
+def test_a_command_works_on_the_aws_profile_that_samconfig_names(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "samconfig", lambda: {"profile": "not-configured"})
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+
+    told = stack.run("doctor", code=1).err
+
+    assert "not-configured" in told

@@ -298,8 +298,8 @@ def test_doctor_names_what_is_denied_on_what_and_which_commands_need_it(
     lines = [line for line in ran.out.splitlines() if " permissions " in line]
     assert len(lines) == 4
     assert "may not sqs:SendMessage on EventsQueueUrl" in ran.out
-    assert "needed by gpw dlq redrive, gpw held release, gpw replay" in ran.out
-    assert "needed by gpw pause, gpw resume" in ran.out
+    assert "needed by dlq redrive, held release, replay" in ran.out
+    assert "needed by pause, resume" in ran.out
 
 
 def test_doctor_takes_only_what_looking_needs_for_a_problem(

@@ -356,7 +356,7 @@ def test_kept_data_can_be_removed_later_and_only_that(
     assert everything(stack)["states"] == CASES + MEASURED
     [tenant] = {word for word in kept.err.split() if verify_cases.is_tenant(word)}
 
-    assert "not the tenant of a gpw verify run" in stack.run("verify", "--remove", "t", code=2).err
+    assert "has the tenant" in stack.run("verify", "--remove", "t", code=2).err
     stack.run("verify", "--remove", tenant, "--yes")
 
     assert everything(stack) == NOTHING

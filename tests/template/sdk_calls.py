@@ -49,11 +49,17 @@ def main() -> None:
     session.set_credentials("key", "secret", "token")
     seen = []
     for region in regions:
+        client = session.create_client
+        clients = {
+            service: client(service, region_name=region, config=CONFIG)
+            for service in {name.partition(".")[0] for name in calls}
+        }
         for name, call in calls.items():
             service, _, operation = name.partition(".")
-            client = session.create_client(service, region_name=region, config=CONFIG)
             answers = call["answers"] if region == regions[0] else call["answers"][:1]
-            seen += [one_call(client, operation, call["arguments"], one) for one in answers]
+            seen += [
+                one_call(clients[service], operation, call["arguments"], one) for one in answers
+            ]
     json.dump(seen, sys.stdout, default=str, sort_keys=True)
 
 

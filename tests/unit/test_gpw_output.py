@@ -2,6 +2,7 @@
 
 import ast
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -17,9 +18,9 @@ from gpw.stack.text import plain
 HOSTILE = "id \x1b[2J \x9b31m \u202e \u2066 \u2028 \ud800 \x00 \U000e0001 end"
 
 
-def printed(*, as_json: bool = False) -> tuple[Output, io.StringIO]:
+def printed(*, as_json: bool = False, options: Sequence[str] = ()) -> tuple[Output, io.StringIO]:
     """An output whose two consoles write into one text."""
-    out, text = Output(as_json=as_json), io.StringIO()
+    out, text = Output(as_json=as_json, options=options), io.StringIO()
     out.console = out.errors = Console(file=text, markup=False, width=1000, highlight=False)
     return out, text
 

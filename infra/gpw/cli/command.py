@@ -40,7 +40,11 @@ class Gpw(typer.Context):
     @cached_property
     def out(self) -> Output:
         """The output for the command's results."""
-        return Output(as_json=self.params["as_json"])
+        from gpw.stack.target import selecting  # imported late, because some commands need no stack
+
+        on_stack = "stack" in self.params
+        options = selecting(**{name: self.params[name] for name in _ON_STACK}) if on_stack else ()
+        return Output(as_json=self.params["as_json"], options=options)
 
     @property
     def yes(self) -> bool:
@@ -55,9 +59,15 @@ class Gpw(typer.Context):
         return resolve(**{name: self.params[name] for name in _ON_STACK})
 
     def confirm(self, question: str) -> None:
-        """Continue only if the operator confirms, at the prompt or with --yes."""
-        if not self.yes:
-            self.out.confirm(question)
+        """Continue only if the operator confirms, at the prompt or with --yes.
+
+        Before the question, it says on which stack of which account the command would act.
+        """
+        if self.yes:
+            return
+        if "stack" in self.params:
+            self.out.note(f"This is about {self.target.named}.")
+        self.out.confirm(question)
 
 
 def _shared(
@@ -235,5 +245,5 @@ def run_guarded(out: Output, work: Callable[[], None]) -> None:
 def _fail(out: Output, error: OperatorError) -> None:
     out.note(Text.assemble((f"{out.marks[False].plain} ", "bold red"), str(error)))
     if error.fix:
-        out.note("  ", error.fix)
+        out.note("  ", error.fix)  # which completes the commands in it
     raise typer.Exit(error.code) from None

@@ -15,6 +15,7 @@ from rich.text import Span, Text
 from gpw.operations.lines import Line
 from gpw.stack import printable_json
 from gpw.stack.errors import FAILED, USAGE, OperatorError
+from gpw.stack.hints import addressed
 from gpw.stack.text import plain
 
 PIPE_WIDTH = 1000  # columns in a pipe, so that no line is wrapped or cut
@@ -23,12 +24,14 @@ PIPE_WIDTH = 1000  # columns in a pipe, so that no line is wrapped or cut
 class Output:
     """Results go to standard output; questions, progress and notes go to standard error.
 
-    This class makes all output safe for a terminal, so that no command can forget it.
-    as_json: print only JSON to standard output.
+    This class makes all output safe for a terminal, and completes the commands that hints name, so
+    that no command can forget it. as_json: print only JSON to standard output. options: those that
+    select the stack.
     """
 
-    def __init__(self, *, as_json: bool = False) -> None:
+    def __init__(self, *, as_json: bool = False, options: Sequence[str] = ()) -> None:
         self.as_json = as_json
+        self._options = options
         self.console = _console(stderr=False)
         self.errors = _console(stderr=True)
 
@@ -37,14 +40,24 @@ class Output:
         if not self.as_json:
             self.console.print(safe(*parts), soft_wrap=True)
 
+    def hint(self, *parts: str | Text) -> None:
+        """Print a line of the result that names commands, for people only."""
+        self.say(*map(self._addressed, parts))
+
     def note(self, *parts: str | Text) -> None:
-        """Print a line that is not part of the result."""
-        self.errors.print(safe(*parts), soft_wrap=True)
+        """Print a line that is not part of the result, and may name commands."""
+        self.errors.print(safe(*map(self._addressed, parts)), soft_wrap=True)
+
+    def _addressed(self, part: str | Text) -> str | Text:
+        if isinstance(part, Text):
+            text = addressed(part.plain, self._options)
+            return part if text == part.plain else Text(text, part.style)
+        return addressed(part, self._options)
 
     def say_lines(self, lines: Iterable[Line]) -> None:
         """Print lines of the result, for people only."""
         for line in lines:
-            self.say(*self._with_mark(line))
+            self.hint(*self._with_mark(line))
 
     def note_lines(self, lines: Iterable[Line]) -> None:
         """Print lines that are not part of the result."""
@@ -73,13 +86,24 @@ class Output:
     def document(self, value: Any) -> None:
         """Print the result as JSON, for programs only."""
         if self.as_json:
-            self.console.file.write(f"{printable_json.dumps(value, indent=2)}\n")
+            self.console.file.write(f"{printable_json.dumps(self._fixes(value), indent=2)}\n")
 
     def line(self, value: Any) -> None:
         """Print one of many results as a line of JSON, for programs only."""
         if self.as_json:
             self.console.file.write(f"{printable_json.dumps(value)}\n")
             self.console.file.flush()
+
+    def _fixes(self, value: Any) -> Any:
+        """The same document with complete commands in each `fix`."""
+        if isinstance(value, dict):
+            return {
+                name: addressed(one, self._options)
+                if name == "fix" and isinstance(one, str)
+                else self._fixes(one)
+                for name, one in value.items()
+            }
+        return [self._fixes(one) for one in value] if isinstance(value, list) else value
 
     @contextmanager
     def progress(self, what: str, total: int | None = None) -> Iterator[Callable[..., None]]:

@@ -22,6 +22,6 @@ def show(out: Output, result: Result, *, well: bool) -> None:
 def show_lines(out: Output, result: Result, *, well: bool) -> None:
     """Print a result for people only, because it is a part of another document."""
     first, *others = result.lines()
-    out.say(out.marks[well], f" {first}")
+    out.hint(out.marks[well], f" {first}")
     for line in others:
-        out.say(line)
+        out.hint(line)

@@ -8,7 +8,7 @@ from gpw.operations.checks import Check
 
 def show(out: Output, check: Check) -> None:
     """Print a check as one line, for people."""
-    out.say(
+    out.hint(
         out.marks[check.well],
         f" {check.what:<12} {check.found}",
         Text(f"  → {check.fix}" if check.fix else "", "yellow"),

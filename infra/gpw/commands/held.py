@@ -57,9 +57,9 @@ def ls(gpw: Gpw) -> None:
         return
     _show(gpw, listed.found, listed.accepted)
     if listed.any_accepted:
-        gpw.out.say("To send on those with an accepted secret: gpw held release")
+        gpw.out.hint("To send on those with an accepted secret: gpw held release")
     elif listed.accepted is not None:
-        gpw.out.say(
+        gpw.out.hint(
             "None of them carries an accepted secret. If they are GetProfile's, set its secret "
             "(gpw secret set). They are kept for 4 days."
         )

@@ -65,8 +65,7 @@ def load(
         gpw.confirm(operation.question(traffic, target))
     secret = current_secret(target)
     # Shown before anything is sent, because it is needed if the run is interrupted.
-    where = " --local" if target.local else ""
-    out.note(f"To remove the data of this run: gpw load --remove {traffic.tenant}{where}")
+    out.note(f"To remove the data of this run: gpw load --remove {traffic.tenant}")
     sent, deliveries = Sent(), operation.planned(traffic)
     with out.live(lambda: _progress(sent, len(deliveries))):
         try:
@@ -131,7 +130,7 @@ def _tell(out: Output, tenant: str, sent: Sent, proof: Proof) -> None:
         out.say(out.marks[False], f" {len(proof.problems)} problems ({told or 'no history'}):")
         for problem in proof.problems[:20]:
             out.say(f"    {problem}")
-        out.say(f"  gpw doctor; gpw dlq ls --where tenant={tenant}; gpw tail --errors")
+        out.hint(f"  gpw doctor; gpw dlq ls --where tenant={tenant}; gpw tail --errors")
     elif ledger.accepted:
         out.say(
             out.marks[True],
@@ -139,4 +138,4 @@ def _tell(out: Output, tenant: str, sent: Sent, proof: Proof) -> None:
             f"at its newest event ({told}).",
         )
     else:
-        out.say(out.marks[False], " Nothing was accepted. To find the reason: gpw doctor")
+        out.hint(out.marks[False], " Nothing was accepted. To find the reason: gpw doctor")

@@ -46,7 +46,7 @@ def _switch(gpw: Gpw, *, start: bool, wait: bool) -> None:
         found = switch(target, out, found["UUID"], start=start, wait=wait)
     waiting = depth(target.client("sqs"), target.output("EventsQueueUrl"))
     out.document({"state": found["State"], "events_waiting": waiting.total})
-    out.say(
+    out.hint(
         out.marks[found["State"] == wanted or None],
         f" The consumer is {found['State'].lower()}; SQS reports about {waiting.total} "
         "waiting events.",

@@ -149,7 +149,7 @@ def _put(gpw: Gpw, which: Which, *, rotating: bool) -> None:
     after = secret.state(target, which)
     gpw.out.say(gpw.out.marks[True], f" The secret is set. {_IN_USE[which]}.")
     if after.previous_until:
-        gpw.out.say(
+        gpw.out.hint(
             f"  The previous one is accepted until {after.previous_until:%Y-%m-%d %H:%M} UTC; "
             "`gpw secret status` shows whether it is still in use."
         )
@@ -225,11 +225,13 @@ def _offer_release(gpw: Gpw, token_digest: str, told: dict[str, Any]) -> None:
         f" {held_deliveries(count)} carried this secret before it was accepted.",
     )
     if found.others:
-        out.say(f"  {found.others:>6}  carry other secrets. Did you set the right one? gpw held ls")
+        out.hint(
+            f"  {found.others:>6}  carry other secrets. Did you set the right one? gpw held ls"
+        )
     if not count:
         return
     if not gpw.yes and not out.ask("Release them now?"):
-        out.say("  They are kept for 4 days. To send them on: gpw held release")
+        out.hint("  They are kept for 4 days. To send them on: gpw held release")
         return
     released = Released()
     try:
@@ -239,9 +241,9 @@ def _offer_release(gpw: Gpw, token_digest: str, told: dict[str, Any]) -> None:
         out.note_lines(parked_lines.unchecked_held(released.unchecked))
         show_lines(out, released, well=not released.failed)
     if released.incomplete:
-        out.say(out.marks[False], " Some may remain. To send them on: gpw held release")
+        out.hint(out.marks[False], " Some may remain. To send them on: gpw held release")
         raise typer.Exit(FAILED)
-    out.say(
+    out.hint(
         "  None that was found remains. A worker that Lambda froze while it held a delivery sends "
         "it when it runs again; gpw held ls shows it."
     )

@@ -91,8 +91,7 @@ def verify(
         gpw.confirm(operation.question(target.stack, target.where, tenant, keep=keep))
     secret = current_secret(target)
     # Shown before anything is sent, because it is needed if the run is interrupted.
-    where = " --local" if target.local else ""
-    out.note(f"To remove the data of this run: gpw verify --remove {tenant}{where}")
+    out.note(f"To remove the data of this run: gpw verify --remove {tenant}")
     told = Report(
         version("getprofile-webhooks"), target.where, datetime.now(UTC), target.parameters
     )
@@ -139,7 +138,7 @@ def _tell(gpw: Gpw, told: Report, path: Path | None) -> None:
 def _remove(gpw: Gpw, tenant: str) -> None:
     if not is_tenant(tenant):
         raise OperatorError(
-            f"{tenant!r} is not the tenant of a gpw verify run",
+            f"No run of `gpw verify` has the tenant {tenant!r}",
             "gpw erase removes other data",
             code=USAGE,
         )

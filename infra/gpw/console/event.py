@@ -146,7 +146,7 @@ def send(request: Request) -> Response:
         answer=answer,
         took=duration(answer.seconds),
         where=destinations(console)[to],
-        command=f"gpw send event.json {'--local' if target.local else console.options}",
+        command=console.command("send event.json"),
     )
 
 

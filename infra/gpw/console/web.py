@@ -1,5 +1,6 @@
 """What all pages share: the console, routes, forms, templates and error pages."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from gpw.console.security import Access
 from gpw.console.store import Store
 from gpw.operations.scanning import Unchecked
 from gpw.stack.errors import OperatorError, explained
+from gpw.stack.hints import addressed
 from gpw.stack.permissions import Requirement
 from gpw.stack.target import Target
 from gpw.stack.text import identifier, plain
@@ -80,15 +82,16 @@ class Console:
 
     @property
     def options(self) -> str:
-        """The options of gpw that name this stack."""
-        if self.target.local:
-            return "--local"
-        region = self.target.session.region_name
-        return f"--stack {self.target.stack} --region {region}"
+        """The options of gpw that name this stack, quoted for a shell."""
+        return shlex.join(self.target.options)
 
     def command(self, words: str) -> str:
-        """A command line that does the same."""
+        """A command line that does the same. words: quoted for a shell."""
         return f"gpw {words} {self.options}"
+
+    def hint(self, text: str) -> str:
+        """A text of ours in which each command reaches this stack."""
+        return addressed(text, self.target.options)
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,8 @@ def _failed(request: Request, error: OperatorError) -> Response:
     is_part = "hx-request" in request.headers
     name = "_problem.html" if is_part else "problem.html"
     # htmx ignores error responses.
-    return render(request, name, 200 if is_part else 400, problem=str(error), fix=error.fix)
+    fix = console_of(request).hint(error.fix)
+    return render(request, name, 200 if is_part else 400, problem=str(error), fix=fix)
 
 
 def _shown_time(text: str) -> str:

@@ -98,11 +98,12 @@ def _permissions(target: Target, requirements: Mapping[str, Requirement]) -> Ite
         return
     to_look = policies.by_level(requirements.values())[Level.LOOK]
     for need, lines in denied:
+        commands = ", ".join(line.removeprefix("gpw ") for line in lines)
         yield Check(
             "permissions",
             False if need in to_look else None,  # not everybody operates or administers
             f"{who} may not {need.action} on {need.on}",
-            f"needed by {', '.join(lines) or 'whoever uses the stack'}: use another --profile, or "
+            f"needed by {commands or 'everybody who uses the stack'}: use another --profile, or "
             "the policies that `gpw policies` makes",
         )
     if not denied:

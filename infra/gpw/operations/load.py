@@ -105,7 +105,7 @@ def run_profiles(tenant: str) -> list[str]:
     profiles = profiles_of(tenant)
     if profiles is None:
         raise OperatorError(
-            f"{tenant!r} is not the tenant of a gpw load run",
+            f"No run of `gpw load` has the tenant {tenant!r}",
             "gpw erase removes other data",
             code=USAGE,
         )

@@ -109,8 +109,9 @@ def watch(target: Target, since: str, reporter: Reporter) -> Progress:
             elif began - progressed_at > STALLED_SECONDS:
                 progressed_at = began
                 reporter.note(
-                    f"? Nothing was fetched for {duration(STALLED_SECONDS)}, and {left} messages "
-                    "are queued: gpw tail --errors --since 10m",
+                    f"? Nothing was fetched for {duration(STALLED_SECONDS)}, and {left} "
+                    f"{'message is' if left == 1 else 'messages are'} queued: "
+                    "gpw tail --errors --since 10m",
                 )
             idle = left == 0 and progress.checked == before
             quiet, before = quiet + 1 if idle else 0, progress.checked

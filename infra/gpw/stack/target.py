@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.files import INSTALLED, ROOT
@@ -43,12 +43,14 @@ _SETTLED = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "I
 class Target:
     """A stack, whose description is read on first use.
 
-    local: the content of the cloud file, for the local cloud.
+    local: the content of the cloud file, for the local cloud. profile: the AWS profile, if one was
+    chosen.
     """
 
     stack: str
     session: "boto3.Session"
     local: dict[str, Any] | None = None
+    profile: str | None = None
     _clients: dict[str, Any] = field(default_factory=dict)
 
     @overload
@@ -127,6 +129,29 @@ class Target:
         return "the local cloud" if self.local else f"{self.session.region_name}"
 
     @property
+    def options(self) -> tuple[str, ...]:
+        """The options that select this stack from any terminal, as words."""
+        if self.local:
+            return ("--local",)
+        profile = ("--profile", self.profile) if self.profile else ()
+        return ("--stack", self.stack, "--region", str(self.session.region_name), *profile)
+
+    @property
+    def named(self) -> str:
+        """Stack, account and region, for a person who is to confirm a change."""
+        if self.local:
+            return f"the stack {self.stack} on the local cloud"
+        _partition, region, account = self.place
+        return f"the stack {self.stack} in {region}, account {account}{self._account_alias()}"
+
+    def _account_alias(self) -> str:
+        try:
+            found = self.client("iam").list_account_aliases()["AccountAliases"]
+        except (ClientError, BotoCoreError):  # no command needs the permission
+            return ""
+        return f" ({', '.join(found)})" if found else ""
+
+    @property
     def settled(self) -> bool:
         """Whether the last deployment has finished and the stack is intact."""
         return self.description["StackStatus"] in _SETTLED
@@ -177,16 +202,50 @@ class Target:
 
 
 def on_aws(stack: str | None, region: str | None, profile: str | None) -> Target:
-    """The stack that the options name, or else samconfig.toml, or else the SDK's configuration."""
+    """The stack that the options name, or else the environment, samconfig.toml, or the SDK's files.
+
+    Raises: OperatorError, if nothing names a region while a local cloud is running.
+    """
     import boto3
 
     saved = samconfig()
-    by_environment = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    chosen = profile or _set("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+    if not (chosen or _set("AWS_ACCESS_KEY_ID")):  # credentials in the environment name the account
+        chosen = saved.get("profile")
     session = boto3.Session(
-        profile_name=profile,
-        region_name=region or by_environment or saved.get("region"),
+        profile_name=chosen,
+        region_name=region or _set("AWS_REGION", "AWS_DEFAULT_REGION") or saved.get("region"),
     )
-    return Target(stack or saved.get("stack_name", DEFAULT_STACK), session)
+    if session.region_name is None and not INSTALLED and running_cloud(cloud_file()):
+        raise OperatorError(
+            "No AWS region is chosen, and a local cloud is running",
+            "add --local to work on the local cloud, or name a region with --region",
+            code=USAGE,
+        )
+    return Target(stack or saved.get("stack_name", DEFAULT_STACK), session, profile=chosen)
+
+
+def _set(*variables: str) -> str | None:
+    """The first of these environment variables that is not empty."""
+    return next((value for name in variables if (value := os.environ.get(name))), None)
+
+
+def selecting(
+    *, local: bool, stack: str | None, region: str | None, aws_profile: str | None
+) -> tuple[str, ...]:
+    """The options that another command needs to reach the same stack, as words.
+
+    Those that were given, and what only this terminal's environment says. Every terminal reads
+    samconfig.toml.
+    """
+    if local:
+        return ("--local",)
+    found = {
+        "--stack": stack,
+        "--region": region or _set("AWS_REGION", "AWS_DEFAULT_REGION"),
+        "--profile": aws_profile or _set("AWS_PROFILE", "AWS_DEFAULT_PROFILE"),
+    }
+    return tuple(word for name, value in found.items() if value for word in (name, value))
 
 
 def samconfig(path: Path | None = None, environment: str = "default") -> dict[str, str]:
