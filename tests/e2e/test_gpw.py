@@ -142,7 +142,7 @@ def test_what_is_published_again_reaches_a_rule_and_says_so(
     told = gpw("republish", "--tenant", "abc-tenant", "--profile-id", profile_id, "--yes")
     [detail] = wait_until(again, seconds=30, what="the event on the bus")
 
-    assert told == {"dry_run": False, "published": 1, "trimmed": 0, "failed": {}}
+    assert told == {"dry_run": False, "published": 1, "trimmed": 0, "gone": 0, "failed": {}}
     assert detail["data"]["profile_id"] == profile_id
 
 

@@ -32,6 +32,8 @@ NO_MAPPINGS: dict[str, Any] = {"EventSourceMappings": []}
 
 def named(service: str, operation: str, params: dict[str, Any]) -> set[str]:
     """The resources that a call names, as `physical_name` names them."""
+    if operation == "BatchGetItem":
+        return set(params["RequestItems"])
     if operation == "PutEvents":
         return {entry["EventBusName"] for entry in params["Entries"]}
     if service == "events" and operation in RULES:

@@ -1,6 +1,7 @@
 """`gpw status`, `events` and `replay`: the tables and the history (moto)."""
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gpw.cli.app import app
+from gpw.cli.output import Output
+from gpw.operations import erase
 from gpw.stack import queues
 from receiver.domain.outcome import Outcome
 from receiver.domain.parse import parse_event
@@ -150,7 +153,7 @@ def test_replay_sends_the_event_as_it_came_with_every_number_exact(
 
     [sent] = cloud.messages("EventsQueue")
     replayed = parse_event(sent.body)
-    assert done == {"dry_run": False, "replayed": 1, "failed": {}}
+    assert done == {"dry_run": False, "replayed": 1, "gone": 0, "failed": {}}
     assert replayed == parse_event(to_json(event))
     assert replayed.version == item["version"]["S"]
     assert sent.attributes == {"received_at": RECEIVED_AT}
@@ -193,7 +196,7 @@ def test_replay_takes_only_what_is_asked_for(stack: OperatedStack, cloud: Cloud)
 def test_a_dry_run_of_a_replay_counts_and_sends_nothing(stack: OperatedStack, cloud: Cloud) -> None:
     counted = stack.run("replay", "--all", "--dry-run", "--json").document
 
-    assert counted == {"dry_run": True, "replayed": 3, "failed": {}}
+    assert counted == {"dry_run": True, "replayed": 3, "gone": 0, "failed": {}}
     assert cloud.messages("EventsQueue") == []
 
 
@@ -201,9 +204,44 @@ def test_a_dry_run_of_a_replay_counts_and_sends_nothing(stack: OperatedStack, cl
 def test_replay_needs_a_yes_and_to_be_told_what(stack: OperatedStack, cloud: Cloud) -> None:
     stack.run("replay", "--yes", code=2)
     stack.run("replay", "--all", "--since", "2h", "--yes", code=2)
-    stack.run("replay", "--all", stdin="no\n", code=1)
+    asked = stack.run("replay", "--all", stdin="no\n", code=1).err
 
+    assert "Replay 3 events (all) in" in asked
     assert cloud.messages("EventsQueue") == []
+
+
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(
+    ("command", "sent"),
+    [
+        ("replay", lambda cloud: [json.loads(m.body)["id"] for m in cloud.messages("EventsQueue")]),
+        ("republish", lambda cloud: [event["detail"]["id"] for event in cloud.published()]),
+    ],
+)
+def test_a_confirmed_action_takes_what_the_question_counted_as_it_is_in_the_table_now(
+    stack: OperatedStack,
+    cloud: Cloud,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    sent: Callable[[Cloud], list[str]],
+) -> None:
+    """While the question is open, one of the events is erased, and another one happens."""
+
+    def answered(_output: Output, question: str) -> bool:
+        asked.append(question)
+        stack.run("erase", "t-1", "12345", "--yes", code=None)
+        stack.happened(make_event("evt-late", tenant_id="t-2"))
+        return True
+
+    asked: list[str] = []
+    monkeypatch.setattr(Output, "ask", answered)
+    monkeypatch.setattr(erase, "COUNT_SECONDS", 0.0)
+
+    done = stack.run(command, "--all", "--json").document
+
+    assert "3 events" in asked[0]
+    assert done["gone"] == 2
+    assert sent(cloud) == ["evt-3"]
 
 
 def test_an_item_that_makes_no_event_any_more_is_told_and_the_others_go(

@@ -71,6 +71,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
         return urllib3.HTTPResponse(body, status=200 if known else 401)
 
     monkeypatch.setattr(urllib3, "PoolManager", lambda **_: SimpleNamespace(request=request))
+    monkeypatch.setattr("gpw.listening.forward.addresses", lambda *_, **__: [])
     monkeypatch.setattr(alarms, "alarm_names", lambda target, name: target.listed(name) and ["a"])
 
 
@@ -153,6 +154,7 @@ def incomplete_event_comes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 LISTEN = ["listen", "--print", "--since", "10m", "--timeout", "0.5"]
+FORWARD = ["forward", "http://127.0.0.1:1/"]
 PROFILE = ["--tenant", "abc-tenant", "--profile-id", "12345"]
 
 # By command: what it needs to find, and the command lines that make it call all that it may.
@@ -191,6 +193,7 @@ RUNS: dict[str, tuple[Callable[[OperatedStack], str] | None, list[list[str]]]] =
         history,
         [["republish", "--all", "--yes"], ["republish", *PROFILE, "--yes"]],
     ),
+    "gpw forward": (history, [[*FORWARD, "--all"], [*FORWARD, *PROFILE]]),
     "gpw pause": (None, [["pause", "--yes"]]),
     "gpw resume": (lambda s: s.run("pause", "--yes").out, [["resume", "--yes"]]),
     "gpw held ls": (held, [["held", "ls"]]),

@@ -111,7 +111,7 @@ def test_an_event_is_published_as_the_publisher_does_and_says_that_it_is_replaye
     [item] = cloud.history()
     [published] = cloud.published()
     first = json.loads(entry(item, "my-stack")["Detail"])
-    assert done == {"dry_run": False, "published": 1, "trimmed": 0, "failed": {}}
+    assert done == {"dry_run": False, "published": 1, "trimmed": 0, "gone": 0, "failed": {}}
     assert published["detail"] == first | {"replayed": True}
     assert published["source"] == "getprofile.webhooks"
     assert published["detail-type"] == "profile.updated"

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import re
+import shlex
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fnmatch import fnmatch
+from html import escape, unescape
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,13 +21,14 @@ from typer.testing import CliRunner
 
 from gpw.cli.app import app as command_line
 from gpw.cli.table import loaded
-from gpw.console import fill, forwarder, live
+from gpw.console import fill, filters, forwarder, live
 from gpw.console.app import application
 from gpw.console.filters import Filters
 from gpw.console.forwarder import Attempts, Run
 from gpw.console.jobs import Job
 from gpw.console.security import Access
 from gpw.console.web import Console
+from gpw.history.history import Key
 from gpw.history.selection import Selection
 from gpw.listening.bus_event import BusEvent, from_history
 from gpw.listening.forward import DEVELOPMENT_SECRET, RESPONSE_BYTES, Result
@@ -196,6 +199,22 @@ def test_a_large_payload_is_shown_whole_and_found_by_a_word_in_it(
     assert "evt-large" in browser.get("/events", q="member-14998").text
 
 
+def test_an_event_with_long_names_makes_a_page_of_a_few_megabytes(
+    browser: Browser, happened: Callable[..., Item]
+) -> None:
+    """Their names are long, and all of them changes."""
+    for minute in (1, 2):
+        data: Any = {f"k{n}": n + minute for n in range(250)}
+        for letter in "ABC":
+            data = {letter * 20_000 + "\U0001f600": data}
+        at = f"2023-10-01T12:0{minute}:00Z"
+        item = happened(f"evt-{minute}", created_at=at, nested=data)
+    page = browser.get("/event", **address(item))
+
+    assert page.status == 200
+    assert len(page.body) < 4 * 1024 * 1024
+
+
 def test_events_are_found_by_any_word_and_every_filter_stands_in_the_address(
     browser: Browser, happened: Callable[..., Item]
 ) -> None:
@@ -218,11 +237,28 @@ def test_events_are_found_by_any_word_and_every_filter_stands_in_the_address(
     assert "gpw events --tenant abc-tenant --text blue --stack" in page
 
 
-def test_a_time_that_is_none_is_answered_with_what_is_understood(browser: Browser) -> None:
-    answer = browser.get("/events", since="<yesterday>")
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("since", "<yesterday>", "write 30m, 2h or 7d"),
+        ("until", "tomorrow", "write 30m, 2h or 7d"),
+        ("profile", "m1", "choose its tenant, too"),
+        ("outcome", "lost", "there is no such outcome"),
+    ],
+)
+def test_a_filter_that_is_wrong_is_answered_with_the_form_and_the_reason_beside_the_field(
+    browser: Browser, happened: Callable[..., Item], name: str, value: str, why: str
+) -> None:
+    happened("evt-1")
+    answer = browser.get("/events", q="kept", **{name: value})
+    [field] = re.findall(rf"<label><span>{name.title()}.*?</label>", answer.text, re.DOTALL)
 
     assert answer.status == 400
-    assert "write 30m, 2h or 7d" in answer.text
+    assert why in field
+    assert escape(value) in field
+    assert 'value="kept"' in answer.text
+    assert "evt-1" not in answer.text
+    assert "Replay all" not in answer.text
     assert "<yesterday>" not in answer.text
 
 
@@ -233,7 +269,7 @@ def test_new_events_that_match_are_streamed_once_and_others_are_not(
     after = console.store.last_id()
     for name, status in (("evt-new", "ready"), ("evt-other", "processing")):
         item = happened(name, status=status, profile_id=name)
-        console.store.forget(item["subject"]["S"])
+        console.store.forget([Key(**address(item))])
         take(console, item, live=True)
     answer = browser.request("GET", "/events/stream", query=f"after={after}&status=ready", parts=2)
 
@@ -330,33 +366,180 @@ def test_an_address_that_names_nothing_is_answered_by_a_page(browser: Browser) -
 # ---------------------------------------------------------------- what they do
 
 
-def test_a_replay_of_all_that_match_sends_exactly_what_the_dry_run_counted(
+def test_a_replay_sends_exactly_what_the_dry_run_counted_whatever_matches_by_then(
     browser: Browser, cloud: Cloud, console: Console, happened: Callable[..., Item]
 ) -> None:
     for number in range(12):
         happened(f"evt-{number}", profile_id=f"p-{number}", note="blue")
     happened("evt-red", note="red")
     page = browser.get("/actions/replay", q="blue").text
-    upto = str(console.store.last_id())
-    dry = browser.job("/actions/replay", q="blue", upto=upto, dry_run="yes")
+    dry = browser.job("/actions/replay", q="blue", dry_run="yes")
     untouched = cloud.messages("EventsQueue")
+    console.fill.start("30d")  # "Read again": the rows get other numbers
+    wait_for(lambda: not console.fill.running)
     happened("evt-later", note="blue")
-    done = browser.job("/actions/replay", q="blue", upto=upto)
+    done = browser.job("/actions/replay", plan=plan_of(dry))
+    again = browser.post("/actions/replay", plan=plan_of(dry)).text
     sent = {json.loads(message.body)["id"] for message in cloud.messages("EventsQueue")}
 
-    assert "Replay 12 events" in page
+    assert "Replay all events that match" in page
     assert "Would replay 12 events" in dry
+    assert ">Replay 12 events<" in dry
     assert "gpw replay --text blue --dry-run --stack" in dry
     assert untouched == []
     assert "Replayed 12 events" in done
+    assert "The dry run is not remembered" in again
     assert sent == {f"evt-{number}" for number in range(12)}
 
 
-def test_a_republish_goes_on_the_bus(browser: Browser, happened: Callable[..., Item]) -> None:
-    happened("evt-1")
-    done = browser.job("/actions/republish", upto="9", q="evt-1")
+def plan_of(dry_run: str) -> str:
+    """The plan that the page of a dry run offers to confirm."""
+    found = re.search(r'name="plan" value="(\d+)"', dry_run)
+    assert found, dry_run
+    return found[1]
 
-    assert "Published 1 event" in done
+
+def test_a_relative_time_is_the_one_of_the_dry_run(
+    browser: Browser, cloud: Cloud, happened: Callable[..., Item], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = datetime.now(UTC)
+    for name, ago in (("evt-old", 9), ("evt-young", 3)):
+        at = start - timedelta(minutes=ago)
+        happened(name, received_at=f"{at:%Y-%m-%dT%H:%M:%S.%fZ}")
+    dry = browser.job("/actions/republish", until="4m", dry_run="yes")
+    monkeypatch.setattr(filters, "datetime", SimpleNamespace(now=lambda _: start + timedelta(1)))
+    browser.job("/actions/republish", plan=plan_of(dry))
+
+    assert "Would publish 1 event" in dry
+    assert [event["detail"]["id"] for event in cloud.published()] == ["evt-old"]
+
+
+def test_an_action_on_one_page_is_not_confirmed_on_another(
+    browser: Browser, cloud: Cloud, happened: Callable[..., Item]
+) -> None:
+    happened("evt-1")
+    dry = browser.job("/actions/replay", dry_run="yes")
+    elsewhere = browser.post("/actions/republish", plan=plan_of(dry)).text
+
+    assert "The dry run is not remembered" in elsewhere
+    assert cloud.published() == []
+
+
+PEOPLE = ("Ada Lovelace", "Grace Hopper")
+
+
+@pytest.fixture
+def erased(
+    stack: OperatedStack, console: Console, happened: Callable[..., Item]
+) -> dict[str, Item]:
+    """A person who was erased in a terminal, and one who was not, in the console's memory."""
+    people = zip(("p-1", "p-2"), PEOPLE, strict=True)
+    items = {name: happened(f"evt-{who}", profile_id=who, name=name) for who, name in people}
+    stack.run("erase", "abc-tenant", "p-1", "--yes", code=None)
+    return items
+
+
+@pytest.mark.parametrize("name", ["replay", "republish"])
+def test_a_person_who_was_erased_elsewhere_does_not_come_back(
+    browser: Browser, cloud: Cloud, console: Console, erased: dict[str, Item], name: str
+) -> None:
+    dry = browser.job(f"/actions/{name}", dry_run="yes")
+    done = browser.job(f"/actions/{name}", plan=plan_of(dry))
+    sent = [json.loads(message.body)["id"] for message in cloud.messages("EventsQueue")]
+    sent += [event["detail"]["id"] for event in cloud.published()]
+
+    assert "1 event<" in dry
+    assert "1  no longer in the history" in dry
+    assert "no longer" not in done
+    assert sent == ["evt-p-2"]
+    assert console.store.count(Selection(text="ada")) == 0
+
+
+def test_a_person_who_is_erased_after_the_dry_run_does_not_come_back(
+    browser: Browser, cloud: Cloud, stack: OperatedStack, happened: Callable[..., Item]
+) -> None:
+    happened("evt-1", profile_id="p-1")
+    dry = browser.job("/actions/replay", dry_run="yes")
+    stack.run("erase", "abc-tenant", "p-1", "--yes", code=None)
+    done = browser.job("/actions/replay", plan=plan_of(dry))
+
+    assert "Replayed 0 events" in done
+    assert "1  no longer in the history" in done
+    assert cloud.messages("EventsQueue") == []
+
+
+@pytest.mark.parametrize("path", ["/events", "/events/older", "/events/export.ndjson"])
+@pytest.mark.usefixtures("erased")
+def test_no_list_and_no_file_shows_a_person_who_was_erased_elsewhere(
+    browser: Browser, console: Console, happened: Callable[..., Item], path: str
+) -> None:
+    happened("evt-newest", profile_id="p-3")
+    [newest] = console.store.newest(Selection(), limit=1)
+    shown = browser.get(path, before=f"{newest.at} {newest.id}").text
+
+    assert "evt-p-2" in shown
+    assert "p-1" not in shown
+
+
+@pytest.mark.usefixtures("erased")
+def test_rows_that_could_not_be_checked_are_shown_as_such(
+    browser: Browser, stack: OperatedStack
+) -> None:
+    boto3.client("dynamodb").delete_table(TableName=stack.outputs["EventsTableName"])
+    page = browser.get("/events").text
+
+    assert "evt-p-2" in page
+    assert "the history could not be checked" in page
+
+
+@pytest.mark.usefixtures("erased")
+def test_a_list_does_not_wait_for_a_history_that_cannot_be_reached(
+    browser: Browser, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console.live.problem = "AWS cannot be reached"
+    monkeypatch.setattr(console.target, "table", None)
+    page = browser.get("/events").text
+
+    assert "evt-p-2" in page
+    assert "could not be checked: AWS cannot be reached" in page
+
+
+def test_the_page_of_an_event_that_is_gone_takes_it_out_of_memory(
+    browser: Browser, console: Console, erased: dict[str, Item]
+) -> None:
+    answer = browser.get("/event", **address(erased[PEOPLE[0]]))
+
+    assert answer.status == 400
+    assert console.store.count(Selection(text="ada")) == 0
+
+
+def test_the_page_of_a_profile_takes_what_is_gone_out_of_memory(
+    browser: Browser, console: Console, erased: dict[str, Item]
+) -> None:
+    assert erased
+    browser.get("/profile", tenant="abc-tenant", profile="p-1")
+
+    assert console.store.count(Selection(text="ada")) == 0
+
+
+def test_an_erasure_forgets_all_that_names_the_person(
+    browser: Browser, console: Console, happened: Callable[..., Item]
+) -> None:
+    happened("evt-list", event_type="group.updated", profile_id=None, profile_ids=["p-1"])
+    happened("evt-map", profile_id="p-2", members={"p-1": "x", "p-10": "y"})
+    happened("evt-1", profile_id="p-1")
+    browser.job("/actions/replay", tenant="abc-tenant", profile="p-1", dry_run="yes")
+    first = console.jobs.get(1)
+    browser.job("/profile/erase", tenant="abc-tenant", profile="p-1")
+    left = [row.event_id for row in console.store.newest(Selection())]
+    paths = set(console.store.kinds.by_name["profile.updated"].paths)
+
+    assert first is not None
+    assert "p-1" in first.command
+    assert console.jobs.get(1) is None
+    assert left == ["evt-map"]  # it is another person's, so the history still has it
+    assert "members.p-10" in paths
+    assert "members.p-1" not in paths
 
 
 ELSEWHERE = {
@@ -372,7 +555,28 @@ def test_events_are_forwarded_to_this_machine_only(
 ) -> None:
     happened("evt-1")
 
-    assert ELSEWHERE[url] in browser.job("/actions/forward", upto="9", url=url)
+    assert ELSEWHERE[url] in browser.job("/actions/forward", dry_run="yes", url=url)
+
+
+def test_forwarded_are_the_events_of_the_page_and_the_command_beside_it_sends_the_same(
+    browser: Browser, stack: OperatedStack, happened: Callable[..., Item], app: App
+) -> None:
+    for number in range(3):
+        happened(f"evt-{number}", profile_id=f"p-{number}", note="-blue")
+    happened("evt-red", note="red")
+    asked = {"q": "-blue", "status": "ready", "since": "1h", "until": "2099-01-01"}
+    dry = browser.job("/actions/forward", url=app.url, dry_run="yes", **asked)
+    untouched = list(app.got)
+    done = browser.job("/actions/forward", plan=plan_of(dry))
+    by_page = sorted(ids(app))
+    app.got.clear()
+    [shown] = re.findall(r"<code>gpw (forward [^<]*) --stack", done)
+    ran = stack.run(*shlex.split(unescape(shown)), "--json").document
+
+    assert "Would forward 3 events" in dry
+    assert untouched == []
+    assert by_page == ["evt-0", "evt-1", "evt-2"]
+    assert (sorted(ids(app)), ran["responses"]) == (by_page, {"200": 3})
 
 
 def test_dead_letters_are_grouped_with_the_runbooks_word_and_redriven_after_a_dry_run(
@@ -393,13 +597,6 @@ def test_dead_letters_are_grouped_with_the_runbooks_word_and_redriven_after_a_dr
     assert untouched == []
     assert "Redrove 1 dead letter" in done
     assert len(cloud.messages("EventsQueue")) == 1
-
-
-def plan_of(dry_run: str) -> str:
-    """The plan that the page of a dry run offers to confirm."""
-    found = re.search(r'name="plan" value="(\d+)"', dry_run)
-    assert found, dry_run
-    return found[1]
 
 
 def test_a_redrive_of_nothing_offers_no_button_and_shows_the_number(
@@ -521,9 +718,9 @@ def test_an_erasure_leaves_nothing_of_the_person_in_the_tables_nor_in_memory(
 
 
 CHANGES: list[tuple[str, dict[str, str]]] = [
-    ("/actions/replay", {"upto": "9"}),
-    ("/actions/republish", {"upto": "9"}),
-    ("/actions/forward", {"upto": "9", "url": "http://127.0.0.1:1/"}),
+    ("/actions/replay", {"plan": "1"}),
+    ("/actions/republish", {"plan": "1"}),
+    ("/actions/forward", {"plan": "1"}),
     ("/dead-letters/redrive", {"id": "x"}),
     ("/dead-letters/purge", {"id": "x"}),
     ("/held/release", {}),
@@ -582,8 +779,10 @@ def test_a_read_only_console_offers_the_dry_run_and_the_command(
 ) -> None:
     happened("evt-1")
     console.write = False
-    dry = browser.job("/actions/replay", upto="9", dry_run="yes", q="evt-1")
+    page = browser.get("/actions/replay").text
+    dry = browser.job("/actions/replay", dry_run="yes", q="evt-1")
 
+    assert "this page only counts" in page
     assert "Would replay 1 event" in dry
     assert "Actions are off in this console" in dry
     assert "<form" not in dry
@@ -594,7 +793,8 @@ def test_what_aws_refuses_is_told_by_the_page_and_by_the_job(
 ) -> None:
     happened("evt-1")
     boto3.client("sqs").delete_queue(QueueUrl=stack.outputs["EventsQueueUrl"])
-    job = browser.job("/actions/replay", upto="9", q="evt-1")
+    dry = browser.job("/actions/replay", q="evt-1", dry_run="yes")
+    job = browser.job("/actions/replay", plan=plan_of(dry))
 
     assert "the resource does not exist" in job
     assert browser.get("/overview/queues").status == 400
@@ -618,10 +818,13 @@ def bus_event(item: Item) -> BusEvent:
 
 
 def arrives(console: Console, *event_ids: str, **data: Any) -> None:
-    """The live feed brings new events."""
-    console.forwarder.offer(
-        [bus_event(make_item(make_event(event_id, **data))) for event_id in event_ids]
-    )
+    """The live feed brings new events, which the history has."""
+    items = [make_item(make_event(event_id, **data)) for event_id in event_ids]
+    for item in items:
+        console.target.client("dynamodb").put_item(
+            TableName=console.target.output("EventsTableName"), Item=item
+        )
+    console.forwarder.offer(map(bus_event, items))
 
 
 def attempted(console: Console, count: int) -> None:
@@ -678,6 +881,20 @@ def test_attempts_are_streamed_newest_first_and_one_is_retried(
     assert numbers == ["3", "2"]
     assert "not &lt;b&gt;now" in text
     assert "3 attempts, 1 failed" in browser.get("/listen/state").text
+
+
+def test_an_attempt_of_a_person_who_was_erased_elsewhere_is_not_retried(
+    browser: Browser, console: Console, stack: OperatedStack, app: App
+) -> None:
+    browser.post("/listen/start", url=app.url)
+    arrives(console, "evt-1", profile_id="p-1")
+    attempted(console, 1)
+    stack.run("erase", "abc-tenant", "p-1", "--yes", code=None)
+    answer = browser.post("/listen/attempts/1/retry")
+
+    assert "no longer has this event" in answer.text
+    assert ids(app) == ["evt-1"]
+    assert console.forwarder.attempts.after(0) == []
 
 
 RESPONSES = {
@@ -931,6 +1148,23 @@ def test_the_history_is_read_in_segments_as_far_back_as_asked(
     assert console.store.count(Selection()) == 10
 
 
+def test_while_the_history_is_read_the_page_counts_what_was_found_so_far(
+    browser: Browser, console: Console, happened: Callable[..., Item]
+) -> None:
+    console.fill.running = True
+    empty = browser.get("/events").text
+    happened("evt-1")
+    happened("evt-2")
+    streamed = browser.request("GET", "/events/stream", query="after=0", parts=2).text
+    page = browser.get("/events").text
+    console.fill.running = False
+
+    assert "No events yet" not in empty
+    assert "The history is being read" in empty
+    assert "event: count\ndata: 2" in streamed
+    assert '<b sse-swap="count">2</b> in memory so far' in page
+
+
 def test_a_range_that_is_none_is_refused_and_what_is_in_memory_stays(
     browser: Browser, console: Console, happened: Callable[..., Item]
 ) -> None:
@@ -1032,7 +1266,8 @@ def test_the_pages_call_exactly_the_actions_that_gpw_ui_declares(
     stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = Calls(monkeypatch)
-    item = stack.happened(make_event("evt-1"))
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    item = stack.happened(make_event("evt-1"), received_at=now)
     stack.happened(make_event("evt-2", created_at="2023-10-01T12:00:09Z"))
     calls.made.clear()
     console = Console(

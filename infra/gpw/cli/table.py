@@ -66,6 +66,11 @@ COMMANDS: list[Lazy | LazyGroup] = [
         "Publish events of the history on the bus again, such as after the bus was missing.",
     ),
     Lazy(
+        "forward",
+        "gpw.commands.forward:forward",
+        "Send events of the history to an application on your machine, once.",
+    ),
+    Lazy(
         "pause",
         "gpw.commands.pause:pause",
         "Stop the consumer. Webhooks are still accepted, and wait in the events queue.",

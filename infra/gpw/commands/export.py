@@ -9,7 +9,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from gpw.cli.command import Gpw, command
-from gpw.cli.options import by_time, chosen, of_the_bus
+from gpw.cli.options import EVENTS, chosen
 from gpw.history.export_formats import Format, check, writing
 from gpw.operations import export as operation
 from gpw.operations.export import COLUMNS, What
@@ -22,7 +22,7 @@ ENDINGS = {".csv": Format.CSV, ".parquet": Format.PARQUET}
 @command(
     example="gpw export history --since 30d --output events.csv",
     needs=[*READ_HISTORY, *on("ProfilesTableName", "dynamodb:GetItem", "dynamodb:Scan")],
-    options=(of_the_bus, by_time),
+    options=EVENTS,
 )
 def export(
     gpw: Gpw,
@@ -41,7 +41,8 @@ def export(
 
     Lines of JSON contain every attribute, and numbers with all their digits. CSV and Parquet have
     only text columns; `data` is a text of JSON. In CSV, a text that a spreadsheet could take for a
-    formula begins with an apostrophe. The rows are in no order: sort them by `version`.
+    formula begins with an apostrophe, and invisible characters are escapes such as \\u202e. The
+    rows are in no order: sort them by `version`.
 
     For states, only --tenant and --profile-id are allowed. Unless both are given, the whole table
     is scanned.
@@ -61,7 +62,7 @@ def export(
     target, reporter = gpw.target, None if terminal else gpw.out
     with (
         operation.new_file(output) if output else _standard_output() as file,
-        writing(written, file, COLUMNS[what], terminal=terminal) as writer,
+        writing(written, file, COLUMNS[what]) as writer,
     ):
         count = operation.export(target, what, selection, writer, reporter)
     if output is None:

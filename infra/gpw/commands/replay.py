@@ -1,18 +1,15 @@
 """`gpw replay`: sends events of the history through the events queue again."""
 
-import typer
-
 from gpw.cli.command import Gpw, command
 from gpw.cli.options import EVENTS, AllOption, DryRunOption, RateOption, chosen_or_all
-from gpw.cli.result import show
+from gpw.commands.event_actions import act_on
 from gpw.operations import replay as operation
-from gpw.stack.errors import FAILED
-from gpw.stack.permissions import READ_HISTORY, on
+from gpw.stack.permissions import READ_EACH_EVENT, on
 
 
 @command(
     example="gpw replay --received --since 2h --dry-run",
-    needs=[*READ_HISTORY, *on("EventsQueueUrl", "sqs:SendMessage")],
+    needs=[*READ_EACH_EVENT, *on("EventsQueueUrl", "sqs:SendMessage")],
     changes=True,
     options=EVENTS,
 )
@@ -30,15 +27,11 @@ def replay(
     a backup. If it is interrupted, start it again. It does not publish anything on the bus;
     `gpw republish` does.
     """
-    selection = chosen_or_all(gpw, everything=everything)
-    target = gpw.target
-    if not dry_run:
-        gpw.confirm(f"Replay the events ({selection.describe()}) in {target.where}?")
-    batches = operation.batches(target.table("EventsTableName"), selection)
-    result = operation.Replayed(dry_run)
-    try:
-        operation.replay(target, batches, gpw.out, into=result, rate=rate)
-    finally:  # also when it is interrupted
-        show(gpw.out, result, well=not result.failed)
-    if result.failed:
-        raise typer.Exit(FAILED)
+    act_on(
+        gpw,
+        chosen_or_all(gpw, everything=everything),
+        operation.replay,
+        operation.Replayed(dry_run),
+        question=f"Replay {{}} in {gpw.target.where}?",
+        rate=rate,
+    )

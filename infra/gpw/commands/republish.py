@@ -1,19 +1,15 @@
 """`gpw republish`: publishes events of the history on the bus again."""
 
-import typer
-
 from gpw.cli.command import Gpw, command
 from gpw.cli.options import EVENTS, AllOption, DryRunOption, RateOption, chosen_or_all
-from gpw.cli.result import show
+from gpw.commands.event_actions import act_on
 from gpw.operations import republish as operation
-from gpw.operations.replay import batches
-from gpw.stack.errors import FAILED
-from gpw.stack.permissions import READ_HISTORY, on
+from gpw.stack.permissions import READ_EACH_EVENT, on
 
 
 @command(
     example="gpw republish --received --since 2h --dry-run",
-    needs=[*READ_HISTORY, *on("EventBusName", "events:DescribeEventBus", "events:PutEvents")],
+    needs=[*READ_EACH_EVENT, *on("EventBusName", "events:DescribeEventBus", "events:PutEvents")],
     changes=True,
     options=EVENTS,
 )
@@ -32,16 +28,13 @@ def republish(
     events are published once more, so make workflows idempotent by `detail.id`.
     """
     selection = chosen_or_all(gpw, everything=everything)
-    target = gpw.target
-    operation.check_bus(target)
-    if not dry_run:
-        name = target.output("EventBusName")
-        gpw.confirm(f"Publish the events ({selection.describe()}) on the bus {name} again?")
-    of_history = batches(target.table("EventsTableName"), selection)
-    result = operation.Republished(dry_run)
-    try:
-        operation.republish(target, of_history, gpw.out, into=result, rate=rate)
-    finally:  # also when it is interrupted
-        show(gpw.out, result, well=not result.failed)
-    if result.failed:
-        raise typer.Exit(FAILED)
+    operation.check_bus(gpw.target)
+    name = gpw.target.output("EventBusName")
+    act_on(
+        gpw,
+        selection,
+        operation.republish,
+        operation.Republished(dry_run),
+        question=f"Publish {{}} again on the bus {name} in {gpw.target.where}?",
+        rate=rate,
+    )

@@ -1,7 +1,8 @@
 """Actions that change something: a dry run first, then the action itself on confirmation."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -9,21 +10,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gpw.console.filters import Filters, read
-from gpw.console.jobs import Then
+from gpw.console.jobs import Job, Then
 from gpw.console.letters import tell
 from gpw.console.overview import job_fragment
+from gpw.console.recheck import forget_person
 from gpw.console.web import Console, check_write, console_of, form, post, render, route
-from gpw.history.history import subject
+from gpw.history.history import Key
 from gpw.operations import erase, parked_lines
+from gpw.operations.acting import counted, exactly
 from gpw.operations.forward import Forwarded, forward
 from gpw.operations.replay import Replayed, replay
 from gpw.operations.reporter import Reporter
 from gpw.operations.republish import Republished, republish
 from gpw.stack.errors import OperatorError
-from gpw.stack.queues import BATCH
 from gpw.stack.target import Target
 from gpw.stack.text import identifier
-from receiver.domain.version import timestamp
 
 VERBS = {"replay": "Replay", "republish": "Republish", "forward": "Forward"}
 EXPLAINED = {
@@ -39,11 +40,19 @@ EXPLAINED = {
 # ---------------------------------------------------------------- on all events that match
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What a dry run counted: exactly these events. url: of a forwarding."""
+
+    keys: list[Key]
+    count: int
+    url: str
+
+
 def ask(request: Request) -> Response:
     """The page of an action on all events that match. It changes nothing."""
     console, filters = console_of(request), read(request.query_params)
     name = _verb(request)
-    upto = console.store.last_id()
     return render(
         request,
         "action.html",
@@ -51,77 +60,89 @@ def ask(request: Request) -> Response:
         verb=VERBS[name],
         explained=EXPLAINED[name],
         filters=filters,
-        count=console.store.count(filters.selection, upto=upto),
+        some=bool(console.store.newest(filters.selection, limit=1)),
         command=_command(console, name, filters),
-        fields={**filters.asked, "upto": str(upto)},
+        fields=filters.asked,
     )
 
 
 def act(request: Request) -> Response:
-    """Run the action, or its dry run, on the events that the page counted."""
-    console, name, fields = console_of(request), _verb(request), form(request)
-    given = {key: values[0] for key, values in fields.items()}
-    dry_run = given.pop("dry_run", "") == "yes"
-    if not dry_run:
-        check_write(console)
-    if not given.get("upto", "").isdecimal():
-        raise OperatorError("No events are selected", "open the page of the action again")
-    upto, filters = int(given["upto"]), read(given)
-    verb = VERBS[name]
-    count = console.store.count(filters.selection, upto=upto)
+    """Count what an action would do, or do exactly that once it is confirmed."""
+    if form(request).get("dry_run") == ["yes"]:
+        return _dry_run(request)
+    return _confirmed(request)
 
-    url = given.get("url", "")
+
+def _dry_run(request: Request) -> Response:
+    console, name = console_of(request), _verb(request)
+    given = {key: values[0] for key, values in form(request).items()}
+    filters, url = read(given), given.get("url", "").strip()
     if name == "forward" and not url:
         raise OperatorError("No URL is given", "write a URL such as http://localhost:3000/hooks")
-    command = _command(console, name, filters, dry_run=dry_run, url=url)
-    job = console.jobs.new(f"{verb} {_events(count)}", command)
-    if dry_run and count:
-        job.then = Then(f"{verb} {_events(count)}", f"/actions/{name}", {**given})
-
-    operations: dict[str, tuple[Callable[[bool], Any], Callable[..., None]]] = {
-        "replay": (Replayed, replay),
-        "republish": (Republished, republish),
-        "forward": (Forwarded, partial(forward, url=url)),
-    }
-    empty, operation = operations[name]
+    keys = console.store.keys(filters.selection)
+    job = console.jobs.new(
+        f"{VERBS[name]} {counted(len(keys))}", _command(console, name, filters, True, url)
+    )
+    confirmed = _command(console, name, filters, False, url)
 
     def work(reporter: Reporter) -> None:
-        result = empty(dry_run)
-        of_history = batches(console, filters, upto)
-        try:
-            operation(console.target, of_history, reporter, into=result, total=count)
-        finally:  # also when it is stopped
-            job.tell(*result.lines())
-            job.well = not result.failed
+        result = _run(console, job, name, _Plan(keys, len(keys), url), reporter, dry_run=True)
+        if result.count:
+            gone = set(result.gone)
+            left = [key for key in keys if key not in gone]
+            job.plan = (request.url.path, _Plan(left, result.count, url), confirmed)
+            label = f"{VERBS[name]} {counted(result.count)}"
+            job.then = Then(label, request.url.path, {"plan": str(job.number)})
 
     console.jobs.begin(job, work)
     return job_fragment(request, job)
 
 
+def _confirmed(request: Request) -> Response:
+    console, name = console_of(request), _verb(request)
+    check_write(console)
+    number = form(request).get("plan", [""])[0]
+    plan, command = console.jobs.confirmed(number, request.url.path)
+    job = console.jobs.new(f"{VERBS[name]} {counted(plan.count)}", command)
+
+    def work(reporter: Reporter) -> None:
+        _run(console, job, name, plan, reporter, dry_run=False)
+
+    console.jobs.begin(job, work)
+    return job_fragment(request, job)
+
+
+def _run(
+    console: Console, job: Job, name: str, plan: _Plan, reporter: Reporter, *, dry_run: bool
+) -> Any:
+    """Act on the events of a plan, or count them, as the history has them now."""
+    operations: dict[str, tuple[Callable[[bool], Any], Callable[..., None]]] = {
+        "replay": (Replayed, replay),
+        "republish": (Republished, republish),
+        "forward": (Forwarded, partial(forward, url=plan.url)),
+    }
+    empty, operation = operations[name]
+    result: Any = empty(dry_run)
+    try:
+        operation(console.target, exactly(plan.keys), reporter, into=result)
+    finally:  # also when it is stopped
+        console.store.forget(result.gone)
+        job.tell(*result.lines())
+        job.well = not result.failed
+    return result
+
+
 def _command(
-    console: Console, name: str, filters: Filters, *, dry_run: bool | None = None, url: str = ""
+    console: Console,
+    name: str,
+    filters: Filters,
+    dry_run: bool | None = None,
+    url: str = "",
 ) -> str:
     """The command line that does the same. dry_run: None if that is not decided yet."""
-    if name == "forward":
-        begin = filters.selection.since
-        since = f" --since {timestamp(begin) if begin else console.fill.since}"
-        return console.command(f"listen --forward-to {shlex.quote(url or 'URL')}{since}")
-    how = {None: "", True: " --dry-run", False: " --yes"}[dry_run]
-    return console.command(f"{name} {filters.options()}{how}")
-
-
-def batches(
-    console: Console, filters: Filters, upto: int
-) -> Iterator[tuple[list[dict[str, Any]], int]]:
-    """Batches of items for one request each, with the number of events read so far."""
-    batch: list[dict[str, Any]] = []
-    number = 0
-    for number, item in enumerate(console.store.matching(filters.selection, upto=upto), start=1):
-        batch.append(item)
-        if len(batch) == BATCH:
-            yield batch, number
-            batch = []
-    yield batch, number
+    to = f" {shlex.quote(url or 'URL')}" if name == "forward" else ""
+    how = {None: "", True: " --dry-run", False: "" if to else " --yes"}[dry_run]
+    return console.command(f"{name}{to} {filters.options()}{how}")
 
 
 def _verb(request: Request) -> str:
@@ -129,10 +150,6 @@ def _verb(request: Request) -> str:
     if name not in VERBS:
         raise OperatorError("There is no such action")
     return name
-
-
-def _events(count: int) -> str:
-    return "1 event" if count == 1 else f"{count:,} events"
 
 
 # ---------------------------------------------------------------- on a profile
@@ -153,9 +170,7 @@ def erase_profile(request: Request) -> Response:
             job.well = _erase(console.target, reporter, tenant, profile, dry_run=dry_run)
         finally:
             if not dry_run:
-                console.store.forget(subject(tenant, profile))
-                console.forwarder.forget(subject(tenant, profile))
-                console.letters = None
+                forget_person(console, tenant, profile)
 
     words = shlex.join(["erase", identifier(tenant), identifier(profile)])
     command = console.command(f"{words}{' --dry-run' if dry_run else ' --yes'}")

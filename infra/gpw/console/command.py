@@ -29,6 +29,7 @@ NO_IPV6 = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPERM, errno.EACCES}
     needs=[
         *LISTENING,
         *on("EventsTableName", "dynamodb:DescribeTable", "dynamodb:GetItem"),
+        *on("EventsTableName", "dynamodb:BatchGetItem"),
         *on("ProfilesTableName", "dynamodb:GetItem"),
         *on("FullProfilesTableName", "dynamodb:GetItem"),
         *(Need("logs:FilterLogEvents", group) for group in LOG_GROUPS),

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
+
+from gpw.console.kinds import short_name
 
 ABSENT = object()
 
@@ -11,8 +14,8 @@ ABSENT = object()
 class Change:
     """A field that differs. kind: added, removed or changed; what is not there is None.
 
-    steps: the names and indexes that lead to it. They are joined only when `path` is shown: the
-    changed fields of one object would otherwise each hold a copy of its whole path.
+    steps: the names and indexes that lead to it. They are joined only when `path` is shown, with
+    long names cut: the changed fields of one object would otherwise each hold its whole path.
     """
 
     steps: tuple[str | int, ...]
@@ -22,7 +25,9 @@ class Change:
 
     @property
     def path(self) -> str:
-        joined = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.steps)
+        joined = (
+            f"[{step}]" if isinstance(step, int) else f".{short_name(step)}" for step in self.steps
+        )
         return "".join(joined).removeprefix(".")
 
 
@@ -44,3 +49,8 @@ def changes(before: Any, after: Any, steps: tuple[str | int, ...] = ()) -> Itera
         yield Change(steps, "removed", before, None)
     elif type(before) is not type(after) or before != after:
         yield Change(steps, "changed", before, after)
+
+
+def first(differing: Iterator[Change], most: int) -> tuple[list[Change], int]:
+    """The first changes, and the number of the others."""
+    return list(islice(differing, most)), sum(1 for _ in differing)

@@ -10,9 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gpw.console import charts
-from gpw.console.compare import Change, changes
+from gpw.console.compare import Change, changes, first
+from gpw.console.highlight import SHOWN
+from gpw.console.recheck import forget_gone
 from gpw.console.web import Console, check_write, console_of, event_link, form, post, render, route
 from gpw.history import history
+from gpw.history.history import Key
+from gpw.history.selection import Selection
 from gpw.operations import trace
 from gpw.operations.events import kept
 from gpw.operations.reporter import Silent
@@ -33,17 +37,18 @@ def show(request: Request) -> Response:
     console, item = console_of(request), wanted(request)
     table = console.target.table("EventsTableName")
     before = trace.previous(table, item)
-    differing = _changes(before, item) if before else []
+    body = _body(item)
+    differing, more = _changes(before, item) if before else ([], 0)
     return render(
         request,
         "event.html",
         item=item,
-        body=_body(item),
+        body=body,
         before=before,
-        changes=differing[:SHOWN_CHANGES],
-        more_changes=len(differing) - SHOWN_CHANGES,
+        changes=differing,
+        more_changes=more,
         overtaken=trace.overtaking(table, item) if item.get("outcome") == "stale" else None,
-        curl=curl(console.target.webhook_url, _body(item)),
+        curl=curl(console.target.webhook_url, body),
         destinations=destinations(console),
         link=event_link(item["subject"], item["version"]),
     )
@@ -53,12 +58,13 @@ def wanted(request: Request) -> dict[str, Any]:
     """The event that the address names. Raises: OperatorError."""
     subject = request.query_params.get("subject", "")
     version = request.query_params.get("version", "")
-    table = console_of(request).target.table("EventsTableName")
-    item = table.get({"subject": subject, "version": version}) if subject and version else None
+    console = console_of(request)
+    key = Key(subject, version)
+    table = console.target.table("EventsTableName")
+    item = table.get(key._asdict()) if subject and version else None
     if item is None:
-        raise OperatorError(
-            "The history has no such event", "it may have expired: EventRetentionDays"
-        )
+        console.store.forget([key])
+        raise OperatorError("The history has no such event", "it was erased, or it has expired")
     return item
 
 
@@ -73,10 +79,10 @@ def sample(request: Request) -> Response:
     )
 
 
-def _changes(before: dict[str, Any], item: dict[str, Any]) -> list[Change]:
+def _changes(before: dict[str, Any], item: dict[str, Any]) -> tuple[list[Change], int]:
     names = ("event", "data", "extra", "webhook_id")
     old, new = ({n: one[n] for n in names if n in one} for one in (before, item))
-    return list(changes(old, new))
+    return first(changes(old, new), SHOWN_CHANGES)
 
 
 def way(request: Request) -> Response:
@@ -102,12 +108,13 @@ def curl(url: str, body: str) -> str:
 
 
 def _body(item: dict[str, Any]) -> str:
-    """The event as GetProfile sends it, indented."""
+    """The event as GetProfile sends it, indented unless that makes it too long to edit."""
     try:
         event = history.event(item)
     except (EventError, KeyError, TypeError, ValueError):
         event = item  # somebody edited the item
-    return dumps(event, indent=2)
+    indented = dumps(event, indent=2)
+    return indented if len(indented) <= SHOWN else dumps(event)
 
 
 def destinations(console: Console) -> dict[str, str]:
@@ -154,6 +161,9 @@ def profile(request: Request) -> Response:
     if not tenant or not name:
         raise OperatorError("No profile is named", "the address needs `tenant` and `profile`")
     found = kept(target, tenant, name, SHOWN_EVENTS, Silent())
+    in_memory = console.store.keys(Selection(tenant=tenant, profile=name))
+    if len(found.events) < min(SHOWN_EVENTS, len(in_memory)):  # then some are gone
+        forget_gone(console, in_memory)
     return render(
         request,
         "profile.html",

@@ -1,6 +1,7 @@
 """Work that a page waits for: an operation in a thread, with its progress and its result."""
 
 import itertools
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from gpw.stack.errors import OperatorError, explained
 from gpw.stack.text import plain
 
 REMEMBERED = 50  # finished jobs that are kept, with their results
+PLANS = 5  # dry runs that can still be confirmed; each may hold the keys of a whole history
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,31 @@ class Jobs:
             self._jobs[job.number] = job
             for number in [n for n, one in self._jobs.items() if one.over][:-REMEMBERED]:
                 del self._jobs[number]
+            for one in [one for one in self._jobs.values() if one.plan][:-PLANS]:
+                one.plan = None
         return job
+
+    def confirmed(self, number: str, path: str) -> Any:
+        """What a dry run found, once. number: of its job. path: of the action.
+
+        Raises: OperatorError, if it is not remembered.
+        """
+        with self._lock:
+            job = self._jobs.get(int(number)) if number.isdecimal() and len(number) < 16 else None
+            if job is None or job.plan is None or job.plan[0] != path:
+                raise OperatorError(
+                    "The dry run is not remembered, so nothing was done",
+                    "make another one, and confirm what it shows",
+                )
+            (_path, *found), job.plan = job.plan, None
+        return found
+
+    def forget(self, name: re.Pattern[str]) -> None:
+        """Remove the finished jobs that contain a name, such as a person's id."""
+        with self._lock:
+            for number, job in list(self._jobs.items()):
+                if job.over and name.search("\n".join([job.title, job.command, *job.told])):
+                    del self._jobs[number]
 
     def begin(self, job: Job, work: Work) -> None:
         """Run a job in a thread. work: puts its result into the job."""

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from gpw.console.filters import OUTCOMES, Filters, read
 from gpw.console.stream import message, streamed
 from gpw.console.web import Console, check_write, console_of, form, fragment, post, render, route
+from gpw.history.history import Key, stored
 from gpw.stack.errors import OperatorError
 
 EXAMPLE = "http://localhost:3000/hooks"
@@ -77,9 +78,15 @@ def stop(request: Request) -> Response:
 def retry(request: Request) -> Response:
     console = console_of(request)
     check_write(console)
-    return render(
-        request, "_retried.html", attempt=console.forwarder.retry(request.path_params["number"])
-    )
+    number, attempts = request.path_params["number"], console.forwarder.attempts
+    found = attempts.get(number)
+    key = Key(found.kept.subject, found.version)
+    if not stored(console.target.table("EventsTableName"), [key]):
+        attempts.forget(key.subject)
+        raise OperatorError(
+            "The history no longer has this event", "it was erased, or it has expired"
+        )
+    return render(request, "_retried.html", attempt=console.forwarder.retry(number))
 
 
 def _filters(given: Mapping[str, str]) -> Filters:

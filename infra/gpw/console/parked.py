@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gpw.console.jobs import Job, Then
+from gpw.console.jobs import Then
 from gpw.console.letters import tell
 from gpw.console.overview import job_fragment
 from gpw.console.web import check_write, console_of, form, post
@@ -133,7 +133,7 @@ def _dry_run(request: Request, page: str, name: str, action: _Action) -> Respons
 def _confirmed(request: Request, page: str, action: _Action) -> Response:
     console = console_of(request)
     check_write(console)
-    plan, command = _planned(console.jobs.get, request)
+    plan, command = console.jobs.confirmed(form(request).get("plan", [""])[0], request.url.path)
     job = console.jobs.new(f"{action.verb} {action.count(plan.count)}", command)
     job.follow = (f"/{page}", _SCAN_AGAIN[page])
 
@@ -148,23 +148,6 @@ def _confirmed(request: Request, page: str, action: _Action) -> Response:
 
     console.jobs.begin(job, work)
     return job_fragment(request, job)
-
-
-def _planned(jobs: Callable[[int], Job | None], request: Request) -> tuple[Any, str]:
-    """The plan of the dry run that is confirmed, once only, and the command that does the same.
-
-    Raises: OperatorError.
-    """
-    number = form(request).get("plan", [""])[0]
-    job = jobs(int(number)) if number.isdecimal() else None
-    plan, dry_run = (job.plan, job) if job else (None, None)
-    if plan is None or plan[0] != request.url.path or dry_run is None:
-        raise OperatorError(
-            "The dry run is not remembered, so nothing was done",
-            "make another one, and confirm what it shows",
-        )
-    dry_run.plan = None
-    return plan[1], plan[2]
 
 
 ROUTES = [post("/dead-letters/{name}", act), post("/held/{name}", act)]

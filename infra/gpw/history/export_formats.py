@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Protocol
 
 from gpw.stack import printable_json
 from gpw.stack.errors import USAGE, OperatorError
-from gpw.stack.text import plain
+from gpw.stack.text import identifier
 
 # Spreadsheets take a cell that begins with one of these as a formula, even in full-width form.
 # The apostrophe is one of them, so that a reader can always remove the first apostrophe.
@@ -46,14 +46,19 @@ def text(column: str, value: Any) -> str | None:
 
 
 def cell(column: str, value: Any) -> str:
-    """A value as a text that no spreadsheet takes as a formula; empty without a value."""
+    """A value as a text that no spreadsheet takes as a formula and no terminal as a command.
+
+    Empty without a value. Invisible characters are escapes; commands understand them when they
+    are pasted back.
+    """
     found = text(column, value)
     if found is None:
         return ""
     # JSON needs no guard: it begins with a bracket, a quote, a letter or a number.
-    if isinstance(value, str) and column not in {"data", "extra"} and GUARDED.match(found):
-        return f"'{found}"
-    return found
+    if not isinstance(value, str) or column in {"data", "extra"}:
+        return found
+    shown = identifier(found)
+    return f"'{shown}" if GUARDED.match(found) else shown
 
 
 class NdjsonWriter:
@@ -68,10 +73,10 @@ class NdjsonWriter:
 
 
 class CsvWriter:
-    """Writes CSV (RFC 4180) in UTF-8, with every cell in quotes. terminal: make it safe to show."""
+    """Writes CSV (RFC 4180) in UTF-8, with every cell in quotes."""
 
-    def __init__(self, file: BinaryIO, columns: Sequence[str], *, terminal: bool = False) -> None:
-        self._columns, self._terminal = columns, terminal
+    def __init__(self, file: BinaryIO, columns: Sequence[str]) -> None:
+        self._columns = columns
         self._text = TextIOWrapper(
             file, "utf-8", errors="backslashreplace", newline="", write_through=True
         )
@@ -80,8 +85,7 @@ class CsvWriter:
 
     def write(self, items: Sequence[Item]) -> None:
         for item in items:
-            cells = [cell(column, item.get(column)) for column in self._columns]
-            self._csv.writerow(map(plain, cells) if self._terminal else cells)
+            self._csv.writerow([cell(column, item.get(column)) for column in self._columns])
 
     def finish(self) -> None:
         """Detach from the file without closing it."""
@@ -110,15 +114,13 @@ class ParquetWriter:
 
 
 @contextmanager
-def writing(
-    chosen: Format, file: BinaryIO, columns: Sequence[str], *, terminal: bool = False
-) -> Iterator[Writer]:
+def writing(chosen: Format, file: BinaryIO, columns: Sequence[str]) -> Iterator[Writer]:
     """A writer to an open file. Raises: OperatorError, when Parquet can't be written here."""
     match chosen:
         case Format.NDJSON:
             yield NdjsonWriter(file)
         case Format.CSV:
-            as_csv = CsvWriter(file, columns, terminal=terminal)
+            as_csv = CsvWriter(file, columns)
             try:
                 yield as_csv
             finally:

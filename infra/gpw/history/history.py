@@ -1,14 +1,25 @@
 """EventsTable, the history: reading events, and restoring them as GetProfile sent them."""
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from gpw.history.selection import Selection, bound, holds
 from gpw.stack.tables import Page, Table
 from receiver.domain import exact_json
 from receiver.domain.parse import parse_event
 from receiver.publisher.entry import ENVELOPE, OPTIONAL, event_of
+
+
+class Key(NamedTuple):
+    """Names an event of the history."""
+
+    subject: str
+    version: str
+
+
+def key(item: Mapping[str, Any]) -> Key:
+    return Key(item["subject"], item["version"])
 
 
 def subject(tenant: str, profile: str | None = None) -> str:
@@ -54,6 +65,13 @@ def read(table: Table, selection: Selection, *, consistent: bool = False) -> Ite
     operation, arguments = request(selection)
     for page in table.pages(operation, ConsistentRead=consistent, **arguments):
         yield Page([item for item in page.items if holds(item, selection.words)], page.looked_at)
+
+
+def stored(table: Table, keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:
+    """Those of the named events that are in the history now, in the order of the keys."""
+    wanted = dict.fromkeys(keys)
+    found = {key(item): item for item in table.get_all([one._asdict() for one in wanted])}
+    return {one: found[one] for one in wanted if one in found}
 
 
 def _path(name: str) -> str:

@@ -39,7 +39,7 @@ class Selection:
     @property
     def words(self) -> tuple[str, ...]:
         """The words of `text`. Upper and lower case are alike."""
-        return tuple((self.text or "").casefold().split())
+        return tuple(_folded(self.text or "").split())
 
     @property
     def everything(self) -> bool:
@@ -115,4 +115,9 @@ def searchable(item: Mapping[str, Any]) -> str:
                 found.append(exact_json.dumps(one))
             case one:
                 found.append(str(one))
-    return "\n".join(found).casefold()
+    return _folded("\n".join(found))
+
+
+def _folded(text: str) -> str:
+    """A text to search in or for. A NUL separates words: a database may end the text there."""
+    return text.casefold().replace("\0", "\n")

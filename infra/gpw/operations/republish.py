@@ -8,10 +8,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from gpw.operations.replay import Batches, Item
+from gpw.operations.acting import Acted, Events, Item, act, counted
 from gpw.operations.reporter import Reporter
 from gpw.stack.errors import OperatorError
-from gpw.stack.queues import Pace
 from gpw.stack.target import Target
 from receiver.aws.errors import NotConfirmedError
 from receiver.lambda_support.deadline import Deadline
@@ -28,17 +27,19 @@ PATIENCE_SECONDS = 45.0  # how long to retry the entries of a call that the bus 
 
 
 @dataclass
-class Republished:
+class Republished(Acted):
     """The result of a republication.
 
-    dry_run: the events were only counted. trimmed: events that were published without their data.
-    failed: by reason.
+    trimmed: events that were published without their data. failed: by reason.
     """
 
-    dry_run: bool
     published: int = 0
     trimmed: int = 0
     failed: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def count(self) -> int:
+        return self.published
 
     def publish(self, one: PreparedEvent[Item]) -> None:
         self.published += 1
@@ -52,47 +53,46 @@ class Republished:
             "dry_run": self.dry_run,
             "published": self.published,
             "trimmed": self.trimmed,
+            "gone": len(self.gone),
             "failed": dict(self.failed),
         }
 
     def lines(self) -> list[str]:
         """The result in words."""
-        what = "1 event" if self.published == 1 else f"{self.published} events"
         trimmed = f"  {self.trimmed:>6}  of them without their data, because the bus refused it"
         return [
-            f"{'Would publish' if self.dry_run else 'Published'} {what}",
+            f"{'Would publish' if self.dry_run else 'Published'} {counted(self.published)}",
             *([trimmed] if self.trimmed else []),
+            *self.gone_lines(),
             *(f"  {count:>6}  failed: {why}" for why, count in self.failed.most_common()),
         ]
 
 
 def republish(
     target: Target,
-    of_history: Batches,
+    events: Events,
     reporter: Reporter,
     *,
     into: Republished,
     rate: float | None = None,
-    total: int | None = None,
 ) -> None:
-    """Publish these events. total: the number of all events, if known.
+    """Publish these events, as the history has them now.
 
     Raises: OperatorError, if there is no bus, or somebody deleted it meanwhile.
     """
     check_bus(target)
     bus, name = Bus(target.client("events")), target.output("EventBusName")
     sender = Sender[Item](bus, name, lambda item: item, replayed=True, sleep=time.sleep)
-    pace = Pace(rate)
-    with reporter.progress("publishing: of the history's events", total) as advance:
-        for items, looked_at in of_history:
-            for call in batches(_prepared(sender, items, into)):
-                if into.dry_run:
-                    for one in call:
-                        into.publish(one)
-                else:
-                    pace.wait(len(call))
-                    _send(sender, call, into)
-            advance(to=looked_at, total=total)
+
+    def publish(items: list[Item]) -> None:
+        for call in batches(_prepared(sender, items, into)):
+            if into.dry_run:
+                for one in call:
+                    into.publish(one)
+            else:
+                _send(sender, call, into)
+
+    act(target, events, reporter, publish, into=into, what="publishing events", rate=rate)
     if not into.dry_run:
         check_bus(target)  # if somebody deleted the bus meanwhile, the counts are wrong
 

@@ -49,6 +49,7 @@ def on(resource: str, *actions: str) -> tuple[Need, ...]:
 
 
 READ_HISTORY = on("EventsTableName", "dynamodb:Query", "dynamodb:Scan")
+READ_EACH_EVENT = (*READ_HISTORY, *on("EventsTableName", "dynamodb:BatchGetItem"))
 
 # The resources that `gpw listen` creates, with names of its own.
 LISTENER_RULES, LISTENER_QUEUES = "listener rules", "listener queues"

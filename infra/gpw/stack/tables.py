@@ -1,11 +1,16 @@
 """DynamoDB tables for the operator, with exact values, read page by page."""
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from receiver.aws import dynamodb
 from receiver.aws.dynamodb import item_from_dynamodb, item_to_dynamodb
+
+KEYS_PER_REQUEST = 100  # BatchGetItem's maximum
+# Pauses after partial answers, each twice as long as the one before.
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.05, 1.0
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,24 @@ class Table:
     def get(self, key: Mapping[str, str]) -> dict[str, Any] | None:
         """An item, read consistently; None if it does not exist."""
         return dynamodb.get(self.client, self.name, key) or None
+
+    def get_all(
+        self, keys: Sequence[Mapping[str, str]], *, sleep: Callable[[float], None] = time.sleep
+    ) -> Iterator[dict[str, Any]]:
+        """The items that exist, read consistently, in no particular order. keys: all different."""
+        left = [item_to_dynamodb(key) for key in keys]
+        pause = FIRST_PAUSE_SECONDS
+        while left:
+            now, left = left[:KEYS_PER_REQUEST], left[KEYS_PER_REQUEST:]
+            asked = {self.name: {"Keys": now, "ConsistentRead": True}}
+            answer = self.client.batch_get_item(RequestItems=asked)
+            yield from map(item_from_dynamodb, answer["Responses"].get(self.name, []))
+            # DynamoDB returns at most 16 MB, of one partition 1 MB, and less if it throttles.
+            unread = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+            left = unread + left
+            if unread:
+                sleep(pause)
+            pause = min(pause * 2, MAX_PAUSE_SECONDS) if unread else FIRST_PAUSE_SECONDS
 
     def delete(self, key: Mapping[str, str]) -> bool:
         """Delete an item. Returns: whether it was there."""
