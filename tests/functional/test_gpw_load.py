@@ -46,6 +46,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Callable[[Endpoint], list[dict[
             return WebhookResponse(answer(posted[-1]), "OK", 0.001)
 
         monkeypatch.setattr("gpw.stack.webhook.Webhook.post", post)
+        monkeypatch.setattr("gpw.stack.webhook.Webhook.probe", lambda _webhook: None)
         monkeypatch.setattr(load, "CONNECTIONS", 1)  # moto is for one thread
         return posted
 

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from gpw.operations import verify, verify_cases, verify_cleanup
 from gpw.operations.verify_cases import tenant_name, wrong_secret
 from gpw.stack import alarms, queues
+from gpw.stack.errors import OperatorError
 from gpw.stack.listener_names import prefix
 from gpw.stack.webhook import WebhookResponse
 from receiver.aws.dynamodb import item_from_dynamodb
@@ -141,6 +142,7 @@ def endpoint(
         )
 
     monkeypatch.setattr("gpw.stack.webhook.Webhook.post", post)
+    monkeypatch.setattr("gpw.stack.webhook.Webhook.probe", lambda _webhook: None)
     return made
 
 
@@ -323,6 +325,7 @@ def test_a_secret_that_the_endpoint_echoes_is_not_shown(
         )
 
     monkeypatch.setattr("gpw.stack.webhook.Webhook.post", post)
+    monkeypatch.setattr("gpw.stack.webhook.Webhook.probe", lambda _webhook: None)
     report = tmp_path / "report.md"
 
     for line in ([*VERIFY], [*VERIFY, "--json", "--report", str(report)]):
@@ -379,3 +382,43 @@ def test_an_unwritable_report_is_refused_before_anything_is_sent(
         stack.run(*VERIFY, "--report", str(path), code=2)
 
     assert endpoint.posted == 0
+
+
+def unanswered(_webhook: object) -> None:
+    raise OperatorError(
+        "https://webhooks.test/webhooks/getprofile does not answer (NameResolutionError)"
+    )
+
+
+@pytest.mark.parametrize("command", [VERIFY, ("load", "--yes", "--rate", "1", "--duration", "600")])
+def test_an_endpoint_that_does_not_answer_ends_it_before_anything_is_sent(
+    stack: OperatedStack,
+    endpoint: Endpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+) -> None:
+    monkeypatch.setattr("gpw.stack.webhook.Webhook.probe", unanswered)
+    before = everything(stack)
+
+    ran = stack.run(*command, code=1)
+
+    assert "does not answer (NameResolutionError)" in ran.err
+    assert (endpoint.posted, everything(stack)) == (0, before)
+
+
+def test_when_no_event_is_accepted_it_does_not_wait_for_any(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posted = []
+
+    def post(_webhook: object, body: bytes, _secret: str | None, **_: str) -> WebhookResponse:
+        posted.append(body)
+        return WebhookResponse(502, "bad gateway", 0.001)
+
+    monkeypatch.setattr("gpw.stack.webhook.Webhook.post", post)
+    monkeypatch.setattr("gpw.stack.webhook.Webhook.probe", lambda _webhook: None)
+
+    found = stack.run(*VERIFY, "--json", code=1).document
+
+    assert found["checks"][-1]["what"] == "stopped"
+    assert len(posted) < 20

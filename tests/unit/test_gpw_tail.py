@@ -7,9 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
-from gpw.history.log_lines import Seen
-from gpw.operations.tail import LATE_MILLISECONDS, Lines
+from gpw.history.log_lines import Seen, read
+from gpw.operations.tail import LATE_MILLISECONDS, Filter, Lines, Outage
 from gpw.operations.tail import polls as polls_of
 
 BEGIN = datetime(2026, 1, 31, 14, tzinfo=UTC)
@@ -24,6 +25,14 @@ class Logs:
         self.delivered: list[dict[str, Any]] = []
         self.asked: list[int] = []
         self._ids = ids
+        self._failing: str | None = None
+
+    def fail_in(self, group: str) -> None:
+        """From now on, a log group can't be reached."""
+        self._failing = group
+
+    def heal(self) -> None:
+        self._failing = None
 
     def deliver(self, after: int, text: str = "event applied") -> None:
         """A line that was written that many milliseconds after the beginning."""
@@ -39,6 +48,8 @@ class Logs:
 
     def get_paginator(self, _operation: str) -> Any:
         def paginate(*, logGroupName: str, startTime: int) -> Iterator[Any]:  # noqa: N803
+            if logGroupName == self._failing:
+                raise EndpointConnectionError(endpoint_url="https://logs.test")
             self.asked.append(startTime)
             yield {"events": [e for e in self.delivered if e["timestamp"] >= startTime]}
 
@@ -139,3 +150,54 @@ def test_memory_is_bounded_and_no_line_is_shown_twice() -> None:
         assert len(lines._known) <= 100
 
     assert shown == 1_000
+
+
+class Notes:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, *parts: str) -> None:
+        self.said.append("".join(parts))
+
+
+@pytest.mark.usefixtures("clock")
+def test_an_outage_is_said_once_and_costs_no_line(logs: Logs) -> None:
+    notes: Any = Notes()
+    target: Any = SimpleNamespace(
+        resources={"IngestLogGroup": "first", "ConsumerLogGroup": "second"},
+        client=lambda _service: logs,
+    )
+    poll = polls_of(target, BEGIN, Outage(notes))
+    logs.deliver(0, "before")
+    logs.fail_in("second")
+    during = [next(poll), next(poll)]
+    logs.heal()
+    after = next(poll)
+
+    assert during == [[], []]
+    # Each of the two groups has the line, and the first was read before the failure.
+    assert len(after) == 2
+    assert [one.partition(" (")[0] for one in notes.said[:1]] == ["AWS cannot be reached"]
+    assert [one.partition(",")[0] for one in notes.said[1:]] == ["AWS can be reached again"]
+
+
+@pytest.mark.usefixtures("clock")
+def test_without_anybody_to_tell_an_outage_is_raised(logs: Logs) -> None:
+    logs.fail_in("group")
+
+    with pytest.raises(EndpointConnectionError):
+        next(polls(logs))
+
+
+@pytest.mark.parametrize("errors", [False, True])
+def test_gpws_own_probes_are_not_shown(errors: bool) -> None:
+    line = {"level": "INFO", "message": "request refused", "reason": "probe", "status": 401}
+    probe = read("ingest", json.dumps(line), BEGIN)
+    stranger = read("ingest", json.dumps(line | {"level": "WARNING", "reason": "x"}), BEGIN)
+    wanted = Filter(None, None, None, errors)
+
+    assert probe
+    assert stranger
+    assert (wanted.shows(probe), wanted.shows(stranger)) == (False, True)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.domain.parse import parse_event
+from receiver.ingest.authorization import PROBE_AGENT
 from receiver.ingest.receive import PATH, Receiver
 from receiver.ingest.request import Request
 from receiver.ingest.response import Response
@@ -188,6 +189,24 @@ def test_the_current_secret_is_not_noted_as_the_previous(receive: Receiving) -> 
 
 
 # ---------------------------------------------------------------- not authenticated
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({"user_agent": PROBE_AGENT, "authorization": ""}, "probe"),
+        ({"user_agent": "another", "authorization": ""}, "missing_authorization"),
+        # The marker hides nothing that carries a token.
+        ({"user_agent": PROBE_AGENT, "authorization": "x"}, "malformed_authorization"),
+        ({"user_agent": PROBE_AGENT, "authorization": f"Bearer {SECRET}x"}, "wrong_secret"),
+    ],
+)
+def test_only_a_request_without_a_token_counts_as_a_probe(
+    headers: dict[str, str], reason: str
+) -> None:
+    response = Receiving()("{}", **headers)
+
+    assert (response.status, response.reason) == (401, reason)
 
 
 @pytest.mark.parametrize(

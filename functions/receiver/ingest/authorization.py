@@ -6,6 +6,10 @@ from collections.abc import Sequence
 
 from receiver.domain.credential import VISIBLE_ASCII, digest
 
+# Of gpw's own probes, which carry no secret. Anybody may send it, so it marks only requests without
+# an Authorization header, which get the same 401.
+PROBE_AGENT = "gpw-probe"
+
 _BEARER = re.compile(rf"[ \t]*bearer +({VISIBLE_ASCII})[ \t]*", re.IGNORECASE | re.ASCII)
 
 

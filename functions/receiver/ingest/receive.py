@@ -12,7 +12,7 @@ from receiver.aws.sqs import Queue
 from receiver.domain import credential
 from receiver.domain.errors import EventError
 from receiver.ingest import response
-from receiver.ingest.authorization import bearer_token
+from receiver.ingest.authorization import PROBE_AGENT, bearer_token
 from receiver.ingest.request import Request
 from receiver.ingest.response import Response
 from receiver.ingest.secret import Match, SecretUnavailableError, WebhookSecret
@@ -46,10 +46,7 @@ class Receiver:
         header = request.headers.get("authorization")
         token = bearer_token(header)
         if token is None:
-            present = header is not None and header.strip()
-            return response.no_bearer_token(
-                "malformed_authorization" if present else "missing_authorization"
-            )
+            return response.no_bearer_token(_why_no_token(header, request.headers))
         try:
             match = self.secret.match(token)
         except SecretUnavailableError as error:
@@ -96,6 +93,12 @@ class Receiver:
             previous_secret=previous_secret,
             secret_failure=str(failure) if failure else None,
         )
+
+
+def _why_no_token(header: str | None, headers: dict[str, str]) -> str:
+    if header is not None and header.strip():
+        return "malformed_authorization"
+    return "probe" if headers.get("user-agent") == PROBE_AGENT else "missing_authorization"
 
 
 def _possible_secret(token: str) -> str | None:

@@ -26,7 +26,7 @@ def report(response: Response, request_fields: dict[str, Any]) -> None:
     }
     if response.status < 500:
         record(
-            "warning",
+            "info" if response.reason == "probe" else "warning",
             "request refused",
             {"RequestsRefused": 1, "DeadLettered": int(response.dead_lettered)},
             by_reason=True,

@@ -1,6 +1,7 @@
 """`gpw tail`: shows events and errors as they happen."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from rich.text import Text
 from gpw.cli.command import Gpw, command
 from gpw.history.log_lines import Seen
 from gpw.operations.tail import LOG_GROUPS, QUEUES, Filter, depths, follow
-from gpw.stack.errors import USAGE, OperatorError
+from gpw.stack.errors import UNREACHABLE, USAGE, OperatorError
 from gpw.stack.permissions import STACK, Need
 from gpw.stack.text import OUTCOME_STYLES, identifier
 from gpw.stack.when import duration, moment
@@ -60,12 +61,17 @@ def tail(
     except ValueError as error:
         raise OperatorError(str(error), code=USAGE) from None
     wanted = Filter(tenant, profile_id, outcome, errors)
-    with suppress(KeyboardInterrupt):  # Ctrl-C is the normal way to end it
-        _show(gpw, follow(gpw.target, wanted, begin, seconds))
+    why = f"after {duration(seconds)}, as --for says" if seconds is not None else "by Ctrl-C"
+    shown = Counter[str]()
+    try:
+        _show(gpw, follow(gpw.target, gpw.out, wanted, begin, seconds), shown)
+    except KeyboardInterrupt:  # the normal way to end it
+        why = "by Ctrl-C"
+    gpw.out.note(f"Stopped {why}. {shown['lines']} {'line' if shown['lines'] == 1 else 'lines'}.")
 
 
-def _show(gpw: Gpw, polls: Iterable[list[Seen]]) -> None:
-    """Print the lines. On a terminal, the depths of the queues stay below them."""
+def _show(gpw: Gpw, polls: Iterable[list[Seen]], shown: Counter[str]) -> None:
+    """Print and count the lines. On a terminal, the depths of the queues stay below them."""
     out = gpw.out
     live = out.console.is_terminal and not out.as_json
     footer = Live(console=out.console, transient=True, auto_refresh=False) if live else None
@@ -75,10 +81,12 @@ def _show(gpw: Gpw, polls: Iterable[list[Seen]]) -> None:
             for seen in lines:
                 out.line(seen.document())
                 out.say(_text(seen))
+                shown["lines"] += 1
             if footer and time.monotonic() - depth_at > DEPTH_SECONDS:
-                shown = "   ".join(f"{name}: {n}" for name, n in depths(gpw.target).items())
-                footer.update(Text(shown, "reverse"), refresh=True)
                 depth_at = time.monotonic()
+                with suppress(*UNREACHABLE):  # the lines say so
+                    found = "   ".join(f"{name}: {n}" for name, n in depths(gpw.target).items())
+                    footer.update(Text(found, "reverse"), refresh=True)
 
 
 def _text(seen: Seen) -> Text:

@@ -62,11 +62,12 @@ def read(function: str, message: str, at: datetime) -> Seen | None:
     if "_aws" in line and "message" not in line:
         return None
     text = str(line.get("message", ""))
+    outcome = _string(line.get("outcome")) or _OUTCOMES.get(text)
     return Seen(
         at,
         function,
         text,
-        outcome=_string(line.get("outcome")) or _OUTCOMES.get(text),
+        outcome="probe" if line.get("reason") == "probe" else outcome,
         bad=line.get("level") in _BAD_LEVELS,
         event=_string(line.get("event")),
         event_id=_string(line.get("correlation_id")),

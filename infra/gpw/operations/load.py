@@ -88,8 +88,12 @@ def planned(traffic: Traffic) -> list[PlannedDelivery]:
 
 
 def send_all(target: Target, deliveries: list[PlannedDelivery], secret: str, into: Sent) -> None:
-    """Send each delivery when it is due. into: has the results so far if it is interrupted."""
+    """Send each delivery when it is due. into: has the results so far if it is interrupted.
+
+    Raises: OperatorError, before anything is sent, if the endpoint does not answer.
+    """
     webhook = Webhook(target.webhook_url, connections=CONNECTIONS)
+    webhook.probe()
     send(webhook, deliveries, secret, into.ledger, into.latencies, connections=CONNECTIONS)
 
 

@@ -3,12 +3,15 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from gpw.history.log_lines import Ages, Seen, moment_of, read
+from gpw.operations.reporter import Reporter
+from gpw.stack.errors import UNREACHABLE
 from gpw.stack.queues import depth
 from gpw.stack.target import Target
+from gpw.stack.when import ago
 
 # FilterLogEvents: StartLiveTail samples above 500 events a second and shows nothing from before.
 POLL_SECONDS = 2.0  # CloudWatch allows an account 5 requests per second
@@ -44,8 +47,8 @@ class Filter:
     def shows(self, seen: Seen) -> bool:
         if self.errors and not seen.bad:
             return False
-        if self.outcome is None and seen.outcome == "accepted":
-            return False  # its outcome will follow, as another line
+        if self.outcome is None and seen.outcome in {"accepted", "probe"}:
+            return False  # its outcome will follow, as another line; a probe is gpw's own
         pairs = (
             (self.tenant, seen.tenant),
             (self.profile, seen.profile),
@@ -55,15 +58,20 @@ class Filter:
 
 
 def follow(
-    target: Target, wanted: Filter, begin: datetime, seconds: float | None = None
+    target: Target,
+    reporter: Reporter,
+    wanted: Filter,
+    begin: datetime,
+    seconds: float | None = None,
 ) -> Iterator[list[Seen]]:
     """The wanted lines since `begin`, a list for each poll; with the age of each event.
 
-    seconds: when to stop; None for never.
+    While AWS can't be reached it says so once and keeps trying. seconds: when to stop; None for
+    never.
     """
     ages = Ages()
     end = None if seconds is None else time.monotonic() + seconds
-    for lines in polls(target, begin):
+    for lines in polls(target, begin, Outage(reporter)):
         aged = [replace(line, seconds=ages.of(line)) for line in lines]
         yield [seen for seen in aged if wanted.shows(seen)]
         if end is not None and time.monotonic() >= end:
@@ -71,8 +79,33 @@ def follow(
         time.sleep(POLL_SECONDS if end is None else min(POLL_SECONDS, end - time.monotonic()))
 
 
-def polls(target: Target, begin: datetime) -> Iterator[list[Seen]]:
-    """Without end: the lines that are new since the last look, in the order of their times."""
+class Outage:
+    """Says once that AWS can't be reached, and once that it can be again."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._since: datetime | None = None
+
+    def began(self, error: Exception) -> None:
+        if self._since is None:
+            self._since = datetime.now(UTC)
+            self._reporter.note(
+                f"AWS cannot be reached ({type(error).__name__}); trying again until it can."
+            )
+
+    def ended(self) -> None:
+        if self._since is not None:
+            self._reporter.note(
+                f"AWS can be reached again, after {ago(self._since, datetime.now(UTC))}."
+            )
+            self._since = None
+
+
+def polls(target: Target, begin: datetime, outage: Outage | None = None) -> Iterator[list[Seen]]:
+    """Without end: the lines that are new since the last look, in the order of their times.
+
+    outage: told when AWS can't be reached; without one, the SDK's error is raised.
+    """
     groups = {
         target.resources[name]: function
         for name, function in LOG_GROUPS.items()
@@ -81,19 +114,29 @@ def polls(target: Target, begin: datetime) -> Iterator[list[Seen]]:
     pages = target.client("logs").get_paginator("filter_log_events")
     lines = Lines(int(begin.timestamp() * 1000))
     late_at = time.monotonic() + LATE_SECONDS
+    found: list[Seen] = []  # also what a poll found before it failed
     while True:
-        found: list[Seen] = []
         late = time.monotonic() >= late_at
         since = lines.horizon(LATE_MILLISECONDS if late else OVERLAP_MILLISECONDS)
-        for group, function in groups.items():
-            for page in pages.paginate(logGroupName=group, startTime=since):
-                for event in page["events"]:
-                    if lines.is_new(group, event):
-                        found += _seen(function, event)
+        try:
+            for group, function in groups.items():
+                for page in pages.paginate(logGroupName=group, startTime=since):
+                    for event in page["events"]:
+                        if lines.is_new(group, event):
+                            found += _seen(function, event)
+        except UNREACHABLE as error:
+            if outage is None:
+                raise
+            outage.began(error)
+            yield []
+            continue
+        if outage:
+            outage.ended()
         lines.forget()
         if late:
             late_at = time.monotonic() + LATE_SECONDS
         yield sorted(found, key=lambda seen: seen.at)
+        found = []
 
 
 class Lines:

@@ -158,7 +158,11 @@ class VerifyRun:
         self._subscription: Subscription | None = None
 
     def everything(self) -> None:
-        """Run all checks; each result is shown immediately."""
+        """Run all checks; each result is shown immediately.
+
+        Raises: OperatorError, before anything is sent, if the endpoint does not answer.
+        """
+        self._webhook.probe()
         with ExitStack() as stack:
             before = self._ringing()
             for what, look in (
@@ -173,8 +177,14 @@ class VerifyRun:
                 ("alarms", lambda: self._alarms(before)),
             ):
                 for check in guarded(what, look):
-                    self._report.checks.append(check)
-                    self._show(check)
+                    self._result(check)
+                if what == "answers" and not self._ledger.accepted:
+                    self._result(Check("stopped", False, "no event was accepted", FIX))
+                    return
+
+    def _result(self, check: Check) -> None:
+        self._report.checks.append(check)
+        self._show(check)
 
     def settle(self) -> list[str]:
         """Wait for events that are being processed, so that they do not restore removed data.

@@ -9,6 +9,7 @@ from gpw.stack.errors import OperatorError
 from gpw.stack.proxies import pool
 from gpw.stack.target import Target
 from receiver.domain.credential import UnusableCredentialError, usable
+from receiver.ingest.authorization import PROBE_AGENT
 
 # The exact texts that GetProfile documents.
 OK = "OK"
@@ -55,6 +56,16 @@ class Webhook:
         headers = {"content-type": content_type}
         if secret is not None:
             headers["authorization"] = f"{scheme} {secret}"
+        return self._send(body, headers)
+
+    def probe(self) -> WebhookResponse:
+        """The response to a request without a secret, marked as ours in the receiver's log.
+
+        Raises: OperatorError, if there is none.
+        """
+        return self._send(b"{}", {"user-agent": PROBE_AGENT})
+
+    def _send(self, body: bytes, headers: dict[str, str]) -> WebhookResponse:
         began = time.monotonic()
         try:
             answer = self._http.request("POST", self._url, body=body, headers=headers)
