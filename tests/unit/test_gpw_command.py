@@ -260,3 +260,10 @@ def test_the_version_is_the_one_of_the_package() -> None:
     ran = CliRunner().invoke(app, ["--version"])
 
     assert (ran.exit_code, ran.output) == (0, f"gpw {project['version']}\n")
+
+
+def test_a_wrong_value_is_told_with_the_right_ones() -> None:
+    told = CliRunner().invoke(app, ["events", "--outcome", "foo"], env={"COLUMNS": "200"}).stderr
+
+    assert "'foo' is not one of 'applied', 'stale', 'recorded'" in told
+    assert "Value error" not in told

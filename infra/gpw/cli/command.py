@@ -150,6 +150,14 @@ class Command(TyperCommand):
     requirement = Requirement(Level.LOOK, frozenset())
     own: frozenset[str] = frozenset()  # the names of the function's parameters
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As Typer's, but a wrong value is told without the words of its validator."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
     def invoke(self, ctx: Any) -> None:
         """Run the function with its own arguments; `Gpw` holds the shared ones."""
         gpw: Gpw = ctx

@@ -256,11 +256,11 @@ def _show(gpw: Gpw, which: Which, found: SecretState, used: datetime | None, now
     out = gpw.out
     set_it = "gpw secret set" if which is Which.WEBHOOK else f"gpw secret set --for {which}"
     if found.generated:
-        out.say(out.marks[False], f" Not set: it has a random value. To set it: {set_it}")
+        out.hint(out.marks[False], f" Not set: it has a random value. To set it: {set_it}")
         return
     out.say(out.marks[True], f" Set {ago(found.set_at, now)} ago")
     if found.problem:
-        out.say(out.marks[False], f" It {found.problem}. Set it again: {set_it}")
+        out.hint(out.marks[False], f" It {found.problem}. Set it again: {set_it}")
     if which is Which.API:
         return
     if not found.previous_accepted(now):

@@ -36,10 +36,12 @@ class Fill:
         self.total: int | None = None
         self.running = False
         self.problem = ""
+        self.refused = ""  # why the range that was last asked for is none
 
     def start(self, since: str) -> None:
         """Start over with the events received since then. Raises: ValueError."""
         first = moment(since, datetime.now(UTC))
+        self.refused = ""
         self._store.clear()
         with self._lock:
             self._number += 1

@@ -90,7 +90,8 @@ def fill(request: Request) -> Response:
         try:
             console.fill.start(since)
         except ValueError as error:
-            raise OperatorError(str(error)) from None
+            console.fill.refused = str(error)
+            return RedirectResponse("/", status_code=303)  # where the form is
         return RedirectResponse("/events", status_code=303)
     return render(request, "_fill.html")
 

@@ -28,12 +28,17 @@ def unsure(text: str) -> Line:
     return Line(text, marked=True)
 
 
+def number(count: int, one: str, many: str = "") -> str:
+    """A number and what it counts. many: by default `one` with an s."""
+    return f"1 {one}" if count == 1 else f"{count:,} {many or f'{one}s'}"
+
+
 def dead_letters(count: int) -> str:
-    return "1 dead letter" if count == 1 else f"{count} dead letters"
+    return number(count, "dead letter")
 
 
 def held_deliveries(count: int) -> str:
-    return "1 held delivery" if count == 1 else f"{count} held deliveries"
+    return number(count, "held delivery", "held deliveries")
 
 
 def quoted(names: Iterable[str]) -> str:

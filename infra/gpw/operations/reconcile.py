@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from gpw.operations.lines import number
 from gpw.operations.reporter import Reporter
 from gpw.stack.errors import OperatorError
 from gpw.stack.queues import depth, server_time
@@ -109,8 +110,8 @@ def watch(target: Target, since: str, reporter: Reporter) -> Progress:
             elif began - progressed_at > STALLED_SECONDS:
                 progressed_at = began
                 reporter.note(
-                    f"? Nothing was fetched for {duration(STALLED_SECONDS)}, and {left} "
-                    f"{'message is' if left == 1 else 'messages are'} queued: "
+                    f"? Nothing was fetched for {duration(STALLED_SECONDS)}, and "
+                    f"{number(left, 'message is', 'messages are')} queued: "
                     "gpw tail --errors --since 10m",
                 )
             idle = left == 0 and progress.checked == before
