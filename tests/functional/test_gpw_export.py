@@ -294,3 +294,12 @@ def test_with_pyarrow_every_column_is_a_text(
     assert schemas == [[(column, "text") for column in COLUMNS[What.HISTORY]]]
     assert sorted(row["event_id"] for row in rows) == ["evt-1", "evt-2", "evt-3"]
     assert HUGE in rows[0]["data"]
+
+
+@pytest.mark.parametrize("command", [["export", "history"], ["events"], ["replay", "--yes"]])
+def test_a_range_of_time_that_is_empty_is_wrong_usage(
+    stack: OperatedStack, command: list[str]
+) -> None:
+    told = stack.run(*command, "--since", "1h", "--until", "2h", code=2).err
+
+    assert "Nothing lies between --since 1h and --until 2h" in told

@@ -1,6 +1,7 @@
 """Standard streams that are closed, full, or take no Unicode: one line and an exit code."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -113,3 +114,37 @@ def test_no_command_ends_in_a_traceback(command: str, closed: str, tmp_path: Pat
 
     assert done.returncode in {1, 2}
     assert len(done.stderr.splitlines()) in {1, 2}
+
+
+UNFINISHED = """
+import sys, time
+from pathlib import Path
+from gpw.cli import streams
+from gpw.operations.export import new_file
+def command():
+    with new_file(Path(sys.argv[1])) as file:
+        file.write(b"personal data")
+        file.flush()
+        print("writing", flush=True)
+        time.sleep(60)
+sys.exit(streams.run(command))
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_leaves_no_part_of_an_export(
+    number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", UNFINISHED, tmp_path / "events.csv"],
+        stdout=subprocess.PIPE,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+    with process:
+        assert process.stdout
+        assert process.stdout.readline() == b"writing\n"
+        parts = list(tmp_path.iterdir())
+        process.send_signal(number)
+
+    assert len(parts) == 1
+    assert (process.returncode, list(tmp_path.iterdir())) == (code, [])

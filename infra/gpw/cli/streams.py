@@ -3,9 +3,11 @@
 import codecs
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 from gpw.stack.errors import FAILED
@@ -20,6 +22,7 @@ def run(command: Callable[[], Any]) -> int:
     Returns: the exit code.
     """
     _prepare()
+    _end_by_signals()
     if sys.stdout is None:
         return _failed("Standard output is closed, so nothing was done")
     try:
@@ -48,6 +51,20 @@ def _prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_ESCAPES)
+
+
+def _end_by_signals() -> None:
+    """Let SIGTERM and SIGHUP end a command as an error would, so that it cleans up.
+
+    A signal that is ignored stays ignored, as with nohup.
+    """
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, end)
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:

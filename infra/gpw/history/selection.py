@@ -76,6 +76,12 @@ def select(
         first, end = (moment(one, now) if one is not None else None for one in (since, until))
     except ValueError as error:
         raise OperatorError(str(error), code=USAGE) from None
+    if first and end and first >= end:
+        raise OperatorError(
+            f"Nothing lies between --since {since} and --until {until}",
+            "name an --until that is after --since",
+            code=USAGE,
+        )
     by = "received_at" if received else "created_at"
     return Selection(**fields, since=first, until=end, by=by)
 
