@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -199,11 +200,22 @@ def kept(server: Server) -> Iterator[SqlProfiles]:
     made._forget()
 
 
-@settings(max_examples=50)
+@pytest.fixture(scope="module")
+def pooled(server: Server) -> Iterator[SqlProfiles]:
+    """As `kept`, through PgBouncer in transaction mode."""
+    with postgres.pooler(server, connections=1) as port:
+        made = make_profiles(replace(server, port=port), Secrets())
+        yield made
+        made._forget()
+
+
+@pytest.mark.parametrize("way", ["kept", "pooled"])
+@settings(max_examples=25)
 @given(st.data())
 def test_the_rows_are_those_of_the_receiver_in_whatever_order_and_number_events_come(
-    server: Server, kept: SqlProfiles, data: st.DataObject
+    server: Server, request: pytest.FixtureRequest, way: str, data: st.DataObject
 ) -> None:
+    through: SqlProfiles = request.getfixturevalue(way)
     some_events = data.draw(events())
     tables = received(data.draw(st.permutations(some_events)))
     published = [
@@ -217,7 +229,7 @@ def test_the_rows_are_those_of_the_receiver_in_whatever_order_and_number_events_
     if published:
         for batch in data.draw(batches(published)):
             records = [message(item, str(number)) for number, item in enumerate(batch)]
-            assert sync(records, kept) == []
+            assert sync(records, through) == []
 
     assert by_key([comparable(row) for row in rows(server)]) == by_key(expected(tables))
 
