@@ -282,6 +282,48 @@ def test_a_watch_that_outlasts_the_grace_time_does_not_say_that_the_previous_one
     assert "No webhook carried" not in told
 
 
+@pytest.mark.usefixtures("long_ago")
+def test_without_a_grace_time_the_previous_secret_is_accepted_until_every_worker_reads_the_new_one(
+    stack: OperatedStack,
+    cloud: Cloud,
+    ingest: Handler,
+    monkeypatch: pytest.MonkeyPatch,
+    waits: Waits,
+) -> None:
+    monkeypatch.setattr(secret, "_grace", lambda _target: timedelta())
+    cloud.set_secret(SECRET)
+    worker = with_clock(ingest, lambda: time.time() + waits.seconds)
+
+    def answered() -> Any:
+        return worker(make_api_gateway_event(), make_context())["statusCode"]
+
+    before = answered()
+    cloud.set_secret(NEW_SECRET)
+    waits.seconds = CACHE_SECONDS - 10  # with a margin for the time that the calls take
+    meanwhile = answered()
+    shown = stack.run("secret", "status").out
+    waits.seconds = CACHE_SECONDS + 60
+    later = stack.run("secret", "status").out
+
+    assert (before, meanwhile) == (200, 200)
+    assert "No previous secret is accepted" not in shown
+    assert "is not known before" in shown
+    assert "No previous secret is accepted" in later
+
+
+@pytest.mark.usefixtures("long_ago")
+def test_without_a_grace_time_a_watch_waits_until_every_worker_has_read_the_new_secret(
+    stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, waits: Waits
+) -> None:
+    monkeypatch.setattr(secret, "_grace", lambda _target: timedelta())
+    cloud.set_secret(SECRET)
+
+    told = stack.run("secret", "rotate", "--watch", "--yes", stdin=NEW_SECRET).out
+
+    assert "The previous secret is no longer accepted" in told
+    assert waits.seconds >= CACHE_SECONDS
+
+
 def test_there_is_nothing_to_rotate_before_a_secret_was_set(stack: OperatedStack) -> None:
     told = stack.run("secret", "rotate", "--yes", stdin=NEW_SECRET, code=1)
 

@@ -33,20 +33,20 @@ def escapes(text: str) -> list[str]:
 
 
 @given(st.text())
-def test_nothing_that_is_shown_steers_the_terminal(text: str) -> None:
+def test_shown_text_has_only_printable_characters(text: str) -> None:
     assert plain(text).isprintable()
 
 
 @given(st.text())
-def test_what_was_made_safe_already_stays_as_it_is(text: str) -> None:
+def test_text_that_is_already_safe_does_not_change(text: str) -> None:
     assert plain(plain(text)) == plain(text)
 
 
-def test_ordinary_text_is_shown_as_it_is() -> None:
+def test_ordinary_text_is_shown_unchanged() -> None:
     assert plain("Ünï 日本 [bold]") == "Ünï 日本 [bold]"
 
 
-def test_an_escape_tells_which_character_it_was() -> None:
+def test_an_escape_shows_the_code_of_the_character_that_it_replaces() -> None:
     assert plain("\x9b \u202e \U000e0001") == r"\u009b \u202e \U000e0001"
 
 
@@ -55,7 +55,7 @@ def test_an_escape_tells_which_character_it_was() -> None:
 
 @pytest.mark.parametrize("part", [HOSTILE, Text(HOSTILE, "red")])
 @pytest.mark.parametrize("way", ["say", "note", "table", "heading", "confirm"])
-def test_no_way_to_the_terminal_lets_a_control_character_through(
+def test_every_way_to_print_escapes_control_characters(
     way: str, part: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, text = printed()
@@ -74,7 +74,7 @@ def test_no_way_to_the_terminal_lets_a_control_character_through(
     assert r"\u001b[2J \u009b31m \u202e \u2066 \u2028 \ud800" in text.getvalue()
 
 
-def test_json_holds_no_control_character_either() -> None:
+def test_json_escapes_control_characters() -> None:
     out, text = printed(as_json=True)
 
     out.line({"id": HOSTILE})
@@ -83,7 +83,7 @@ def test_json_holds_no_control_character_either() -> None:
     assert escapes(text.getvalue()) == []
 
 
-def test_a_style_stays_with_its_words_when_others_get_longer() -> None:
+def test_a_style_stays_on_its_words_when_text_before_them_is_escaped() -> None:
     out, text = printed()
     out.console = Console(file=text, markup=False, width=1000, force_terminal=True, no_color=False)
 
@@ -92,11 +92,16 @@ def test_a_style_stays_with_its_words_when_others_get_longer() -> None:
     assert "\\u009b\x1b[1mred\x1b[0m plain" in text.getvalue()
 
 
-def test_only_output_writes_to_the_terminal() -> None:
-    """A command that printed by itself would print raw."""
-    found = []
-    for path in sorted((ROOT / "infra" / "gpw").glob("*.py")):
-        if path.name in {"output.py", "cli.py"}:  # the latter prints nothing but its version
+def test_no_module_but_output_writes_to_the_terminal() -> None:
+    """Anything that another module printed would be raw."""
+    allowed = {
+        "cli/output.py",
+        "cli/app.py",  # only its version
+        "cli/streams.py",  # only that a stream is broken, when nothing else can be printed
+    }
+    gpw, found = ROOT / "infra" / "gpw", []
+    for path in sorted(gpw.rglob("*.py")):
+        if path.relative_to(gpw).as_posix() in allowed:
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]

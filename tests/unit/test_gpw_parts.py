@@ -34,12 +34,12 @@ NOW = datetime(2026, 1, 31, 14, tzinfo=UTC)
         ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
     ],
 )
-def test_a_moment_is_understood(text: str, expected: datetime) -> None:
+def test_a_time_can_be_given_as_an_age_or_as_a_moment(text: str, expected: datetime) -> None:
     assert moment(text, NOW) == expected
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2", "-2h", "2y", "99999999999d", "\uff12h"])
-def test_what_is_no_moment_is_refused_with_an_example(text: str) -> None:
+def test_an_invalid_time_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="30m, 2h or 7d"):
         moment(text, NOW)
 
@@ -56,7 +56,7 @@ def test_what_is_no_moment_is_refused_with_an_example(text: str) -> None:
         (1_000_000, "12 d"),
     ],
 )
-def test_a_duration_has_the_one_unit_that_matters(seconds: float, expected: str) -> None:
+def test_a_duration_is_shown_in_its_largest_useful_unit(seconds: float, expected: str) -> None:
     assert duration(seconds) == expected
     assert ago(NOW - timedelta(seconds=seconds), NOW) == expected
 
@@ -78,12 +78,14 @@ def test_a_duration_has_the_one_unit_that_matters(seconds: float, expected: str)
         (timedelta(days=400), 25_200),
     ],
 )
-def test_a_period_is_the_shortest_that_cloudwatch_still_has(age: timedelta, expected: int) -> None:
+def test_the_period_is_the_shortest_that_cloudwatch_still_keeps(
+    age: timedelta, expected: int
+) -> None:
     assert period(age) == expected
 
 
 @given(st.timedeltas(timedelta(0), timedelta(days=455)))
-def test_cloudwatch_takes_every_period(age: timedelta) -> None:
+def test_cloudwatch_accepts_every_period(age: timedelta) -> None:
     """GetMetricStatistics: multiples by age, and 1,440 data points at most."""
     seconds = period(age)
     kept = 60 if age < timedelta(days=15) else 300 if age < timedelta(days=63) else 3_600
@@ -132,7 +134,7 @@ def test_each_message_is_held_or_refused_whatever_sqs_answers() -> None:
     assert refused == {"key-b": "InternalError", "key-c": "NotConfirmed"}
 
 
-def test_a_request_holds_no_more_than_sqs_takes() -> None:
+def test_a_request_has_no_more_messages_than_sqs_accepts() -> None:
     sqs = Sqs()
     large = [outgoing(f"{n:<20}" + "ü" * 200_000) for n in range(5)]
 
@@ -144,7 +146,7 @@ def test_a_request_holds_no_more_than_sqs_takes() -> None:
     assert max(len(request) for request in sqs.requests) == 10
 
 
-def test_a_pace_lets_so_many_through_a_second() -> None:
+def test_a_pace_lets_the_given_number_through_each_second() -> None:
     clock = [100.0]
     slept: list[float] = []
 
@@ -159,7 +161,7 @@ def test_a_pace_lets_so_many_through_a_second() -> None:
     assert slept == pytest.approx([0.5, 0.5])
 
 
-def test_no_rate_never_waits() -> None:
+def test_a_pace_without_a_rate_never_waits() -> None:
     Pace(None, sleep=lambda _seconds: pytest.fail("it waited")).wait(1000)
 
 
@@ -170,7 +172,7 @@ def line(**fields: Any) -> str:
     return json.dumps({"level": "INFO", "service": "s", **fields})
 
 
-def test_an_outcome_is_told_with_the_time_since_the_event_was_accepted() -> None:
+def test_an_outcome_is_shown_with_the_time_since_the_event_was_accepted() -> None:
     ages = Ages()
     accepted = read_line("ingest", line(message="event accepted", correlation_id="e"), NOW)
     applied = read_line(
@@ -196,7 +198,7 @@ def test_an_outcome_is_told_with_the_time_since_the_event_was_accepted() -> None
         " ",
     ],
 )
-def test_what_only_machines_need_is_left_out(message: str) -> None:
+def test_log_lines_that_only_machines_need_are_left_out(message: str) -> None:
     assert read_line("consumer", message, NOW) is None
 
 
@@ -215,7 +217,7 @@ def test_what_only_machines_need_is_left_out(message: str) -> None:
         json.dumps({"level": "ERROR", "message": "request failed", "reason": "x"}),
     ],
 )
-def test_a_failure_is_seen_as_one(message: str) -> None:
+def test_a_failure_in_a_log_line_is_recognized(message: str) -> None:
     seen = read_line("consumer", message, NOW)
 
     assert seen
@@ -223,7 +225,7 @@ def test_a_failure_is_seen_as_one(message: str) -> None:
     assert Filter(None, None, None, errors=True).shows(seen)
 
 
-def test_a_filter_shows_what_all_of_it_says() -> None:
+def test_a_filter_shows_only_what_meets_all_of_its_conditions() -> None:
     seen = read_line("consumer", line(message="x", outcome="stale", tenant_id="t"), NOW)
 
     assert seen
@@ -236,7 +238,7 @@ def test_a_filter_shows_what_all_of_it_says() -> None:
 # ---------------------------------------------------------------- reconcile
 
 
-def test_progress_counts_what_was_fetched_since_by_its_status() -> None:
+def test_progress_counts_profiles_fetched_since_the_start_by_their_status() -> None:
     progress = Progress("2026-01-31T14:00:00.000000Z", total=4)
     for item in (
         {"profile_fetched_at": "2026-01-31T14:00:00.000000Z", "profile_status": "complete"},

@@ -42,8 +42,8 @@ OUTPUTS = {Which.WEBHOOK: "WebhookSecretArn", Which.API: "ProfileApiSecretArn"}
 class SecretState:
     """The state of a secret, without its value.
 
-    problem: why it is unusable and what to do, or None. previous_until: when the previous value
-    stops being accepted; None if there is no previous value that anybody could have used.
+    problem: why it is unusable and what to do, or None. previous_until: when no worker accepts the
+    previous value any more; None if there is no previous value that anybody could have used.
     cache_seconds: how long a worker uses a value before it reads the secret again.
     """
 
@@ -96,14 +96,16 @@ def state(target: Target, which: Which = Which.WEBHOOK) -> SecretState:
         and previous["CreatedDate"] - made_at > young
         and _problem(previous) is None
     )
-    grace = _grace(target)
+    cache_seconds = float(target.parameters.get("SecretCacheSeconds", DEFAULT_CACHE_SECONDS))
     set_at = current["CreatedDate"].astimezone(UTC)
+    # Even without a grace time, a worker accepts the previous value until it reads the new one.
+    previous_until = max(set_at + _grace(target), counted_from(set_at, cache_seconds))
     return SecretState(
         set_at,
         generated=previous is None and current["CreatedDate"] - made_at <= young,
         problem=_problem(current),
-        previous_until=set_at + grace if known and which is Which.WEBHOOK else None,
-        cache_seconds=float(target.parameters.get("SecretCacheSeconds", DEFAULT_CACHE_SECONDS)),
+        previous_until=previous_until if known and which is Which.WEBHOOK else None,
+        cache_seconds=cache_seconds,
     )
 
 
