@@ -124,24 +124,23 @@ def built(shared: Path) -> Path:
 def stack(api: FakeProfileApi, built: Path) -> Iterator[Stack]:
     """The template, built by SAM and deployed to a local cloud that enforces IAM, all of it on.
 
-    A proxy that does not answer is set, and stands before none of it.
+    While it is deployed, a proxy that does not answer is set, and stands before none of it.
     """
-    with (
-        pytest.MonkeyPatch.context() as environment,
-        LocalCloud(port=0, for_containers=True) as cloud,
-    ):
-        for name in ("HTTP_PROXY", "ALL_PROXY"):
-            environment.setenv(name, "http://127.0.0.1:9")
-        yield deploy(
-            cloud,
-            built,
-            secret=CANARY,
-            api_key=API_KEY,
-            HydrateProfiles="true",
-            ProfileApiUrl=api.url,
-            ProfileApiRequestsPerSecond="200",
-            HeldDeliveriesPerMinute="6000",  # other tests send wrong secrets too
-        )
+    with LocalCloud(port=0, for_containers=True) as cloud:
+        with pytest.MonkeyPatch.context() as environment:
+            for name in ("HTTP_PROXY", "ALL_PROXY"):
+                environment.setenv(name, "http://127.0.0.1:9")
+            deployed = deploy(
+                cloud,
+                built,
+                secret=CANARY,
+                api_key=API_KEY,
+                HydrateProfiles="true",
+                ProfileApiUrl=api.url,
+                ProfileApiRequestsPerSecond="200",
+                HeldDeliveriesPerMinute="6000",  # other tests send wrong secrets too
+            )
+        yield deployed
 
 
 @pytest.fixture
