@@ -37,7 +37,7 @@ def shell(line: str, *arguments: str, **environment: str) -> "subprocess.Complet
         text=True,
         encoding="utf-8",
         check=False,
-        env={"PROGRAM": PROGRAM, "PYTHONPATH": ":".join(sys.path), **environment},
+        env={"PROGRAM": PROGRAM, **environment},
     )
 
 
@@ -47,7 +47,7 @@ def test_a_stream_without_unicode_gets_escapes_that_can_be_pasted_back(encoding:
         [sys.executable, "-c", PROGRAM],
         capture_output=True,
         check=False,
-        env={"PYTHONPATH": ":".join(sys.path), "PYTHONIOENCODING": encoding},
+        env={"PYTHONIOENCODING": encoding},
     )
 
     told = done.stdout.decode(encoding)
@@ -109,7 +109,7 @@ def test_no_command_ends_in_a_traceback(command: str, closed: str, tmp_path: Pat
         capture_output=True,
         text=True,
         check=False,
-        env={"PYTHONPATH": ":".join(sys.path), "GPW_CLOUD_FILE": str(tmp_path / "none.json")},
+        env={"GPW_CLOUD_FILE": str(tmp_path / "none.json")},
     )
 
     assert done.returncode in {1, 2}
@@ -138,7 +138,7 @@ def test_a_signal_leaves_no_part_of_an_export(
     process = subprocess.Popen(
         [sys.executable, "-c", UNFINISHED, tmp_path / "events.csv"],
         stdout=subprocess.PIPE,
-        env={"PYTHONPATH": ":".join(sys.path)},
+        env={},
     )
     with process:
         assert process.stdout
