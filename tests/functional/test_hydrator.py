@@ -193,17 +193,19 @@ def test_an_erased_profile_is_not_asked_for(
 
 
 @pytest.mark.parametrize("profile", [{"name": "Ada"}, None], ids=["known", "unknown"])
+@pytest.mark.parametrize("status", [400, 404])
 def test_a_profile_that_is_not_found_keeps_the_last_one_known(
     hydrator: Handler,
     cloud: Cloud,
     api: FakeProfileApi,
     output: Output,
+    status: int,
     profile: dict[str, Any] | None,
 ) -> None:
     known(cloud)
     if profile:
         fetched_before(cloud, profile=profile)
-    api.fail(faults.status(404))
+    api.fail(faults.status(status))
 
     assert run(hydrator, published()) == DONE
     found = full(cloud)
@@ -222,7 +224,7 @@ def test_a_404_right_after_the_event_is_retried_and_then_found(
     assert run(hydrator, published()) == failures("message-1")
     assert full(cloud) == {}
     assert [(line["error"], line["detail"]) for line in output.logs] == [
-        ("UnexpectedAnswerError", "The API does not have the profile yet (404)")
+        ("UnexpectedAnswerError", "The API answered 404: it does not have the profile yet")
     ]
 
     assert run(hydrator, published()) == DONE
@@ -307,6 +309,19 @@ def test_every_kind_of_json_value_comes_back_as_it_was(
     assert full(cloud)["profile"] == profile
 
 
+def test_a_flat_profile_without_last_updated_replaces_the_one_that_was_fetched_before_it(
+    hydrator: Handler, cloud: Cloud, api: FakeProfileApi
+) -> None:
+    known(cloud)
+    fetched_before(cloud, profile=ADA, profile_updated_at="2999")
+    flat = {"profile_id": "12345", "status": "ready", "core_info": {"name": "Ada"}}
+    api.fail(faults.raw(json.dumps(flat).encode()))
+
+    assert run(hydrator, published()) == DONE
+    found = full(cloud)
+    assert (found["profile"], "profile_updated_at" in found) == (flat, False)
+
+
 # ---------------------------------------------------------------- the API fails
 
 
@@ -316,7 +331,7 @@ def test_every_kind_of_json_value_comes_back_as_it_was(
         (faults.status(500), "ApiUnavailableError"),
         (faults.cut_short(), "ApiUnavailableError"),
         (faults.raw(b"<html>marker</html>"), "UnexpectedAnswerError"),
-        (faults.raw(b'{"profile_id": "12345", "marker": 1}'), "UnexpectedAnswerError"),
+        (faults.raw(b'{"error": "marker", "message": "marker"}'), "UnexpectedAnswerError"),
         (faults.other_profile("marker"), "UnexpectedAnswerError"),
         (faults.redirect("/v1/profile/marker"), "UnexpectedAnswerError"),
         (faults.status(403), "UnexpectedAnswerError"),

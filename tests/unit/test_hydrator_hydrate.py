@@ -151,7 +151,11 @@ def test_an_unknown_profile_is_neither_asked_for_nor_made(world: World) -> None:
 
 
 MISSING = make_fetched(
-    status=NOT_FOUND, fetched_at="2023-10-01T12:14:59.999999Z", updated_at=None, profile=None
+    status=NOT_FOUND,
+    fetched_at="2023-10-01T12:14:59.999999Z",
+    updated_at=None,
+    profile=None,
+    detail="The API answered 400",
 )
 
 
@@ -164,7 +168,7 @@ def test_a_404_within_fifteen_minutes_of_the_newest_event_is_retried(
     errors = [error for _record, error in world.run(*bodies).failed]
 
     assert {type(error) for error in errors} == {UnexpectedAnswerError}
-    assert str(errors[0]) == "The API does not have the profile yet (404)"
+    assert str(errors[0]) == "The API answered 400: it does not have the profile yet"
     assert world.tables.full == {}
 
 

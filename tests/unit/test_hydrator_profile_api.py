@@ -106,26 +106,70 @@ def test_last_updated_may_have_a_zone_or_be_utc(told: str, kept: str) -> None:
 
 NO_TIME = "The profile's last_updated is not a time"
 FUTURE = "The profile's last_updated is in the future"
-SHAPE = "The response does not have the shape of a profile"
+LATER = (NOON + timedelta(days=1, seconds=1)).isoformat()  # it would shadow every true one
+
+
+@pytest.mark.parametrize(
+    ("told", "detail"),
+    [
+        (None, ""),
+        ("", NO_TIME),
+        ("yesterday", NO_TIME),
+        ("2023-02-30T00:00:00Z", NO_TIME),
+        ("0001-01-01T00:00:00+14:00", NO_TIME),
+        ("2023-10-01T11:00:00Z\n", NO_TIME),
+        (1696161600, NO_TIME),
+        ({}, NO_TIME),
+        (LATER, FUTURE),
+    ],
+)
+def test_a_profile_whose_last_updated_is_no_use_is_kept_without_it(told: Any, detail: str) -> None:
+    assert parse_profile(make_answer(last_updated=told), "12345", NOON) == Fetched(
+        COMPLETE, AT, profile={"last_updated": told}, detail=detail
+    )
+
+
+@pytest.mark.parametrize(
+    ("document", "profile"),
+    [
+        ({"profile_id": "12345", "profile": {}}, {}),
+        ({"profile_id": "12345"}, {"profile_id": "12345"}),
+        (
+            {"profile_id": "12345", "status": "active", "core_info": {"name": "Jane Doe"}},
+            {"profile_id": "12345", "status": "active", "core_info": {"name": "Jane Doe"}},
+        ),
+        (
+            {"profile_id": "12345", "core_info": {"name": {"value": "Jane", "confidence": None}}},
+            {"profile_id": "12345", "core_info": {"name": {"value": "Jane", "confidence": None}}},
+        ),
+        (  # a flat profile may have a field that is called `profile`
+            {"profile_id": "12345", "profile": "free text", "update_log": [1]},
+            {"profile_id": "12345", "profile": "free text"},
+        ),
+    ],
+    ids=["nested", "flat-empty", "bare-values", "values-with-confidence", "flat-with-profile"],
+)
+def test_every_documented_shape_of_a_profile_is_taken(
+    document: dict[str, Any], profile: dict[str, Any]
+) -> None:
+    fetched = parse_profile(json.dumps(document).encode(), "12345", NOON)
+
+    assert fetched == Fetched(COMPLETE, AT, profile=profile)
+
+
 OTHER = "The response is about another profile"
+EXPECTED = "Expected a profile: an object with profile_id; got "
 
 
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (make_answer(last_updated=""), NO_TIME),
-        (make_answer(last_updated="yesterday"), NO_TIME),
-        (make_answer(last_updated="2023-02-30T00:00:00Z"), NO_TIME),
-        (make_answer(last_updated="0001-01-01T00:00:00+14:00"), NO_TIME),
-        (make_answer(last_updated="2023-10-01T11:00:00Z\n"), NO_TIME),
-        # It would shadow every true one until then.
-        (make_answer(last_updated=(NOON + timedelta(days=1, seconds=1)).isoformat()), FUTURE),
-        (make_answer(last_updated=1696161600), SHAPE),
-        (b"null", SHAPE),
-        (b'"12345"', SHAPE),
-        (b'{"profile_id": "12345"}', SHAPE),
-        (b'{"profile_id": "12345", "profile": []}', SHAPE),
-        (b'{"profile_id": "12345", "profile": {}}', SHAPE),
+        (b"null", EXPECTED + "null"),
+        (b'"12345"', EXPECTED + "a single value"),
+        (b"[]", EXPECTED + "an array"),
+        (b"{}", EXPECTED + "an empty object"),
+        (b'{"error": 7, "message": "12345"}', EXPECTED + "an object with error, message"),
+        (b'{"a":1,"b":2,"c":3,"d":4,"e":5}', EXPECTED + "an object with a, b, c, d and 1 more"),
         (make_answer("1234"), OTHER),
         (make_answer("12345 "), OTHER),
         (make_answer("1234\uff15"), OTHER),
@@ -136,9 +180,7 @@ OTHER = "The response is about another profile"
         (b'{"a":1,"a":2}', "An object has the same key twice"),
     ],
 )
-def test_an_answer_that_is_not_this_profile_with_its_time_is_not_taken(
-    body: bytes, problem: str
-) -> None:
+def test_an_answer_that_is_not_this_profile_is_not_taken(body: bytes, problem: str) -> None:
     with pytest.raises(UnexpectedAnswerError) as caught:
         parse_profile(body, "12345", NOON)
 
@@ -204,11 +246,12 @@ def test_an_id_is_one_segment_of_the_path_whatever_it_holds(profile_id: str, pat
     assert world.http.requests[0][0] == f"/v1/profile/{path}"
 
 
-def test_a_profile_that_the_api_does_not_have_is_not_found() -> None:
-    assert World(404).fetch() == Fetched(NOT_FOUND, AT)
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_profile_that_the_api_does_not_have_is_not_found(status: int) -> None:
+    assert World(status).fetch() == Fetched(NOT_FOUND, AT, detail=f"The API answered {status}")
 
 
-@pytest.mark.parametrize("status", [204, 302, 304, 400, 403, 410, 451])
+@pytest.mark.parametrize("status", [204, 302, 304, 403, 410, 451])
 def test_any_other_answer_is_unexpected_and_asks_for_no_pause(status: int) -> None:
     world = World(status)
     failure = world.failure()

@@ -24,10 +24,11 @@ def test_a_complete_profile_replaces_one_that_is_older_or_was_fetched_earlier() 
         "UpdateExpression": "SET state_version = :state_version, profile_status = :profile_status,"
         " profile_fetched_at = :profile_fetched_at, profile_updated_at = :profile_updated_at,"
         " profile = :profile",
-        "ConditionExpression": "attribute_not_exists(profile_updated_at)"
-        " OR profile_updated_at < :profile_updated_at"
-        " OR (profile_updated_at = :profile_updated_at"
-        " AND profile_fetched_at <= :profile_fetched_at)",
+        "ConditionExpression": "profile_updated_at < :profile_updated_at"
+        " OR (attribute_not_exists(profile_updated_at)"
+        " OR profile_updated_at = :profile_updated_at)"
+        " AND (attribute_not_exists(profile_fetched_at)"
+        " OR profile_fetched_at <= :profile_fetched_at)",
         "ExpressionAttributeValues": {
             ":state_version": {"S": "v"},
             ":profile_status": {"S": "complete"},
@@ -48,7 +49,7 @@ def test_a_profile_that_is_not_found_leaves_the_last_one_known() -> None:
         ":profile_fetched_at",
     }
     assert update["ConditionExpression"] == (
-        "attribute_not_exists(profile_fetched_at) OR profile_fetched_at <= :profile_fetched_at"
+        "(attribute_not_exists(profile_fetched_at) OR profile_fetched_at <= :profile_fetched_at)"
     )
 
 

@@ -1,11 +1,13 @@
 """The errors for which an event is refused, as one tree."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import islice
 
 from pydantic import ValidationError
 
-# In the text of a `ContradictingEventError`, which a message attribute of 256 characters must hold.
+# In the text of an error, which a message attribute of 256 characters must hold.
 MAX_NAMES = 4
 MAX_NAME = 40
 
@@ -96,18 +98,21 @@ class InvalidHydrationError(InvalidEventError):
 class ContradictingEventError(EventError):
     """The history has another event with the same subject and version.
 
-    differences: the fields that differ, as `Content.differences` names them. The text has the first
-    few, escaped and cut, because the sender chooses the names.
+    differences: the fields that differ, as `Content.differences` names them.
     """
 
     reason = "contradicting"
 
     def __init__(self, differences: list[str]) -> None:
-        named = [_short(name) for name in differences[:MAX_NAMES]]
-        more = len(differences) - len(named)
-        text = ", ".join(named) + (f" and {more} more" if more else "")
-        super().__init__(f"Differs from the recorded event in {text}")
+        super().__init__(f"Differs from the recorded event in {names(differences)}")
         self.differences = differences
+
+
+def names(fields: Collection[str]) -> str:
+    """The first few names of fields, escaped and cut, because the sender chooses them."""
+    named = [_short(name) for name in islice(fields, MAX_NAMES)]
+    more = len(fields) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
 
 
 def _short(name: str) -> str:

@@ -20,4 +20,4 @@ class ApiUnavailableError(HydrationError):
 
 
 class UnexpectedAnswerError(HydrationError):
-    """The API's response contradicts its documentation, or an event (404 for a ready profile)."""
+    """The API's response contradicts its documentation, or an event (no ready profile)."""

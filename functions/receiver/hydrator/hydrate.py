@@ -113,7 +113,7 @@ class Hydrator:
         certain_from = timestamp(datetime.fromisoformat(received_at) + NOT_YET)
         if fetched.status == NOT_FOUND and fetched.fetched_at < certain_from:
             if asked.version:
-                raise UnexpectedAnswerError("The API does not have the profile yet (404)")
+                raise UnexpectedAnswerError(f"{fetched.detail}: it does not have the profile yet")
             version = ""  # satisfies no event, because the reconciliation asked too early
         deadline.check(writes)
         try:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from receiver.domain import strict_json
-from receiver.domain.errors import NotJsonError, TooManyValuesError
+from receiver.domain.errors import NotJsonError, TooManyValuesError, names
 from receiver.domain.version import timestamp
 from receiver.hydrator.api_key import ApiKey
 from receiver.hydrator.errors import ApiUnavailableError, UnexpectedAnswerError
@@ -38,7 +38,7 @@ class Fetched:
     """The result of a fetch.
 
     fetched_at: when it began. updated_at: the API's `last_updated`, or None. Both are timestamps.
-    profile: only if COMPLETE. detail: why the profile is not complete; safe to log.
+    profile: only if COMPLETE. detail: what is missing of it; safe to log.
     """
 
     status: str
@@ -83,8 +83,8 @@ class ProfileApi:
             record("debug", "profile requested", counts)
         if status == 200:
             return parse_profile(body, profile_id, fetched_at)
-        if status == 404:
-            return Fetched(NOT_FOUND, timestamp(fetched_at))
+        if status in {400, 404}:  # GetProfile documents 400 as its only error, and no 404
+            return Fetched(NOT_FOUND, timestamp(fetched_at), detail=f"The API answered {status}")
         if status == 401:
             raise self.key.refused()
         if status in {408, 429} or status >= 500:
@@ -105,7 +105,8 @@ class ProfileApi:
 def parse_profile(body: bytes | None, profile_id: str, fetched_at: datetime) -> Fetched:
     """The profile in the body of a 200. body: None if it has more than MAX_BODY_BYTES.
 
-    Raises: UnexpectedAnswerError, which says what is wrong and quotes nothing.
+    GetProfile documents two shapes: the profile's fields beside its `profile_id`, or in `profile`.
+    Raises: UnexpectedAnswerError, which names fields and quotes no value.
     """
     at = timestamp(fetched_at)
     if body is None:
@@ -118,20 +119,55 @@ def parse_profile(body: bytes | None, profile_id: str, fetched_at: datetime) -> 
     except NotJsonError as error:
         raise UnexpectedAnswerError(str(error)) from None
     match document:
-        case {"profile_id": answered, "profile": {"last_updated": str(updated)} as profile}:
-            profile.pop("update_log", None)  # it grows without limit
+        case {"profile_id": answered, "profile": dict(profile)}:
+            pass
+        case {"profile_id": answered}:
+            profile = document
         case _:
-            raise UnexpectedAnswerError("The response does not have the shape of a profile")
+            raise UnexpectedAnswerError(
+                f"Expected a profile: an object with profile_id; got {shape(document)}"
+            )
     if answered != profile_id:
         raise UnexpectedAnswerError("The response is about another profile")
+    return complete(profile, fetched_at)
+
+
+def complete(profile: dict[str, Any], fetched_at: datetime) -> Fetched:
+    """A fetched profile. Its `update_log`, which grows without limit, is removed."""
+    profile.pop("update_log", None)
+    updated_at, problem = last_updated(profile, fetched_at)
+    return Fetched(COMPLETE, timestamp(fetched_at), updated_at, profile, problem)
+
+
+def last_updated(profile: dict[str, Any], now: datetime) -> tuple[str | None, str]:
+    """A profile's `last_updated` as a timestamp, or None; and why one that is there can't be used.
+
+    Profiles without it are ordered by when they were fetched.
+    """
+    told = profile.get("last_updated")
+    if told is None:
+        return None, ""
     try:
-        moment = datetime.fromisoformat(updated.upper())
+        moment = datetime.fromisoformat(told.upper())
         updated_at = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (OverflowError, ValueError):
-        raise UnexpectedAnswerError("The profile's last_updated is not a time") from None
-    if updated_at > fetched_at + MAX_AHEAD:
-        raise UnexpectedAnswerError("The profile's last_updated is in the future")
-    return Fetched(COMPLETE, at, timestamp(updated_at), profile)
+    except (AttributeError, OverflowError, ValueError):
+        return None, "The profile's last_updated is not a time"
+    if updated_at > now + MAX_AHEAD:
+        return None, "The profile's last_updated is in the future"
+    return timestamp(updated_at), ""
+
+
+def shape(document: Any) -> str:
+    """What a JSON value is, with the first few names of an object's fields, but no values."""
+    match document:
+        case dict():
+            return f"an object with {names(document)}" if document else "an empty object"
+        case list():
+            return "an array"
+        case None:
+            return "null"
+        case _:
+            return "a single value"
 
 
 def pause_seconds(status: int, retry_after: str | None, now: datetime) -> float:

@@ -8,17 +8,18 @@ from botocore.exceptions import ClientError
 from receiver.aws import dynamodb
 from receiver.domain.errors import NotStorableError
 from receiver.hydrator.hydration import Key
-from receiver.hydrator.profile_api import NOT_STORABLE, Fetched
+from receiver.hydrator.profile_api import COMPLETE, NOT_STORABLE, Fetched
 
 PAGE_ROWS = 250
 
-# The response with the later `last_updated` is newer; with equal ones, that of the later fetch is.
-_NEWER = (
-    "attribute_not_exists(profile_updated_at) OR profile_updated_at < :profile_updated_at"
-    " OR (profile_updated_at = :profile_updated_at AND profile_fetched_at <= :profile_fetched_at)"
-)
+# The response with the later `last_updated` is newer. With equal ones, or when one of the two has
+# none, that of the later fetch is.
 _FETCHED_LATER = (
-    "attribute_not_exists(profile_fetched_at) OR profile_fetched_at <= :profile_fetched_at"
+    "(attribute_not_exists(profile_fetched_at) OR profile_fetched_at <= :profile_fetched_at)"
+)
+_NEWER = (
+    "profile_updated_at < :profile_updated_at OR (attribute_not_exists(profile_updated_at) OR"
+    f" profile_updated_at = :profile_updated_at) AND {_FETCHED_LATER}"
 )
 
 
@@ -98,7 +99,11 @@ def changes(key: Key, version: str, fetched: Fetched) -> dict[str, Any]:
     item = dynamodb.item_to_dynamodb(key.model_dump() | attributes)  # whole, to check its size
     values = {f":{name}": item[name] for name in attributes if name in item}
     sets = ", ".join(f"{value[1:]} = {value}" for value in values)
-    removes = " REMOVE profile" if fetched.status == NOT_STORABLE else ""
+    removes = ""
+    if fetched.status == NOT_STORABLE:
+        removes = " REMOVE profile"
+    elif fetched.status == COMPLETE and fetched.updated_at is None:
+        removes = " REMOVE profile_updated_at"  # that of the profile that was stored before
     return {
         "UpdateExpression": f"SET {sets}{removes}",
         "ConditionExpression": _NEWER if fetched.updated_at else _FETCHED_LATER,
