@@ -267,3 +267,14 @@ def test_a_wrong_value_is_told_with_the_right_ones() -> None:
 
     assert "'foo' is not one of 'applied', 'stale', 'recorded'" in told
     assert "Value error" not in told
+
+
+@pytest.mark.parametrize(
+    ("words", "suggested"), [("dlq purge --typ x", None), ("events --typ x", "--type")]
+)
+def test_only_a_similar_option_is_suggested(words: str, suggested: str | None) -> None:
+    told = CliRunner().invoke(app, words.split(), env={"COLUMNS": "200"}).stderr
+
+    assert "No such option: --typ" in told
+    assert (f"Possible options: {suggested}" in told) == bool(suggested)
+    assert "--yes" not in told

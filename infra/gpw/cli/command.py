@@ -9,6 +9,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 from typer.core import TyperArgument, TyperCommand
+from typer.exceptions import TyperException
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
@@ -27,6 +28,7 @@ _STACK = "Where"
 _IDENTIFIERS = frozenset(
     {"tenant", "profile", "profile_id", "event", "status", "ids", "message_id", "terms"}
 )
+SIMILAR = 0.7  # of 1: `--typ` is not meant for `--yes` (0.6)
 _ON_STACK = ("stack", "region", "aws_profile", "local")
 
 
@@ -151,11 +153,17 @@ class Command(TyperCommand):
     own: frozenset[str] = frozenset()  # the names of the function's parameters
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As Typer's, but a wrong value is told without the words of its validator."""
+        """As Typer's, but errors have no words of a validator, and suggest only similar options."""
         try:
             return super().parse_args(ctx, args)
-        except typer.BadParameter as error:
-            error.message = error.message.removeprefix("Value error, ")
+        except TyperException as error:
+            if isinstance(error, typer.BadParameter):
+                error.message = error.message.removeprefix("Value error, ")
+            elif possible := getattr(error, "possibilities", None):
+                from difflib import get_close_matches
+
+                wrong = getattr(error, "option_name", "")
+                vars(error)["possibilities"] = get_close_matches(wrong, possible, cutoff=SIMILAR)
             raise
 
     def invoke(self, ctx: Any) -> None:
