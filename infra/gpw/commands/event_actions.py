@@ -8,7 +8,8 @@ import typer
 from gpw.cli.command import Gpw
 from gpw.cli.result import Result, show
 from gpw.history.selection import Selection
-from gpw.operations.acting import counted, exactly, keys, matching
+from gpw.operations.acting import exactly, keys, matching
+from gpw.operations.lines import count_of
 from gpw.stack.errors import FAILED
 
 
@@ -40,7 +41,9 @@ def act_on(
         found = keys(target, selection, gpw.out)
         events = exactly(found)
         if found:
-            gpw.confirm(question.format(f"{counted(len(found))} ({selection.describe()})"))
+            gpw.confirm(
+                question.format(f"{count_of(len(found), 'event')} ({selection.describe()})")
+            )
     try:
         operation(target, events, gpw.out, into=result, rate=rate)
     finally:  # also when it is interrupted

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gpw.cli.command import Gpw, command
-from gpw.operations.lines import number
+from gpw.operations.lines import count_of
 from gpw.operations.pause import MAPPINGS, STARTED, STOPPED, mapping, switch
 from gpw.stack.permissions import STACK, Need, on
 from gpw.stack.queues import depth
@@ -50,6 +50,6 @@ def _switch(gpw: Gpw, *, start: bool, wait: bool) -> None:
     out.hint(
         out.marks[found["State"] == wanted or None],
         f" The consumer is {found['State'].lower()}; SQS reports about "
-        f"{number(waiting.total, 'waiting event')}.",
+        f"{count_of(waiting.total, 'waiting event')}.",
         "" if start else " Start it again with: gpw resume",
     )

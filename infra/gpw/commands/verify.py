@@ -16,7 +16,7 @@ from gpw.operations.dead_letters import DELETE as DELETE_DEAD
 from gpw.operations.dead_letters import LOOK as LOOK_DEAD
 from gpw.operations.held_queue import DELETE as DELETE_HELD
 from gpw.operations.held_queue import LOOK as LOOK_HELD
-from gpw.operations.lines import number
+from gpw.operations.lines import count_of
 from gpw.operations.verify_cases import is_tenant, tenant_name
 from gpw.operations.verify_cleanup import remove
 from gpw.operations.verify_report import Report
@@ -155,8 +155,8 @@ def _remove(gpw: Gpw, tenant: str) -> None:
     if waiting:
         gpw.out.say(
             gpw.out.marks[None],
-            f" {number(waiting, 'message is', 'messages are')} in the events queue: run this again "
-            "when they are consumed",
+            f" {count_of(waiting, 'message is', 'messages are')} in the events queue: run this "
+            "again when they are consumed",
         )
     if removed.left:
         raise typer.Exit(FAILED)

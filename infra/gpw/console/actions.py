@@ -17,8 +17,9 @@ from gpw.console.recheck import forget_person
 from gpw.console.web import Console, check_write, console_of, form, post, render, route
 from gpw.history.history import Key
 from gpw.operations import erase, parked_lines
-from gpw.operations.acting import counted, exactly
+from gpw.operations.acting import exactly
 from gpw.operations.forward import Forwarded, forward
+from gpw.operations.lines import count_of
 from gpw.operations.replay import Replayed, replay
 from gpw.operations.reporter import Reporter
 from gpw.operations.republish import Republished, republish
@@ -81,7 +82,7 @@ def _dry_run(request: Request) -> Response:
         raise OperatorError("No URL is given", "write a URL such as http://localhost:3000/hooks")
     keys = console.store.keys(filters.selection)
     job = console.jobs.new(
-        f"{VERBS[name]} {counted(len(keys))}", _command(console, name, filters, True, url)
+        f"{VERBS[name]} {count_of(len(keys), 'event')}", _command(console, name, filters, True, url)
     )
     confirmed = _command(console, name, filters, False, url)
 
@@ -91,7 +92,7 @@ def _dry_run(request: Request) -> Response:
             gone = set(result.gone)
             left = [key for key in keys if key not in gone]
             job.plan = (request.url.path, _Plan(left, result.count, url), confirmed)
-            label = f"{VERBS[name]} {counted(result.count)}"
+            label = f"{VERBS[name]} {count_of(result.count, 'event')}"
             job.then = Then(label, request.url.path, {"plan": str(job.number)})
 
     console.jobs.begin(job, work)
@@ -103,7 +104,7 @@ def _confirmed(request: Request) -> Response:
     check_write(console)
     number = form(request).get("plan", [""])[0]
     plan, command = console.jobs.confirmed(number, request.url.path)
-    job = console.jobs.new(f"{VERBS[name]} {counted(plan.count)}", command)
+    job = console.jobs.new(f"{VERBS[name]} {count_of(plan.count, 'event')}", command)
 
     def work(reporter: Reporter) -> None:
         _run(console, job, name, plan, reporter, dry_run=False)

@@ -3,6 +3,7 @@
 What was read earlier may no longer be there: somebody was erased, or an event has expired.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import batched
@@ -28,21 +29,17 @@ class Events:
     total: int | None = None
 
 
-def counted(count: int) -> str:
-    return "1 event" if count == 1 else f"{count:,} events"
-
-
 @dataclass
-class Acted:
+class Acted(ABC):
     """What was done. dry_run: the events were only counted. gone: those that no longer exist."""
 
     dry_run: bool
     gone: list[Key] = field(default_factory=list, kw_only=True)
 
     @property
+    @abstractmethod
     def count(self) -> int:
         """The number of events that were sent, or would be."""
-        raise NotImplementedError
 
     def gone_lines(self) -> list[str]:
         count = len(self.gone)

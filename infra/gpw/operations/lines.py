@@ -28,17 +28,17 @@ def unsure(text: str) -> Line:
     return Line(text, marked=True)
 
 
-def number(count: int, one: str, many: str = "") -> str:
+def count_of(count: int, one: str, many: str = "") -> str:
     """A number and what it counts. many: by default `one` with an s."""
     return f"1 {one}" if count == 1 else f"{count:,} {many or f'{one}s'}"
 
 
 def dead_letters(count: int) -> str:
-    return number(count, "dead letter")
+    return count_of(count, "dead letter")
 
 
 def held_deliveries(count: int) -> str:
-    return number(count, "held delivery", "held deliveries")
+    return count_of(count, "held delivery", "held deliveries")
 
 
 def quoted(names: Iterable[str]) -> str:

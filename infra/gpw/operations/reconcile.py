@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from gpw.operations.lines import number
+from gpw.operations.lines import count_of
 from gpw.operations.reporter import Reporter
 from gpw.stack.errors import OperatorError
 from gpw.stack.queues import depth, server_time
@@ -111,7 +111,7 @@ def watch(target: Target, since: str, reporter: Reporter) -> Progress:
                 progressed_at = began
                 reporter.note(
                     f"? Nothing was fetched for {duration(STALLED_SECONDS)}, and "
-                    f"{number(left, 'message is', 'messages are')} queued: "
+                    f"{count_of(left, 'message is', 'messages are')} queued: "
                     "gpw tail --errors --since 10m",
                 )
             idle = left == 0 and progress.checked == before

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gpw.history import history
-from gpw.operations.acting import Acted, Events, Item, act, counted
+from gpw.operations.acting import Acted, Events, Item, act
+from gpw.operations.lines import count_of
 from gpw.operations.reporter import Reporter
 from gpw.stack.queues import Outgoing, send
 from gpw.stack.target import Target
@@ -37,7 +38,7 @@ class Replayed(Acted):
     def lines(self) -> list[str]:
         """The result in words."""
         return [
-            f"{'Would replay' if self.dry_run else 'Replayed'} {counted(self.sent)}",
+            f"{'Would replay' if self.dry_run else 'Replayed'} {count_of(self.sent, 'event')}",
             *self.gone_lines(),
             *(f"  {count:>6}  failed: {why}" for why, count in self.failed.most_common()),
         ]
