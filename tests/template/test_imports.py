@@ -13,7 +13,8 @@ FUNCTIONS = ("ingest", "consumer", "publisher", "hydrator")
 SLOW = {"boto3", "botocore", "s3transfer", "urllib3", "httpx", "simplejson", "samtranslator"}
 OWN = {
     "gpw",
-    *(f"gpw.{name}" for name in ("cli", "cli.app", "cli.table", "cli.lazy", "cli.docstrings")),
+    "gpw.cli",
+    *(f"gpw.cli.{name}" for name in ("app", "table", "lazy", "docstrings", "streams")),
 }
 
 

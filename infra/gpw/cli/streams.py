@@ -10,9 +10,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from gpw.stack.errors import FAILED
-from gpw.stack.text import escape
-
+FAILED = 1  # as in gpw.stack.errors, which imports the SDK: `gpw --help` must not wait for that
 _ESCAPES = "gpw.escapes"
 
 
@@ -71,6 +69,8 @@ def _escaped(error: UnicodeError) -> tuple[str, int]:
     """Characters that a stream can't show, as gpw shows and reads invisible ones."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
+    from gpw.stack.text import escape  # only where something can't be shown
+
     refused = error.object[error.start : error.end]
     return "".join(map(escape, refused)), error.end
 
