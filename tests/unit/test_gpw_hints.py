@@ -3,7 +3,9 @@
 import ast
 import json
 import re
+import shlex
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from gpw.cli.app import app
 from gpw.cli.lazy import LazyGroup
+from gpw.console.web import Console
 from gpw.stack import hints, target
 from gpw.stack.errors import OperatorError
 from gpw.stack.files import ROOT
@@ -58,8 +61,6 @@ def test_the_options_follow_the_words_of_each_command(text: str, completed: str)
 
 @given(st.text(st.characters(exclude_characters="\0")))
 def test_options_are_quoted_for_a_shell(profile: str) -> None:
-    import shlex
-
     made = addressed("gpw doctor", ["--profile", profile])
 
     assert shlex.split(made) == ["gpw", "doctor", "--profile", profile]
@@ -151,6 +152,12 @@ SAVED = {"profile": "saved", "region": "eu-central-1"}
             ("mine", "eu-central-1"),
         ),
         ({"AWS_PROFILE": "other"}, (None, "saved"), ("saved", "eu-central-1")),
+        # As the AWS CLI and every SDK have it.
+        (
+            {"AWS_PROFILE": "other", "AWS_ACCESS_KEY_ID": "mine", "AWS_SECRET_ACCESS_KEY": "x"},
+            (None, None),
+            ("mine", "eu-central-1"),
+        ),
     ],
 )
 def test_options_win_over_the_environment_and_that_over_samconfig(
@@ -166,17 +173,23 @@ def test_options_win_over_the_environment_and_that_over_samconfig(
     assert reached(on_aws(None, *options)) == expected
 
 
-def test_a_command_for_another_terminal_has_what_only_this_one_knows(
+def test_a_command_for_another_terminal_has_everything_that_selects_the_stack(
     environment: pytest.MonkeyPatch,
 ) -> None:
+    environment.setattr(target, "samconfig", dict)
     assert selecting(**NOTHING) == ()
     assert selecting(**NOTHING | {"local": True}) == ("--local",)
+    environment.setattr(target, "samconfig", lambda: SAVED | {"stack_name": "s"})
+    saved = ("--stack", "s", "--region", "eu-central-1", "--profile", "saved")
+    assert selecting(**NOTHING) == saved
     environment.setenv("AWS_PROFILE", "other")
     environment.setenv("AWS_REGION", "us-west-2")
-    assert selecting(**NOTHING) == ("--region", "us-west-2", "--profile", "other")
-    assert selecting(**NOTHING | {"stack": "s", "aws_profile": "saved"}) == (
-        *("--stack", "s", "--region", "us-west-2", "--profile", "saved"),
+    assert selecting(**NOTHING) == (*saved[:3], "us-west-2", "--profile", "other")
+    assert selecting(**NOTHING | {"stack": "t", "aws_profile": "saved"}) == (
+        *("--stack", "t", "--region", "us-west-2", "--profile", "saved"),
     )
+    environment.setenv("AWS_ACCESS_KEY_ID", "mine")  # which no option names
+    assert "--profile" not in selecting(**NOTHING)
 
 
 def test_the_options_of_a_target_name_everything_that_selects_it(
@@ -198,3 +211,17 @@ def test_without_a_region_a_running_local_cloud_is_offered(
     with pytest.raises(OperatorError, match="local cloud is running") as raised:
         on_aws(None, None, None)
     assert "--local" in raised.value.fix
+
+
+def test_an_id_that_begins_with_a_hyphen_is_no_option_of_a_command_that_a_page_shows() -> None:
+    console: Any = SimpleNamespace(options="--local")
+
+    line = Console.command(console, "erase --dry-run", "-x", "it's")
+    words = shlex.split(line)[2:]
+
+    assert line == """gpw erase --dry-run --local -- -x 'it'"'"'s'"""
+    assert Console.command(console, "erase --yes", "x", "p") == "gpw erase --yes --local x p"
+    root = typer.main.get_command(app)
+    assert isinstance(root, LazyGroup)
+    parsed = root.listed()["erase"].load().make_context("erase", words).params
+    assert (parsed["tenant"], parsed["profile"]) == ("-x", "it's")

@@ -61,15 +61,22 @@ class Gpw(typer.Context):
         return resolve(**{name: self.params[name] for name in _ON_STACK})
 
     def confirm(self, question: str) -> None:
-        """Continue only if the operator confirms, at the prompt or with --yes.
+        """Continue only if the operator confirms, at the prompt or with --yes."""
+        if not self.yes:
+            self._name_target()
+            self.out.confirm(question)
 
-        Before the question, it says on which stack of which account the command would act.
-        """
+    def ask(self, question: str) -> bool:
+        """Whether the operator says yes, at the prompt or with --yes."""
         if self.yes:
-            return
+            return True
+        self._name_target()
+        return bool(self.out.ask(question))
+
+    def _name_target(self) -> None:
+        """Say before a question on which stack of which account the command would act."""
         if "stack" in self.params:
             self.out.note(f"This is about {self.target.named}.")
-        self.out.confirm(question)
 
 
 def _shared(

@@ -230,7 +230,7 @@ def _offer_release(gpw: Gpw, token_digest: str, told: dict[str, Any]) -> None:
         )
     if not count:
         return
-    if not gpw.yes and not out.ask("Release them now?"):
+    if not gpw.ask("Release them now?"):
         out.hint("  They are kept for 4 days. To send them on: gpw held release")
         return
     released = Released()

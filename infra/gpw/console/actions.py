@@ -173,8 +173,8 @@ def erase_profile(request: Request) -> Response:
             if not dry_run:
                 forget_person(console, tenant, profile)
 
-    words = shlex.join(["erase", identifier(tenant), identifier(profile)])
-    command = console.command(f"{words}{' --dry-run' if dry_run else ' --yes'}")
+    ids = (identifier(tenant), identifier(profile))
+    command = console.command(f"erase {'--dry-run' if dry_run else '--yes'}", *ids)
     job = console.jobs.new(f"Erase {identifier(tenant)} {identifier(profile)}", command)
     if dry_run:
         job.then = Then(

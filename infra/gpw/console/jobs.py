@@ -157,7 +157,7 @@ class Jobs:
             _fail(job, explained(error))
         except Exception as error:  # else the thread would end without a word on the page
             job.well = False
-            job.tell(f"Unforeseen: {type(error).__name__}")
+            job.tell(f"Unexpected error: {type(error).__name__}")
         finally:
             job.over = True
 

@@ -85,9 +85,13 @@ class Console:
         """The options of gpw that name this stack, quoted for a shell."""
         return shlex.join(self.target.options)
 
-    def command(self, words: str) -> str:
-        """A command line that does the same. words: quoted for a shell."""
-        return f"gpw {words} {self.options}"
+    def command(self, words: str, *ids: str) -> str:
+        """A command line that does the same. words: quoted for a shell. ids: arguments after them.
+
+        An id may begin with a hyphen, so what follows `--` is never taken for an option.
+        """
+        dashes = ["--"] if any(one.startswith("-") for one in ids) else []
+        return " ".join(filter(None, [f"gpw {words} {self.options}", shlex.join([*dashes, *ids])]))
 
     def hint(self, text: str) -> str:
         """A text of ours in which each command reaches this stack."""

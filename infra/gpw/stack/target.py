@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -209,11 +210,11 @@ def on_aws(stack: str | None, region: str | None, profile: str | None) -> Target
     import boto3
 
     saved = samconfig()
-    chosen = profile or _set("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
-    if not (chosen or _set("AWS_ACCESS_KEY_ID")):  # credentials in the environment name the account
-        chosen = saved.get("profile")
+    chosen = profile or _profile(saved)
     session = boto3.Session(
-        profile_name=chosen,
+        # The SDK itself reads AWS_PROFILE, after credentials in the environment. Named here, the
+        # profile would come before them, and gpw would reach another account than the AWS CLI.
+        profile_name=None if chosen is None or chosen == _environment_profile() else chosen,
         region_name=region or _set("AWS_REGION", "AWS_DEFAULT_REGION") or saved.get("region"),
     )
     if session.region_name is None and not INSTALLED and running_cloud(cloud_file()):
@@ -223,6 +224,17 @@ def on_aws(stack: str | None, region: str | None, profile: str | None) -> Target
             code=USAGE,
         )
     return Target(stack or saved.get("stack_name", DEFAULT_STACK), session, profile=chosen)
+
+
+def _environment_profile() -> str | None:
+    return None if _set("AWS_ACCESS_KEY_ID") else _set("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+
+
+def _profile(saved: Mapping[str, str]) -> str | None:
+    """The AWS profile that no option names; None for the default, or the environment's own keys."""
+    if _set("AWS_ACCESS_KEY_ID"):
+        return None
+    return _environment_profile() or saved.get("profile")
 
 
 def _set(*variables: str) -> str | None:
@@ -235,15 +247,16 @@ def selecting(
 ) -> tuple[str, ...]:
     """The options that another command needs to reach the same stack, as words.
 
-    Those that were given, and what only this terminal's environment says. Every terminal reads
-    samconfig.toml.
+    Also what the environment or samconfig.toml says, because another terminal may have another
+    environment, which comes before samconfig.toml.
     """
     if local:
         return ("--local",)
+    saved = samconfig()
     found = {
-        "--stack": stack,
-        "--region": region or _set("AWS_REGION", "AWS_DEFAULT_REGION"),
-        "--profile": aws_profile or _set("AWS_PROFILE", "AWS_DEFAULT_PROFILE"),
+        "--stack": stack or saved.get("stack_name"),
+        "--region": region or _set("AWS_REGION", "AWS_DEFAULT_REGION") or saved.get("region"),
+        "--profile": aws_profile or _profile(saved),
     }
     return tuple(word for name, value in found.items() if value for word in (name, value))
 
