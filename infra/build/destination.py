@@ -23,7 +23,7 @@ SETTINGS = (
     "`make deploy` reads profile and region in samconfig.toml, or AWS_PROFILE and "
     "AWS_DEFAULT_REGION. SAM does not read AWS_REGION."
 )
-CREATED_ANEW = """\
+WOULD_CREATE = """\
 There is no stack {stack} in {place}.
 This would create one, with empty tables, another URL and another secret.
   To upgrade a stack, use its account, and the samconfig.toml that it was deployed with: it has the
@@ -49,7 +49,7 @@ def check(file: Path, environment: str, *, new: bool) -> str:
     if stack and _exists(session, stack):
         return f"The stack {stack} in {place} will be updated."
     if not new:
-        sys.exit(CREATED_ANEW.format(stack=stack, place=place))
+        sys.exit(WOULD_CREATE.format(stack=stack, place=place))
     return f"There is no stack {stack or 'yet'} in {place}: a new one will be created."
 
 

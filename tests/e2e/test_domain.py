@@ -26,7 +26,7 @@ def zone_and_stack(built: Path) -> Iterator[tuple[str, Stack]]:
         )
 
 
-def test_a_name_of_ones_own_gets_a_certificate_a_record_and_the_api(
+def test_a_custom_domain_name_gets_a_certificate_a_record_and_the_api(
     zone_and_stack: tuple[str, Stack],
 ) -> None:
     zone_id, stack = zone_and_stack

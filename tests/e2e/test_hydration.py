@@ -91,7 +91,7 @@ def test_a_failure_of_the_api_is_made_good_by_the_queue(
     assert requests_for(api, profile_id) == 2
 
 
-def test_a_reconciliation_mends_what_was_missed_and_marks_what_is_gone(
+def test_a_reconciliation_fetches_what_was_missed_and_marks_what_is_gone(
     stack: Stack, api: FakeProfileApi, full: Read, profile_id: str
 ) -> None:
     missed, gone = f"{profile_id}-missed", f"{profile_id}-gone"

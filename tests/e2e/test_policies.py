@@ -97,7 +97,7 @@ def person(
     return make
 
 
-def test_whoever_looks_sees_events_and_queues_and_is_refused_the_rest(
+def test_the_policy_look_allows_reading_events_and_queues_and_nothing_else(
     stack: Stack, person: Callable[..., Person], profile_id: str, settle: Callable[[], None]
 ) -> None:
     stack.post(json.dumps(make_event("evt_policies", profile_id=profile_id)))
@@ -128,7 +128,7 @@ def test_whoever_looks_sees_events_and_queues_and_is_refused_the_rest(
         assert action in ran.output
 
 
-def test_whoever_operates_redrives_replays_and_pauses_but_erases_nobody(
+def test_the_policy_operate_allows_redrive_replay_and_pause_but_no_erasure(
     stack: Stack, person: Callable[..., Person], profile_id: str, settle: Callable[[], None]
 ) -> None:
     stack.post(json.dumps(make_event("evt_policies", profile_id=profile_id)))
@@ -150,7 +150,7 @@ def test_whoever_operates_redrives_replays_and_pauses_but_erases_nobody(
     assert (ran.exit_code, "ReceiveMessage" in ran.output) == (1, True), ran.output
 
 
-def test_whoever_administers_erases_and_reads_the_state_of_the_secret(
+def test_the_policy_administer_allows_erasure_and_reading_the_secrets_state(
     stack: Stack, person: Callable[..., Person], profile_id: str, settle: Callable[[], None]
 ) -> None:
     stack.post(json.dumps(make_event("evt_policies", profile_id=profile_id)))

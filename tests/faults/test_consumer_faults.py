@@ -88,7 +88,7 @@ OUTCOMES = {"1": "applied", "2": "stale", "3": "applied", "4": "stale", "5": "ap
 
 
 @pytest.mark.parametrize("fault", TABLE_FAULTS, ids=str)
-def test_all_messages_of_the_profile_whose_write_fails_come_again_and_no_other(
+def test_only_the_messages_of_the_profile_whose_write_fails_are_retried(
     cloud: Cloud, consumer: Consumer, fault: Fault
 ) -> None:
     cloud.fail(STATE, fault, when=profile("b"))
@@ -105,7 +105,7 @@ def test_all_messages_of_the_profile_whose_write_fails_come_again_and_no_other(
 
 
 @pytest.mark.parametrize("fault", [*TABLE_FAULTS, *LOST_BY_TABLE], ids=str)
-def test_while_the_whole_table_fails_every_message_comes_again_until_it_is_back(
+def test_while_the_whole_table_fails_every_message_is_retried_until_it_recovers(
     cloud: Cloud, consumer: Consumer, fault: Fault
 ) -> None:
     cloud.fail(STATE, fault)
@@ -189,7 +189,7 @@ HISTORY = {f"evt_{message_id}": outcome for message_id, outcome in OUTCOMES.item
 
 
 @pytest.mark.parametrize("fault", [*TABLE_FAULTS, *LOST_BY_TABLE], ids=str)
-def test_while_the_whole_history_fails_messages_come_again_and_end_with_the_same_outcomes(
+def test_while_the_whole_history_fails_messages_are_retried_and_end_with_the_same_outcomes(
     cloud: Cloud, consumer: Consumer, fault: Fault
 ) -> None:
     cloud.fail("PutItem", fault)
@@ -271,7 +271,7 @@ def test_a_state_is_applied_although_its_response_is_lost_and_a_newer_event_foll
 
 
 @pytest.mark.parametrize("fault", QUEUE_FAULTS, ids=str)
-def test_poison_comes_again_until_the_dead_letter_queue_has_it_and_holds_up_nothing(
+def test_an_invalid_message_is_retried_until_the_dead_letter_queue_has_it_and_delays_nothing(
     cloud: Cloud, consumer: Consumer, fault: Fault
 ) -> None:
     cloud.fail("SendMessage", fault)

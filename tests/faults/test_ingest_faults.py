@@ -60,7 +60,7 @@ def test_an_event_that_sqs_does_not_take_is_answered_with_503_until_sqs_takes_it
 
 
 @pytest.mark.parametrize("fault", [*LOST_IN_QUEUE, lost(faults.HANG)], ids=str)
-def test_an_event_that_sqs_took_without_saying_so_is_answered_with_503_and_comes_again(
+def test_an_event_whose_answer_from_sqs_is_lost_gets_503_and_is_accepted_when_redelivered(
     cloud: Cloud, ingest: Ingest, fault: Fault
 ) -> None:
     cloud.fail("SendMessage", fault)
@@ -164,7 +164,7 @@ def test_calls_that_are_stuck_for_good_do_not_hold_up_later_requests(
 
 
 @pytest.mark.parametrize("fault", [*SECRET_FAULTS, faults.HANG], ids=str)
-def test_nobody_comes_in_while_the_secret_was_never_read_and_everybody_is_told_to_try_again(
+def test_until_the_secret_is_first_read_every_sender_is_told_to_retry(
     cloud: Cloud, ingest: Ingest, fault: Fault
 ) -> None:
     cloud.fail("GetSecretValue", fault)

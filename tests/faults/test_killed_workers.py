@@ -165,7 +165,7 @@ class Signal:
 
 @pytest.mark.parametrize("done", [True, False], ids=["done", "not done"])
 @pytest.mark.parametrize("call", range(1, CALLS + 1))
-def test_a_worker_that_is_killed_at_any_call_loses_nothing_once_the_batch_comes_again(
+def test_a_worker_that_is_killed_at_any_call_loses_nothing_once_the_batch_is_redelivered(
     cloud: Cloud, worker: Worker, tally: Tally, call: int, done: bool
 ) -> None:
     kill = Signal(signal.SIGKILL, done=done)
@@ -192,7 +192,7 @@ def test_a_batch_makes_as_many_calls_as_workers_were_killed_at(
 
 
 @pytest.mark.parametrize("milliseconds", range(0, 45, 4))
-def test_a_worker_that_is_killed_at_any_moment_loses_nothing_once_the_batch_comes_again(
+def test_a_worker_that_is_killed_at_any_moment_loses_nothing_once_the_batch_is_redelivered(
     cloud: Cloud, worker: Worker, tally: Tally, milliseconds: int
 ) -> None:
     for call in range(1, CALLS + 1):
@@ -213,7 +213,7 @@ def test_a_worker_that_is_killed_at_any_moment_loses_nothing_once_the_batch_come
 
 
 @pytest.mark.parametrize("fault", [faults.HANG, lost(faults.HANG)], ids=str)
-def test_a_worker_that_lambda_kills_at_its_timeout_loses_nothing_once_the_batch_comes_again(
+def test_a_worker_that_lambda_kills_at_its_timeout_loses_nothing_once_the_batch_is_redelivered(
     cloud: Cloud, worker: Worker, tally: Tally, fault: Fault
 ) -> None:
     cloud.fail("*", fault, calls={3})

@@ -274,7 +274,7 @@ def test_a_redriven_body_that_is_still_no_event_goes_back_as_it_was(
 # ---------------------------------------------------------------- failure
 
 
-def test_when_a_profiles_write_fails_all_of_its_messages_come_again_and_no_other(
+def test_when_a_profiles_write_fails_only_that_profiles_messages_are_retried(
     cloud: Cloud, load: Callable[[str], Handler], output: Output
 ) -> None:
     def of_bad_profile(params: dict[str, Any]) -> bool:
@@ -309,7 +309,7 @@ def test_when_a_profiles_write_fails_all_of_its_messages_come_again_and_no_other
     }
 
 
-def test_when_too_little_time_is_left_for_a_write_the_messages_come_again(
+def test_when_too_little_time_is_left_for_a_write_the_messages_are_retried(
     consumer: Handler, cloud: Cloud, output: Output
 ) -> None:
     answer = consumer(make_batch(make_body(), "not json"), make_context(12_999))

@@ -585,7 +585,7 @@ def test_while_a_person_thinks_the_dead_letters_are_in_everybodys_sight(
 
 
 @pytest.mark.parametrize(("command", "done"), [("purge", "purged"), ("redrive", "redriven")])
-def test_what_somebody_else_took_while_it_asked_is_told(
+def test_dead_letters_that_were_taken_while_it_asked_are_reported(
     stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, command: str, done: str
 ) -> None:
     stack.dead_letter(body("evt-1"))
@@ -619,7 +619,7 @@ def test_a_limit_takes_that_many_and_leaves_the_rest(
     assert len(bodies("DeadLetterQueue")) == 15
 
 
-def test_a_scan_that_sqs_stops_at_its_limit_is_told_with_what_to_do(
+def test_a_scan_that_sqs_stops_at_its_limit_is_reported_with_what_to_do(
     stack: OperatedStack,
     bodies: Callable[[str], list[str]],
     monkeypatch: pytest.MonkeyPatch,
@@ -669,7 +669,7 @@ def test_a_purge_that_is_interrupted_tells_what_it_deleted(
     assert len(bodies("DeadLetterQueue")) == 15
 
 
-def test_a_queue_that_is_gone_is_told_without_a_traceback(stack: OperatedStack) -> None:
+def test_a_missing_queue_is_reported_without_a_traceback(stack: OperatedStack) -> None:
     stack.cloud.delete_queue("DeadLetterQueue")
 
     told = stack.run("dlq", "ls", code=1)

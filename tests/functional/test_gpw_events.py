@@ -244,7 +244,7 @@ def test_a_confirmed_action_takes_what_the_question_counted_as_it_is_in_the_tabl
     assert sent(cloud) == ["evt-3"]
 
 
-def test_an_item_that_makes_no_event_any_more_is_told_and_the_others_go(
+def test_an_item_that_is_no_longer_an_event_is_reported_and_the_others_are_replayed(
     stack: OperatedStack, cloud: Cloud
 ) -> None:
     stack.happened(make_event("evt-1"))

@@ -423,7 +423,7 @@ def test_what_was_queued_before_does_not_hold_the_watch_up(
     assert (found["profiles"], found["checked"], found["queued"]) == (1, 1, 4)
 
 
-def test_a_walk_that_does_not_get_on_is_told_while_it_is_watched(
+def test_a_stalled_reconciliation_is_reported_while_it_is_watched(
     hydrating: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known(cloud, "1")
@@ -436,7 +436,9 @@ def test_a_walk_that_does_not_get_on_is_told_while_it_is_watched(
     assert "1 message is queued: gpw tail --stack my-stack" in ran.err
 
 
-def test_a_walk_that_left_profiles_out_is_told(hydrating: OperatedStack, cloud: Cloud) -> None:
+def test_a_reconciliation_that_skipped_profiles_is_reported(
+    hydrating: OperatedStack, cloud: Cloud
+) -> None:
     known(cloud, "1")
 
     ran = hydrating.run("reconcile", "--watch", "1h", code=1)

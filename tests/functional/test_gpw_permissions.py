@@ -340,7 +340,7 @@ def test_a_stack_without_hydration_needs_nothing_for_it(cloud: Cloud, calls: Cal
     assert [one for one in calls.simulated if "Hydration" in one or "FullProfiles" in one] == []
 
 
-def test_with_a_key_of_ones_own_its_use_is_checked(
+def test_with_a_customer_managed_key_its_use_is_checked(
     stack: OperatedStack, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = "arn:aws:kms:eu-central-1:123456789012:key/1"

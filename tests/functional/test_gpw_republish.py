@@ -211,7 +211,7 @@ def test_without_a_bus_nothing_is_published_and_nothing_is_claimed(
     assert "Published" not in ran.out
 
 
-def test_a_bus_that_somebody_removes_meanwhile_is_told(
+def test_a_bus_that_is_removed_meanwhile_is_reported(
     stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack.happened(make_event("evt-1"))
@@ -286,7 +286,7 @@ def test_what_is_refused_for_now_is_sent_again_after_a_pause(
     assert len(pauses) == 3
 
 
-def test_what_is_refused_for_too_long_is_told(
+def test_an_event_that_is_refused_for_too_long_is_reported(
     stack: OperatedStack, events: Events, pauses: list[float]
 ) -> None:
     stack.happened(make_event("evt-1"))
@@ -322,7 +322,7 @@ def test_an_answer_of_somebody_else_is_no_success(
     assert "did not confirm the events" in ran.err
 
 
-def test_an_item_that_is_no_event_is_told_and_the_others_go(
+def test_an_item_that_is_not_an_event_is_reported_and_the_others_are_published(
     stack: OperatedStack, cloud: Cloud
 ) -> None:
     stack.happened(make_event("evt-1"))

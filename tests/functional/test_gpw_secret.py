@@ -546,7 +546,7 @@ def test_send_without_a_usable_secret_says_how_to_set_one(
     assert SECRET not in everything(told)
 
 
-def test_an_endpoint_that_does_not_answer_is_told_without_the_secret(
+def test_an_endpoint_that_does_not_answer_is_reported_without_the_secret(
     stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Dead:
@@ -595,7 +595,7 @@ def test_pausing_what_is_paused_asks_nothing_and_is_well(stack: OperatedStack) -
     assert "disabled" in stack.run("pause").out
 
 
-def test_a_consumer_that_does_not_stop_in_time_is_told(
+def test_a_consumer_that_does_not_stop_in_time_is_reported(
     stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gpw.operations.pause.WAIT_SECONDS", -1)

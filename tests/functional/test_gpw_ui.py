@@ -788,7 +788,7 @@ def test_a_read_only_console_offers_the_dry_run_and_the_command(
     assert "<form" not in dry
 
 
-def test_what_aws_refuses_is_told_by_the_page_and_by_the_job(
+def test_the_page_and_the_job_report_what_aws_refuses(
     browser: Browser, console: Console, stack: OperatedStack, happened: Callable[..., Item]
 ) -> None:
     happened("evt-1")

@@ -260,7 +260,7 @@ def test_when_sqs_refuses_the_message_the_sender_is_told_to_retry(
     assert cloud.messages("EventsQueue") == []
 
 
-def test_an_error_that_nobody_foresaw_is_told_by_class_and_line_alone(
+def test_an_unexpected_error_is_logged_by_class_and_line_alone(
     ingest: Handler, cloud: Cloud, output: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: Any, **_named: Any) -> None:
@@ -332,7 +332,7 @@ def test_after_a_rotation_both_secrets_work_and_the_old_one_is_counted(
     assert output.metrics() == {"EventsAccepted": [1.0, 1.0], "PreviousSecretUsed": [1.0]}
 
 
-def test_a_refresh_that_fails_is_told_while_events_are_still_accepted(
+def test_a_failed_refresh_is_logged_while_events_are_still_accepted(
     cloud: Cloud, load: Callable[[str], Handler], output: Output
 ) -> None:
     failing, now = False, time.time()
@@ -383,7 +383,7 @@ def test_the_secret_is_in_no_answer_log_or_queue(
         ({"ONLY_DOMAIN_NAME": "webhooks.example.com"}, "generated_url"),
     ],
 )
-def test_whoever_may_not_knock_gets_403_before_the_secret_is_read(
+def test_a_disallowed_source_gets_403_before_the_secret_is_read(
     cloud: Cloud,
     load: Callable[[str], Handler],
     monkeypatch: pytest.MonkeyPatch,
@@ -402,7 +402,7 @@ def test_whoever_may_not_knock_gets_403_before_the_secret_is_read(
     assert output.metrics(reason=reason) == {"RequestsRefused": [1.0]}
 
 
-def test_a_source_network_that_is_none_stops_neither_the_function_nor_the_others(
+def test_an_invalid_source_network_stops_neither_the_function_nor_the_other_networks(
     cloud: Cloud,
     load: Callable[[str], Handler],
     monkeypatch: pytest.MonkeyPatch,
@@ -423,7 +423,7 @@ def test_a_source_network_that_is_none_stops_neither_the_function_nor_the_others
     assert source not in line["detail"]
 
 
-def test_if_no_source_network_is_one_every_sender_is_told_to_retry(
+def test_with_no_valid_source_network_every_sender_is_told_to_retry(
     cloud: Cloud,
     load: Callable[[str], Handler],
     monkeypatch: pytest.MonkeyPatch,
@@ -439,7 +439,7 @@ def test_if_no_source_network_is_one_every_sender_is_told_to_retry(
     assert output.metrics(reason="no_valid_network") == {"RequestsFailed": [1.0]}
 
 
-def test_whoever_may_knock_is_served(
+def test_an_allowed_source_is_served(
     cloud: Cloud, load: Callable[[str], Handler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.set_secret(SECRET)

@@ -295,7 +295,7 @@ def test_the_package_is_small_enough_to_start_fast(artifact: Path) -> None:
 # ---------------------------------------------------------------- bytecode
 
 
-def test_every_module_has_bytecode_that_this_python_loads_without_a_look_at_the_source(
+def test_every_module_has_bytecode_that_this_python_loads_without_checking_the_source(
     artifact: Path,
 ) -> None:
     modules = list(artifact.rglob("*.py"))

@@ -53,7 +53,7 @@ def test_every_action_that_a_command_needs_is_on_something_that_there_is(stack: 
     assert named | {need.on for need in KEY_NEEDS} <= there_is
 
 
-def test_the_key_of_ones_own_is_the_parameter_that_doctor_reads(own_key_stack: Json) -> None:
+def test_the_customer_managed_key_is_the_parameter_that_doctor_reads(own_key_stack: Json) -> None:
     assert {"Ref": "KmsKeyArn"} in [
         resource["Properties"].get("KmsMasterKeyId")
         for resource in own_key_stack["Resources"].values()

@@ -781,7 +781,7 @@ def test_the_key_of_the_example_encrypts_every_log_group_of_the_stack(
     ] == []
 
 
-def test_no_log_is_kept_for_ever(stack: Json) -> None:
+def test_every_log_has_a_retention(stack: Json) -> None:
     kept = {name: g.get("RetentionInDays") for name, g in properties(stack, LOG_GROUP).items()}
 
     assert unlike({"Ref": "LogRetentionDays"}, kept) == {}

@@ -237,7 +237,9 @@ def test_filters_are_the_options_of_gpw() -> None:
 
 
 @pytest.mark.parametrize("query", [{"since": "yesterday"}, {"until": "9" * 400 + "w"}])
-def test_a_time_that_is_none_is_refused_with_what_is_understood(query: dict[str, str]) -> None:
+def test_an_invalid_time_is_refused_with_the_formats_that_are_understood(
+    query: dict[str, str],
+) -> None:
     with pytest.raises(OperatorError, match="write 30m, 2h or 7d"):
         read(query)
 

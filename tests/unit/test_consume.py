@@ -457,7 +457,7 @@ def test_when_a_profiles_write_fails_all_of_its_messages_fail_and_no_other(
 
 
 @pytest.mark.parametrize("error", [OSError, RuntimeError, KeyError, MemoryError])
-def test_an_unforeseen_error_is_a_failed_message_too(
+def test_an_unexpected_error_fails_only_its_message(
     consume: Consuming, error: type[Exception]
 ) -> None:
     consume.fail("evt_1", error=error())

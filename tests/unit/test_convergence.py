@@ -151,7 +151,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("others", OTHERS.values(), ids=OTHERS)
 @pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)
-def test_every_outcome_is_true_whoever_comes_in_at_whatever_call(
+def test_every_outcome_is_true_whatever_happens_between_any_two_calls(
     batch: list[dict[str, Any]], others: list[list[dict[str, Any]]]
 ) -> None:
     """A newer event, an older one or a second worker, at each call, however that call ends."""

@@ -262,7 +262,7 @@ def test_the_version_is_the_one_of_the_package() -> None:
     assert (ran.exit_code, ran.output) == (0, f"gpw {project['version']}\n")
 
 
-def test_a_wrong_value_is_told_with_the_right_ones() -> None:
+def test_an_invalid_value_is_reported_with_the_valid_ones() -> None:
     told = CliRunner().invoke(app, ["events", "--outcome", "foo"], env={"COLUMNS": "200"}).stderr
 
     assert "'foo' is not one of 'applied', 'stale', 'recorded'" in told

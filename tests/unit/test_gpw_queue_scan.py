@@ -184,7 +184,7 @@ def test_a_count_that_is_behind_for_a_moment_is_no_missed_message(sqs: Sqs) -> N
     assert (len(seen), scan.missed, scan.at_limit) == (25, 0, False)
 
 
-def test_a_count_that_stays_behind_is_told_and_ends_the_scan_all_the_same(sqs: Sqs) -> None:
+def test_a_count_that_lags_behind_is_reported_and_ends_the_scan_all_the_same(sqs: Sqs) -> None:
     sqs.behind = 1_000
 
     with scan_of(sqs) as scan:

@@ -271,7 +271,7 @@ def test_anything_but_a_moment_in_rfc_3339_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("value", ["2023-10-01T12:00:00", "", 1696161600, None, {}])
-def test_what_is_no_rfc_3339_timestamp_is_told_what_one_is(value: Any) -> None:
+def test_an_invalid_timestamp_is_refused_with_an_example_of_a_valid_one(value: Any) -> None:
     assert problems(make_body(created_at=value)) == [
         FieldProblem(
             "created_at", "Input should be an RFC 3339 timestamp, such as 2023-10-01T12:00:00Z"

@@ -169,7 +169,7 @@ def test_a_full_profile_takes_the_write_units_of_the_hydrators_transaction(
     assert added == units * 1_000_000
 
 
-def test_a_larger_state_makes_the_check_of_a_full_profile_dearer() -> None:
+def test_a_larger_state_makes_the_check_of_a_full_profile_more_expensive() -> None:
     hydrating = replace(DEFAULTS, hydrate=True)
 
     def added(traffic: MonthlyTraffic) -> float:
@@ -211,17 +211,17 @@ def test_sqs_and_eventbridge_charge_every_64_kilobytes() -> None:
     assert sent == pytest.approx(4_000_000)  # two more for sending, two for receiving
 
 
-def test_warnings_alone_log_less_than_a_line_for_each_event() -> None:
+def test_with_loglevel_warning_less_is_logged() -> None:
     quiet = replace(DEFAULTS, log_events=False)
 
     assert used("log_gb", chosen=quiet) < used("log_gb")
 
 
-def test_the_platforms_lines_are_logged_on_top_of_ours() -> None:
+def test_lambdas_own_lines_are_charged_in_addition_to_ours() -> None:
     assert used("log_gb") < used("log_gb", chosen=replace(DEFAULTS, platform_logs=True))
 
 
-def test_at_rest_only_what_is_there_costs_and_less_than_a_dollar_after_the_allowance() -> None:
+def test_without_events_the_stack_costs_less_than_a_dollar_after_the_allowance() -> None:
     lines = bill(MonthlyTraffic(0), DEFAULTS, FIGURES)
     _list_price, after_free = total(lines, PRICES)
 
@@ -264,7 +264,7 @@ def test_a_batch_is_just_large_enough_to_keep_up(rate: float, concurrency: int) 
     assert size == 1 or finished(size - 1) < rate
 
 
-def test_consumers_finish_more_the_more_there_are() -> None:
+def test_more_consumers_finish_more_batches() -> None:
     double = replace(DEFAULTS, consumer_concurrency=2 * DEFAULTS.consumer_concurrency)
 
     assert consumer_limit(double, FIGURES) == 2 * consumer_limit(DEFAULTS, FIGURES)
@@ -280,6 +280,6 @@ def test_no_more_traces_than_invocations_and_no_fewer_than_their_share(
     assert found <= invocations * (1 + 1e-9)
 
 
-def test_rare_invocations_are_all_traced_and_of_many_a_twentieth() -> None:
+def test_rare_invocations_are_all_traced_and_frequent_ones_at_five_percent() -> None:
     assert traces(10, 1_000_000, FIGURES) == pytest.approx(10, rel=0.01)
     assert traces(1e9, 1_000, FIGURES) == pytest.approx(5e7, rel=0.01)

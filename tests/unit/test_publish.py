@@ -170,7 +170,7 @@ def test_an_event_too_large_for_the_bus_is_published_without_its_data(publish: P
 
 
 @pytest.mark.parametrize("whole_call", [True, False])
-def test_an_event_that_the_bus_refuses_for_ever_blocks_no_other(
+def test_an_event_that_the_bus_refuses_permanently_blocks_no_other(
     publish: Publishing, whole_call: bool
 ) -> None:
     if whole_call:
@@ -290,7 +290,7 @@ def test_an_invocation_that_has_time_for_one_attempt_gets_on_all_the_same(
     assert result.unfinished == []
 
 
-def test_batches_of_two_shards_that_come_to_a_worker_in_turn_get_on_all_the_same(
+def test_alternating_batches_of_two_shards_make_progress_in_one_worker(
     publish: Publishing,
 ) -> None:
     publish.bus.doubtful = {"1": 99, "2": 99}
@@ -384,7 +384,9 @@ def test_the_pauses_grow_and_have_an_end(publish: Publishing) -> None:
     assert publish.pauses[-1] >= 1.0
 
 
-def test_what_is_not_taken_in_time_comes_again_with_all_behind_it(publish: Publishing) -> None:
+def test_an_event_that_is_not_published_in_time_is_retried_with_all_behind_it(
+    publish: Publishing,
+) -> None:
     publish.bus.later = {"evt_1": 99}
     result = publish(stream(*[f"evt_{n}" for n in range(25)]), running_out(1))
 
@@ -423,7 +425,7 @@ def test_the_time_may_run_out_while_the_entries_of_a_refused_call_go_alone(
 
 
 @pytest.mark.parametrize("what", ["no event", "refused"])
-def test_what_the_dead_letter_queue_does_not_take_comes_again(
+def test_an_event_that_the_dead_letter_queue_does_not_take_is_retried(
     publish: Publishing, what: str
 ) -> None:
     publish.dead_letters.error = client_error("AccessDenied", 403)
