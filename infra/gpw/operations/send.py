@@ -1,4 +1,4 @@
-"""Sends single events as GetProfile does: a sample, or a body of one's own."""
+"""Sends single events as GetProfile does: a sample, or a given body."""
 
 import time
 import uuid
