@@ -8,6 +8,7 @@ from gpw.cli.command import Gpw, command
 from gpw.cli.output import Output
 from gpw.operations import load as operation
 from gpw.operations.latency import histogram
+from gpw.operations.lines import count_of
 from gpw.operations.load import MAX_RATE, MAX_SECONDS, Sent
 from gpw.operations.proof import Proof
 from gpw.operations.sender import LATE_SECONDS, NO_ANSWER
@@ -83,7 +84,8 @@ def _remove(gpw: Gpw, tenant: str) -> None:
     gpw.confirm(f"Remove all data of the tenant {tenant} from {gpw.target.stack!r}?")
     removed = operation.remove(gpw.target, gpw.out, tenant)
     gpw.out.document({"removed": vars(removed)})
-    gpw.out.say(gpw.out.marks[True], f" Removed {removed.rows} rows and {removed.events} events.")
+    what = f"{count_of(removed.rows, 'row')} and {count_of(removed.events, 'event')}"
+    gpw.out.say(gpw.out.marks[True], f" Removed {what}.")
 
 
 # ---------------------------------------------------------------- output
