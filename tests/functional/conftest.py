@@ -57,9 +57,8 @@ class Waits:
 def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
     """The waits of `gpw secret` and `gpw held release` take no time."""
     waits = Waits()
-    monkeypatch.setattr("gpw.operations.secret.sleep", waits.sleep)
+    monkeypatch.setattr("gpw.operations.secret_status.sleep", waits.sleep)
     monkeypatch.setattr("gpw.operations.secret.now_utc", waits.now)
-    monkeypatch.setattr("gpw.commands.secret.now_utc", waits.now)
     monkeypatch.setattr("gpw.operations.settling.sleep", waits.sleep)
     return waits
 

@@ -320,7 +320,7 @@ def test_set_on_a_terminal_asks_before_it_releases_and_a_no_keeps_them(
     ran = stack.run("secret", "set", stdin=NEW_SECRET, code=2)  # nobody there to confirm
     typed = iter([NEW_SECRET, NEW_SECRET])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gpw.commands.secret.on_terminal", lambda: True)
+        patch.setattr("gpw.cli.hidden_input.on_terminal", lambda: True)
         patch.setattr("getpass.getpass", lambda _prompt: next(typed))
         no = stack.run("secret", "set", stdin="y\nn\n")
 

@@ -12,7 +12,7 @@ import pytest
 import urllib3
 from botocore.exceptions import ClientError
 
-from gpw.operations import secret
+from gpw.operations import secret, secret_status
 from gpw.operations.sample import SAMPLE
 from gpw.operations.settling import METRIC_SECONDS, counted_from
 from gpw.stack.target import Target
@@ -61,7 +61,7 @@ def test_set_asks_on_a_terminal_without_showing_what_is_typed(
     stack: OperatedStack, value: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     typed = iter([SECRET, SECRET])
-    monkeypatch.setattr("gpw.commands.secret.on_terminal", lambda: True)
+    monkeypatch.setattr("gpw.cli.hidden_input.on_terminal", lambda: True)
     monkeypatch.setattr("getpass.getpass", lambda _prompt: next(typed))
 
     ran = stack.run("secret", "set", "--yes")
@@ -74,7 +74,7 @@ def test_two_different_typings_change_nothing(
     stack: OperatedStack, value: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, typed = value(), iter([SECRET, SECRET + "x"])
-    monkeypatch.setattr("gpw.commands.secret.on_terminal", lambda: True)
+    monkeypatch.setattr("gpw.cli.hidden_input.on_terminal", lambda: True)
     monkeypatch.setattr("getpass.getpass", lambda _prompt: next(typed))
 
     ran = stack.run("secret", "set", "--yes", code=2)
@@ -258,7 +258,7 @@ def test_rotate_watches_until_no_use_of_the_previous_one_can_be_missing(
     cloud.set_secret(SECRET)
     began = waits.now()
     used = None if used_after is None else began + timedelta(seconds=used_after)
-    monkeypatch.setattr(secret, "previous_last_used", lambda *_: used)
+    monkeypatch.setattr(secret_status, "previous_last_used", lambda *_: used)
 
     told = stack.run("secret", "rotate", "--watch", "--yes", stdin=NEW_SECRET).out
 
@@ -273,9 +273,9 @@ def test_a_watch_that_outlasts_the_grace_time_does_not_say_that_the_previous_one
     stack: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, waits: Waits
 ) -> None:
     cloud.set_secret(SECRET)
-    monkeypatch.setattr(secret, "previous_last_used", lambda *_: waits.now())
+    monkeypatch.setattr(secret_status, "previous_last_used", lambda *_: waits.now())
     monkeypatch.setattr(secret, "DEFAULT_GRACE_HOURS", 1)
-    monkeypatch.setattr(secret, "POLL_SECONDS", 600)
+    monkeypatch.setattr(secret_status, "POLL_SECONDS", 600)
 
     told = stack.run("secret", "rotate", "--watch", "--yes", stdin=NEW_SECRET).out
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gpw.commands import secret
+from gpw.commands.secret.set import put
 from gpw.operations.settling import REFUSED_SECONDS
 from infra.build.reference import reference
 from receiver.ingest.hold_budget import HoldBudget
@@ -97,9 +97,9 @@ def test_the_documents_say_how_soon_a_new_secret_works_and_what_wrong_ones_cost(
     security = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     cents_an_hour = 3600 / REREAD_SECONDS * 5 / 10_000  # the list price of 10,000 calls: 5 cents
 
-    assert secret.put.__doc__ is not None
+    assert put.__doc__ is not None
     deploy = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
-    for text in (deploy, security, secret.put.__doc__):
+    for text in (deploy, security, put.__doc__):
         assert f"within {REREAD_SECONDS} seconds" in text
     assert f"{cents_an_hour:.1f} cents an hour" in security
 

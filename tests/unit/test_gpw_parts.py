@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gpw.history.log_lines import Ages
 from gpw.history.log_lines import read as read_line
 from gpw.operations.reconcile import Progress
-from gpw.operations.secret import period
+from gpw.operations.secret_status import period
 from gpw.operations.tail import Filter
 from gpw.stack.queues import MAX_BATCH_BYTES, Outgoing, Pace, send
 from gpw.stack.when import ago, duration, moment

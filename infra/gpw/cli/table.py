@@ -135,13 +135,13 @@ COMMANDS: list[Lazy | LazyGroup] = [
         "Set, rotate or check the secret; it is never shown.",
         Lazy(
             "set",
-            "gpw.commands.secret:put",
+            "gpw.commands.secret.set:put",
             "Set the secret that GetProfile sends, from a hidden prompt or from standard input.",
         ),
-        Lazy("rotate", "gpw.commands.secret:rotate", "Replace a secret that is in use."),
+        Lazy("rotate", "gpw.commands.secret.rotate:rotate", "Replace a secret that is in use."),
         Lazy(
             "status",
-            "gpw.commands.secret:status",
+            "gpw.commands.secret.status:status",
             "Show whether the secret is set and usable, and whether the previous one is still in "
             "use.",
         ),

@@ -18,6 +18,8 @@ from gpw.operations.checks import Check, guarded
 from gpw.operations.pause import MAPPINGS, mapping
 from gpw.operations.reporter import Reporter
 from gpw.operations.republish import bus_exists
+from gpw.operations.secret import Which
+from gpw.operations.secret_status import SecretStatus, previous_last_used
 from gpw.stack import alarms, domain, permissions
 from gpw.stack.errors import is_forbidden
 from gpw.stack.permissions import Level, Requirement
@@ -114,17 +116,17 @@ def _secret(target: Target) -> Iterator[Check]:
     state, now = secret.state(target), datetime.now(UTC)
     yield _secret_check("secret", state, "gpw secret set")
     if state.previous_accepted(now):
-        used = secret.previous_last_used(target, state.set_at)
+        used = previous_last_used(target, state.set_at)
+        left = SecretStatus(Which.WEBHOOK, state, used, now).left
         if used:
             yield Check(
                 "secret",
                 False,
                 f"webhooks still carry the previous one ({ago(used, now)} ago); it will be refused "
-                f"in {secret.duration_until(state, now)}",
+                f"in {left}",
                 "set the new one at GetProfile",
             )
         else:
-            left = secret.duration_until(state, now)
             known = True if state.uses_known(now) else None
             yield Check("secret", known, f"{state.unused(now)}; it is accepted for {left} more")
 
@@ -331,7 +333,7 @@ def _hydration(target: Target) -> Iterator[Check]:
         f"SQS reports about {found.total} requests to fetch profiles",
         "gpw tail --errors shows whether the API fails" if found.total else "",
     )
-    state = secret.state(target, secret.Which.API)
+    state = secret.state(target, Which.API)
     yield _secret_check("API key", state, "gpw secret set --for api")
 
 

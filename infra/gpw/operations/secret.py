@@ -1,28 +1,22 @@
-"""Sets and checks the webhook secret and the API key; never shows them."""
+"""Reads, stores and checks the webhook secret and the API key; never shows them."""
 
-import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from time import sleep
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from gpw.operations.reporter import Reporter
 from gpw.operations.settling import METRIC_SECONDS, counted_from, counted_until
 from gpw.stack.errors import OperatorError
+from gpw.stack.permissions import Need, on
 from gpw.stack.target import Target
-from gpw.stack.when import duration
 from receiver.domain.credential import UnusableCredentialError, digest, is_usable, usable
 
 DEFAULT_GRACE_HOURS = 24
 DEFAULT_CACHE_SECONDS = 300.0
 # The stack generated a value that is at most this much younger than the secret.
 GENERATED_SECONDS = 1
-POLL_SECONDS = 15.0
-MAX_DATA_POINTS = 1400  # CloudWatch's limit is 1,440; the rest is for partial periods at both ends
-_KEPT = ((14.9, 60), (62.9, 300))  # (days, seconds per data point); CloudWatch keeps 15 and 63 days
 
 
 class Which(StrEnum):
@@ -36,6 +30,12 @@ class Which(StrEnum):
 
 
 OUTPUTS = {Which.WEBHOOK: "WebhookSecretArn", Which.API: "ProfileApiSecretArn"}
+READ = [
+    need
+    for output in OUTPUTS.values()
+    for need in on(output, "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue")
+]
+WRITE = [*READ, *(Need("secretsmanager:PutSecretValue", output) for output in OUTPUTS.values())]
 
 
 @dataclass(frozen=True)
@@ -144,23 +144,14 @@ def _problem(version: dict[str, Any]) -> str | None:
     return None
 
 
-# ---------------------------------------------------------------- setting it
-
-
-def check_rotatable(before: SecretState) -> None:
-    """Check that a secret was set. Raises: OperatorError."""
-    if before.generated:
-        raise OperatorError("There is nothing to rotate: no secret was set yet", "gpw secret set")
-
-
 def is_current(target: Target, which: Which, value: str) -> bool:
     """Whether a value is the secret's current one."""
     current = _version(target.client("secretsmanager"), _arn(target, which), "AWSCURRENT")
     return current is not None and current.get("SecretString") == value
 
 
-def put(target: Target, which: Which, value: str) -> datetime:
-    """Set a secret. Returns: when it was confirmed, by this machine's clock.
+def store(target: Target, which: Which, value: str) -> datetime:
+    """Make a value the current one. Returns: when that was confirmed, by this machine's clock.
 
     Raises: OperatorError.
     """
@@ -170,76 +161,6 @@ def put(target: Target, which: Which, value: str) -> datetime:
     if not answer.get("VersionId"):  # its presence shows that Secrets Manager itself responded
         raise OperatorError("Secrets Manager did not confirm the new value", "try again")
     return now_utc()
-
-
-# ---------------------------------------------------------------- use of the previous secret
-
-
-def previous_last_used(target: Target, since: datetime) -> datetime | None:
-    """When a webhook last carried the previous secret, since the present one was set.
-
-    None means that no use was counted; `SecretState.uses_known` says in which time. On AWS, the
-    metric has the answer to the minute. The local cloud has only the log lines from which
-    CloudWatch would make metrics.
-    """
-    if not target.local:
-        now = now_utc()
-        answer = target.client("cloudwatch").get_metric_statistics(
-            Namespace="GetProfileWebhooks",
-            MetricName="PreviousSecretUsed",
-            Dimensions=[{"Name": "service", "Value": target.stack}],
-            StartTime=since,
-            EndTime=now + timedelta(minutes=1),
-            Period=period(now - since),
-            Statistics=["Sum"],
-        )
-        # A data point has the time at which its period begins, which may be before `since`.
-        times = [max(one["Timestamp"], since) for one in answer["Datapoints"] if one["Sum"] > 0]
-    else:
-        pages = target.client("logs").get_paginator("filter_log_events")
-        times = [
-            datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
-            for page in pages.paginate(
-                logGroupName=target.resources["IngestLogGroup"],
-                startTime=int(since.timestamp() * 1000),
-            )
-            for event in page["events"]
-            if '"PreviousSecretUsed":[' in event["message"].replace(" ", "")
-        ]
-    return max(times, default=None)
-
-
-def period(age: timedelta) -> int:
-    """The period of the data points, in seconds, for statistics that begin this long ago.
-
-    CloudWatch keeps one-minute data points for 15 days, five-minute ones for 63 days, then hourly
-    ones. It returns up to 1,440 data points, and accepts multiples of the periods that it keeps.
-    """
-    kept = next((seconds for days, seconds in _KEPT if age < timedelta(days=days)), 3600)
-    least = (age + timedelta(minutes=1)).total_seconds() / MAX_DATA_POINTS
-    return max(1, math.ceil(least / kept)) * kept
-
-
-def duration_until(found: SecretState, now: datetime) -> str:
-    """How much longer the previous secret is accepted."""
-    return duration((found.previous_until - now).total_seconds()) if found.previous_until else "0 s"
-
-
-def wait_until_unused(target: Target, reporter: Reporter, quiet: timedelta) -> bool:
-    """Wait until the previous secret has been unused for `quiet`, or is no longer accepted.
-
-    Returns: whether it is still accepted.
-    """
-    found = state(target)
-    with reporter.progress("waiting until the previous secret is unused"):
-        while found.previous_accepted(now := now_utc()):
-            used = previous_last_used(target, found.set_at)
-            if known := found.uses_known(now):
-                since, until = known
-                if until - max(since, used or since) >= quiet:
-                    return True
-            sleep(POLL_SECONDS)
-    return False
 
 
 def now_utc() -> datetime:
