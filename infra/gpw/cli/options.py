@@ -18,6 +18,7 @@ TypeOption = Annotated[str | None, typer.Option("--type", help="Only events of t
 OutcomeOption = Annotated[Outcome | None, typer.Option(help="Only events with this outcome.")]
 AllOption = Annotated[bool, typer.Option("--all", help="Every event of the history.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only count the events.")]
+PlanOnlyOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
 RateOption = Annotated[
     float | None, typer.Option(min=0.1, help="Maximum number of events per second.")
 ]
@@ -90,8 +91,26 @@ def chosen(gpw: Gpw) -> Selection:
 def chosen_or_all(gpw: Gpw, *, everything: bool) -> Selection:
     """As `chosen`; every event has to be asked for, by --all. Raises: OperatorError."""
     found = chosen(gpw)
-    if found.everything and not everything:
-        raise OperatorError("Which events?", "select some with options, or give --all", code=USAGE)
-    if everything and not found.everything:
-        raise OperatorError("--all selects every event", "omit the other options", code=USAGE)
+    check_selected(
+        not found.everything,
+        everything=everything,
+        one="event",
+        omit="omit the other options",
+        nothing="Which events?",
+        name="select some with options, or give --all",
+    )
     return found
+
+
+def check_selected(
+    named: bool, *, everything: bool, one: str, omit: str, nothing: str, name: str
+) -> None:
+    """Check that options select either some or, with --all, everything. Raises: OperatorError.
+
+    named: whether they select some. one: what they select, in the singular. omit, nothing, name:
+    what to leave out, that nothing is selected, and what to name.
+    """
+    if named and everything:
+        raise OperatorError(f"--all selects every {one}", omit, code=USAGE)
+    if not named and not everything:
+        raise OperatorError(nothing, name, code=USAGE)

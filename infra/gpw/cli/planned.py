@@ -1,13 +1,13 @@
 """Carries out a plan: shows what was not checked, asks, acts, and shows the result."""
 
-from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import typer
 
 from gpw.cli.command import Gpw
-from gpw.cli.result import Result, show
-from gpw.operations.lines import Line
+from gpw.cli.result import show
+from gpw.operations.parked_actions import ParkedAction
+from gpw.operations.scanning import Unchecked
 from gpw.stack.errors import FAILED
 
 
@@ -17,40 +17,24 @@ class Plan(Protocol):
     @property
     def count(self) -> int: ...
 
-
-class Planned(Result, Protocol):
-    """The result of acting on a plan."""
-
-    dry_run: bool
-
     @property
-    def as_planned(self) -> bool: ...
-
-    @property
-    def incomplete(self) -> bool: ...
+    def unchecked(self) -> Unchecked: ...
 
 
-def carry_out[P: Plan, R: Planned](
-    gpw: Gpw,
-    plan: P,
-    act: Callable[..., None],
-    result: R,
-    *,
-    question: str,
-    notes: Iterable[Line],
-    **how: Any,
-) -> None:
+def carry_out(gpw: Gpw, action: ParkedAction, plan: Plan, *, dry_run: bool, **how: Any) -> None:
     """Act on exactly the messages of a plan, once the operator has confirmed.
 
-    act: an operation `(target, reporter, plan, *, into, **how)`. notes: what to know before
-    confirming. Raises: typer.Exit, if messages that should have been taken may remain.
+    how: further arguments of the action. Raises: typer.Exit, if messages that should have been
+    taken may remain.
     """
-    gpw.out.note_lines(notes)
-    if plan.count and not result.dry_run:
-        gpw.confirm(f"{question} in {gpw.target.where}?")
+    gpw.out.note_lines(action.unchecked(plan.unchecked))
+    if plan.count and not (dry_run or gpw.yes):
+        gpw.out.note_lines(action.warnings(gpw.target, plan))
+        gpw.confirm(f"{action.question(plan)} in {gpw.target.where}?")
+    result = action.result(dry_run=dry_run)
     try:
-        act(gpw.target, gpw.out, plan, into=result, **how)
+        action.act(gpw.target, gpw.out, plan, into=result, **how)
     finally:  # also when it is interrupted
-        show(gpw.out, result, well=result.dry_run or result.as_planned)
-    if result.incomplete and not result.dry_run:
+        show(gpw.out, result, well=dry_run or result.as_planned)
+    if result.incomplete and not dry_run:
         raise typer.Exit(FAILED)

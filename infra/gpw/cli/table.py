@@ -104,31 +104,35 @@ COMMANDS: list[Lazy | LazyGroup] = [
     group(
         "dlq",
         "List, show, redrive or delete dead letters.",
-        Lazy("ls", "gpw.commands.dlq:ls", "List the dead letters with their reasons."),
+        Lazy("ls", "gpw.commands.dlq.ls:ls", "List the dead letters with their reasons."),
         Lazy(
             "show",
-            "gpw.commands.dlq:show_dead_letter",
+            "gpw.commands.dlq.show:show_dead_letter",
             "Show one dead letter: attributes, body, and what redriving it would do.",
         ),
         Lazy(
             "redrive",
-            "gpw.commands.dlq:redrive_dead_letters",
+            "gpw.commands.dlq.redrive:redrive_dead_letters",
             "Send dead letters back to the queue they came from.",
         ),
-        Lazy("purge", "gpw.commands.dlq:purge_dead_letters", "Delete dead letters permanently."),
+        Lazy(
+            "purge", "gpw.commands.dlq.purge:purge_dead_letters", "Delete dead letters permanently."
+        ),
     ),
     group(
         "held",
         "List, release or delete held deliveries.",
         Lazy(
-            "ls", "gpw.commands.held:ls", "List the held deliveries by the secret that they carry."
+            "ls",
+            "gpw.commands.held.ls:ls",
+            "List the held deliveries by the secret that they carry.",
         ),
         Lazy(
             "release",
-            "gpw.commands.held:release_held",
+            "gpw.commands.held.release:release_held",
             "Send on the held deliveries that carry a secret which is accepted now.",
         ),
-        Lazy("purge", "gpw.commands.held:purge_held", "Delete held deliveries permanently."),
+        Lazy("purge", "gpw.commands.held.purge:purge_held", "Delete held deliveries permanently."),
     ),
     group(
         "secret",

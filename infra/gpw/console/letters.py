@@ -78,7 +78,7 @@ def _look(target: Target, reporter: Reporter, console: Console) -> None:
         reporter,
         Where(),
         MOST,
-        lambda one: dead_letters.as_document(one, body=True) | {"redrive": redriver.fate(one)},
+        lambda dead_letter: redriver.found(dead_letter).document(),
     )
     tell(reporter, parked_lines.unchecked_dead_letters(collected.unchecked))
     newest_first = sorted(collected.found.values(), key=lambda one: one["sent_at"], reverse=True)

@@ -12,12 +12,9 @@ from gpw.console.jobs import Then
 from gpw.console.letters import tell
 from gpw.console.overview import job_fragment
 from gpw.console.web import check_write, console_of, form, post
-from gpw.operations import dead_letters, held_queue, parked_lines, release
-from gpw.operations.lines import Line
-from gpw.operations.lines import dead_letters as count_letters
-from gpw.operations.lines import held_deliveries as count_held
+from gpw.operations import dead_letters, held_queue, parked_actions, release
+from gpw.operations.parked_actions import ParkedAction
 from gpw.operations.reporter import Reporter
-from gpw.operations.scanning import Unchecked
 from gpw.parked.dead_letters import Where
 from gpw.parked.held_deliveries import HeldWhere
 from gpw.stack.errors import OperatorError
@@ -26,20 +23,14 @@ from gpw.stack.target import Target
 
 @dataclass(frozen=True)
 class _Action:
-    """What a page can do with messages of a queue.
+    """An action of a page. field: the form's field that selects messages; None to act on all.
 
-    field: the form's field that selects them; None if they need no selection. make: the plan for
-    those that are selected. act, result: the operation that carries it out, and its empty result.
-    count, unchecked: the messages and what a scan did not check, in words.
+    plan: the plan for those that are selected.
     """
 
-    verb: str
+    does: ParkedAction
     field: str | None
-    make: Callable[[Target, Reporter, frozenset[str]], Any]
-    act: Callable[..., None]
-    result: Callable[..., Any]
-    count: Callable[[int], str]
-    unchecked: Callable[[Unchecked], list[Line]]
+    plan: Callable[[Target, Reporter, frozenset[str]], Any]
 
 
 def _plan_release(target: Target, reporter: Reporter, _selected: frozenset[str]) -> Any:
@@ -49,42 +40,22 @@ def _plan_release(target: Target, reporter: Reporter, _selected: frozenset[str])
 
 _ACTIONS = {
     ("dead-letters", "redrive"): _Action(
-        "Redrive",
+        parked_actions.REDRIVE,
         "id",
         lambda target, reporter, ids: dead_letters.plan_redrive(target, reporter, Where(ids)),
-        dead_letters.redrive,
-        dead_letters.Redriven,
-        count_letters,
-        parked_lines.unchecked_dead_letters,
     ),
     ("dead-letters", "purge"): _Action(
-        "Permanently delete",
+        parked_actions.PURGE_LETTERS,
         "id",
         lambda target, reporter, ids: dead_letters.plan_purge(target, reporter, Where(ids)),
-        dead_letters.purge,
-        dead_letters.PurgedLetters,
-        count_letters,
-        parked_lines.unchecked_dead_letters,
     ),
-    ("held", "release"): _Action(
-        "Release",
-        None,
-        _plan_release,
-        release.release,
-        release.Released,
-        count_held,
-        parked_lines.unchecked_held,
-    ),
+    ("held", "release"): _Action(parked_actions.RELEASE, None, _plan_release),
     ("held", "purge"): _Action(
-        "Permanently delete",
+        parked_actions.PURGE_HELD,
         "digest",
         lambda target, reporter, digests: held_queue.plan_purge(
             target, reporter, HeldWhere(digests)
         ),
-        held_queue.purge,
-        held_queue.PurgedDeliveries,
-        count_held,
-        parked_lines.unchecked_held,
     ),
 }
 _GROUPS = {"dead-letters": "dlq", "held": "held"}  # of commands, by page
@@ -102,39 +73,39 @@ def act(request: Request) -> Response:
         raise OperatorError("There is no such action")
     if form(request).get("dry_run") == ["yes"]:
         return _dry_run(request, page, name, action)
-    return _confirmed(request, page, action)
+    return _confirmed(request, page, action.does)
 
 
 def _dry_run(request: Request, page: str, name: str, action: _Action) -> Response:
-    console, selected = console_of(request), form(request).get(action.field or "", [])
+    console, does = console_of(request), action.does
+    selected = form(request).get(action.field or "", [])
     if action.field and not selected:
         raise OperatorError("Nothing is selected", "select some, or all of a group")
     words = shlex.join([_GROUPS[page], name, *selected])
-    job = console.jobs.new(f"{action.verb} those selected", console.command(f"{words} --dry-run"))
+    job = console.jobs.new(f"{does.verb} those selected", console.command(f"{words} --dry-run"))
     confirmed = console.command(f"{words} --yes")
 
     def work(reporter: Reporter) -> None:
-        plan = action.make(console.target, reporter, frozenset(selected))
-        tell(reporter, action.unchecked(plan.unchecked))
-        result = action.result(dry_run=True)
-        action.act(console.target, reporter, plan, into=result)
+        plan = action.plan(console.target, reporter, frozenset(selected))
+        tell(reporter, does.unchecked(plan.unchecked))
+        result = does.result(dry_run=True)
+        does.act(console.target, reporter, plan, into=result)
         job.tell(*result.lines())
         if plan.count:
             job.plan = (request.url.path, plan, confirmed)
-            label = f"{action.verb} {action.count(plan.count)}"
             job.then = Then(
-                label, request.url.path, {"plan": str(job.number)}, grave=name == "purge"
+                does.label(plan), request.url.path, {"plan": str(job.number)}, grave=does.grave
             )
 
     console.jobs.begin(job, work)
     return job_fragment(request, job)
 
 
-def _confirmed(request: Request, page: str, action: _Action) -> Response:
+def _confirmed(request: Request, page: str, action: ParkedAction) -> Response:
     console = console_of(request)
     check_write(console)
     plan, command = console.jobs.confirmed(form(request).get("plan", [""])[0], request.url.path)
-    job = console.jobs.new(f"{action.verb} {action.count(plan.count)}", command)
+    job = console.jobs.new(action.label(plan), command)
     job.follow = (f"/{page}", _SCAN_AGAIN[page])
 
     def work(reporter: Reporter) -> None:

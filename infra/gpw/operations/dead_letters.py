@@ -124,6 +124,42 @@ def as_document(dead_letter: DeadLetter, *, body: bool) -> dict[str, Any]:
     return document
 
 
+@dataclass(frozen=True)
+class Listed:
+    """Dead letters, and what the scan did not check."""
+
+    found: list[DeadLetter]
+    unchecked: Unchecked
+
+    def document(self) -> list[dict[str, Any]]:
+        return [as_document(dead_letter, body=False) for dead_letter in self.found]
+
+
+def list_oldest_first(target: Target, reporter: Reporter, chosen: Where, limit: int) -> Listed:
+    """The dead letters that a selection finds first, by the time of sending."""
+    collected = collect(target, reporter, chosen, limit, lambda dead_letter: dead_letter)
+    found = sorted(collected.found.values(), key=lambda dead_letter: dead_letter.sent_at)
+    return Listed(found, collected.unchecked)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A dead letter. fate: what redriving it would do."""
+
+    letter: DeadLetter
+    fate: str
+
+    def document(self) -> dict[str, Any]:
+        return as_document(self.letter, body=True) | {"redrive": self.fate}
+
+
+def find(target: Target, reporter: Reporter, message_id: str) -> Found:
+    """One dead letter. Raises: OperatorError."""
+    redriver = Redriver(target)
+    collected = collect(target, reporter, Where(frozenset({message_id})), None, redriver.found)
+    return collected.found[message_id]
+
+
 # ---------------------------------------------------------------- redriving
 
 
@@ -161,6 +197,10 @@ class Redriver:
         """What redriving a dead letter would do, in words."""
         plan = self.plan(dead_letter)
         return f"to {plan.value}" if isinstance(plan, Destination) else f"no: {plan}"
+
+    def found(self, dead_letter: DeadLetter) -> Found:
+        """A dead letter with its fate."""
+        return Found(dead_letter, self.fate(dead_letter))
 
 
 @dataclass

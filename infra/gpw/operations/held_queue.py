@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from gpw.operations.lines import held_deliveries, quoted
+from gpw.operations.lines import Line, held_deliveries, quoted
 from gpw.operations.reporter import Reporter
 from gpw.operations.scanning import Purged, PurgePlan, Unchecked, delete_chosen, scanning, unchecked
 from gpw.operations.secret import accepted_digests, state
@@ -24,6 +24,7 @@ NOBODY = "(none)"  # shown for the missing digest or address of a message sent b
 # Scanning a queue means receiving its messages and making them visible again.
 LOOK = on(HELD, "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility")
 DELETE = on(HELD, "sqs:DeleteMessage")
+READ_SECRET = on("WebhookSecretArn", "secretsmanager:GetSecretValue")
 
 
 @contextmanager
@@ -61,6 +62,19 @@ class Groups:
     @property
     def any_accepted(self) -> bool:
         return any(group.token_digest in (self.accepted or {}) for group in self.found)
+
+    def advice(self) -> list[Line]:
+        """What to do with them."""
+        if self.any_accepted:
+            return [Line("To send on those with an accepted secret: gpw held release")]
+        if not self.found or self.accepted is None:
+            return []
+        return [
+            Line(
+                "None of them carries an accepted secret. If they are GetProfile's, set its secret "
+                "(gpw secret set). They are kept for 4 days."
+            )
+        ]
 
     def document(self) -> list[dict[str, Any]]:
         return [

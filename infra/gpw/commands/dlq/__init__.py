@@ -1,0 +1,1 @@
+"""`gpw dlq`: list, show, redrive or delete dead letters."""
