@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gpw.cli.app import app
-from gpw.commands.cost import count
 from gpw.operations.cost import FIGURES, PRICES, figures_on_file, settings_on_file
+from gpw.operations.cost_report import event_count
 from gpw.stack.errors import OperatorError
 from gpw.stack.files import ROOT
 from receiver.aws.dynamodb import item_bytes, item_to_dynamodb
@@ -108,13 +108,13 @@ def test_invalid_arguments_are_wrong_usage(arguments: list[str], problem: str) -
     ],
 )
 def test_a_number_of_events_may_have_a_multiple(text: str, number: int) -> None:
-    assert count(text) == number
+    assert event_count(text) == number
 
 
 @pytest.mark.parametrize("text", ["-1", "1e9", "k", "1.M", "nan", "\u0661", "9" * 40])
 def test_an_invalid_number_of_events_is_refused(text: str) -> None:
     with pytest.raises(OperatorError, match="not a number"):
-        count(text)
+        event_count(text)
 
 
 # ---------------------------------------------------------------- the files
