@@ -22,6 +22,7 @@ PlanOnlyOption = Annotated[bool, typer.Option("--dry-run", help="Only show what 
 RateOption = Annotated[
     float | None, typer.Option(min=0.1, help="Maximum number of events per second.")
 ]
+RemoteOption = Annotated[bool, typer.Option("--allow-remote", help="Allow URLs on other machines.")]
 
 
 def of_the_bus(
@@ -81,9 +82,9 @@ def chosen(gpw: Gpw) -> Selection:
         outcome=given["outcome"],
         status=given.get("status"),
         text=given.get("text"),
-        since=given["since"],
-        until=given["until"],
-        received=given["received"],
+        since=given.get("since"),
+        until=given.get("until"),
+        received=given.get("received", False),
         now=datetime.now(UTC),
     )
 

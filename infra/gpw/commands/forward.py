@@ -6,7 +6,14 @@ from typing import Annotated
 import typer
 
 from gpw.cli.command import Gpw, command
-from gpw.cli.options import EVENTS, AllOption, DryRunOption, RateOption, chosen_or_all
+from gpw.cli.options import (
+    EVENTS,
+    AllOption,
+    DryRunOption,
+    RateOption,
+    RemoteOption,
+    chosen_or_all,
+)
 from gpw.commands.event_actions import act_on
 from gpw.operations import forward as operation
 from gpw.stack.permissions import READ_EACH_EVENT
@@ -24,9 +31,7 @@ def forward(
     everything: AllOption = False,
     dry_run: DryRunOption = False,
     rate: RateOption = None,
-    allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Allow URLs on other machines.")
-    ] = False,
+    allow_remote: RemoteOption = False,
 ) -> None:
     """Send events of the history to an application on your machine, once.
 

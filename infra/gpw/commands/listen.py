@@ -7,17 +7,15 @@ from typing import Annotated
 import typer
 
 from gpw.cli.command import Gpw, command
-from gpw.cli.options import by_content, of_the_bus
+from gpw.cli.options import RemoteOption, by_content, chosen, of_the_bus
 from gpw.commands.attempt_line import show
-from gpw.history.selection import Selection
 from gpw.listening.attempts import Forwarding
 from gpw.listening.forward import Form, development_secret
 from gpw.listening.leases import sweep as remove_left
-from gpw.listening.subscription import Ended, Subscription, ended_by_signals
 from gpw.operations.listen import Destination, Listening
-from gpw.stack.errors import FAILED, INTERRUPTED, USAGE, OperatorError
+from gpw.operations.listen import listen as forward_live
 from gpw.stack.permissions import LISTENING, Level
-from gpw.stack.when import moment
+from gpw.stack.when import given_moment
 
 ForwardToOption = Annotated[
     str | None,
@@ -49,8 +47,6 @@ SecretOption = Annotated[
         "development-secret-of-gpw-listen.",
     ),
 ]
-
-
 SinceOption = Annotated[
     str | None,
     typer.Option(
@@ -66,7 +62,6 @@ TimeoutOption = Annotated[
 RetriesOption = Annotated[
     int, typer.Option(min=0, max=100, help="Further attempts after one that failed.")
 ]
-RemoteOption = Annotated[bool, typer.Option("--allow-remote", help="Allow URLs on other machines.")]
 SweepOption = Annotated[
     bool,
     typer.Option(
@@ -113,10 +108,8 @@ def listen(
         gpw.out.document({"removed": removed})
         gpw.out.say(f"Removed the rules and queues of {len(removed)} listeners.")
         return
-    names = {"tenant": "tenant", "profile": "profile_id", "event": "event", "outcome": "outcome"}
-    names |= {"status": "status", "text": "text"}
-    wanted = Selection(**{field: gpw.params[name] for field, name in names.items()})
-    begin = _begin(since)
+    wanted = chosen(gpw)
+    begin = None if since is None else given_moment(since, datetime.now(UTC))
     to = Destination.named(
         forward_to,
         invoke,
@@ -125,36 +118,9 @@ def listen(
         secret=development_secret(secret_env),
         remote=allow_remote,
     )
-    shown = partial(show, gpw.out, whole=(form or Form.WEBHOOK) if only_print else None)
-    listening = Listening(Forwarding(to.forward, shown, retries=retries), begin, count, timeout)
-    code = None
-    try:
-        with ended_by_signals(), Subscription(gpw.target, wanted) as subscription:
-            _note_swept(gpw, subscription)
-            gpw.out.note(f"Ready. Events ({wanted.describe()}) {to.words}.")
-            listening.run(subscription, gpw.out)
-    except KeyboardInterrupt:
-        listening.ended = "by Ctrl-C"
-        code = INTERRUPTED if count is not None else None
-    except Ended as ended:
-        listening.ended, code = f"by {ended}", ended.code
-    gpw.out.note(listening.sentence())
-    if code or not (listening.well or listening.ended == "by Ctrl-C"):
-        raise typer.Exit(code or FAILED)
-
-
-def _note_swept(gpw: Gpw, subscription: Subscription) -> None:
-    if subscription.swept.removed:
-        gpw.out.note("Removed the rules and queues of listeners that were killed.")
-    if silent := len(subscription.swept.silent):
-        gpw.out.note(
-            f"{silent} listeners are asleep or were killed; `gpw listen --sweep` removes what "
-            "they left."
-        )
-
-
-def _begin(since: str | None) -> datetime | None:
-    try:
-        return None if since is None else moment(since, datetime.now(UTC))
-    except ValueError as error:
-        raise OperatorError(str(error), code=USAGE) from None
+    shown = partial(show, gpw.out, whole=to.shown)
+    how = Listening(Forwarding(to.forward, shown, retries=retries), begin, count, timeout)
+    forward_live(gpw.target, gpw.out, wanted, to, how)
+    gpw.out.note(how.sentence())
+    if how.code:
+        raise typer.Exit(how.code)

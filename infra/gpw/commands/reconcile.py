@@ -8,9 +8,9 @@ import typer
 from gpw.cli.command import Gpw, command
 from gpw.cli.result import show
 from gpw.operations import reconcile as operation
-from gpw.stack.errors import FAILED, USAGE, OperatorError
+from gpw.stack.errors import FAILED
 from gpw.stack.permissions import on
-from gpw.stack.when import moment
+from gpw.stack.when import given_moment
 from receiver.domain.version import timestamp
 
 
@@ -46,10 +46,7 @@ def reconcile(
     target, out = gpw.target, gpw.out
     operation.queue_of(target)
     if watch:
-        try:
-            since = timestamp(moment(watch, datetime.now(UTC)))
-        except ValueError as error:
-            raise OperatorError(str(error), code=USAGE) from None
+        since = timestamp(given_moment(watch, datetime.now(UTC)))
     else:
         since = operation.begins(target)
         rate = target.parameters.get("ProfileApiRequestsPerSecond", "?")

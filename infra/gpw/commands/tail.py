@@ -14,10 +14,10 @@ from rich.text import Text
 from gpw.cli.command import Gpw, command
 from gpw.history.log_lines import Seen
 from gpw.operations.tail import LOG_GROUPS, QUEUES, Filter, depths, follow
-from gpw.stack.errors import UNREACHABLE, USAGE, OperatorError
+from gpw.stack.errors import UNREACHABLE
 from gpw.stack.permissions import STACK, Need
 from gpw.stack.text import OUTCOME_STYLES, identifier
-from gpw.stack.when import duration, moment
+from gpw.stack.when import duration, given_moment
 
 DEPTH_SECONDS = 5.0
 
@@ -56,10 +56,8 @@ def tail(
     after the outcome counts from when ingest accepted the event. A line that CloudWatch delivers up
     to 5 minutes late is shown when it arrives. With --json, each line is a JSON object.
     """
-    try:
-        begin = moment(since, datetime.now(UTC)) if since else datetime.now(UTC)
-    except ValueError as error:
-        raise OperatorError(str(error), code=USAGE) from None
+    now = datetime.now(UTC)
+    begin = given_moment(since, now) if since else now
     wanted = Filter(tenant, profile_id, outcome, errors)
     why = f"after {duration(seconds)}, as --for says" if seconds is not None else "by Ctrl-C"
     shown = Counter[str]()

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from gpw.stack.errors import USAGE, OperatorError
-from gpw.stack.when import moment
+from gpw.stack.when import given_moment
 from receiver.domain import exact_json
 from receiver.domain.version import timestamp
 
@@ -72,10 +72,7 @@ def select(
 
     received: whether the times are those of receipt. Raises: OperatorError.
     """
-    try:
-        first, end = (moment(one, now) if one is not None else None for one in (since, until))
-    except ValueError as error:
-        raise OperatorError(str(error), code=USAGE) from None
+    first, end = (given_moment(one, now) if one is not None else None for one in (since, until))
     if first and end and first >= end:
         raise OperatorError(
             f"Nothing lies between --since {since} and --until {until}",

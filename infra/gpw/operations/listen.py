@@ -7,23 +7,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from gpw.history.selection import Selection
 from gpw.listening.attempts import Forwarding
 from gpw.listening.bus_event import BusEvent
 from gpw.listening.forward import Form, Forward, by_call, by_http, by_printing
 from gpw.listening.loopback import destination
-from gpw.listening.subscription import WAIT_SECONDS, Received, Subscription
+from gpw.listening.subscription import WAIT_SECONDS, Ended, Received, Subscription, ended_by_signals
 from gpw.operations.reporter import Reporter
-from gpw.stack.errors import UNREACHABLE, USAGE, OperatorError
+from gpw.stack.errors import FAILED, INTERRUPTED, UNREACHABLE, USAGE, OperatorError
+from gpw.stack.target import Target
 
 OUTAGE_SECONDS = 5.0  # pause before the next attempt when the network is down
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where events go. forward: does it; words: for people."""
+    """Where events go. forward: does it; words: for people; shown: the form to print them in."""
 
     forward: Forward
     words: str
+    shown: Form | None = None
 
     @classmethod
     def named(
@@ -50,7 +53,7 @@ class Destination:
         if function is not None:
             called = by_call(function, form=form or Form.EVENTBRIDGE, secret=secret)
             return cls(called, f"are passed to {function}")
-        return cls(by_printing, "are printed")
+        return cls(by_printing, "are printed", form or Form.WEBHOOK)
 
 
 @dataclass
@@ -58,7 +61,8 @@ class Listening:
     """Forwards events until `count` of them were forwarded or `timeout` seconds have passed.
 
     begin: first forward the events of the history that were received since then. pause: waits
-    before the next attempt to reach AWS. ended: why it ended, for people.
+    before the next attempt to reach AWS. ended: why it ended, for people. signal: the exit code, if
+    a signal ended it.
     """
 
     forwarding: Forwarding
@@ -67,12 +71,20 @@ class Listening:
     timeout: float | None = None
     pause: Callable[[float], None] = time.sleep
     ended: str = ""
+    signal: int | None = None
 
     @property
     def well(self) -> bool:
         """Whether all were forwarded, and as many as `count`."""
         missing = self.count is not None and self.forwarding.events < self.count
         return not (self.forwarding.failed or missing)
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        if self.signal is not None:
+            return self.signal
+        return 0 if self.well else FAILED
 
     def sentence(self) -> str:
         """What became of it, for people."""
@@ -118,6 +130,31 @@ class Listening:
                 unreachable = False
             _note_gap(received, reporter)
             yield from received.events
+
+
+def listen(
+    target: Target, reporter: Reporter, wanted: Selection, to: Destination, how: Listening
+) -> None:
+    """Subscribe, and forward events until the end or a signal. how: says how it ended."""
+    try:
+        with ended_by_signals(), Subscription(target, wanted) as subscription:
+            _note_swept(subscription, reporter)
+            reporter.note(f"Ready. Events ({wanted.describe()}) {to.words}.")
+            how.run(subscription, reporter)
+    except KeyboardInterrupt:  # without a number of events, the normal way to end it
+        how.ended, how.signal = "by Ctrl-C", 0 if how.count is None else INTERRUPTED
+    except Ended as ended:
+        how.ended, how.signal = f"by {ended}", ended.code
+
+
+def _note_swept(subscription: Subscription, reporter: Reporter) -> None:
+    if subscription.swept.removed:
+        reporter.note("Removed the rules and queues of listeners that were killed.")
+    if silent := len(subscription.swept.silent):
+        reporter.note(
+            f"{silent} listeners are asleep or were killed; `gpw listen --sweep` removes what "
+            "they left."
+        )
 
 
 def _note_gap(received: Received, reporter: Reporter) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.queues import received_message, sent_at
-from gpw.stack.when import moment
+from gpw.stack.when import given_moment
 from receiver.aws.dynamodb import to_dynamodb
 from receiver.aws.sqs import QueueMessage
 from receiver.domain import strict_json
@@ -325,10 +325,7 @@ def where(terms: Iterable[str], now: datetime, ids: Iterable[str] = ()) -> Where
             )
         if name in found:
             raise OperatorError(f"--where {name} is given twice", code=USAGE)
-        try:
-            found[name] = moment(value, now) if name in {"since", "until"} else value
-        except ValueError as error:
-            raise OperatorError(str(error), code=USAGE) from None
+        found[name] = given_moment(value, now) if name in {"since", "until"} else value
     return Where(frozenset(ids), **found)
 
 

@@ -3,6 +3,8 @@
 import re
 from datetime import UTC, datetime, timedelta
 
+from gpw.stack.errors import USAGE, OperatorError
+
 _AGO = re.compile(r"(\d+)\s*(s|m|h|d|w)", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -21,6 +23,14 @@ def moment(text: str, now: datetime) -> datetime:
         raise ValueError(
             f"{text!r} is not a time: write 30m, 2h or 7d (ago), or 2026-01-31T14:00:00Z"
         ) from None
+
+
+def given_moment(text: str, now: datetime) -> datetime:
+    """As `moment`, of an argument. Raises: OperatorError."""
+    try:
+        return moment(text, now)
+    except ValueError as error:
+        raise OperatorError(str(error), code=USAGE) from None
 
 
 def ago(then: datetime, now: datetime) -> str:
