@@ -42,8 +42,8 @@ COMMANDS: list[Lazy | LazyGroup] = [
         "gpw.commands.listen:listen",
         "Forward live events to an application on your machine, until Ctrl-C.",
     ),
-    Lazy("status", "gpw.commands.look:status", "Show a profile's state and its newest events."),
-    Lazy("events", "gpw.commands.look:events", "List events of the history, newest first."),
+    Lazy("status", "gpw.commands.status:status", "Show a profile's state and its newest events."),
+    Lazy("events", "gpw.commands.events:events", "List events of the history, newest first."),
     Lazy(
         "export",
         "gpw.commands.export:export",

@@ -1,8 +1,6 @@
 """`gpw send`: sends webhooks as GetProfile does."""
 
 import sys
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +9,12 @@ from rich.text import Text
 
 from gpw.cli.command import Gpw, command
 from gpw.cli.output import Output
+from gpw.operations.lines import count_of
 from gpw.operations.sample import SAMPLE, Posting
-from gpw.operations.send import ONE_BY_ONE, post_all, sample
-from gpw.operations.sender import NO_ANSWER
+from gpw.operations.send import Sent, post_all, sample
 from gpw.stack.errors import FAILED, USAGE, OperatorError
 from gpw.stack.permissions import Level, on
-from gpw.stack.webhook import WebhookResponse, current_secret
+from gpw.stack.webhook import current_secret
 from gpw.stack.when import duration
 
 
@@ -71,10 +69,11 @@ def send(
     target = gpw.target
     secret = current_secret(target)
     if not target.local:
-        gpw.confirm(f"Send {_requests(len(planned))} to the stack {target.stack!r}?")
-    answers = post_all(target, gpw.out, secret, planned)
-    _show(gpw.out, planned, answers)
-    if any(a.status != p.expected for p, a in zip(planned, answers, strict=True)):
+        gpw.confirm(f"Send {count_of(len(planned), 'request')} to the stack {target.stack!r}?")
+    sent = post_all(target, gpw.out, secret, planned)
+    gpw.out.document(sent.document())
+    _show(gpw.out, sent)
+    if not sent.well:
         raise typer.Exit(FAILED)
 
 
@@ -86,38 +85,13 @@ def _of_file(file: Path) -> Posting:
     return Posting(str(file), body, expected=200)
 
 
-def _show(out: Output, planned: Sequence[Posting], answers: Sequence[WebhookResponse]) -> None:
-    out.document(
-        [
-            {
-                "event_id": posting.event_id,
-                "status": answer.status,
-                "expected": posting.expected,
-                "body": answer.body,
-                "milliseconds": round(answer.seconds * 1000, 1),
-            }
-            for posting, answer in zip(planned, answers, strict=True)
-        ]
-    )
-    if len(planned) > ONE_BY_ONE:
-        seconds = sorted(answer.seconds for answer in answers)
-        for status, count in sorted(Counter(answer.status for answer in answers).items()):
-            what = "no answer" if status == NO_ANSWER else str(status)
-            out.say(out.marks[status == 200], f" {what} {count} times")
-        half, most = (
-            seconds[len(seconds) // 2],
-            seconds[min(len(seconds) - 1, len(seconds) * 99 // 100)],
-        )
-        out.say(f"  latency: half within {duration(half)}, 99 of 100 within {duration(most)}")
+def _show(out: Output, sent: Sent) -> None:
+    if sent.many:
+        out.say_lines(sent.summary())
         return
-    for posting, answer in zip(planned, answers, strict=True):
-        well = answer.status == posting.expected
+    for posting, answer in sent.pairs:
         out.say(
-            out.marks[well],
+            out.marks[answer.status == posting.expected],
             f" {answer.status} {answer.body}",
             Text(f"  {duration(answer.seconds)}  {posting.what} {posting.event_id or ''}", "dim"),
         )
-
-
-def _requests(count: int) -> str:
-    return "1 request" if count == 1 else f"{count} requests"

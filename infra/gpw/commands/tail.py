@@ -12,11 +12,11 @@ from rich.live import Live
 from rich.text import Text
 
 from gpw.cli.command import Gpw, command
+from gpw.commands.log_line import log_line
 from gpw.history.log_lines import Seen
 from gpw.operations.tail import LOG_GROUPS, QUEUES, Filter, depths, follow
 from gpw.stack.errors import UNREACHABLE
 from gpw.stack.permissions import STACK, Need
-from gpw.stack.text import OUTCOME_STYLES, identifier
 from gpw.stack.when import duration, given_moment
 
 DEPTH_SECONDS = 5.0
@@ -78,28 +78,10 @@ def _show(gpw: Gpw, polls: Iterable[list[Seen]], shown: Counter[str]) -> None:
         for lines in polls:
             for seen in lines:
                 out.line(seen.document())
-                out.say(_text(seen))
+                out.say(log_line(seen))
                 shown["lines"] += 1
             if footer and time.monotonic() - depth_at > DEPTH_SECONDS:
                 depth_at = time.monotonic()
                 with suppress(*UNREACHABLE):  # the lines say so
                     found = "   ".join(f"{name}: {n}" for name, n in depths(gpw.target).items())
                     footer.update(Text(found, "reverse"), refresh=True)
-
-
-def _text(seen: Seen) -> Text:
-    style = "bold red" if seen.bad else OUTCOME_STYLES.get(seen.outcome or "", "")
-    about = [
-        identifier(part)
-        for part in (seen.event, seen.tenant, seen.profile, seen.event_id, seen.reason, seen.detail)
-        if part
-    ]
-    age = duration(seen.seconds) if seen.seconds is not None else ""
-    what = seen.message if seen.bad else seen.outcome or seen.message
-    return Text.assemble(
-        (f"{seen.at:%H:%M:%S} ", "dim"),
-        (f"{seen.function:<9} ", "dim"),
-        (f"{what:<13} ", style),
-        (f"{age:>7}  ", "dim"),
-        "  ".join(about),
-    )

@@ -20,6 +20,9 @@ class Kept:
     full: Item | None
     events: list[Item]
 
+    def document(self) -> dict[str, Any]:
+        return {"profile": self.state, "full_profile": self.full, "events": self.events}
+
     def __bool__(self) -> bool:
         return self.state is not None or self.full is not None or bool(self.events)
 
