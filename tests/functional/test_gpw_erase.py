@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gpw.operations import erase, parked_lines
+from gpw.operations import erase, erasure
 from gpw.stack import queues
 from gpw.stack.queues import Depth, depth
 from receiver.domain.outcome import Outcome
@@ -210,7 +210,7 @@ def test_many_unsure_ones_are_cut_short_for_people_and_whole_for_programs(
     document = stack.run("erase", "t-1", "p-1", "--json", code=1).document
 
     assert "30 not removed, because they are not JSON" in told.out
-    assert told.out.count("dead letter  ") == parked_lines.SHOWN_UNSURE
+    assert told.out.count("dead letter  ") == erasure.SHOWN_UNSURE
     assert "and 10 more: --json lists all" in told.out
     assert len(document["found"]["unsure"]) == 30
 

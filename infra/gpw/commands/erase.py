@@ -5,32 +5,16 @@ from typing import Annotated
 import typer
 
 from gpw.cli.command import Gpw, command
-from gpw.operations.erase import OUT_OF_REACH, find, remove
-from gpw.operations.parked_lines import erasure, erasure_rest
+from gpw.operations import erasure
+from gpw.operations.erase import NEEDS
 from gpw.stack.errors import FAILED
-from gpw.stack.permissions import Level, on
+from gpw.stack.permissions import Level
 from gpw.stack.text import identifier
-
-_RECEIVE = (
-    *("sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"),
-    "sqs:DeleteMessage",
-)
 
 
 @command(
     example="gpw erase abc-tenant 12345 --dry-run",
-    needs=[
-        *on("HydrationQueueUrl", *_RECEIVE),
-        *on("DeadLetterQueueUrl", *_RECEIVE),
-        *on("HeldQueueUrl", *_RECEIVE),
-        *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
-        *on("EventsTableName", "dynamodb:Query", "dynamodb:Scan", "dynamodb:DeleteItem"),
-        *(
-            need
-            for table in ("ProfilesTableName", "FullProfilesTableName")
-            for need in on(table, "dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DeleteItem")
-        ),
-    ],
+    needs=NEEDS,
     changes=True,
     level=Level.ADMINISTER,
 )
@@ -63,26 +47,15 @@ def erase(
     SQS counts messages that it did not return. It reads all tables, and briefly hides the messages
     of these queues from other readers.
     """
-    out, person = gpw.out, (gpw.target, gpw.out, tenant, profile)
-    found = left = find(*person, shared=shared)
-    out.say_lines(erasure(found, "Found"))
-    erasing = bool(found.count) and not dry_run
-    if erasing:
+    person = (gpw.target, gpw.out, tenant, profile)
+    done = erasure.check(*person, shared=shared)
+    gpw.out.say_lines(erasure.counts(done.found, "Found"))
+    if done.found.count and not dry_run:
         who = f"{identifier(tenant)} {identifier(profile)}"
         gpw.confirm(f"Erase all of this permanently ({who}, {gpw.target.where})?")
-        found = remove(*person, shared=shared)
-        out.say_lines(erasure(found, "Erased"))
-        left = find(*person, shared=shared, settle=True)
-        if left.count:
-            out.note(out.marks[False], f" {left.count} restored or remaining: run it again")
-    out.document(
-        {
-            "erased": erasing,
-            "found": found.document(),
-            "left": left.document() if erasing else None,
-            "out_of_reach": OUT_OF_REACH,
-        }
-    )
-    out.say_lines(erasure_rest(left, erased=erasing))
-    if not left.certain or (erasing and left.count):
+        done = erasure.erase(*person, shared=shared, show=gpw.out.say_lines)
+    gpw.out.note_lines(done.notes())
+    gpw.out.document(done.document())
+    gpw.out.say_lines(done.lines())
+    if not done.well:
         raise typer.Exit(FAILED)

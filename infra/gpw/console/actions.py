@@ -16,7 +16,7 @@ from gpw.console.overview import job_fragment
 from gpw.console.recheck import forget_person
 from gpw.console.web import Console, check_write, console_of, form, post, render, route
 from gpw.history.history import Key
-from gpw.operations import erase, parked_lines
+from gpw.operations import erasure
 from gpw.operations.acting import exactly
 from gpw.operations.forward import Forwarded, forward
 from gpw.operations.lines import count_of
@@ -189,17 +189,13 @@ def erase_profile(request: Request) -> Response:
 
 def _erase(target: Target, reporter: Reporter, tenant: str, profile: str, *, dry_run: bool) -> bool:
     """Erase a person's data, or show what that would do. Returns: whether nothing is left."""
-    person = (target, reporter, tenant, profile)
-    found = left = erase.find(*person)
-    tell(reporter, parked_lines.erasure(found, "Found"))
-    erasing = bool(found.count) and not dry_run
-    if erasing:
-        tell(reporter, parked_lines.erasure(erase.remove(*person), "Erased"))
-        left = erase.find(*person, settle=True)
-        if left.count:
-            reporter.note(f"{left.count} restored or remaining: run it again")
-    tell(reporter, parked_lines.erasure_rest(left, erased=erasing))
-    return left.certain and not (erasing and left.count)
+    person, show = (target, reporter, tenant, profile), partial(tell, reporter)
+    done = erasure.check(*person)
+    show(erasure.counts(done.found, "Found"))
+    if done.found.count and not dry_run:
+        done = erasure.erase(*person, show=show)
+    show([*done.notes(), *done.lines()])
+    return done.well
 
 
 ROUTES = [

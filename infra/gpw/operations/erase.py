@@ -12,12 +12,29 @@ from gpw.operations.mentions import Mention, in_event, in_message, in_row
 from gpw.operations.reporter import Reporter
 from gpw.operations.scanning import Purged, delete_matching, scanning
 from gpw.parked.dead_letters import DeadLetter, from_sqs
+from gpw.stack.permissions import on
 from gpw.stack.queues import depth
 from gpw.stack.target import Target
 
 COUNT_SECONDS = 60.0  # SQS's counts may be a minute old
 COUNT_POLL_SECONDS = 5.0
 
+_RECEIVE = (
+    *("sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"),
+    "sqs:DeleteMessage",
+)
+NEEDS = [
+    *on("HydrationQueueUrl", *_RECEIVE),
+    *on("DeadLetterQueueUrl", *_RECEIVE),
+    *on("HeldQueueUrl", *_RECEIVE),
+    *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
+    *on("EventsTableName", "dynamodb:Query", "dynamodb:Scan", "dynamodb:DeleteItem"),
+    *(
+        need
+        for table in ("ProfilesTableName", "FullProfilesTableName")
+        for need in on(table, "dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DeleteItem")
+    ),
+]
 OUT_OF_REACH = [
     "logs: ids of tenant, profile and events, until LogRetentionDays",
     "point-in-time recovery of the tables: 35 days; a restored table needs this erasure again",
