@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gpw.operations import doctor
 from gpw.operations.checks import Check
+from gpw.operations.doctor import domain as check
 from gpw.stack import domain
 
 NAME, LEADS_TO = "webhooks.example.com", "d-1a2b3c.execute-api.us-east-1.amazonaws.com"
@@ -57,7 +57,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Check]]:
         monkeypatch.setattr(domain, "addresses", addresses)
         monkeypatch.setattr(domain, "certificate_expires_at", certificate_expires_at)
         target: Any = FakeTarget()
-        return list(doctor._domain(target))
+        return list(check.look(target))
 
     return run
 
@@ -120,7 +120,7 @@ def test_without_a_domain_name_nothing_is_checked() -> None:
     target: Any = FakeTarget()
     target.outputs = {}
 
-    assert list(doctor._domain(target)) == []
+    assert list(check.look(target)) == []
 
 
 # ---------------------------------------------------------------- a real server

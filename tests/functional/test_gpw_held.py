@@ -12,7 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from gpw.cli.command import Gpw
-from gpw.operations import doctor, scanning
+from gpw.operations import scanning
+from gpw.operations.doctor import held as held_check
 from gpw.stack import queues
 from gpw.stack.target import Target
 from receiver.domain.credential import digest
@@ -649,9 +650,9 @@ def test_purge_warns_before_it_deletes_what_could_be_released(
 
 def test_doctor_tells_how_many_are_held_and_what_to_do(stack: OperatedStack) -> None:
     target = Target("my-stack", boto3.Session())
-    [before] = doctor._held(target)
+    [before] = held_check.look(target)
     hold(stack, make_body())
-    [after] = doctor._held(target)
+    [after] = held_check.look(target)
 
     assert (before.well, before.fix) == (True, "")
     assert after.well is None  # anybody can send one

@@ -18,7 +18,8 @@ from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from gpw.cli.app import app
-from gpw.operations import doctor, reconcile
+from gpw.operations import reconcile
+from gpw.operations.doctor import ping
 from gpw.stack import alarms, queues, target
 from gpw.stack.target import CLOUD_FILE_VARIABLE, running_cloud
 from gpw.stack.webhook import NO_TOKEN
@@ -35,7 +36,7 @@ FETCHED_AT = "2999-01-01T00:00:00.000000Z"
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queues, "WAIT_SECONDS", 0)
     monkeypatch.setattr(reconcile, "POLL_SECONDS", 0.0)
-    monkeypatch.setattr(doctor, "PING_SECONDS", 0.0)
+    monkeypatch.setattr(ping, "PING_SECONDS", 0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -253,7 +254,6 @@ def test_control_characters_in_an_error_of_aws_are_escaped(
     def refuse(*_: Any) -> None:
         raise ClientError(refusal, "DescribeEventBus")  # type: ignore[arg-type]
 
-    monkeypatch.setattr(doctor, "bus_exists", refuse)
     monkeypatch.setattr("gpw.operations.republish.bus_exists", refuse)
 
     found = stack.run("doctor").out

@@ -13,7 +13,8 @@ import urllib3
 from gpw.cli.table import needs
 from gpw.listening import leases
 from gpw.listening.subscription import Subscription
-from gpw.operations import doctor, reconcile
+from gpw.operations import reconcile
+from gpw.operations.doctor import ping
 from gpw.operations.verify_cases import wrong_secret
 from gpw.stack import alarms, listener_names, queues
 from gpw.stack.permissions import KEY_NEEDS, STACK, Need, arn, denied, physical_name
@@ -37,7 +38,7 @@ FREE = {"sts:GetCallerIdentity"}  # AWS: "No permissions are required to perform
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queues, "WAIT_SECONDS", 0)
     monkeypatch.setattr(reconcile, "POLL_SECONDS", 0.0)
-    monkeypatch.setattr(doctor, "PING_SECONDS", 0.0)
+    monkeypatch.setattr(ping, "PING_SECONDS", 0.0)
     monkeypatch.setattr("gpw.operations.erase.COUNT_SECONDS", 0.0)
     monkeypatch.setattr("gpw.operations.secret.GENERATED_SECONDS", -1)
     monkeypatch.setattr("gpw.operations.proof.PATIENCE_SECONDS", 0.05)

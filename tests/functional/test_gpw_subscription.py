@@ -10,7 +10,7 @@ import pytest
 from gpw.history.selection import Selection
 from gpw.listening.leases import LEASE_SECONDS, SEEN, SILENT_SECONDS, UNTIL, sweep
 from gpw.listening.subscription import RENEW_SECONDS, Received, Subscription
-from gpw.operations import doctor
+from gpw.operations.doctor import listeners
 from gpw.stack import listener_names
 from gpw.stack.errors import OperatorError
 from gpw.stack.queues import depth
@@ -184,7 +184,7 @@ def test_a_killed_listener_is_silent_within_minutes_and_can_be_swept_by_hand(
     with Subscription(target) as running:
         found = sweep(target)
         assert (found.silent, found.alive, found.removed) == ([killed.name], [running.name], [])
-        [check] = doctor._listeners(target)
+        [check] = listeners.look(target)
         assert check.found == "1 listening now; 1 killed or asleep"
         assert "gpw listen --sweep" in check.fix
 

@@ -9,8 +9,9 @@ from gpw.cli.command import Gpw, command
 from gpw.cli.lazy import requirements
 from gpw.commands.check_line import show
 from gpw.operations.checks import Check
-from gpw.operations.doctor import PING_TENANT, PING_TYPE, checks
-from gpw.operations.doctor import ping as send_ping
+from gpw.operations.doctor.checkup import checks
+from gpw.operations.doctor.ping import NOT_SENT, PING_TENANT, PING_TYPE
+from gpw.operations.doctor.ping import ping as send_ping
 from gpw.operations.pause import MAPPINGS
 from gpw.stack import alarms
 from gpw.stack.errors import FAILED
@@ -71,8 +72,7 @@ def doctor(
             )
         take(send_ping(target, out))
     else:
-        fix = "gpw doctor --ping sends one through the whole system"
-        take([Check("ping", None, "not sent", fix)])
+        take([NOT_SENT])
     well = all(check.well is not False for check in found)
     out.document({"well": well, "checks": [vars(check) for check in found]})
     if not well:

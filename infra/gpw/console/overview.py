@@ -9,7 +9,8 @@ from gpw.console import charts, daily_cost
 from gpw.console.counts import SERIES
 from gpw.console.jobs import Job
 from gpw.console.web import Console, console_of, form, post, render, route
-from gpw.operations import doctor
+from gpw.operations.doctor import checkup
+from gpw.operations.doctor.events_queue import oldest_age
 from gpw.operations.reporter import Reporter
 from gpw.operations.tail import QUEUES
 from gpw.stack.errors import OperatorError
@@ -56,7 +57,7 @@ def queues(request: Request) -> Response:
     found = []
     for name, output in QUEUES.items():
         if url := target.outputs.get(output):
-            age = doctor.oldest_age(target, url)
+            age = oldest_age(target, url)
             found.append((name, depth(sqs, url), duration(age) if age is not None else ""))
     return render(request, "_queues.html", queues=found)
 
@@ -102,7 +103,7 @@ def _check(console: Console, job: Job) -> None:
     def work(reporter: Reporter) -> None:
         found: list[dict[str, object]] = []
         with reporter.progress("checking"):
-            for check in doctor.checks(console.target, console.requirements):
+            for check in checkup.checks(console.target, console.requirements):
                 found.append(vars(check))
                 job.document = list(found)
 

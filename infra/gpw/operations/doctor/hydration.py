@@ -1,0 +1,28 @@
+"""Whether full profiles are fetched, if the stack fetches them."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from gpw.operations import secret
+from gpw.operations.checks import Check
+from gpw.operations.doctor.webhook_secret import usable
+from gpw.operations.secret import Which
+from gpw.stack.queues import depth
+from gpw.stack.target import Target
+
+
+def look(target: Target) -> Iterator[Check]:
+    if not target.hydration_queue:
+        return
+    yield waiting(depth(target.client("sqs"), target.hydration_queue).total)
+    state = secret.state(target, Which.API)
+    yield usable("API key", state, datetime.now(UTC), "gpw secret set --for api")
+
+
+def waiting(count: int) -> Check:
+    return Check(
+        "hydration",
+        None if count else True,
+        f"SQS reports about {count} requests to fetch profiles",
+        "gpw tail --errors shows whether the API fails" if count else "",
+    )
