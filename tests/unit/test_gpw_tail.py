@@ -10,7 +10,8 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from gpw.history.log_lines import Seen, read
-from gpw.operations.tail import LATE_MILLISECONDS, Filter, Lines, Outage
+from gpw.operations.outage import Outage
+from gpw.operations.tail import LATE_MILLISECONDS, Filter, Lines
 from gpw.operations.tail import polls as polls_of
 
 BEGIN = datetime(2026, 1, 31, 14, tzinfo=UTC)
@@ -169,7 +170,7 @@ def test_an_outage_is_said_once_and_costs_no_line(logs: Logs) -> None:
         resources={"IngestLogGroup": "first", "ConsumerLogGroup": "second"},
         client=lambda _service: logs,
     )
-    poll = polls_of(target, BEGIN, Outage(notes))
+    poll = polls_of(target, BEGIN, Outage(notes, "soon"))
     logs.deliver(0, "before")
     logs.fail_in("second")
     during = [next(poll), next(poll)]

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from gpw.console.fill import Fill
 from gpw.console.store import Store
 from gpw.history.selection import Selection
-from gpw.operations.cost import deployed_settings, figures_on_file, price_list_on_file
-from gpw.operations.pricing import MONTH_DAYS, MonthlyTraffic, bill, total
+from gpw.operations.cost import deployed_settings, dollars_a_month, price_list_on_file
+from gpw.operations.pricing import MONTH_DAYS, MonthlyTraffic
 
 DAY = timedelta(hours=24)
 
@@ -50,7 +50,7 @@ def estimate(store: Store, parameters: Mapping[str, str], now: datetime) -> Day:
     chosen, assignments = deployed_settings(frozenset(parameters.items()))
     traffic = MonthlyTraffic(round(events * MONTH_DAYS))
     price_list = price_list_on_file()
-    dollars, _after_free = total(bill(traffic, chosen, figures_on_file()), price_list.prices)
+    dollars = dollars_a_month(traffic, chosen)
     words = ["cost", "--events", str(traffic.events)]
     return Day(
         events=events,

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from gpw.console.filters import OUTCOMES, Filters, checked, read
+from gpw.console.filters import Filters, checked, choices, read
 from gpw.console.recheck import still_there
 from gpw.console.store import Row
 from gpw.console.stream import message, streamed
@@ -42,12 +42,7 @@ def show(request: Request) -> Response:
         unchecked=unchecked,
         more=_more(rows, filters),
         count=0 if filters.wrong else store.count(filters.selection),
-        choices={
-            "tenant": store.values("tenant"),
-            "type": store.values("type"),
-            "status": store.values("status"),
-            "outcome": OUTCOMES,
-        },
+        choices=choices(store),
     )
 
 

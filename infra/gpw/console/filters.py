@@ -1,12 +1,13 @@
 """The filters of a page, all of which are in its address."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from gpw.console.store import Store
 from gpw.history.selection import Selection
 from gpw.stack.errors import OperatorError
 from gpw.stack.text import identifier
@@ -82,6 +83,12 @@ def _option(name: str, value: str | None) -> list[str]:
     shown = value if name == "--text" else identifier(value)  # `--text` takes it as it is
     # After a space, a value that begins with a hyphen would be another option.
     return [f"{name}={shown}"] if shown.startswith("-") else [name, shown]
+
+
+def choices(store: Store) -> dict[str, Sequence[str]]:
+    """The values that the form offers, by filter."""
+    stored = {name: store.values(name) for name in ("tenant", "type", "status")}
+    return {**stored, "outcome": OUTCOMES}
 
 
 def read(query: Mapping[str, str]) -> Filters:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gpw.console.filters import OUTCOMES, Filters, read
+from gpw.console.filters import Filters, choices, read
 from gpw.console.stream import message, streamed
 from gpw.console.web import Console, check_write, console_of, form, fragment, post, render, route
 from gpw.history.history import Key, stored
@@ -32,12 +32,7 @@ def show(request: Request) -> Response:
         example=EXAMPLE,
         command=_command(console, run.url if run else EXAMPLE, filters),
         fresh=False,
-        choices={
-            "tenant": store.values("tenant"),
-            "type": store.values("type"),
-            "status": store.values("status"),
-            "outcome": OUTCOMES,
-        },
+        choices=choices(store),
     )
 
 

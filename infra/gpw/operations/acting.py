@@ -12,6 +12,7 @@ from typing import Any
 from gpw.history import history
 from gpw.history.history import Key
 from gpw.history.selection import Selection
+from gpw.operations.lines import count_line
 from gpw.operations.reporter import Reporter
 from gpw.stack.queues import BATCH, Pace
 from gpw.stack.target import Target
@@ -43,7 +44,7 @@ class Acted(ABC):
 
     def gone_lines(self) -> list[str]:
         count = len(self.gone)
-        return [f"  {count:>6}  no longer in the history: erased or expired"] if count else []
+        return [count_line(count, "no longer in the history: erased or expired")] if count else []
 
 
 def keys(target: Target, chosen: Selection, reporter: Reporter) -> list[Key]:

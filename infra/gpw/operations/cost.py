@@ -77,14 +77,16 @@ def price_list_on_file() -> PriceList:
     )
 
 
+def dollars_a_month(traffic: MonthlyTraffic, chosen: CostSettings) -> float:
+    """The bill at list prices."""
+    return total(bill(traffic, chosen, figures_on_file()), price_list_on_file().prices)[0]
+
+
 def added_dollars(traffic: MonthlyTraffic) -> float:
     """What traffic adds to the bill, by the list and the template's defaults."""
-    prices, chosen, figures = price_list_on_file().prices, settings_on_file(), figures_on_file()
-    with_it, without = (
-        total(bill(one, chosen, figures), prices)[0]
-        for one in (traffic, replace(traffic, events=0))
-    )
-    return with_it - without
+    chosen = settings_on_file()
+    without = dollars_a_month(replace(traffic, events=0), chosen)
+    return dollars_a_month(traffic, chosen) - without
 
 
 def figures_on_file() -> Figures:

@@ -17,7 +17,7 @@ from gpw.operations.scanning import (
     Purged,
     PurgePlan,
     Unchecked,
-    delete_chosen,
+    delete_planned,
     move_chosen,
     scanning,
     unchecked,
@@ -325,9 +325,4 @@ def plan_purge(
 
 def purge(target: Target, reporter: Reporter, plan: PurgePlan, *, into: PurgedLetters) -> None:
     """Delete the planned dead letters, and no other. into: the result, even if interrupted."""
-    into.unchecked = plan.unchecked
-    if into.dry_run or not plan.chosen:
-        into.deleted.update(plan.groups)
-        return
-    with _scan(target, reporter, "deleting dead letters") as (scan, batches):
-        delete_chosen(scan, batches, plan.chosen, into)
+    delete_planned(_scan(target, reporter, "deleting dead letters"), plan, into)

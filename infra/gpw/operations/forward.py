@@ -8,7 +8,7 @@ from gpw.listening.bus_event import from_history
 from gpw.listening.forward import Form, by_http, development_secret
 from gpw.listening.loopback import destination
 from gpw.operations.acting import Acted, Events, Item, act
-from gpw.operations.lines import count_of
+from gpw.operations.lines import count_of, counted
 from gpw.operations.reporter import Reporter
 from gpw.stack.target import Target
 
@@ -41,11 +41,10 @@ class Forwarded(Acted):
 
     def lines(self) -> list[str]:
         """The result in words."""
-        answers = [] if self.dry_run else self.answers.most_common()
         verb = "Would forward" if self.dry_run else "The responses to"
         return [
             f"{verb} {count_of(self.count, 'event')}",
-            *(f"  {count:>6}  {answer}" for answer, count in answers),
+            *([] if self.dry_run else counted(self.answers)),
             *self.gone_lines(),
             *(f"          {failure}" for failure in self.failed),
         ]

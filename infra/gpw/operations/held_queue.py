@@ -10,7 +10,14 @@ from botocore.exceptions import ClientError
 
 from gpw.operations.lines import Line, held_deliveries, quoted
 from gpw.operations.reporter import Reporter
-from gpw.operations.scanning import Purged, PurgePlan, Unchecked, delete_chosen, scanning, unchecked
+from gpw.operations.scanning import (
+    Purged,
+    PurgePlan,
+    Unchecked,
+    delete_planned,
+    scanning,
+    unchecked,
+)
 from gpw.operations.secret import accepted_digests, state
 from gpw.parked.held_deliveries import Group, HeldDelivery, HeldWhere, add_to_groups, from_sqs
 from gpw.stack.errors import OperatorError, is_forbidden
@@ -165,12 +172,7 @@ def accepted_in(target: Target, plan: PurgePlan) -> int | None:
 
 def purge(target: Target, reporter: Reporter, plan: PurgePlan, *, into: PurgedDeliveries) -> None:
     """Delete the planned deliveries, and no other. into: the result, even if interrupted."""
-    into.unchecked = plan.unchecked
-    if into.dry_run or not plan.chosen:
-        into.deleted.update(plan.groups)
-        return
-    with held(target, reporter, "deleting held deliveries") as (scan, batches):
-        delete_chosen(scan, batches, plan.chosen, into)
+    delete_planned(held(target, reporter, "deleting held deliveries"), plan, into)
 
 
 def _accepted_or_refuse(target: Target) -> dict[str, str]:

@@ -13,6 +13,7 @@ from gpw.listening.bus_event import BusEvent
 from gpw.listening.forward import Form, Forward, by_call, by_http, by_printing
 from gpw.listening.loopback import destination
 from gpw.listening.subscription import WAIT_SECONDS, Ended, Received, Subscription, ended_by_signals
+from gpw.operations.outage import Outage
 from gpw.operations.reporter import Reporter
 from gpw.stack.errors import FAILED, INTERRUPTED, UNREACHABLE, USAGE, OperatorError
 from gpw.stack.target import Target
@@ -110,24 +111,17 @@ class Listening:
         """The events of the history since `begin`, then live events until the time `end`."""
         if self.begin is not None:
             yield from subscription.since(self.begin)
-        unreachable = False
+        outage = Outage(reporter, f"every {OUTAGE_SECONDS:.0f} s")
         while end is None or time.monotonic() < end:
             left = WAIT_SECONDS if end is None else end - time.monotonic()
             seconds = max(0, min(WAIT_SECONDS, math.ceil(left)))
             try:
                 received = subscription.receive(wait_seconds=seconds)
             except UNREACHABLE as error:
-                if not unreachable:
-                    reporter.note(
-                        f"AWS cannot be reached ({type(error).__name__}); trying again every "
-                        f"{OUTAGE_SECONDS:.0f} s."
-                    )
-                unreachable = True
+                outage.began(error)
                 self.pause(OUTAGE_SECONDS if end is None else min(OUTAGE_SECONDS, max(0, left)))
                 continue
-            if unreachable:
-                reporter.note("AWS can be reached again.")
-                unreachable = False
+            outage.ended()
             _note_gap(received, reporter)
             yield from received.events
 

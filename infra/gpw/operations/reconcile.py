@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from gpw.operations.lines import count_of
+from gpw.operations.lines import count_line, count_of, counted
 from gpw.operations.reporter import Reporter
 from gpw.stack.errors import OperatorError
 from gpw.stack.queues import depth, server_time
@@ -64,8 +64,8 @@ class Progress:
         look = "gpw dlq ls --where kind=hydration; gpw tail --errors"
         return [
             f"{self.checked} of {self.total} profiles checked ({duration(took)})",
-            *(f"  {count:>6}  {status}" for status, count in self.by_status.most_common()),
-            *([f"  {self.missing:>6}  not checked: {look}"] if self.missing else []),
+            *counted(self.by_status),
+            *([count_line(self.missing, f"not checked: {look}")] if self.missing else []),
         ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from gpw.history import history
 from gpw.operations.acting import Acted, Events, Item, act
-from gpw.operations.lines import count_of
+from gpw.operations.lines import count_of, counted
 from gpw.operations.reporter import Reporter
 from gpw.stack.queues import Outgoing, send
 from gpw.stack.target import Target
@@ -40,7 +40,7 @@ class Replayed(Acted):
         return [
             f"{'Would replay' if self.dry_run else 'Replayed'} {count_of(self.sent, 'event')}",
             *self.gone_lines(),
-            *(f"  {count:>6}  failed: {why}" for why, count in self.failed.most_common()),
+            *counted(self.failed, "failed: "),
         ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from gpw.operations.acting import Acted, Events, Item, act
-from gpw.operations.lines import count_of
+from gpw.operations.lines import count_line, count_of, counted
 from gpw.operations.reporter import Reporter
 from gpw.stack.errors import OperatorError
 from gpw.stack.target import Target
@@ -60,13 +60,13 @@ class Republished(Acted):
 
     def lines(self) -> list[str]:
         """The result in words."""
-        trimmed = f"  {self.trimmed:>6}  of them without their data, because the bus refused it"
+        trimmed = count_line(self.trimmed, "of them without their data, because the bus refused it")
         verb = "Would publish" if self.dry_run else "Published"
         return [
             f"{verb} {count_of(self.published, 'event')}",
             *([trimmed] if self.trimmed else []),
             *self.gone_lines(),
-            *(f"  {count:>6}  failed: {why}" for why, count in self.failed.most_common()),
+            *counted(self.failed, "failed: "),
         ]
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -162,22 +162,26 @@ def delete_matching[Message: HasMessageId](
         into.deleted.update(meant[message_id] for message_id in deleted)
 
 
-def delete_chosen[Message: HasMessageId](
-    scan: QueueScan,
-    batches: Iterable[Sequence[Message]],
-    chosen: Mapping[str, str],
-    into: Purged,
-) -> None:
-    """Delete the messages that were chosen, and no other.
+type Scanned[Message] = AbstractContextManager[tuple[QueueScan, Iterator[Sequence[Message]]]]
 
-    scan: a new one, because the operator may have taken any time to confirm. chosen: what to count
-    each message under, by message id.
+
+def delete_planned[Message: HasMessageId](
+    scanned: Scanned[Message], plan: PurgePlan, into: Purged
+) -> None:
+    """Delete the planned messages, and no other. into: the result, even if interrupted.
+
+    scanned: a new scan, because the operator may have taken any time to confirm.
     """
-    left = dict(chosen)
-    delete_matching(
-        scan, until_empty(batches, left), lambda message: left.pop(message.message_id, None), into
-    )
-    into.left(left, scan)
+    into.unchecked = plan.unchecked
+    if into.dry_run or not plan.chosen:
+        into.deleted.update(plan.groups)
+        return
+    left = dict(plan.chosen)
+    with scanned as (scan, batches):
+        delete_matching(
+            scan, until_empty(batches, left), lambda one: left.pop(one.message_id, None), into
+        )
+        into.left(left, scan)
 
 
 # ---------------------------------------------------------------- sending messages elsewhere
@@ -224,7 +228,7 @@ def move_chosen[Message: HasMessageId](
 ) -> None:
     """Send the messages that were chosen to other queues, and no other.
 
-    scan, chosen: as for `delete_chosen`. way: None for a message to keep after all.
+    scan: as for `delete_planned`. chosen: their ids. way: None for a message to keep after all.
     """
     left = {*chosen}
 

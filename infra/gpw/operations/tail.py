@@ -3,15 +3,15 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from gpw.history.log_lines import Ages, Seen, moment_of, read
+from gpw.operations.outage import Outage
 from gpw.operations.reporter import Reporter
 from gpw.stack.errors import UNREACHABLE
 from gpw.stack.queues import depth
 from gpw.stack.target import Target
-from gpw.stack.when import ago
 
 # FilterLogEvents: StartLiveTail samples above 500 events a second and shows nothing from before.
 POLL_SECONDS = 2.0  # CloudWatch allows an account 5 requests per second
@@ -71,34 +71,12 @@ def follow(
     """
     ages = Ages()
     end = None if seconds is None else time.monotonic() + seconds
-    for lines in polls(target, begin, Outage(reporter)):
+    for lines in polls(target, begin, Outage(reporter, "until it can")):
         aged = [replace(line, seconds=ages.of(line)) for line in lines]
         yield [seen for seen in aged if wanted.shows(seen)]
         if end is not None and time.monotonic() >= end:
             return
         time.sleep(POLL_SECONDS if end is None else min(POLL_SECONDS, end - time.monotonic()))
-
-
-class Outage:
-    """Says once that AWS can't be reached, and once that it can be again."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        self._reporter = reporter
-        self._since: datetime | None = None
-
-    def began(self, error: Exception) -> None:
-        if self._since is None:
-            self._since = datetime.now(UTC)
-            self._reporter.note(
-                f"AWS cannot be reached ({type(error).__name__}); trying again until it can."
-            )
-
-    def ended(self) -> None:
-        if self._since is not None:
-            self._reporter.note(
-                f"AWS can be reached again, after {ago(self._since, datetime.now(UTC))}."
-            )
-            self._since = None
 
 
 def polls(target: Target, begin: datetime, outage: Outage | None = None) -> Iterator[list[Seen]]:
