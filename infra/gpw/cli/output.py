@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
-from typing import Any
+from typing import Any, BinaryIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -93,6 +93,18 @@ class Output:
         if self.as_json:
             self._write(printable_json.dumps(value))
             self.console.file.flush()
+
+    @contextmanager
+    def binary(self) -> Iterator[BinaryIO]:
+        """Standard output, for bytes. Raises: OperatorError."""
+        try:
+            sys.stdout.flush()
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise  # the reader has closed the pipe, as `head` does
+        except OSError as error:
+            raise OperatorError(f"Standard output can't be written: {error.strerror}") from None
 
     def _write(self, document: str) -> None:
         """Write JSON, whose escapes differ from those of a text."""

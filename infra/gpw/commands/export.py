@@ -1,22 +1,18 @@
 """`gpw export`: exports the history or the states, for DuckDB, pandas or a spreadsheet."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
 from gpw.cli.command import Gpw, command
 from gpw.cli.options import EVENTS, chosen
-from gpw.history.export_formats import Format, check, writing
+from gpw.history.export_formats import Format, writing
 from gpw.operations import export as operation
 from gpw.operations.export import COLUMNS, What
 from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.permissions import READ_HISTORY, on
-
-ENDINGS = {".csv": Format.CSV, ".parquet": Format.PARQUET}
 
 
 @command(
@@ -51,9 +47,7 @@ def export(
     operation.check_selection(what, selection)
     if output == Path("-"):
         output = None
-    ending = output.suffix.lower() if output else ""
-    written = form or ENDINGS.get(ending, Format.NDJSON)
-    check(written)
+    written = operation.format_of(output, form)
     if gpw.out.as_json and output is None and written is not Format.NDJSON:
         raise OperatorError(f"--json is not {written}", "add --output, or omit --json", code=USAGE)
     terminal = output is None and sys.stdout.isatty()
@@ -61,7 +55,7 @@ def export(
         raise OperatorError("A terminal can't show Parquet", "add --output", code=USAGE)
     target, reporter = gpw.target, None if terminal else gpw.out
     with (
-        operation.new_file(output) if output else _standard_output() as file,
+        operation.new_file(output) if output else gpw.out.binary() as file,
         writing(written, file, COLUMNS[what]) as writer,
     ):
         count = operation.export(target, what, selection, writer, reporter)
@@ -70,16 +64,3 @@ def export(
         return
     gpw.out.document({"rows": count, "format": written.value, "output": str(output)})
     gpw.out.say(gpw.out.marks[True], f" {count} rows in {output}")
-
-
-@contextmanager
-def _standard_output() -> Iterator[BinaryIO]:
-    """Standard output, for bytes. Raises: OperatorError."""
-    try:
-        sys.stdout.flush()
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise  # the reader has closed the pipe, as `head` does
-    except OSError as error:
-        raise OperatorError(f"Standard output can't be written: {error.strerror}") from None

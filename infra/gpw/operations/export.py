@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import Any, BinaryIO
 
-from gpw.history.export_formats import Writer
+from gpw.history.export_formats import Format, Writer, check
 from gpw.history.history import read
 from gpw.history.selection import Selection
 from gpw.operations.reporter import Reporter
@@ -35,6 +35,7 @@ COLUMNS = {
         *("received_at", "updated_at", "webhook_id", "data"),
     ),
 }
+ENDINGS = {".csv": Format.CSV, ".parquet": Format.PARQUET}
 TABLES = {What.HISTORY: "EventsTableName", What.STATES: "ProfilesTableName"}
 
 
@@ -46,6 +47,17 @@ def check_selection(what: What, chosen: Selection) -> None:
             "the other options select events: export the history",
             code=USAGE,
         )
+
+
+def format_of(path: Path | None, form: Format | None) -> Format:
+    """The format to write: the one that is named, or by the file's ending. Raises: OperatorError.
+
+    path: None for standard output.
+    """
+    ending = path.suffix.lower() if path else ""
+    written = form or ENDINGS.get(ending, Format.NDJSON)
+    check(written)
+    return written
 
 
 def export(
