@@ -9,33 +9,15 @@ from gpw.cli.command import Gpw, command
 from gpw.cli.lazy import requirements
 from gpw.commands.check_line import show
 from gpw.operations.checks import Check
-from gpw.operations.doctor.checkup import checks
-from gpw.operations.doctor.ping import NOT_SENT, PING_TENANT, PING_TYPE
-from gpw.operations.doctor.ping import ping as send_ping
-from gpw.operations.pause import MAPPINGS
-from gpw.stack import alarms
+from gpw.operations.doctor import checkup
+from gpw.operations.doctor import ping as ping_check
 from gpw.stack.errors import FAILED
-from gpw.stack.permissions import SWEEPING, Level, Need, on
-
-_QUEUES = ("EventsQueueUrl", "DeadLetterQueueUrl", "HeldQueueUrl", "HydrationQueueUrl")
-_SECRETS = ("WebhookSecretArn", "ProfileApiSecretArn")
+from gpw.stack.permissions import Level
 
 
 @command(
     example="gpw doctor --ping --yes",
-    needs=[
-        *alarms.ALARMS,
-        *on("*", "iam:SimulatePrincipalPolicy", "iam:GetRole"),
-        *on("*", "cloudwatch:GetMetricStatistics"),
-        *on("*", "lambda:GetAccountSettings"),
-        *(Need("lambda:GetEventSourceMapping", one) for one in MAPPINGS.values()),
-        *(Need("sqs:GetQueueAttributes", queue) for queue in _QUEUES),
-        *(Need("secretsmanager:DescribeSecret", one) for one in _SECRETS),
-        *(Need("secretsmanager:GetSecretValue", one) for one in _SECRETS),
-        *on("EventBusName", "events:DescribeEventBus"),
-        *on("EventsTableName", "dynamodb:Query"),
-        *SWEEPING,
-    ],
+    needs=[*checkup.NEEDS, *ping_check.NEEDS],
     level=Level.LOOK,  # except for --ping, which needs the secret
     changes=True,
 )
@@ -63,16 +45,14 @@ def doctor(
             found.append(check)
             show(out, check)
 
-    take(checks(target, requirements(gpw)))
+    take(checkup.checks(target, requirements(gpw)))
     send = target.local is not None if ping is None else ping
     if send:
         if not target.local:
-            gpw.confirm(
-                f"Send an event {PING_TYPE} of the tenant {PING_TENANT} to {target.stack!r}?"
-            )
-        take(send_ping(target, out))
+            gpw.confirm(ping_check.question(target))
+        take(ping_check.ping(target, out))
     else:
-        take([NOT_SENT])
+        take([ping_check.NOT_SENT])
     well = all(check.well is not False for check in found)
     out.document({"well": well, "checks": [vars(check) for check in found]})
     if not well:

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 from gpw.operations import republish
 from gpw.operations.checks import Check
+from gpw.stack.permissions import on
 from gpw.stack.target import Target
+
+NEEDS = on("EventBusName", "events:DescribeEventBus")
 
 
 def look(target: Target) -> Iterator[Check]:

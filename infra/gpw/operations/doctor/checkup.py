@@ -1,7 +1,8 @@
 """Checks every part of a webhook's path, and says what to do."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from typing import NamedTuple
 
 from gpw.operations.checks import Check, guarded
 from gpw.operations.doctor import (
@@ -20,24 +21,35 @@ from gpw.operations.doctor import (
     stack,
     webhook_secret,
 )
-from gpw.stack.permissions import Requirement
+from gpw.stack.alarms import ALARMS
+from gpw.stack.permissions import SWEEPING, Need, Requirement
 from gpw.stack.target import Target
 
-# In the order in which they are shown. A subject's name is shown if its check fails.
-SUBJECTS: dict[str, Callable[[Target], Iterator[Check]]] = {
-    "secret": webhook_secret.look,
-    "domain": domain.look,
-    "endpoint": endpoint.look,
-    "events queue": events_queue.look,
-    "dead letters": dead_letters.look,
-    "held": held.look,
-    "functions": functions.look,
-    "concurrency": concurrency.look,
-    "bus": bus.look,
-    "listeners": listeners.look,
-    "hydration": hydration.look,
-    "alarms": alarms.look,
-}
+
+class Subject(NamedTuple):
+    """What is checked. what: its name, which is shown if `look` fails. needs: of `look`."""
+
+    what: str
+    look: Callable[[Target], Iterator[Check]]
+    needs: Iterable[Need] = ()
+
+
+# In the order in which they are shown.
+SUBJECTS = (
+    Subject("secret", webhook_secret.look, webhook_secret.NEEDS),
+    Subject("domain", domain.look),
+    Subject("endpoint", endpoint.look),
+    Subject("events queue", events_queue.look, events_queue.NEEDS),
+    Subject("dead letters", dead_letters.look, dead_letters.NEEDS),
+    Subject("held", held.look, held.NEEDS),
+    Subject("functions", functions.look, functions.NEEDS),
+    Subject("concurrency", concurrency.look, concurrency.NEEDS),
+    Subject("bus", bus.look, bus.NEEDS),
+    Subject("listeners", listeners.look, SWEEPING),
+    Subject("hydration", hydration.look, hydration.NEEDS),
+    Subject("alarms", alarms.look, ALARMS),
+)
+NEEDS = [*permissions.NEEDS, *(need for subject in SUBJECTS for need in subject.needs)]
 
 
 def checks(target: Target, requirements: Mapping[str, Requirement]) -> Iterator[Check]:
@@ -47,5 +59,5 @@ def checks(target: Target, requirements: Mapping[str, Requirement]) -> Iterator[
     """
     yield stack.check(target)
     yield from guarded("permissions", lambda: permissions.look(target, requirements))
-    for what, look in SUBJECTS.items():
-        yield from guarded(what, partial(look, target))
+    for subject in SUBJECTS:
+        yield from guarded(subject.what, partial(subject.look, target))

@@ -4,13 +4,19 @@ import math
 from collections.abc import Iterator, Mapping
 
 from gpw.operations.checks import Check
-from gpw.operations.pause import mapping
+from gpw.operations.pause import MAPPINGS, mapping
+from gpw.stack.permissions import Need, on
 from gpw.stack.target import Target
 
 # Concurrent executions, which all functions of an account share.
 USUAL_CONCURRENCY = 1_000  # AWS usually grants this; a new account may start with 10
 PUBLISHERS = 4  # one for each shard of the history's stream; a new on-demand table has four
 ANSWER_SECONDS = 0.05  # for one delivery: about 20 ms when warm, the rest is for cold starts
+BOUNDED = ("ConsumerFunction", "HydratorFunction")  # their event sources have a maximum
+NEEDS = [
+    *on("*", "lambda:GetAccountSettings"),
+    *(Need("lambda:GetEventSourceMapping", MAPPINGS[one]) for one in BOUNDED),
+]
 ASK = (
     "ask for more: aws service-quotas request-service-quota-increase --service-code lambda "
     f"--quota-code L-B99A9384 --desired-value {USUAL_CONCURRENCY}"
@@ -26,7 +32,7 @@ def look(target: Target) -> Iterator[Check]:
         function.removesuffix("Function").lower(): mapping(target, function)
         .get("ScalingConfig", {})
         .get("MaximumConcurrency", shared)
-        for function in ("ConsumerFunction", "HydratorFunction")
+        for function in BOUNDED
         if function in target.resources
     }
     rate = float(target.parameters.get("RequestsPerSecond", 0))

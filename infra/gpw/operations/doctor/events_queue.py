@@ -4,11 +4,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from gpw.operations.checks import Check
+from gpw.stack.permissions import on
 from gpw.stack.queues import Depth, depth
 from gpw.stack.target import Target
 from gpw.stack.when import duration
 
 OLD_SECONDS = 300  # an event that waits for longer is not just part of a burst
+
+NEEDS = [
+    *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
+    *on("*", "cloudwatch:GetMetricStatistics"),
+]
 
 
 def look(target: Target) -> Iterator[Check]:

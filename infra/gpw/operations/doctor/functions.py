@@ -5,7 +5,10 @@ from typing import Any
 
 from gpw.operations.checks import Check, guarded
 from gpw.operations.pause import MAPPINGS, mapping
+from gpw.stack.permissions import Need
 from gpw.stack.target import Target
+
+NEEDS = [Need("lambda:GetEventSourceMapping", one) for one in MAPPINGS.values()]
 
 
 def look(target: Target) -> Iterator[Check]:

@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 
 from gpw.operations.checks import Check
+from gpw.stack.permissions import on
 from gpw.stack.queues import depth
 from gpw.stack.target import Target
+
+NEEDS = on("HeldQueueUrl", "sqs:GetQueueAttributes")
 
 
 def look(target: Target) -> Iterator[Check]:

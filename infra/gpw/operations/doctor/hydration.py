@@ -7,8 +7,11 @@ from gpw.operations import secret
 from gpw.operations.checks import Check
 from gpw.operations.doctor.webhook_secret import usable
 from gpw.operations.secret import Which
+from gpw.stack.permissions import on
 from gpw.stack.queues import depth
 from gpw.stack.target import Target
+
+NEEDS = (*on("HydrationQueueUrl", "sqs:GetQueueAttributes"), *secret.READ)
 
 
 def look(target: Target) -> Iterator[Check]:

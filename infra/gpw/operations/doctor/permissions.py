@@ -8,8 +8,10 @@ from gpw.operations import policies
 from gpw.operations.checks import Check
 from gpw.stack import permissions
 from gpw.stack.errors import is_forbidden
-from gpw.stack.permissions import Level, Need, Requirement
+from gpw.stack.permissions import Level, Need, Requirement, on
 from gpw.stack.target import Target
+
+NEEDS = on("*", "iam:SimulatePrincipalPolicy", "iam:GetRole")
 
 
 def look(target: Target, requirements: Mapping[str, Requirement]) -> Iterator[Check]:

@@ -10,13 +10,23 @@ from typing import Any
 from gpw.history.history import subject
 from gpw.operations.checks import Check, guarded
 from gpw.operations.reporter import Reporter
+from gpw.stack.permissions import on
 from gpw.stack.target import Target
 from gpw.stack.webhook import Webhook, current_secret
 from gpw.stack.when import duration
 
 PING_TENANT, PING_TYPE = "gpw-doctor", "gpw.ping"
 PING_SECONDS = 30.0
+NEEDS = (
+    *on("WebhookSecretArn", "secretsmanager:GetSecretValue"),
+    *on("EventsTableName", "dynamodb:Query"),
+)
 NOT_SENT = Check("ping", None, "not sent", "gpw doctor --ping sends one through the whole system")
+
+
+def question(target: Target) -> str:
+    """What to ask before a ping is sent to AWS."""
+    return f"Send an event {PING_TYPE} of the tenant {PING_TENANT} to {target.stack!r}?"
 
 
 def ping(target: Target, reporter: Reporter) -> Iterator[Check]:

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from gpw.operations import secret
 from gpw.operations.checks import Check
 from gpw.operations.secret import SecretState, Which
-from gpw.operations.secret_status import SecretStatus, previous_last_used
+from gpw.operations.secret_status import USED, SecretStatus, previous_last_used
 from gpw.stack.target import Target
 from gpw.stack.when import ago
+
+NEEDS = (*secret.READ, USED)
 
 
 def look(target: Target) -> Iterator[Check]:
