@@ -1,6 +1,5 @@
 """`gpw forward`: sends events of the history to an application on this machine."""
 
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -15,7 +14,7 @@ from gpw.cli.options import (
     chosen_or_all,
 )
 from gpw.commands.event_actions import act_on
-from gpw.operations import forward as operation
+from gpw.operations.history_actions import FORWARD
 from gpw.stack.permissions import READ_EACH_EVENT
 
 
@@ -39,10 +38,5 @@ def forward(
     place of the real one. `gpw listen` forwards new events. Exits with 1 if the application did not
     accept an event.
     """
-    act_on(
-        gpw,
-        chosen_or_all(gpw, everything=everything),
-        partial(operation.forward, url=url, remote=allow_remote),
-        operation.Forwarded(dry_run),
-        rate=rate,
-    )
+    selection = chosen_or_all(gpw, everything=everything)
+    act_on(gpw, FORWARD, selection, dry_run=dry_run, rate=rate, url=url, remote=allow_remote)

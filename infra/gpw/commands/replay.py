@@ -3,7 +3,7 @@
 from gpw.cli.command import Gpw, command
 from gpw.cli.options import EVENTS, AllOption, DryRunOption, RateOption, chosen_or_all
 from gpw.commands.event_actions import act_on
-from gpw.operations import replay as operation
+from gpw.operations.history_actions import REPLAY
 from gpw.stack.permissions import READ_EACH_EVENT, on
 
 
@@ -27,11 +27,4 @@ def replay(
     a backup. If it is interrupted, start it again. It does not publish anything on the bus;
     `gpw republish` does.
     """
-    act_on(
-        gpw,
-        chosen_or_all(gpw, everything=everything),
-        operation.replay,
-        operation.Replayed(dry_run),
-        question=f"Replay {{}} in {gpw.target.where}?",
-        rate=rate,
-    )
+    act_on(gpw, REPLAY, chosen_or_all(gpw, everything=everything), dry_run=dry_run, rate=rate)

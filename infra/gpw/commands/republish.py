@@ -3,7 +3,8 @@
 from gpw.cli.command import Gpw, command
 from gpw.cli.options import EVENTS, AllOption, DryRunOption, RateOption, chosen_or_all
 from gpw.commands.event_actions import act_on
-from gpw.operations import republish as operation
+from gpw.operations.history_actions import REPUBLISH
+from gpw.operations.republish import check_bus
 from gpw.stack.permissions import READ_EACH_EVENT, on
 
 
@@ -28,13 +29,5 @@ def republish(
     events are published once more, so make workflows idempotent by `detail.id`.
     """
     selection = chosen_or_all(gpw, everything=everything)
-    operation.check_bus(gpw.target)
-    name = gpw.target.output("EventBusName")
-    act_on(
-        gpw,
-        selection,
-        operation.republish,
-        operation.Republished(dry_run),
-        question=f"Publish {{}} again on the bus {name} in {gpw.target.where}?",
-        rate=rate,
-    )
+    check_bus(gpw.target)
+    act_on(gpw, REPUBLISH, selection, dry_run=dry_run, rate=rate)

@@ -1,7 +1,6 @@
 """Actions that change something: a dry run first, then the action itself on confirmation."""
 
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,16 +17,14 @@ from gpw.console.web import Console, check_write, console_of, form, post, render
 from gpw.history.history import Key
 from gpw.operations import erasure
 from gpw.operations.acting import exactly
-from gpw.operations.forward import Forwarded, forward
+from gpw.operations.history_actions import FORWARD, REPLAY, REPUBLISH
 from gpw.operations.lines import count_of
-from gpw.operations.replay import Replayed, replay
 from gpw.operations.reporter import Reporter
-from gpw.operations.republish import Republished, republish
 from gpw.stack.errors import OperatorError
 from gpw.stack.target import Target
 from gpw.stack.text import identifier
 
-VERBS = {"replay": "Replay", "republish": "Republish", "forward": "Forward"}
+ACTIONS = {"replay": REPLAY, "republish": REPUBLISH, "forward": FORWARD}
 EXPLAINED = {
     "replay": "The events go through the events queue once more. States converge, so this is safe "
     "at any time; nothing is published on the bus.",
@@ -58,7 +55,7 @@ def ask(request: Request) -> Response:
         request,
         "action.html",
         name=name,
-        verb=VERBS[name],
+        verb=ACTIONS[name].verb,
         explained=EXPLAINED[name],
         filters=filters,
         some=bool(console.store.newest(filters.selection, limit=1)),
@@ -82,7 +79,8 @@ def _dry_run(request: Request) -> Response:
         raise OperatorError("No URL is given", "write a URL such as http://localhost:3000/hooks")
     keys = console.store.keys(filters.selection)
     job = console.jobs.new(
-        f"{VERBS[name]} {count_of(len(keys), 'event')}", _command(console, name, filters, True, url)
+        f"{ACTIONS[name].verb} {count_of(len(keys), 'event')}",
+        _command(console, name, filters, True, url),
     )
     confirmed = _command(console, name, filters, False, url)
 
@@ -92,7 +90,7 @@ def _dry_run(request: Request) -> Response:
             gone = set(result.gone)
             left = [key for key in keys if key not in gone]
             job.plan = (request.url.path, _Plan(left, result.count, url), confirmed)
-            label = f"{VERBS[name]} {count_of(result.count, 'event')}"
+            label = f"{ACTIONS[name].verb} {count_of(result.count, 'event')}"
             job.then = Then(label, request.url.path, {"plan": str(job.number)})
 
     console.jobs.begin(job, work)
@@ -104,7 +102,7 @@ def _confirmed(request: Request) -> Response:
     check_write(console)
     number = form(request).get("plan", [""])[0]
     plan, command = console.jobs.confirmed(number, request.url.path)
-    job = console.jobs.new(f"{VERBS[name]} {count_of(plan.count, 'event')}", command)
+    job = console.jobs.new(f"{ACTIONS[name].verb} {count_of(plan.count, 'event')}", command)
 
     def work(reporter: Reporter) -> None:
         _run(console, job, name, plan, reporter, dry_run=False)
@@ -117,15 +115,10 @@ def _run(
     console: Console, job: Job, name: str, plan: _Plan, reporter: Reporter, *, dry_run: bool
 ) -> Any:
     """Act on the events of a plan, or count them, as the history has them now."""
-    operations: dict[str, tuple[Callable[[bool], Any], Callable[..., None]]] = {
-        "replay": (Replayed, replay),
-        "republish": (Republished, republish),
-        "forward": (Forwarded, partial(forward, url=plan.url)),
-    }
-    empty, operation = operations[name]
-    result: Any = empty(dry_run)
+    result = ACTIONS[name].result(dry_run)
+    how = {"url": plan.url} if name == "forward" else {}
     try:
-        operation(console.target, exactly(plan.keys), reporter, into=result)
+        ACTIONS[name].act(console.target, exactly(plan.keys), reporter, into=result, **how)
     finally:  # also when it is stopped
         console.store.forget(result.gone)
         job.tell(*result.lines())
@@ -148,7 +141,7 @@ def _command(
 
 def _verb(request: Request) -> str:
     name = str(request.path_params["name"])
-    if name not in VERBS:
+    if name not in ACTIONS:
         raise OperatorError("There is no such action")
     return name
 
