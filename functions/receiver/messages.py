@@ -14,6 +14,10 @@ MAX_CONTENT_BYTES = MAX_MESSAGE_BYTES - 4_096
 MAX_HELD_BYTES = 65_536  # of a held delivery, whose sender is unknown
 MAX_HEADER_CHARACTERS = 256  # of a held delivery's header that is kept
 
+# Attributes of a message, and of its item in the history: sync made the event, and it is not
+# published.
+SYNCED, UNPUBLISHED = "synced", "unpublished"
+
 # SQS accepts the characters of XML 1.0. Strict JSON contains no raw control characters, so SQS can
 # refuse only two noncharacters in it. They can occur only inside JSON strings.
 _REFUSED_IN_JSON = re.compile("[\ufffe\uffff]")
@@ -32,6 +36,15 @@ def accepted(body: str, received_at: datetime) -> QueueMessage:
     text = without_byte_order_mark(body)
     escaped = _REFUSED_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return QueueMessage(escaped, {"received_at": timestamp(received_at)})
+
+
+def synced(body: str, received_at: datetime, *, publish: bool) -> QueueMessage:
+    """The message for the consumer that holds an event that sync made.
+
+    Attributes mark it, because no sender can set them. publish: False keeps it off the bus.
+    """
+    attributes = {"received_at": timestamp(received_at), SYNCED: "true"}
+    return QueueMessage(body, attributes if publish else attributes | {UNPUBLISHED: "true"})
 
 
 def refused(body: bytes, error: EventError, received_at: datetime) -> QueueMessage:

@@ -49,12 +49,13 @@ RECEIPT: Json = {
     },
     "received_at": TIMESTAMP,
     "replayed": {"const": True, "description": "It was published again."},
+    "synced": {"const": True, "description": "Sync made it: no webhook of it had arrived."},
     "data_omitted": {
         "const": True,
         "description": "The bus did not take the event whole: data has profile_id and status.",
     },
 }
-OPTIONAL = {"replayed", "data_omitted"}
+OPTIONAL = {"replayed", "synced", "data_omitted"}
 
 
 def schema() -> Json:

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self, cast
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 _PREFIX = "/v1/profile/"
+_LIST = "/v1/search"
+_SORTED_BY = ("last_updated", "created_at", "id", "name")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class FakeProfileApi:
     make_up: makes the profile of an id that is not in `profiles`; None means 404.
     requests: all requests received so far.
     tls: serve HTTPS with this context.
+    tenant_id: of the profiles in the list that name no other.
+    flat: show a profile's fields beside its id, as GetProfile's guide does, and not in `profile`.
+    unknown: the status for a profile that does not exist; GetProfile documents 400, but not for it.
+    largest_page: the most profiles of a page; None for no limit. refuses_large: answer 400 to a
+    larger one, instead of a page of `largest_page`.
+    before_page: called before each page of the list, such as to change `profiles`.
 
     POST /fail makes all requests fail with 503, and POST /heal ends that.
     """
@@ -48,6 +56,12 @@ class FakeProfileApi:
         self.key = key
         self.make_up = make_up
         self.tls = tls
+        self.tenant_id = "abc-tenant"
+        self.flat = False
+        self.unknown = 404
+        self.largest_page: int | None = None
+        self.refuses_large = False
+        self.before_page: Callable[[], None] = lambda: None
         self.profiles: dict[str, dict[str, Any]] = {}
         self.requests: list[RecordedRequest] = []
         self.gone = threading.Event()
@@ -137,6 +151,9 @@ class Exchange(BaseHTTPRequestHandler):
         if not authorized:
             self.answer(401, b'{"error": "Unauthorized"}')
             return
+        if urlsplit(self.path).path == _LIST:
+            (self.api.fault_of("") or _as_it_should)(self, "")
+            return
         if not self.path.startswith(_PREFIX) or "/" in self.path[len(_PREFIX) :]:
             self.answer(404, b'{"error": "No such resource"}')
             return
@@ -157,7 +174,10 @@ class Exchange(BaseHTTPRequestHandler):
                 self.answer(404, b'{"error": "No such resource"}')
 
     def document(self, profile_id: str) -> dict[str, Any]:
-        return {"profile_id": profile_id, "profile": self.api.profile(profile_id) or {}}
+        profile = self.api.profile(profile_id) or {}
+        if self.api.flat:
+            return {"profile_id": profile_id} | profile
+        return {"profile_id": profile_id, "profile": profile}
 
     def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.head(status, {"Content-Length": str(len(body))} | (headers or {}))
@@ -315,10 +335,45 @@ def cut_short() -> Fault:
 
 
 def _as_it_should(exchange: Exchange, profile_id: str) -> None:
-    if exchange.api.profile(profile_id) is not None:
+    if urlsplit(exchange.path).path == _LIST:
+        exchange.answer(*_listed(exchange.api, exchange.path))
+    elif exchange.api.profile(profile_id) is not None:
         exchange.answer(200, json.dumps(exchange.document(profile_id)).encode())
     else:
-        exchange.answer(404, b'{"error": "Profile not found"}')
+        exchange.answer(exchange.api.unknown, _error("Profile not found"))
+
+
+def _listed(api: FakeProfileApi, path: str) -> tuple[int, bytes]:
+    """A page of the list, and its status. Only what GetProfile documents is accepted."""
+    api.before_page()
+    asked = parse_qs(urlsplit(path).query, keep_blank_values=True, strict_parsing=True)
+    values = {name: one[0] for name, one in asked.items() if len(one) == 1}
+    sort_by = values.pop("sortBy", "last_updated")
+    order = values.pop("sortOrder", "desc")
+    page, size = values.pop("page", "1"), values.pop("pageSize", "10")
+    numbers = page.isdecimal() and size.isdecimal() and int(page) > 0 and int(size) > 0
+    if values or not numbers or sort_by not in _SORTED_BY or order not in {"asc", "desc"}:
+        return 400, _error("Unknown or invalid parameter")
+    number, most = int(page), int(size)
+    if api.largest_page and most > api.largest_page:
+        if api.refuses_large:
+            return 400, _error("pageSize is too large")
+        most = api.largest_page
+    every = [
+        {"profile_id": one, "tenant_id": api.tenant_id, "status": "ready"} | profile
+        for one, profile in list(api.profiles.items())
+    ]
+    field = "profile_id" if sort_by == "id" else sort_by
+    every.sort(key=lambda one: (str(one.get(field, "")), one["profile_id"]))
+    if order == "desc":
+        every.reverse()
+    found = every[(number - 1) * most : number * most]
+    document = {"profiles": found, "total": len(every), "page": number, "pageSize": most}
+    return 200, json.dumps(document).encode()
+
+
+def _error(message: str) -> bytes:
+    return json.dumps({"error": 1, "message": message}).encode()
 
 
 @dataclass

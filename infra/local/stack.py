@@ -205,13 +205,16 @@ def _allow_batches(stack: Stack) -> None:
     # MiniStack wants separate IAM actions for the batch calls of SQS. AWS has no such actions: a
     # role that may send or delay one message may also do so with ten in one call.
     if "HydratorRole" in stack.resources:
-        queue = stack.client("sqs").get_queue_attributes(
-            QueueUrl=stack.outputs["HydrationQueueUrl"], AttributeNames=["QueueArn"]
-        )["Attributes"]["QueueArn"]
+        queues = [
+            stack.client("sqs").get_queue_attributes(
+                QueueUrl=stack.outputs[name], AttributeNames=["QueueArn"]
+            )["Attributes"]["QueueArn"]
+            for name in ("HydrationQueueUrl", "EventsQueueUrl")
+        ]
         statement = {
             "Effect": "Allow",
             "Action": ["sqs:SendMessageBatch", "sqs:ChangeMessageVisibilityBatch"],
-            "Resource": queue,
+            "Resource": queues,
         }
         stack.client("iam").put_role_policy(
             RoleName=stack.resources["HydratorRole"],

@@ -283,6 +283,8 @@ class Cloud:
                 return not self._holds(negated)
             case {"Fn::And": conditions}:
                 return all(map(self._holds, conditions))
+            case {"Fn::Or": conditions}:
+                return any(map(self._holds, conditions))
         raise AssertionError(condition)
 
 

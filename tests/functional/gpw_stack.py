@@ -49,7 +49,8 @@ class OperatedStack:
         outputs = {
             name: {"Value": cloud.resolve(output["Value"])}
             for name, output in TEMPLATE["Outputs"].items()
-            if name in OUTPUTS and (hydrating or output.get("Condition") != "Hydrate")
+            if name in OUTPUTS
+            and (hydrating or output.get("Condition") not in {"Hydrate", "CallApi"})
         }
         outputs["WebhookUrl"] = {"Value": "https://webhooks.test/webhooks/getprofile"}
         role = {

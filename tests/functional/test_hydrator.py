@@ -38,7 +38,11 @@ def api(profile_api: FakeProfileApi) -> FakeProfileApi:
 def start(cloud: Cloud, load: Callable[[str], Handler], api: FakeProfileApi) -> Start:
     """A cold start of HydratorFunction with the API's key set, at 500 requests a second."""
     cloud.set_api_key(API_KEY)
-    cloud.parameters |= {"ProfileApiUrl": api.url, "ProfileApiRequestsPerSecond": "1000"}
+    cloud.parameters |= {
+        "HydrateProfiles": "true",
+        "ProfileApiUrl": api.url,
+        "ProfileApiRequestsPerSecond": "1000",
+    }
     return lambda: load("HydratorFunction")
 
 

@@ -40,7 +40,11 @@ def test_the_largest_answers_take_less_than_70_percent_of_the_memory(
         PROFILE_API_URL=profile_api.url,
         PROFILE_API_REQUESTS_PER_SECOND="1000",
         PROFILE_API_SECRET_ID="secret",
+        EVENTS_QUEUE_URL="https://sqs.example/events",
         HYDRATION_QUEUE_URL="https://sqs.example/hydration",
+        SYNC_TABLE_NAME="sync",
+        SYNC_EVERYTHING_DAYS="7",
+        PUBLISH_BACKFILL="false",
         FULL_PROFILES_TABLE_NAME="full",
     )
 

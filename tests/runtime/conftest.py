@@ -92,7 +92,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Lambda]]:
             cloud = Cloud()
             cloud.set_secret(SECRET)
             cloud.set_api_key(API_KEY)
-            cloud.parameters |= {"ProfileApiUrl": api.url, **parameters}
+            cloud.parameters |= {"HydrateProfiles": "true", "ProfileApiUrl": api.url, **parameters}
             return Lambda(cloud, f"http://127.0.0.1:{aws.server_port}")
 
         yield deploy

@@ -31,15 +31,17 @@ def template() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def stack(transformed: dict[str, Any]) -> dict[str, Any]:
-    """The stack as it is deployed by default: without a KMS key of its own, open to everybody."""
-    found: dict[str, Any] = decided(transformed, OwnKey=False, RefuseGeneratedUrl=False)
+    """The stack with full profiles, and without a KMS key of its own; open to everybody."""
+    found: dict[str, Any] = decided(
+        transformed, OwnKey=False, RefuseGeneratedUrl=False, Hydrate=True
+    )
     return found
 
 
 @pytest.fixture(scope="session")
 def own_key_stack(transformed: dict[str, Any]) -> dict[str, Any]:
     """The stack with `KmsKeyArn` set."""
-    found: dict[str, Any] = decided(transformed, OwnKey=True)
+    found: dict[str, Any] = decided(transformed, OwnKey=True, Hydrate=True)
     return found
 
 

@@ -192,7 +192,7 @@ def test_reading_both_values_of_the_secret_fits_the_deadline_of_ingest() -> None
         receiver.ingest.secret.READ_BUDGET,
         receiver.consumer.store.BUDGET,
         receiver.publisher.bus.BUDGET,
-        receiver.hydrator.hydrate.BUDGET,
+        receiver.hydrator.tables.BUDGET,
         batch.DEAD_LETTER_BUDGET,
         Budget(attempts=7, connect_seconds=0.5, read_seconds=1),
     ],
@@ -402,9 +402,13 @@ def hydrator_handler() -> Any:
     """The module, whose import makes clients but calls nobody."""
     settings = {
         "DEAD_LETTER_QUEUE_URL": "https://sqs.example/dead",
+        "EVENTS_QUEUE_URL": "https://sqs.example/events",
         "HYDRATION_QUEUE_URL": "https://sqs.example/hydration",
         "PROFILES_TABLE_NAME": "profiles",
         "FULL_PROFILES_TABLE_NAME": "full",
+        "SYNC_TABLE_NAME": "sync",
+        "SYNC_EVERYTHING_DAYS": "7",
+        "PUBLISH_BACKFILL": "false",
         "PROFILE_API_URL": "https://api.example",
         "PROFILE_API_REQUESTS_PER_SECOND": "10",
         "PROFILE_API_SECRET_ID": "key",
@@ -421,13 +425,13 @@ def test_the_longest_hydration_of_one_profile_fits_into_the_time_of_the_hydrator
     timeout = properties(stack, FUNCTION)["HydratorFunction"]["Timeout"]
     slowest = template["Parameters"]["ProfileApiRequestsPerSecond"]["MinValue"]
     longest = (
-        5 * receiver.hydrator.hydrate.BUDGET.longest_seconds  # two reads, the API key, two writes
+        5 * receiver.hydrator.tables.BUDGET.longest_seconds  # two reads, the API key, two writes
         + hydrator_handler().WORKERS / slowest  # its turn
         + CONNECT_SECONDS
         + REQUEST_SECONDS
     )
 
-    delay = receiver.hydrator.hydrate.BUDGET.longest_seconds
+    delay = receiver.hydrator.tables.BUDGET.longest_seconds
     assert longest <= timeout - deadline.REPORT_SECONDS - delay
 
 
@@ -465,7 +469,7 @@ def test_a_rule_sends_to_the_hydration_queue_and_what_it_cannot_to_the_dead_lett
     policy = only(stack, "AWS::SQS::QueuePolicy")
     [statement] = policy["PolicyDocument"]["Statement"]
 
-    assert rules.keys() == {"ReadyProfileRule", "ReconcileRule"}
+    assert rules.keys() == {"ReadyProfileRule", "ReconcileRule", "SyncRule"}
     for rule in rules.values():
         [to] = rule["Targets"]
         assert target(to["Arn"]) == "HydrationQueue.Arn"
@@ -487,6 +491,22 @@ def test_the_schedule_starts_a_reconciliation_that_the_hydrator_understands(stac
     assert target(rule["ScheduleExpression"]) == "ReconcileSchedule"
 
 
+def test_the_schedule_of_sync_starts_a_sweep_that_the_hydrator_understands(stack: Json) -> None:
+    rule = properties(stack, "AWS::Events::Rule")["SyncRule"]
+    record = make_sqs_record(rule["Targets"][0]["Input"])
+
+    asked = receiver.hydrator.hydration.parse_request(from_lambda(record))
+
+    assert asked == receiver.hydrator.hydration.SyncRequest()
+    assert target(rule["ScheduleExpression"]) == "SyncSchedule"
+
+
+def test_what_a_pass_has_missed_is_kept_until_the_next_pass(template: Json) -> None:
+    days = template["Parameters"]["SyncEverythingDays"]["MaxValue"]
+
+    assert 1.5 * days * 86_400 <= receiver.hydrator.sync_store.KEPT_SECONDS
+
+
 def test_the_rule_for_ready_profiles_matches_what_the_publisher_publishes(stack: Json) -> None:
     rule = properties(stack, "AWS::Events::Rule")["ReadyProfileRule"]
     published = entry(from_stream(make_stream_record()).item, "bus")
@@ -501,7 +521,7 @@ def test_the_rule_for_ready_profiles_matches_what_the_publisher_publishes(stack:
     }
 
 
-def test_nothing_optional_is_deployed_by_default(template: Json) -> None:
+def test_nothing_optional_but_sync_is_deployed_by_default(template: Json) -> None:
     defaults = {n: str(p["Default"]) for n, p in template["Parameters"].items()}
 
     def holds(condition: Json) -> bool:
@@ -512,14 +532,20 @@ def test_nothing_optional_is_deployed_by_default(template: Json) -> None:
                 return not holds(inner)
             case {"Fn::And": inner}:
                 return all(map(holds, inner))
+            case {"Fn::Or": inner}:
+                return any(map(holds, inner))
             case {"Condition": str(name)}:
                 return holds(template["Conditions"][name])
         raise ValueError(condition)
 
     conditions = {n: r["Condition"] for n, r in template["Resources"].items() if "Condition" in r}
 
-    assert {"WebhookDomain", "EventArchive", "HydratorFunction"} < conditions.keys()
-    assert [n for n, name in conditions.items() if holds({"Condition": name})] == []
+    assert {"WebhookDomain", "EventArchive", "FullProfilesTable"} < conditions.keys()
+    # Sync is deployed, but idle until the owner has set the API key.
+    assert {name for name in conditions.values() if holds({"Condition": name})} == {
+        "Sync",
+        "CallApi",
+    }
 
 
 # ---------------------------------------------------------------- functions
@@ -918,9 +944,20 @@ ALLOWED: dict[str, dict[str, set[str]]] = {  # role: resource: actions
     },
     "HydratorRole": {
         "HydrationQueue.Arn": RECEIVE | {"sqs:ChangeMessageVisibility", "sqs:SendMessage"},
+        "EventsQueue.Arn": {"sqs:SendMessage"},
         "DeadLetterQueue.Arn": {"sqs:SendMessage"},
-        "ProfilesTable.Arn": {"dynamodb:GetItem", "dynamodb:ConditionCheckItem", "dynamodb:Scan"},
-        "FullProfilesTable.Arn": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+        "ProfilesTable.Arn": {
+            "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
+            "dynamodb:ConditionCheckItem",
+            "dynamodb:Scan",
+        },
+        "FullProfilesTable.Arn": {
+            "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
+            "dynamodb:UpdateItem",
+        },
+        "SyncTable.Arn": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"},
         "ProfileApiSecret.Id": {"secretsmanager:GetSecretValue"},
         "HydratorLogGroup.Arn": LOGS,
         "*": XRAY,
@@ -1031,6 +1068,7 @@ def test_the_outputs_are_what_a_user_and_the_tools_need(stack: Json) -> None:
         "EventsTableName": "EventsTable",
         "EventBusName": "EventBus",
         "FullProfilesTableName": "FullProfilesTable",
+        "SyncTableName": "SyncTable",
         "HydrationQueueUrl": "HydrationQueue",
         "ProfileApiSecretArn": "ProfileApiSecret.Id",
         "DashboardUrl": "Monitoring.Outputs.DashboardUrl",

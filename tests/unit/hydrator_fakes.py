@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.message import Message
 from typing import Any
@@ -12,7 +12,7 @@ from receiver.aws.sqs_record import Record
 from receiver.domain.errors import NotStorableError
 from receiver.hydrator.errors import ApiUnavailableError
 from receiver.hydrator.hydration import Key
-from receiver.hydrator.profile_api import COMPLETE, Fetched
+from receiver.hydrator.profile_api import COMPLETE, NOT_STORABLE, Fetched
 from receiver.lambda_support.deadline import Deadline
 from tests.factories import NOON
 
@@ -139,6 +139,7 @@ class InMemoryTables:
     refused: profiles that DynamoDB calls invalid.
     """
 
+    full_profiles: str = "full"
     states: dict[Key, str] = field(default_factory=dict)
     received_at: str = SINCE
     full: dict[Key, tuple[str, Fetched]] = field(default_factory=dict)
@@ -168,6 +169,13 @@ class InMemoryTables:
         self.full[key] = state_version, fetched
         return True
 
+    def write_or_mark(self, key: Key, version: str, fetched: Fetched) -> tuple[bool, Fetched]:
+        try:
+            return self.write(key, version, fetched), fetched
+        except NotStorableError as error:
+            marked = replace(fetched, status=NOT_STORABLE, profile=None, detail=str(error))
+            return self.write(key, version, marked), marked
+
     def page(self, after: Key | None) -> tuple[list[Key], Key | None]:
         if self.error:
             raise self.error
@@ -195,10 +203,10 @@ class FakeQueue:
     batches: list[list[str]] = field(default_factory=list)
     delays: list[tuple[str, int]] = field(default_factory=list)
 
-    def send_batch(self, bodies: Sequence[str]) -> None:
+    def send_batch(self, messages: Sequence[QueueMessage]) -> None:
         if self.error and len(self.batches) >= self.fails_after:
             raise self.error
-        self.batches.append(list(bodies))
+        self.batches.append([message.body for message in messages])
 
     def delay(self, receipts: Sequence[tuple[str, int]]) -> None:
         if self.error:

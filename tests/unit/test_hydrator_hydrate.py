@@ -12,10 +12,11 @@ from receiver.aws.errors import AwsCallError
 from receiver.aws.sqs import Queue
 from receiver.aws.sqs_record import Record
 from receiver.hydrator.errors import ApiUnavailableError, HydrationError, UnexpectedAnswerError
-from receiver.hydrator.hydrate import BUDGET, Hydrator, delay_seconds
+from receiver.hydrator.hydrate import Hydrator, delay_seconds
 from receiver.hydrator.hydration import Key
 from receiver.hydrator.profile_api import NOT_FOUND, NOT_STORABLE, Fetched, ProfileApi
-from receiver.hydrator.tables import PAGE_ROWS, ProfileTables
+from receiver.hydrator.sync import Sweeper
+from receiver.hydrator.tables import BUDGET, PAGE_ROWS, ProfileTables
 from receiver.lambda_support.batch import Failures
 from receiver.lambda_support.deadline import Deadline
 from receiver.lambda_support.errors import OutOfTimeError
@@ -53,6 +54,7 @@ class World:
             cast("ProfileApi", self.api),
             cast("Queue", self.queue),
             self.dead_letters,
+            cast("Sweeper", None),  # tests/unit/test_hydrator_sync.py
         )
 
     def run(self, *bodies: str | Record, deadline: Deadline = ENDLESS) -> Failures:
@@ -144,6 +146,13 @@ def test_an_unknown_profile_is_neither_asked_for_nor_made(world: World) -> None:
     del world.tables.states[key()]
 
     assert world.run(make_published()) == Failures()
+    assert (world.api.asked, world.tables.full) == ([], {})
+
+
+def test_a_message_that_was_left_when_full_profiles_were_switched_off_is_done(world: World) -> None:
+    world.tables.full_profiles = ""
+
+    assert world.run(make_published(), make_hydrate("2")) == Failures()
     assert (world.api.asked, world.tables.full) == ([], {})
 
 

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from receiver.domain import strict_json
 from receiver.domain.errors import EventError
-from receiver.hydrator.hydration import Hydration, Key, Reconciliation, fetchable, parse_request
+from receiver.hydrator.hydration import (
+    Hydration,
+    Key,
+    Reconciliation,
+    SyncRequest,
+    fetchable,
+    parse_request,
+)
 from tests.factories import NOON
 from tests.strategies import any_text, ids, json_values
 from tests.unit.hydrator_fakes import VERSION, make_hydrate, make_published, make_record
@@ -57,7 +64,22 @@ def test_a_reconciliation_asks_for_a_fetch_since_it_began(since: str) -> None:
     "body", ['{"reconcile": {}}', '{"hydrate": {"profile_id": "12345", "tenant_id": "t"}}']
 )
 def test_what_does_not_say_since_when_means_since_it_was_sent(body: str) -> None:
-    assert parse_request(make_record(body)).since == NOON
+    asked = parse_request(make_record(body))
+
+    assert isinstance(asked, Hydration | Reconciliation)
+    assert asked.since == NOON
+
+
+@pytest.mark.parametrize(
+    ("body", "asked"),
+    [
+        ('{"sync": {}}', SyncRequest()),
+        ('{"sync": {"full": true, "grace_seconds": 0}}', SyncRequest(full=True, grace_seconds=0)),
+        ('{"sync": {"sweep": "2023"}}', SyncRequest(sweep="2023")),
+    ],
+)
+def test_a_message_asks_for_a_sweep(body: str, asked: SyncRequest) -> None:
+    assert parse_request(make_record(body)) == asked
 
 
 @given(st.builds(Key, profile_id=ids, tenant_id=ids))

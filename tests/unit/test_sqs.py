@@ -58,7 +58,7 @@ FAILURES = [
     "call",
     [
         lambda queue: queue.send(QueueMessage("marker")),
-        lambda queue: queue.send_batch(["marker"]),
+        lambda queue: queue.send_batch([QueueMessage("marker")]),
         lambda queue: queue.delay([("marker", 5)]),
     ],
 )
@@ -90,7 +90,9 @@ def test_a_message_is_sent_only_when_sqs_says_so(response: dict[str, Any]) -> No
 )
 def test_a_batch_is_sent_only_when_sqs_holds_each_message(response: dict[str, Any]) -> None:
     with pytest.raises(NotConfirmedError):
-        Queue("https://sqs.example/1", Client(response)).send_batch(["a", "b"])
+        Queue("https://sqs.example/1", Client(response)).send_batch(
+            [QueueMessage("a"), QueueMessage("b")]
+        )
 
 
 def test_a_delayed_message_is_hidden_for_the_seconds_from_now() -> None:

@@ -1,8 +1,10 @@
 """DynamoDB: exact conversion to and from its JSON form, the limits of an item, and calls."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Context, Decimal
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from receiver.aws.errors import NotConfirmedError
 from receiver.domain.errors import NotStorableError
@@ -126,6 +128,52 @@ def get(
     return item_from_dynamodb(response.get("Item", {}))
 
 
+def batch_get(
+    client: Any, table: str, keys: Iterable[Mapping[str, str]], names: Collection[str]
+) -> list[dict[str, Any]]:
+    """The items that exist of up to 100 different keys, in any order; read eventually consistently.
+
+    names: the attributes to return. Raises: NotConfirmedError, also when DynamoDB leaves some keys
+    unread, as it does when it is throttled; botocore's errors.
+    """
+    asked = [item_to_dynamodb(key) for key in keys]
+    if not asked:
+        return []
+    escaped = {f"#{name}": name for name in names}
+    request = {
+        "Keys": asked,
+        "ProjectionExpression": ", ".join(escaped),
+        "ExpressionAttributeNames": escaped,
+    }
+    response = call(client.batch_get_item, RequestItems={table: request})
+    if response.get("UnprocessedKeys"):
+        raise NotConfirmedError
+    return [item_from_dynamodb(item) for item in response["Responses"].get(table, [])]
+
+
+def query(
+    client: Any, table: str, key: tuple[str, str], *, after: Mapping[str, str] | None = None
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """A page of the items with a partition key, read consistently. key: its name and value.
+
+    Returns: as `scan` does.
+    """
+    name, value = key
+    request: dict[str, Any] = {"ExclusiveStartKey": item_to_dynamodb(after)} if after else {}
+    response = call(
+        client.query,
+        TableName=table,
+        KeyConditionExpression="#key = :key",
+        ExpressionAttributeNames={"#key": name},
+        ExpressionAttributeValues={":key": to_dynamodb(value)},
+        ConsistentRead=True,
+        **request,
+    )
+    last = response.get("LastEvaluatedKey")
+    items = [item_from_dynamodb(item) for item in response["Items"]]
+    return items, item_from_dynamodb(last) if last else None
+
+
 def scan(
     client: Any,
     table: str,
@@ -147,6 +195,21 @@ def scan(
     last = response.get("LastEvaluatedKey")
     items = [item_from_dynamodb(item) for item in response["Items"]]
     return items, item_from_dynamodb(last) if last else None
+
+
+def put_if(client: Any, put: Mapping[str, Any]) -> bool:
+    """Put an item under a condition. put: the arguments of `PutItem`.
+
+    Returns: whether it was written; False if the condition failed. Raises: NotConfirmedError, and
+    botocore's errors.
+    """
+    try:
+        call(client.put_item, **put)
+    except ClientError as error:
+        if refusal_reasons(error.response) != {CONDITION_FAILED}:
+            raise
+        return False
+    return True
 
 
 def refusal_reasons(refusal: Mapping[str, Any]) -> set[str]:

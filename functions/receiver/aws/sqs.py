@@ -17,16 +17,20 @@ class QueueMessage:
     body: str
     attributes: dict[str, str] = field(default_factory=dict)
 
-    def send_request(self, queue_url: str, trace_header: str | None = None) -> dict[str, Any]:
-        """The arguments of SQS `SendMessage`. trace_header: X-Ray's, sent as a system attribute."""
-        request: dict[str, Any] = {
-            "QueueUrl": queue_url,
+    @property
+    def content(self) -> dict[str, Any]:
+        """Its part of the arguments of SQS `SendMessage`, or of an entry of a batch."""
+        return {
             "MessageBody": self.body,
             "MessageAttributes": {
                 name: {"DataType": "String", "StringValue": value}
                 for name, value in self.attributes.items()
             },
         }
+
+    def send_request(self, queue_url: str, trace_header: str | None = None) -> dict[str, Any]:
+        """The arguments of SQS `SendMessage`. trace_header: X-Ray's, sent as a system attribute."""
+        request: dict[str, Any] = {"QueueUrl": queue_url, **self.content}
         if trace_header:
             request["MessageSystemAttributes"] = {
                 "AWSTraceHeader": {"DataType": "String", "StringValue": trace_header}
@@ -50,9 +54,9 @@ class Queue:
         if not response.get("MessageId"):
             raise NotConfirmedError
 
-    def send_batch(self, bodies: Sequence[str]) -> None:
+    def send_batch(self, messages: Sequence[QueueMessage]) -> None:
         """Return once SQS holds all of up to BATCH_MESSAGES messages. Raises: AwsCallError."""
-        entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies)]
+        entries = [{"Id": str(n), **message.content} for n, message in enumerate(messages)]
         try:
             response = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
         except Exception as error:  # as above

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from receiver.aws.sqs_record import Record
 from receiver.domain.event import Event, ProfileState
 from receiver.domain.parse import parse_event
-from receiver.messages import original_body
+from receiver.messages import SYNCED, UNPUBLISHED, original_body
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,13 @@ class Delivery:
     def received_at(self) -> str:
         """When ingest received the event; for a message sent by hand, when it was sent."""
         return self.record.message.attributes.get("received_at", self.record.sent_at)
+
+    @property
+    def marks(self) -> dict[str, bool]:
+        """What the history notes about where the event came from; empty for a webhook."""
+        return {
+            name: True for name in (SYNCED, UNPUBLISHED) if name in self.record.message.attributes
+        }
 
 
 def parse_delivery(record: Record) -> Delivery:

@@ -48,11 +48,13 @@ def report(consumed: Consumed, now: datetime) -> None:
     for delivery, outcome in consumed.finished:
         event = delivery.event
         applied = outcome is Outcome.APPLIED
+        # How late sync noticed a change is no measure of the way from a webhook to the state.
+        timed = applied and not delivery.marks
         counts = {
             "EventsApplied": int(applied),
             "EventsStale": int(outcome is Outcome.STALE),
             "EventsRecorded": int(outcome is Outcome.RECORDED),
-            "AppliedAge": event.age(now) / timedelta(milliseconds=1) if applied else None,
+            "AppliedAge": event.age(now) / timedelta(milliseconds=1) if timed else None,
         }
         record(
             "info",

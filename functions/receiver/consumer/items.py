@@ -71,6 +71,7 @@ def history_put(
                 "outcome": outcome.value,
                 "expires_at": int(expires_at.timestamp()),
             }
+            | delivery.marks
         ),
         "ConditionExpression": "attribute_not_exists(#version)",
         "ExpressionAttributeNames": {"#version": "version"},

@@ -26,6 +26,7 @@ class ApiKey:
         self._value: str | None = None
         self._problem = ""
         self._read_at = float("-inf")
+        self._was_set = False
 
     def value(self) -> str:
         """The key. Raises: ApiKeyError."""
@@ -34,6 +35,20 @@ class ApiKey:
         if self._value is None:
             raise ApiKeyError(self._problem)
         return self._value
+
+    def was_set(self) -> bool:
+        """Whether the owner has ever set the key: the stack creates the secret with a random value.
+
+        Secrets Manager labels the value before the present one AWSPREVIOUS, so a value that nobody
+        has replaced has none before it. Raises: botocore's errors.
+        """
+        if not self._was_set:
+            try:
+                self._client.get_secret_value(SecretId=self._secret_id, VersionStage="AWSPREVIOUS")
+            except self._client.exceptions.ResourceNotFoundException:
+                return False
+            self._was_set = True
+        return True
 
     def refused(self) -> ApiKeyError:
         """Note that the API refused the key, so that it is read again: it may have been rotated."""

@@ -21,3 +21,7 @@ class ApiUnavailableError(HydrationError):
 
 class UnexpectedAnswerError(HydrationError):
     """The API's response contradicts its documentation, or an event (no ready profile)."""
+
+
+class SweepRunningError(HydrationError):
+    """A sweep of everything was asked for while another sweep runs; it is asked for again later."""

@@ -4,31 +4,30 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import batched
 
-from receiver.aws.clients import Budget
-from receiver.aws.sqs import BATCH_MESSAGES, Queue
+from receiver.aws.sqs import BATCH_MESSAGES, Queue, QueueMessage
 from receiver.aws.sqs_record import Record
-from receiver.domain.errors import EventError, NotStorableError
+from receiver.domain.errors import EventError
 from receiver.domain.version import timestamp
 from receiver.hydrator.errors import HydrationError, UnexpectedAnswerError
 from receiver.hydrator.hydration import (
     Hydration,
     Key,
     Reconciliation,
+    SyncRequest,
     fetchable,
     parse_request,
 )
 from receiver.hydrator.profile_api import COMPLETE, NOT_FOUND, NOT_STORABLE, ProfileApi
-from receiver.hydrator.tables import ProfileTables
+from receiver.hydrator.sync import Sweeper
+from receiver.hydrator.tables import BUDGET, ProfileTables
 from receiver.lambda_support import log
 from receiver.lambda_support.batch import DeadLetters, Failures, quarantine
 from receiver.lambda_support.deadline import Deadline, run
-
-BUDGET = Budget(attempts=2, connect_seconds=1, read_seconds=2)  # of every call to AWS
 
 # How long a failed message is hidden. It doubles with each receive (see HydrationQueue).
 FIRST_DELAY_SECONDS = 20
@@ -47,6 +46,7 @@ class Hydrator:
     api: ProfileApi
     queue: Queue
     dead_letters: DeadLetters
+    sweeper: Sweeper
 
     def hydrate(self, records: Iterable[Record], deadline: Deadline) -> Failures:
         """Finish and log every message except those returned.
@@ -58,6 +58,7 @@ class Hydrator:
         hydrations: dict[Key, Hydration] = {}
         asking: defaultdict[Key, list[Record]] = defaultdict(list)
         tasks: dict[Callable[[], None], list[Record]] = {}
+        sweeps: dict[Callable[[], None], list[Record]] = {}
         for record in records:
             try:
                 asked = parse_request(record)
@@ -66,11 +67,14 @@ class Hydrator:
                 continue
             if isinstance(asked, Reconciliation):
                 tasks[partial(self._reconcile, record, asked, before)] = [record]
+            elif isinstance(asked, SyncRequest):
+                sweeps[partial(self.sweeper.sync, record.message_id, asked, before)] = [record]
             else:
                 hydrations[asked.key] = asked.merged(hydrations.get(asked.key, asked))
                 asking[asked.key].append(record)
         for key, hydration in hydrations.items():
             tasks[partial(self._fetch, hydration, asking[key], before)] = asking[key]
+        tasks |= sweeps  # last, because a sweep takes all the time that is left
         # A single thread sends one request at a time. If it hangs, it is abandoned at the deadline.
         for concerned, result in zip(tasks.values(), run(list(tasks), before, 1), strict=True):
             if isinstance(result, Exception):
@@ -100,6 +104,8 @@ class Hydrator:
 
     def _stored(self, asked: Hydration, deadline: Deadline) -> tuple[str, str]:
         """Fetch and store a profile. Returns: the stored status, or SKIPPED; and a detail."""
+        if not self.tables.full_profiles:
+            return SKIPPED, "Full profiles are switched off"
         deadline.check(2 * BUDGET.longest_seconds)
         state = self.tables.state(asked.key)
         if state is None:
@@ -116,11 +122,7 @@ class Hydrator:
                 raise UnexpectedAnswerError(f"{fetched.detail}: it does not have the profile yet")
             version = ""  # satisfies no event, because the reconciliation asked too early
         deadline.check(writes)
-        try:
-            written = self.tables.write(asked.key, version, fetched)
-        except NotStorableError as error:
-            fetched = replace(fetched, status=NOT_STORABLE, profile=None, detail=str(error))
-            written = self.tables.write(asked.key, version, fetched)
+        written, fetched = self.tables.write_or_mark(asked.key, version, fetched)
         if not written:
             return SKIPPED, "A newer response is stored, or the profile was erased"
         return fetched.status, fetched.detail
@@ -134,11 +136,11 @@ class Hydrator:
         keys, last = self.tables.page(asked.after)
         since = timestamp(asked.since)
         fetched = [key.model_dump() for key in keys if fetchable(key.profile_id)]
-        bodies = [json.dumps({"hydrate": key | {"since": since}}) for key in fetched]
+        bodies = [QueueMessage(json.dumps({"hydrate": key | {"since": since}})) for key in fetched]
         batches = list(batched(bodies, BATCH_MESSAGES, strict=False))
         if last:
             following = {"since": since, "after": last.model_dump()}
-            batches.append((json.dumps({"reconcile": following}),))
+            batches.append((QueueMessage(json.dumps({"reconcile": following})),))
         for batch in batches:
             deadline.check(BUDGET.longest_seconds)
             self.queue.send_batch(batch)

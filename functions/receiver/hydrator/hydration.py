@@ -1,10 +1,10 @@
-"""What the messages of HydrationQueue ask for: one profile, or a page of all profiles."""
+"""What the messages of HydrationQueue ask for: a profile, a page of all known ones, a sweep."""
 
 import re
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from receiver.aws.sqs_record import Record
 from receiver.domain import strict_json
@@ -13,6 +13,9 @@ from receiver.domain.event import Event, Id, Timestamp
 from receiver.domain.parse import MAX_VALUES
 
 MAX_MESSAGE_VALUES = MAX_VALUES + 100  # an event, and the fields of publisher and EventBridge
+
+
+GRACE_SECONDS = 300  # a webhook and its way through the queue usually take two
 
 
 class Key(BaseModel, frozen=True):
@@ -50,13 +53,27 @@ class Reconciliation(BaseModel, frozen=True):
     after: Key | None = None
 
 
-def parse_request(record: Record) -> Hydration | Reconciliation:
+class SyncRequest(BaseModel, frozen=True):
+    """Begin a sweep, if none runs; or go on with the one that runs.
+
+    full: sweep everything. sweep: go on with the sweep that began then; empty to begin one.
+    grace_seconds: for so long after its last update, a profile's webhook is still awaited.
+    """
+
+    full: bool = False
+    sweep: str = ""
+    grace_seconds: int = Field(default=GRACE_SECONDS, ge=0)
+
+
+def parse_request(record: Record) -> Hydration | Reconciliation | SyncRequest:
     """The request in a message. Raises: EventError, when the message can never be processed."""
     document = strict_json.loads(record.message.body, max_values=MAX_MESSAGE_VALUES)
     try:
         match document:
             case {"reconcile": dict(asked)}:
                 return Reconciliation.model_validate({"since": record.sent_at} | asked)
+            case {"sync": dict(asked)}:
+                return SyncRequest.model_validate(asked)
             case {"hydrate": dict(asked)}:
                 asked = {"since": record.sent_at} | asked
             case {"detail-type": "profile.updated", "detail": detail}:

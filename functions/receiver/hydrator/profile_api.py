@@ -64,7 +64,21 @@ class ProfileApi:
     next_at: float = float("-inf")
 
     def fetch(self, profile_id: str, deadline: Deadline) -> Fetched:
-        """Send one request. Raises: HydrationError, OutOfTimeError."""
+        """Send one request for a profile. Raises: HydrationError, OutOfTimeError."""
+        path = f"/v1/profile/{quote(profile_id, safe='')}"
+        status, body, fetched_at = self.get(path, deadline)
+        if status == 200:
+            return parse_profile(body, profile_id, fetched_at)
+        if status in {400, 404}:  # GetProfile documents 400 as its only error, and no 404
+            return Fetched(NOT_FOUND, timestamp(fetched_at), detail=f"The API answered {status}")
+        raise UnexpectedAnswerError(f"The API answered {status}")
+
+    def get(self, path: str, deadline: Deadline) -> tuple[int, bytes | None, datetime]:
+        """Send one request. path: already escaped.
+
+        Returns: the status, the body (None if it is too large), and when the request began.
+        Raises: HydrationError, also for 401, 408, 429 and 5xx; OutOfTimeError.
+        """
         key = self.key.value()
         self._wait(deadline)
         headers = {
@@ -74,24 +88,18 @@ class ProfileApi:
         }
         fetched_at, began = self.now(), self.clock()
         try:
-            status, answered, body = self.http.get(
-                f"/v1/profile/{quote(profile_id, safe='')}", headers
-            )
+            status, answered, body = self.http.get(path, headers)
         finally:
             milliseconds = (self.clock() - began) * 1000
             counts = {"ProfileApiRequests": 1, "ProfileApiLatency": milliseconds}
             record("debug", "profile requested", counts)
-        if status == 200:
-            return parse_profile(body, profile_id, fetched_at)
-        if status in {400, 404}:  # GetProfile documents 400 as its only error, and no 404
-            return Fetched(NOT_FOUND, timestamp(fetched_at), detail=f"The API answered {status}")
         if status == 401:
             raise self.key.refused()
         if status in {408, 429} or status >= 500:
             pause = pause_seconds(status, answered.get("Retry-After"), self.now())
             self.next_at = max(self.next_at, self.clock() + pause)
             raise ApiUnavailableError(f"The API answered {status}", retry_after=pause)
-        raise UnexpectedAnswerError(f"The API answered {status}")
+        return status, body, fetched_at
 
     def _wait(self, deadline: Deadline) -> None:
         seconds = max(self.next_at - self.clock(), 0)

@@ -1,14 +1,18 @@
 """Reads ProfilesTable; reads and writes FullProfilesTable."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from receiver.aws import dynamodb
+from receiver.aws.clients import Budget
 from receiver.domain.errors import NotStorableError
 from receiver.hydrator.hydration import Key
 from receiver.hydrator.profile_api import COMPLETE, NOT_STORABLE, Fetched
+
+BUDGET = Budget(attempts=2, connect_seconds=1, read_seconds=2)  # of every call to AWS
 
 PAGE_ROWS = 250
 
@@ -42,6 +46,32 @@ class ProfileTables:
         item = dynamodb.get(self.client, self.full_profiles, key.model_dump(), names)
         return item.get("state_version", ""), item.get("profile_fetched_at", "")
 
+    def states(self, keys: Iterable[Key]) -> dict[Key, dict[str, Any]]:
+        """Version, status and time of event of those of up to 100 profiles that have a state."""
+        names = ("profile_id", "tenant_id", "version", "status", "event_at")
+        return self._rows(self.profiles, keys, names)
+
+    def stored(self, keys: Iterable[Key]) -> dict[Key, str]:
+        """The `last_updated` of those of up to 100 full profiles that are stored; "" for none."""
+        names = ("profile_id", "tenant_id", "profile_updated_at")
+        rows = self._rows(self.full_profiles, keys, names)
+        return {key: row.get("profile_updated_at", "") for key, row in rows.items()}
+
+    def _rows(
+        self, table: str, keys: Iterable[Key], names: Collection[str]
+    ) -> dict[Key, dict[str, Any]]:
+        unique = [key.model_dump() for key in set(keys)]
+        items = dynamodb.batch_get(self.client, table, unique, names)
+        return {Key.model_validate(item): item for item in items}
+
+    def written_before(self, moment: str, after: Key | None) -> tuple[list[Key], Key | None]:
+        """A page like `page`'s, only with the profiles whose row was written before a time."""
+        start = after.model_dump() if after else None
+        names = "profile_id, tenant_id, updated_at"
+        items, last = dynamodb.scan(self.client, self.profiles, names, after=start, limit=PAGE_ROWS)
+        keys = [Key.model_validate(item) for item in items if item.get("updated_at", "") < moment]
+        return keys, Key(**last) if last else None
+
     def page(self, after: Key | None) -> tuple[list[Key], Key | None]:
         """Up to PAGE_ROWS profiles after a key, and the key after which the next page begins.
 
@@ -51,6 +81,17 @@ class ProfileTables:
         names = "profile_id, tenant_id"
         items, last = dynamodb.scan(self.client, self.profiles, names, after=start, limit=PAGE_ROWS)
         return [Key(**item) for item in items], Key(**last) if last else None
+
+    def write_or_mark(self, key: Key, version: str, fetched: Fetched) -> tuple[bool, Fetched]:
+        """`write`, or mark a profile that DynamoDB can never store as NOT_STORABLE.
+
+        Returns: whether it was stored, and what.
+        """
+        try:
+            return self.write(key, version, fetched), fetched
+        except NotStorableError as error:
+            marked = replace(fetched, status=NOT_STORABLE, profile=None, detail=str(error))
+            return self.write(key, version, marked), marked
 
     def write(self, key: Key, version: str, fetched: Fetched) -> bool:
         """Store a fetch, if the profile has a state and nothing newer is stored.

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from receiver.domain import exact_json
+from receiver.messages import SYNCED
 
 SOURCE = "getprofile.webhooks"
 # EventBridge accepts less than 1 MiB, both for an entry and for a whole call. The remaining 48,576
@@ -25,7 +26,7 @@ ENVELOPE = {
 OPTIONAL = ("data", "webhook_id")
 
 # Fields that only the receiver sets in `detail`. If GetProfile sends such a field, it is dropped.
-RECEIVER_FIELDS = ("replayed", "data_omitted")
+RECEIVER_FIELDS = ("replayed", "data_omitted", SYNCED)
 
 
 def event_of(item: dict[str, Any]) -> dict[str, Any]:
@@ -77,10 +78,12 @@ def entry_bytes(entry: dict[str, Any]) -> int:
 
 
 def _receipt(item: dict[str, Any], *, replayed: bool) -> dict[str, Any]:
-    """The fields that the receiver adds: outcome, version, time of receipt, and `replayed`."""
+    """The fields that the receiver adds: outcome, version, time of receipt, and the marks."""
     known = {name: item[name] for name in ("outcome", "version", "received_at")}
-    # Absent the first time, so that a rule can exclude replays: {"replayed": [{"exists": false}]}
-    return known | ({"replayed": True} if replayed else {})
+    # Absent when a webhook's event is published first, so that a rule can exclude the others with
+    # a pattern such as {"replayed": [{"exists": false}]}.
+    marks = {"replayed": replayed, SYNCED: SYNCED in item}
+    return known | {name: True for name, marked in marks.items() if marked}
 
 
 def _entry(item: dict[str, Any], detail: dict[str, Any], bus: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from receiver.aws.errors import error_name
 from receiver.lambda_support.batch import dead_letter_queue
 from receiver.lambda_support.deadline import Deadline
 from receiver.lambda_support.log import record, safe_errors
+from receiver.messages import UNPUBLISHED
 from receiver.publisher.bus import Bus
 from receiver.publisher.publish import PublishedBatch, Publisher
 from receiver.publisher.settings import PublisherSettings
@@ -33,7 +34,9 @@ def lambda_handler(
 ) -> dict[str, Any]:
     """Publish a batch. Lambda redelivers it from the record in the response on, if there is one."""
     insertions = [
-        from_stream(change) for change in event["Records"] if change["eventName"] == "INSERT"
+        from_stream(change)
+        for change in event["Records"]
+        if change["eventName"] == "INSERT" and UNPUBLISHED not in change["dynamodb"]["NewImage"]
     ]
     batch = publisher.publish(insertions, Deadline.of(context))
     report(batch)

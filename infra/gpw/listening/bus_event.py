@@ -16,7 +16,7 @@ from receiver.domain.event import MAX_ID_LENGTH
 from receiver.publisher.entry import SOURCE, entry
 
 # The fields that the receiver adds to the event in `detail`.
-ADDED = ("outcome", "version", "received_at", "replayed", "data_omitted")
+ADDED = ("outcome", "version", "received_at", "replayed", "synced", "data_omitted")
 
 # The namespace of the envelope ids of events from the history; an event always gets the same id.
 _HISTORY_IDS = uuid.UUID("5b0d2f0c-7c55-4a0e-9b46-1f7d3f1f8f0a")

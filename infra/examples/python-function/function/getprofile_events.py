@@ -24,6 +24,7 @@ class AnyDetail(TypedDict):
     version: str
     received_at: str
     replayed: NotRequired[Literal[True]]
+    synced: NotRequired[Literal[True]]
     data_omitted: NotRequired[Literal[True]]
 
 
