@@ -380,31 +380,38 @@ def log_bytes(which: str, label: str) -> list[Any]:
 
 
 def hydration_rows() -> list[Row]:
-    """The last rows, about full profiles. They exist only with HydrateProfiles."""
+    """The last rows, about GetProfile's API. They exist only if it is called."""
     return [
-        heading("Full profiles", "fetched from GetProfile's API"),
+        heading("API", "GetProfile's list compared with the profiles here, and full profiles"),
         Row(
             6,
             [
                 graph(
-                    "Profiles",
-                    8,
+                    "Profiles behind and gone, by sweep",
+                    6,
+                    [
+                        own("ProfilesBehind", "behind", stat="Maximum"),
+                        own("ProfilesGone", "gone at GetProfile", stat="Maximum"),
+                    ],
+                ),
+                graph(
+                    "Age of the last complete sweep, ms",
+                    6,
+                    [own("SyncAge", "age", stat="Minimum")],
+                    yAxis=y_axis("ms"),
+                ),
+                graph(
+                    "Full profiles",
+                    6,
                     [
                         own("ProfilesHydrated", "stored"),
                         own("ProfilesNotFound", "not found"),
-                        own("ProfilesNotStorable", "not storable"),
                         own("HydrationsFailed", "retried"),
                     ],
                 ),
                 graph(
-                    "GetProfile's API, ms",
-                    8,
-                    percentiles(own("ProfileApiLatency", ""), "p50", "p99"),
-                    yAxis=y_axis("ms"),
-                ),
-                graph(
                     "Requests to the API, and messages waiting",
-                    8,
+                    6,
                     [
                         own("ProfileApiRequests", "requests"),
                         queue(

@@ -161,6 +161,8 @@ def test_optional_resources_have_a_condition(template: Json, monitoring: Json) -
         "AlarmMail": "Mail",
         "SilenceAlarm": "Silence",
         "DeadLettersAlarm": "OnAws",
+        "SyncBehindAlarm": "Hydrate",
+        "SyncStoppedAlarm": "Hydrate",
     }
     assert template["Parameters"]["AlarmEmail"]["Default"] == ""
     assert template["Parameters"]["SilenceHours"]["Default"] == 0

@@ -521,7 +521,7 @@ def test_the_rule_for_ready_profiles_matches_what_the_publisher_publishes(stack:
     }
 
 
-def test_nothing_optional_but_sync_is_deployed_by_default(template: Json) -> None:
+def test_nothing_optional_is_deployed_by_default(template: Json) -> None:
     defaults = {n: str(p["Default"]) for n, p in template["Parameters"].items()}
 
     def holds(condition: Json) -> bool:
@@ -540,12 +540,8 @@ def test_nothing_optional_but_sync_is_deployed_by_default(template: Json) -> Non
 
     conditions = {n: r["Condition"] for n, r in template["Resources"].items() if "Condition" in r}
 
-    assert {"WebhookDomain", "EventArchive", "FullProfilesTable"} < conditions.keys()
-    # Sync is deployed, but idle until the owner has set the API key.
-    assert {name for name in conditions.values() if holds({"Condition": name})} == {
-        "Sync",
-        "CallApi",
-    }
+    assert {"WebhookDomain", "EventArchive", "HydratorFunction"} < conditions.keys()
+    assert [n for n, name in conditions.items() if holds({"Condition": name})] == []
 
 
 # ---------------------------------------------------------------- functions

@@ -51,6 +51,7 @@ class Price:
 class CostSettings:
     """The template's settings that affect the cost. memory_mb: by function, such as "ingest".
 
+    api_alarm_metrics: of the alarms that only a stack has that calls GetProfile's API.
     No parameter turns history, bus or backups off; they are settings here only to price them.
     """
 
@@ -67,12 +68,19 @@ class CostSettings:
     platform_logs: bool
     secret_cache_seconds: int
     hydrate: bool
+    sync: bool
     alarm_metrics: int
+    api_alarm_metrics: int
     dashboards: int
     tracing: bool
     backups: bool
     history: bool = True
     bus: bool = True
+
+    @property
+    def calls_api(self) -> bool:
+        """Whether the stack has a hydrator, with its queue and the secret for GetProfile's API."""
+        return self.hydrate or self.sync
 
 
 @dataclass(frozen=True)
@@ -197,7 +205,7 @@ def bill(t: MonthlyTraffic, s: CostSettings, f: Figures) -> list[Line]:
     publishes = published / stream_size
     hydrated = profiles if s.hydrate and s.bus else 0.0
     pollers = min(f["idle_pollers"], s.consumer_concurrency)
-    hydration_pollers = min(f["idle_pollers"], HYDRATION_CONCURRENCY) if s.hydrate else 0
+    hydration_pollers = min(f["idle_pollers"], HYDRATION_CONCURRENCY) if s.calls_api else 0
 
     state_units, history_units = _units(state_bytes), _units(history_bytes)
     if s.history:
@@ -273,14 +281,18 @@ def bill(t: MonthlyTraffic, s: CostSettings, f: Figures) -> list[Line]:
             logged * s.log_retention_days / MONTH_DAYS,
         ),
         Line("CloudWatch: metrics", "metric_month", own_metrics * hours_with_events),
-        Line("CloudWatch: alarms", "alarm_metric_month", s.alarm_metrics),
+        Line(
+            "CloudWatch: alarms",
+            "alarm_metric_month",
+            s.alarm_metrics + s.api_alarm_metrics * s.calls_api,
+        ),
         Line("CloudWatch: dashboard", "dashboard_month", s.dashboards),
         Line(
             "X-Ray: traces",
             "trace",
             sum(traces(n, t.active_seconds, f) for n in invocations) if s.tracing else 0,
         ),
-        Line("Secrets Manager: secrets", "secret_month", 1 + s.hydrate),
+        Line("Secrets Manager: secrets", "secret_month", 1 + s.calls_api),
         # An upper bound: a read gets the previous value only in the grace period.
         Line("Secrets Manager: reads", "secret_read", 2 * secret_reads),
     ]
@@ -383,6 +395,7 @@ def variations(s: CostSettings) -> dict[str, CostSettings]:
         "LogRetentionDays=7": replace(s, log_retention_days=7),
         "ArchiveDays=30": replace(s, archive_days=30),
         "HydrateProfiles=true": replace(s, hydrate=True),
+        "SyncProfiles=true": replace(s, sync=True),
         "on x86_64 *": replace(s, architecture="x86_64"),
         "Tracing=Active": replace(s, tracing=True),
         "without backups *": replace(s, backups=False),

@@ -65,6 +65,7 @@ def settings(template: Template, monitoring: Json) -> CostSettings:
     logging = functions["ingest"]["LoggingConfig"]
     silence = template.number(template.parameter("SilenceHours"))
     resources = monitoring["Resources"].values()
+    alarms = [one for one in resources if one["Type"] == "AWS::CloudWatch::Alarm"]
     return CostSettings(
         architecture=functions["ingest"]["Architectures"][0],
         requests_per_second=template.number(template.parameter("RequestsPerSecond")),
@@ -80,11 +81,15 @@ def settings(template: Template, monitoring: Json) -> CostSettings:
         or logging.get("SystemLogLevel", "INFO") != "WARN",
         secret_cache_seconds=template.number(template.parameter("SecretCacheSeconds")),
         hydrate=template.parameter("HydrateProfiles") == "true",
+        sync=template.parameter("SyncProfiles") == "true",
         alarm_metrics=sum(
             _metrics(alarm["Properties"])
-            for alarm in resources
-            if alarm["Type"] == "AWS::CloudWatch::Alarm"
+            for alarm in alarms
+            if alarm.get("Condition") != "Hydrate"
             and (silence or alarm.get("Condition") != "Silence")
+        ),
+        api_alarm_metrics=sum(
+            _metrics(alarm["Properties"]) for alarm in alarms if alarm.get("Condition") == "Hydrate"
         ),
         dashboards=sum(one["Type"] == "AWS::CloudWatch::Dashboard" for one in resources),
         tracing=template.parameter("Tracing") == "Active",
