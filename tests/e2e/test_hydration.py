@@ -116,3 +116,19 @@ def test_a_reconciliation_fetches_what_was_missed_and_marks_what_is_gone(
     assert row["profile_updated_at"] == "2024-01-31T23:00:00.000000Z"
     assert row["profile_fetched_at"] > before[0]["profile_fetched_at"]
     assert marked["profile"]["name"] == "Bob"  # the last that is known of it
+
+
+def test_a_sweep_brings_a_profile_of_which_no_webhook_arrived_whole_and_without_a_request_for_it(
+    stack: Stack, api: FakeProfileApi, state: Read, full: Read, profile_id: str
+) -> None:
+    api.profiles[profile_id] = profile("Ada")
+    stack.client("sqs").send_message(
+        QueueUrl=stack.outputs["HydrationQueueUrl"], MessageBody=json.dumps({"sync": {}})
+    )
+    row = fetched(full, profile_id, "complete")
+
+    known = state(profile_id)
+    assert known
+    assert known["event_id"].startswith("sync_")
+    assert known["event_at"] == row["profile_updated_at"] == "2024-01-01T00:00:00.000000Z"
+    assert requests_for(api, profile_id) == 0

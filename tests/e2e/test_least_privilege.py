@@ -164,7 +164,7 @@ def list_queues(who: Principal) -> None:
         ("HydratorRole", write_profile),
         ("HydratorRole", delete_full_profile),
         ("ConsumerRole", read_full_profile),
-        ("HydratorRole", send_event),
+        ("HydratorRole", receive),
         ("HydratorRole", receive_dead),
         ("HydratorRole", publish),
     ],

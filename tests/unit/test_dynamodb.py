@@ -11,6 +11,7 @@ from receiver.aws.dynamodb import (
     INVALID,
     MAX_ITEM_BYTES,
     PASSING,
+    batch_get,
     call,
     from_dynamodb,
     get,
@@ -303,3 +304,38 @@ def test_a_refusal_has_the_same_reasons_for_one_item_and_for_a_transaction(
 ) -> None:
     assert refusal_reasons(refusal) == reasons
     assert bool(reasons & PASSING) == (reasons == {CONFLICT})
+
+
+# ---------------------------------------------------------------- several items at once
+
+
+class BatchReader:
+    """Reads two items in a call, as DynamoDB does when more would be too large."""
+
+    def __init__(self, per_call: int = 2) -> None:
+        self.per_call = per_call
+        self.calls: list[int] = []
+
+    def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+        [(table, request)] = RequestItems.items()
+        keys = request["Keys"]
+        self.calls.append(len(keys))
+        left = {table: {"Keys": keys[self.per_call :]}} if keys[self.per_call :] else {}
+        return {"Responses": {table: keys[: self.per_call]}, "UnprocessedKeys": left}
+
+
+def test_what_one_call_leaves_unread_is_read_by_the_next() -> None:
+    client = BatchReader()
+    keys = [{"id": str(n)} for n in range(5)]
+
+    assert batch_get(client, "t", keys, ["id"]) == keys
+    assert client.calls == [5, 3, 1]
+
+
+def test_calls_that_read_nothing_end_in_an_error_and_no_keys_in_no_call() -> None:
+    client = BatchReader(per_call=0)
+    with pytest.raises(NotConfirmedError):
+        batch_get(client, "t", [{"id": "1"}], ["id"])
+
+    assert batch_get(client, "t", [], ["id"]) == []
+    assert client.calls == [1]

@@ -133,22 +133,27 @@ def batch_get(
 ) -> list[dict[str, Any]]:
     """The items that exist of up to 100 different keys, in any order; read eventually consistently.
 
-    names: the attributes to return. Raises: NotConfirmedError, also when DynamoDB leaves some keys
-    unread, as it does when it is throttled; botocore's errors.
+    names: the attributes to return. DynamoDB reads at most 16 MB at once, counting whole items, so
+    a few calls may be needed. Raises: NotConfirmedError, also when a call reads nothing; botocore's
+    errors.
     """
     asked = [item_to_dynamodb(key) for key in keys]
-    if not asked:
-        return []
     escaped = {f"#{name}": name for name in names}
-    request = {
-        "Keys": asked,
-        "ProjectionExpression": ", ".join(escaped),
-        "ExpressionAttributeNames": escaped,
-    }
-    response = call(client.batch_get_item, RequestItems={table: request})
-    if response.get("UnprocessedKeys"):
-        raise NotConfirmedError
-    return [item_from_dynamodb(item) for item in response["Responses"].get(table, [])]
+    found: list[dict[str, Any]] = []
+    while asked:
+        request = {
+            "Keys": asked,
+            "ProjectionExpression": ", ".join(escaped),
+            "ExpressionAttributeNames": escaped,
+        }
+        response = client.batch_get_item(RequestItems={table: request})
+        left = response.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+        # Its own answer always has responses; a call that makes no progress is left to a later one.
+        if "Responses" not in response or len(left) >= len(asked):
+            raise NotConfirmedError
+        found += response["Responses"].get(table, [])
+        asked = left
+    return [item_from_dynamodb(item) for item in found]
 
 
 def query(
