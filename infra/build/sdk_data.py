@@ -17,7 +17,7 @@ DIRECTORY = Path("receiver", "aws", "sdk_data")  # in the artifact; template.yam
 
 # Every operation that functions/ calls. tests/template/test_sdk_data.py compares it with the code.
 OPERATIONS = {
-    "dynamodb": ("GetItem", "PutItem", "Scan", "TransactWriteItems"),
+    "dynamodb": ("BatchGetItem", "GetItem", "PutItem", "Query", "Scan", "TransactWriteItems"),
     "events": ("PutEvents",),
     "secretsmanager": ("GetSecretValue",),
     "sqs": ("ChangeMessageVisibilityBatch", "SendMessage", "SendMessageBatch"),

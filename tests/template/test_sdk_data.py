@@ -37,6 +37,9 @@ QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/queue"
 ENTRY = {"Id": "0", "MessageBody": "{}"}
 ATTRIBUTE = {"received_at": {"DataType": "String", "StringValue": "now"}}
 ARGUMENTS: dict[str, dict[str, Any]] = {
+    "dynamodb.batch_get_item": {
+        "RequestItems": {"Profiles": {"Keys": [ITEM], "ConsistentRead": True}}
+    },
     "dynamodb.get_item": {"TableName": "Profiles", "Key": ITEM, "ConsistentRead": True},
     "dynamodb.put_item": {
         "TableName": "Profiles",
@@ -44,6 +47,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "ConditionExpression": "version < :v",
         "ExpressionAttributeValues": {":v": {"S": "1"}},
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    },
+    "dynamodb.query": {
+        "TableName": "Sync",
+        "KeyConditionExpression": "id = :id",
+        "ExpressionAttributeValues": {":id": {"S": "1"}},
+        "ExclusiveStartKey": ITEM,
     },
     "dynamodb.scan": {"TableName": "Profiles", "ExclusiveStartKey": ITEM, "Limit": 7},
     "dynamodb.transact_write_items": {
