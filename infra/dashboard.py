@@ -494,9 +494,9 @@ def body_in_yaml(always: list[Json], hydration: list[Json], alarms: Json) -> str
         - {values.lstrip()}\
           Console: {CONSOLE_HOST}
           AccessLog: !Join ["*2F", !Split ["/", !Ref HttpApiLogGroup]]
-          HydratorLogs: !If [Hydrate, !Sub "$257E$2527${{HydratorLogGroup}}", ""]
+          HydratorLogs: !If [CallApi, !Sub "$257E$2527${{HydratorLogGroup}}", ""]
           Hydration: !If
-            - Hydrate
+            - CallApi
             - !Sub |-
               ,
               {dumped(hydration, " " * 14)}

@@ -530,65 +530,6 @@ def test_no_part_of_a_profile_and_no_secret_gets_into_the_log(
         assert hidden not in output.text
 
 
-# ---------------------------------------------------------------- reconciliation
-
-
-def reconcile(cloud: Cloud, hydrator: Handler, body: str) -> dict[str, Any]:
-    """Run a reconciliation to its end: each page, and then what the pages queued."""
-    answers = [run(hydrator, body)]
-    while waiting := [message.body for message in cloud.messages("HydrationQueue")]:
-        answers.append(run(hydrator, *waiting))
-    [answer] = [a for n, a in enumerate(answers) if a not in answers[:n]]
-    return answer
-
-
-@pytest.mark.parametrize("profiles", [0, 1, 7])
-def test_all_known_profiles_are_refetched_page_by_page(
-    hydrator: Handler,
-    cloud: Cloud,
-    api: FakeProfileApi,
-    output: Output,
-    monkeypatch: pytest.MonkeyPatch,
-    profiles: int,
-) -> None:
-    monkeypatch.setattr(sys.modules["receiver.hydrator.tables"], "PAGE_ROWS", 2)
-    profile_ids = [f"p{n}\ufffe" for n in range(profiles)]
-    known(cloud, *profile_ids, "fresh")
-    fetched_before(cloud, "fresh", profile_fetched_at="2999-01-01T00:00:00.000000Z")
-    for profile_id in profile_ids[::2]:
-        fetched_before(cloud, profile_id, state_version=VERSION)
-    api.profiles |= dict.fromkeys([*profile_ids, "fresh"], ADA)
-
-    assert reconcile(cloud, hydrator, '{"reconcile": {}}') == DONE
-
-    assert len(api.requests) == profiles
-    assert {full(cloud, one)["profile"]["name"] for one in profile_ids} <= {"Ada"}
-    pages = [line for line in output.logs if line["message"] == "page reconciled"]
-    assert sum(page["queued"] for page in pages) == profiles + 1
-    assert len(pages) >= (profiles + 1) / 2
-
-
-def test_a_page_that_is_delivered_twice_fetches_nothing_twice(
-    hydrator: Handler, cloud: Cloud, api: FakeProfileApi
-) -> None:
-    known(cloud, "12345", "2")
-    api.profiles["2"] = ADA
-
-    assert reconcile(cloud, hydrator, '{"reconcile": {}}') == DONE
-    assert reconcile(cloud, hydrator, '{"reconcile": {}}') == DONE
-    assert len(api.requests) == 2
-
-
-def test_a_page_that_is_not_queued_whole_is_retried(
-    start: Start, cloud: Cloud, output: Output
-) -> None:
-    cloud.fail("sqs.SendMessageBatch", "AccessDenied")
-    known(cloud)
-
-    assert run(start(), '{"reconcile": {}}') == failures("message-1")
-    assert counts(output) == {"HydrationsFailed": 1}
-
-
 # ---------------------------------------------------------------- what happens meanwhile
 
 _profiles = itertools.count()

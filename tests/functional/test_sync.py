@@ -112,6 +112,19 @@ def test_a_missed_update_is_published_as_made_by_sync_and_a_second_sweep_changes
     assert output.metrics()["ProfilesBehind"] == [1.0]
 
 
+def test_a_dry_run_names_in_the_log_what_is_behind_and_sends_nothing(
+    receiver: Receiver, cloud: Cloud, api: FakeProfileApi, output: Output
+) -> None:
+    receiver.sweep()
+    api.profiles["p1"] = {"status": "summarizing", "last_updated": "2023-10-01T12:00:00Z"}
+    before = cloud.history()
+    receiver.sweep(full=True, dry_run=True)
+
+    [line] = [one for one in output.logs if one["message"] == "profile behind"]
+    assert (line["profile_id"], line["behind_seconds"]) == ("p1", 3600)
+    assert (cloud.history(), receiver.bus) == (before, [])
+
+
 def test_a_full_profile_is_written_from_the_list_once_its_state_is_there(
     receiver: Receiver, cloud: Cloud, api: FakeProfileApi
 ) -> None:

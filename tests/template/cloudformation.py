@@ -40,9 +40,9 @@ SAMPLES: dict[str, Any] = {
     "HostedZoneId": "Z0123456789ABCDEFGHIJ",
     "HydratorFunction": "hydrator",
     "KmsKeyArn": KEY,
-    "ReconcileSchedule": "rate(7 days)",
     "SilenceHours": 6,
     "SlackChannel": "C0123456789",
+    "SyncIntervalMinutes": 60,
     "SubnetIds": "subnet-0123456789abcdef0",
     "SecurityGroupIds": "sg-0123456789abcdef0",
 }
@@ -73,9 +73,11 @@ def combinations(template: Json) -> Iterator[Json]:
     for name, parameter in declared.items():
         usual = parameter["Default"] if "Default" in parameter else SAMPLES.get(name, f"a-{name}")
         if any(one == name for one, _ in compared):
-            values = parameter.get("AllowedValues", [usual, *(v for n, v in compared if n == name)])
+            values: list[Any] = [usual, *(value for other, value in compared if other == name)]
             if len({str(value) for value in values}) == 1:
-                values = [*values, SAMPLES[name]]  # a new condition needs a value here
+                # Without allowed values, a new condition needs a value in SAMPLES.
+                more = parameter.get("AllowedValues") or [SAMPLES[name]]
+                values = [*values, *more]
             choices[name] = list({str(value): value for value in values}.values())
         else:
             choices[name] = [usual]
@@ -163,7 +165,7 @@ class Deployment:
     def ref(self, name: str) -> Any:
         return self.value({"Ref": name}, "a test")
 
-    def value(self, node: Any, where: str) -> Any:  # noqa: PLR0911  one for each function
+    def value(self, node: Any, where: str) -> Any:  # noqa: PLR0911, PLR0912  one for each function
         """A part of the template, evaluated. where: names it in an error."""
         match node:
             case {"Ref": str(name)}:
@@ -183,6 +185,9 @@ class Deployment:
                 return self._filled(text, {}, where)
             case {"Fn::Sub": [str(text), dict(values)]}:
                 return self._filled(text, self.value(values, where), where)
+            case {"Fn::FindInMap": [str(name), first, second]}:
+                keys = str(self.value(first, where)), str(self.value(second, where))
+                return self._template["Mappings"][name][keys[0]][keys[1]]
             case {"Fn::Join": [str(separator), parts]}:
                 return separator.join(map(str, self.value(parts, where)))
             case {"Fn::Split": [str(separator), text]}:

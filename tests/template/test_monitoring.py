@@ -106,6 +106,39 @@ def looks_back(alarm: Json, silence_hours: int) -> int:
     return int(period * count)
 
 
+def sweeping(monitoring: Json, minutes: int) -> Json:
+    """monitoring.yaml with what it looks up by the minutes between two sweeps."""
+
+    def looked_up(node: Any) -> Any:
+        match node:
+            case {"Fn::FindInMap": [name, {"Ref": "SyncIntervalMinutes"}, key]}:
+                return monitoring["Mappings"][name][str(minutes)][key]
+            case dict():
+                return {name: looked_up(member) for name, member in node.items()}
+            case list():
+                return [looked_up(member) for member in node]
+            case _:
+                return node
+
+    found: Json = looked_up(monitoring)
+    return found
+
+
+@pytest.mark.parametrize("minutes", [15, 60, 360, 1440])
+def test_sync_is_late_after_three_sweeps_and_behind_after_two_of_three(
+    template: Json, monitoring: Json, minutes: int
+) -> None:
+    found = of_type(sweeping(monitoring, minutes), ALARM)
+    behind, stopped = found["SyncBehindAlarm"], found["SyncStoppedAlarm"]
+
+    assert behind["Period"] == stopped["Period"] == minutes * 60
+    assert (behind["DatapointsToAlarm"], behind["EvaluationPeriods"]) == (2, 3)
+    assert stopped["Threshold"] == 3 * minutes * 60_000
+    for document in (template, monitoring):
+        allowed = document["Parameters"]["SyncIntervalMinutes"]["AllowedValues"]
+        assert {str(one) for one in allowed} == {"0", *monitoring["Mappings"]["Sweeps"]}
+
+
 def short(alarm: Json) -> str:
     """The alarm's name after the stack's."""
     name = alarm["AlarmName"]["Fn::Sub"]
@@ -161,8 +194,8 @@ def test_optional_resources_have_a_condition(template: Json, monitoring: Json) -
         "AlarmMail": "Mail",
         "SilenceAlarm": "Silence",
         "DeadLettersAlarm": "OnAws",
-        "SyncBehindAlarm": "Hydrate",
-        "SyncStoppedAlarm": "Hydrate",
+        "SyncBehindAlarm": "Sync",
+        "SyncStoppedAlarm": "Sync",
     }
     assert template["Parameters"]["AlarmEmail"]["Default"] == ""
     assert template["Parameters"]["SilenceHours"]["Default"] == 0
@@ -230,10 +263,10 @@ def test_every_alarm_decides_what_missing_data_means_and_why(
 
 
 def test_no_alarm_evaluates_a_longer_time_than_cloudwatch_allows(
-    alarms: dict[str, Json], template: Json
+    monitoring: Json, template: Json
 ) -> None:
     longest = template["Parameters"]["SilenceHours"]["MaxValue"]
-    for name, alarm in alarms.items():
+    for name, alarm in of_type(sweeping(monitoring, 1440), ALARM).items():
         hourly = all(one["Period"] >= 3600 for one in watched(alarm))
 
         assert looks_back(alarm, longest) <= (WEEK if hourly else DAY), name
@@ -650,6 +683,7 @@ def nested(
     parameters = {
         **{name: name for name in monitoring["Parameters"]},
         "SilenceHours": 6 if silence else 0,
+        "SyncIntervalMinutes": 60 if hydrate else 0,
         "Account": ACCOUNT if on_aws else "000000000000",
         "HttpApiLogGroup": ACCESS_LOG,
         **({} if hydrate else WITHOUT_HYDRATION),

@@ -469,7 +469,7 @@ def test_a_rule_sends_to_the_hydration_queue_and_what_it_cannot_to_the_dead_lett
     policy = only(stack, "AWS::SQS::QueuePolicy")
     [statement] = policy["PolicyDocument"]["Statement"]
 
-    assert rules.keys() == {"ReadyProfileRule", "ReconcileRule", "SyncRule"}
+    assert rules.keys() == {"ReadyProfileRule", "SyncRule"}
     for rule in rules.values():
         [to] = rule["Targets"]
         assert target(to["Arn"]) == "HydrationQueue.Arn"
@@ -480,17 +480,6 @@ def test_a_rule_sends_to_the_hydration_queue_and_what_it_cannot_to_the_dead_lett
     assert "ReadyProfileRule" in json.dumps(statement["Condition"]["ArnEquals"]["aws:SourceArn"])
 
 
-def test_the_schedule_starts_a_reconciliation_that_the_hydrator_understands(stack: Json) -> None:
-    rule = properties(stack, "AWS::Events::Rule")["ReconcileRule"]
-    record = make_sqs_record(rule["Targets"][0]["Input"])
-
-    asked = receiver.hydrator.hydration.parse_request(from_lambda(record))
-
-    assert isinstance(asked, receiver.hydrator.hydration.Reconciliation)
-    assert asked.after is None  # from the first profile on
-    assert target(rule["ScheduleExpression"]) == "ReconcileSchedule"
-
-
 def test_the_schedule_of_sync_starts_a_sweep_that_the_hydrator_understands(stack: Json) -> None:
     rule = properties(stack, "AWS::Events::Rule")["SyncRule"]
     record = make_sqs_record(rule["Targets"][0]["Input"])
@@ -498,7 +487,8 @@ def test_the_schedule_of_sync_starts_a_sweep_that_the_hydrator_understands(stack
     asked = receiver.hydrator.hydration.parse_request(from_lambda(record))
 
     assert asked == receiver.hydrator.hydration.SyncRequest()
-    assert target(rule["ScheduleExpression"]) == "SyncSchedule"
+    assert rule["ScheduleExpression"] == {"Fn::Sub": "rate(${SyncIntervalMinutes} minutes)"}
+    assert 1 not in stack["Parameters"]["SyncIntervalMinutes"]["AllowedValues"]  # rate(1 minute)
 
 
 def test_what_a_pass_has_missed_is_kept_until_the_next_pass(template: Json) -> None:
@@ -521,7 +511,7 @@ def test_the_rule_for_ready_profiles_matches_what_the_publisher_publishes(stack:
     }
 
 
-def test_nothing_optional_is_deployed_by_default(template: Json) -> None:
+def test_nothing_optional_but_sync_is_deployed_by_default(template: Json) -> None:
     defaults = {n: str(p["Default"]) for n, p in template["Parameters"].items()}
 
     def holds(condition: Json) -> bool:
@@ -540,8 +530,9 @@ def test_nothing_optional_is_deployed_by_default(template: Json) -> None:
 
     conditions = {n: r["Condition"] for n, r in template["Resources"].items() if "Condition" in r}
 
-    assert {"WebhookDomain", "EventArchive", "HydratorFunction"} < conditions.keys()
-    assert [n for n, name in conditions.items() if holds({"Condition": name})] == []
+    assert {"WebhookDomain", "EventArchive", "FullProfilesTable"} < conditions.keys()
+    default = {name for name in conditions.values() if holds({"Condition": name})}
+    assert default == {"Sync", "CallApi"}  # which do nothing until the API key is set
 
 
 # ---------------------------------------------------------------- functions

@@ -86,4 +86,4 @@ def test_a_parameter_keeps_its_meaning_or_is_named_among_those_that_went(templat
     # `sam deploy` ignores what samconfig.toml says of a parameter that is no longer there.
     gone = set(releases.template()["Parameters"]) - set(template["Parameters"])
 
-    assert gone == {"Architecture"}
+    assert gone == {"Architecture", "ReconcileSchedule"}

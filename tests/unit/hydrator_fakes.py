@@ -144,7 +144,6 @@ class InMemoryTables:
     received_at: str = SINCE
     full: dict[Key, tuple[str, Fetched]] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
-    pages: dict[Key | None, tuple[list[Key], Key | None]] = field(default_factory=dict)
     error: Exception | None = None
 
     def state(self, key: Key) -> tuple[str, str] | None:
@@ -175,11 +174,6 @@ class InMemoryTables:
         except NotStorableError as error:
             marked = replace(fetched, status=NOT_STORABLE, profile=None, detail=str(error))
             return self.write(key, version, marked), marked
-
-    def page(self, after: Key | None) -> tuple[list[Key], Key | None]:
-        if self.error:
-            raise self.error
-        return self.pages[after]
 
 
 @dataclass

@@ -166,8 +166,9 @@ def test_the_settings_are_the_templates() -> None:
     assert found.hydrate
     assert not found.log_events
     assert found.alarm_metrics == plain.alarm_metrics + 2
-    assert plain.api_alarm_metrics == 2
-    assert (found.calls_api, plain.calls_api) == (True, False)
+    assert plain.sync_alarm_metrics == 2
+    off = settings_on_file({"SyncIntervalMinutes": "0"})
+    assert (found.calls_api, plain.calls_api, off.calls_api) == (True, True, False)
     assert plain.alarm_metrics >= 10  # what CloudWatch gives for nothing
     assert plain.log_events
     assert plain.consumer_batch == 10

@@ -1,5 +1,4 @@
 import concurrent.futures
-import json
 import threading
 from collections.abc import Callable
 from typing import Any, cast
@@ -16,10 +15,9 @@ from receiver.hydrator.hydrate import Hydrator, delay_seconds
 from receiver.hydrator.hydration import Key
 from receiver.hydrator.profile_api import NOT_FOUND, NOT_STORABLE, Fetched, ProfileApi
 from receiver.hydrator.sync import Sweeper
-from receiver.hydrator.tables import BUDGET, PAGE_ROWS, ProfileTables
+from receiver.hydrator.tables import BUDGET, ProfileTables
 from receiver.lambda_support.batch import Failures
 from receiver.lambda_support.deadline import Deadline
-from receiver.lambda_support.errors import OutOfTimeError
 from tests.unit.fakes import InMemoryDeadLetters
 from tests.unit.hydrator_fakes import (
     SINCE,
@@ -118,7 +116,7 @@ def test_an_event_whose_state_was_there_when_the_fetch_began_asks_for_nothing(
     ("fetched_at", "asked"),
     [("2023-10-01T11:59:59.999999Z", ["12345"]), (SINCE, []), ("2999-01-01T00:00:00.000000Z", [])],
 )
-def test_a_reconciliation_fetches_what_was_not_fetched_since(
+def test_a_message_fetches_what_was_not_fetched_since_its_time(
     world: World, fetched_at: str, asked: list[str]
 ) -> None:
     world.tables.full[key()] = NEXT_VERSION, make_fetched(fetched_at=fetched_at)
@@ -181,7 +179,7 @@ def test_a_404_within_fifteen_minutes_of_the_newest_event_is_retried(
     assert world.tables.full == {}
 
 
-def test_a_404_that_a_reconciliation_finds_so_early_is_not_good_enough_for_the_event(
+def test_a_404_that_another_message_finds_so_early_does_not_satisfy_the_event(
     world: World,
 ) -> None:
     world.api.answers["12345"] = lambda: MISSING
@@ -292,12 +290,12 @@ def test_a_message_that_the_dead_letter_queue_does_not_take_is_retried(world: Wo
 
 def test_without_time_left_nothing_begins_and_everything_is_retried(world: World) -> None:
     left = 3 * BUDGET.longest_seconds - 0.1
-    bodies = ["not json", make_published(), '{"reconcile": {}}']
+    bodies = ["not json", make_published(), make_hydrate("2")]
 
     assert world.failed(*bodies, deadline=Deadline(lambda: BUDGET.longest_seconds)) == [
         "1",
-        "3",
         "2",
+        "3",
     ]
     assert world.failed(make_published(), deadline=Deadline(lambda: left)) == ["1"]
     assert (world.api.asked, world.dead_letters.messages) == ([], [])
@@ -330,67 +328,12 @@ def test_a_call_that_hangs_fails_its_own_messages_and_those_that_wait_for_it(
     assert timeouts == [60 - BUDGET.longest_seconds, 60]  # the difference is for the delay
 
 
-# ---------------------------------------------------------------- reconciliation
-
-
-def keys(*profile_ids: str) -> list[Key]:
-    return [key(profile_id) for profile_id in profile_ids]
-
-
-def test_a_page_becomes_a_message_for_each_profile_and_the_next_page_comes_last(
-    world: World,
-) -> None:
-    profile_ids = [str(n) for n in range(21)]
-    world.tables.pages[None] = keys(*profile_ids, "..", "a/../b"), key("é")
-
-    assert world.run('{"reconcile": {}}') == Failures()
-    asked = [[json.loads(body) for body in batch] for batch in world.queue.batches]
-    assert asked[-1] == [
-        {"reconcile": {"since": SINCE, "after": {"profile_id": "é", "tenant_id": "t"}}}
-    ]
-    assert [len(batch) for batch in asked] == [10, 10, 1, 1]
-    assert [one["hydrate"] for batch in asked[:-1] for one in batch] == [
-        {"tenant_id": "t", "profile_id": profile_id, "since": SINCE} for profile_id in profile_ids
-    ]
-    assert all(body.isascii() for batch in world.queue.batches for body in batch)
-
-
-def test_the_last_page_is_followed_by_none_and_an_empty_one_by_the_next(world: World) -> None:
-    world.tables.pages = {None: ([], key("1")), key("1"): (keys("2"), None)}
-
-    assert world.run('{"reconcile": {}}') == Failures()
-    [[following]] = world.queue.batches
-    assert world.run(following) == Failures()
-    assert [json.loads(body).keys() for body in world.queue.batches[-1]] == [{"hydrate"}]
-
-
-def test_a_page_that_is_not_queued_whole_is_retried_whole_and_has_no_next_page_yet(
-    world: World,
-) -> None:
-    world.tables.pages[None] = keys(*map(str, range(30))), key("30")
-    world.queue.error, world.queue.fails_after = AwsCallError("Throttling"), 3
-
-    assert world.failed('{"reconcile": {}}') == ["1"]
-    assert not any("reconcile" in body for batch in world.queue.batches for body in batch)
-
-
-def test_a_page_stops_where_the_time_does(world: World) -> None:
-    world.tables.pages[None] = keys(*map(str, range(PAGE_ROWS))), None
-    left = iter([60.0] * 8)
-    deadline = Deadline(lambda: next(left, 0))
-    [(_record, error)] = world.run('{"reconcile": {}}', deadline=deadline).failed
-
-    assert isinstance(error, OutOfTimeError)
-    assert 0 < len(world.queue.batches) < PAGE_ROWS / 10
-
-
 # ---------------------------------------------------------------- all of it
 
 
 @given(st.data())
 def test_every_message_has_exactly_one_outcome(data: st.DataObject) -> None:
     world = World()
-    world.tables.pages = {None: (keys("12345"), None)}
     errors: list[Any] = [None, ApiUnavailableError("x"), LookupError("x")]
     for one in ("12345", "2"):
         if error := data.draw(st.sampled_from(errors)):
@@ -398,7 +341,7 @@ def test_every_message_has_exactly_one_outcome(data: st.DataObject) -> None:
     world.tables.error = data.draw(st.sampled_from([None, None, AwsCallError("x")]))
     world.queue.error = data.draw(st.sampled_from([None, AwsCallError("x")]))
     world.dead_letters.error = data.draw(st.sampled_from([None, AwsCallError("x")]))
-    kinds = [make_published(), make_hydrate("2"), make_hydrate("gone"), '{"reconcile": {}}', "x"]
+    kinds = [make_published(), make_hydrate("2"), make_hydrate("gone"), "x"]
     bodies = data.draw(st.lists(st.sampled_from(kinds), max_size=10))
 
     failures = world.run(*bodies)

@@ -10,13 +10,12 @@ from receiver.domain.errors import EventError
 from receiver.hydrator.hydration import (
     Hydration,
     Key,
-    Reconciliation,
     SyncRequest,
     fetchable,
     parse_request,
 )
 from tests.factories import NOON
-from tests.strategies import any_text, ids, json_values
+from tests.strategies import any_text, json_values
 from tests.unit.hydrator_fakes import VERSION, make_hydrate, make_published, make_record
 
 KEY = Key(profile_id="12345", tenant_id="t")
@@ -54,19 +53,16 @@ def test_an_event_asks_for_a_fetch_since_its_version(body: str) -> None:
 
 
 @pytest.mark.parametrize("since", ["2023-10-01T12:00:00Z", "2023-10-01T14:00:00.0+02:00"])
-def test_a_reconciliation_asks_for_a_fetch_since_it_began(since: str) -> None:
+def test_a_message_may_ask_for_a_fetch_since_a_time(since: str) -> None:
     assert parse_request(make_record(make_hydrate(since=since))) == hydration(
         since=NOON.isoformat()
     )
 
 
-@pytest.mark.parametrize(
-    "body", ['{"reconcile": {}}', '{"hydrate": {"profile_id": "12345", "tenant_id": "t"}}']
-)
-def test_what_does_not_say_since_when_means_since_it_was_sent(body: str) -> None:
-    asked = parse_request(make_record(body))
+def test_what_does_not_say_since_when_means_since_it_was_sent() -> None:
+    asked = parse_request(make_record('{"hydrate": {"profile_id": "12345", "tenant_id": "t"}}'))
 
-    assert isinstance(asked, Hydration | Reconciliation)
+    assert isinstance(asked, Hydration)
     assert asked.since == NOON
 
 
@@ -76,19 +72,15 @@ def test_what_does_not_say_since_when_means_since_it_was_sent(body: str) -> None
         ('{"sync": {}}', SyncRequest()),
         ('{"sync": {"full": true, "grace_seconds": 0}}', SyncRequest(full=True, grace_seconds=0)),
         ('{"sync": {"sweep": "2023"}}', SyncRequest(sweep="2023")),
+        (
+            '{"sync": {"since": "2023-10-01T12:00:00Z"}}',
+            SyncRequest.model_validate({"since": "2023-10-01T12:00:00Z"}),
+        ),
+        ('{"reconcile": {"since": "2023-10-01T12:00:00Z"}}', SyncRequest(full=True)),
     ],
 )
 def test_a_message_asks_for_a_sweep(body: str, asked: SyncRequest) -> None:
     assert parse_request(make_record(body)) == asked
-
-
-@given(st.builds(Key, profile_id=ids, tenant_id=ids))
-def test_a_page_may_begin_behind_any_profile(key: Key) -> None:
-    asked = {"since": NOON.isoformat(), "after": key.model_dump()}
-
-    parsed = parse_request(make_record(json.dumps({"reconcile": asked})))
-
-    assert parsed == Reconciliation.model_validate(asked)
 
 
 def test_messages_for_one_profile_ask_for_what_all_of_them_ask() -> None:
@@ -155,8 +147,8 @@ def test_any_other_id_can_be_fetched(profile_id: str) -> None:
         ("{}", "invalid_hydration"),
         ('{"hydrate": null}', "invalid_hydration"),
         ('{"reconcile": null}', "invalid_hydration"),
-        ('{"reconcile": {"since": "now"}}', "invalid_hydration"),
-        ('{"reconcile": {"after": {"tenant_id": "t"}}}', "invalid_hydration"),
+        ('{"sync": {"since": "now"}}', "invalid_hydration"),
+        ('{"sync": {"grace_seconds": -1}}', "invalid_hydration"),
         (make_hydrate(profile_id=""), "invalid_hydration"),
         (make_hydrate(profile_id="x" * 129), "invalid_hydration"),
         (make_hydrate(profile_id="\ud800"), "invalid_hydration"),
@@ -189,7 +181,7 @@ def test_any_body_is_understood_or_refused(body: str) -> None:
         asked = None
 
     if asked is not None:
-        assert {"hydrate", "reconcile", "detail"} & set(strict_json.loads(body))
+        assert {"hydrate", "reconcile", "sync", "detail"} & set(strict_json.loads(body))
 
 
 def test_the_largest_event_that_can_be_published_is_understood() -> None:

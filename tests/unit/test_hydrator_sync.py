@@ -146,6 +146,22 @@ def test_a_quick_sweep_is_one_request_when_little_has_changed(world: World) -> N
     assert (state.last.behind, state.last.full) == (1, False)
 
 
+def test_a_quick_sweep_goes_back_further_when_asked_to_and_never_less_far(world: World) -> None:
+    for n in range(300):
+        world.update(f"p{n}", ago=2 * DAY + n * SECOND)
+        world.deliver(f"p{n}", NOON - 3 * DAY)
+
+    def behind(**asked: Any) -> int:
+        world.now += HOUR
+        last = world.sweep(**asked).last
+        assert last
+        assert not last.full
+        return last.behind
+
+    assert behind(since=timestamp(NOON)) == 100  # the first page is always compared
+    assert behind(since=timestamp(NOON - 3 * DAY)) == 200
+
+
 # ---------------------------------------------------------------- what is behind
 
 
@@ -388,6 +404,34 @@ def test_a_pass_that_reads_fewer_profiles_than_the_api_counts_proves_nothing(wor
     assert weeks(world, 3) == [0, 0, 0]
 
 
+# ---------------------------------------------------------------- a dry run
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_dry_run_counts_what_is_behind_and_changes_nothing(world: World, full: bool) -> None:
+    world.hydrates = True
+    world.update("a")
+    world.deliver("gone", NOON - DAY)
+    before, table = world.state, {**world.sync_table.items}
+
+    state = world.sweep(dry_run=True, full=full)
+    found = state.last_dry_run
+    assert found
+    assert (found.behind, found.full, found.dry_run) == (1, full, True)
+    assert (world.events.messages, len(world.bus), world.full) == ([], 1, {})
+    unchanged = {"revision", "progressed_at", "last_dry_run"}
+    assert state.model_dump(exclude=unchanged) == before.model_dump(exclude=unchanged)
+    assert world.sync_table.items.keys() == table.keys()
+
+
+def test_what_a_dry_run_found_is_made_up_for_by_the_next_sweep(world: World) -> None:
+    world.update("a")
+    world.sweep(dry_run=True)
+
+    assert world.sweep().last.behind == 1  # type: ignore[union-attr]
+    assert world.in_step() == world.at_getprofile.keys()
+
+
 # ---------------------------------------------------------------- one sweep at a time, and crashes
 
 
@@ -414,8 +458,9 @@ def test_a_sweep_that_runs_is_not_overlapped(world: World) -> None:
     world.ask()
 
     assert world.state == begun
-    with pytest.raises(SweepRunningError):
-        world.ask(full=True)
+    for asked in ({"full": True}, {"dry_run": True}, {"since": timestamp(NOON - DAY)}):
+        with pytest.raises(SweepRunningError):
+            world.ask(**asked)
 
 
 def test_a_sweep_that_was_abandoned_is_gone_on_with_by_the_next_message(world: World) -> None:

@@ -144,7 +144,7 @@ def test_a_success_that_is_not_dynamodbs_own_is_none() -> None:
         lambda: silent.write(KEY, "v", make_fetched()),
         lambda: silent.state(KEY),
         lambda: silent.last_fetch(KEY),
-        lambda: silent.page(None),
+        lambda: silent.written_before("", None),
     ):
         with pytest.raises(NotConfirmedError):
             call()

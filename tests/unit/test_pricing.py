@@ -221,8 +221,8 @@ def test_lambdas_own_lines_are_charged_in_addition_to_ours() -> None:
     assert used("log_gb") < used("log_gb", chosen=replace(DEFAULTS, platform_logs=True))
 
 
-def test_without_events_the_stack_costs_less_than_a_dollar_after_the_allowance() -> None:
-    lines = bill(MonthlyTraffic(0), DEFAULTS, FIGURES)
+def test_without_events_and_sweeps_the_stack_costs_less_than_a_dollar_after_the_allowance() -> None:
+    lines = bill(MonthlyTraffic(0), replace(DEFAULTS, sync_minutes=0), FIGURES)
     _list_price, after_free = total(lines, PRICES)
 
     assert {line.what for line in lines if line.quantity} == {
@@ -234,6 +234,14 @@ def test_without_events_the_stack_costs_less_than_a_dollar_after_the_allowance()
     assert after_free <= 1
 
 
+def test_hourly_sweeps_cost_little_more_than_the_api_keys_secret_and_two_alarms() -> None:
+    def cost(minutes: int) -> float:
+        lines = bill(MonthlyTraffic(0), replace(DEFAULTS, sync_minutes=minutes), FIGURES)
+        return total(lines, PRICES)[1]
+
+    assert cost(60) - cost(0) == pytest.approx(0.40 + 2 * 0.10, abs=0.01)
+
+
 def test_every_setting_that_is_shown_changes_the_bill() -> None:
     now = total(bill(MILLION, DEFAULTS, FIGURES), PRICES)[0]
     changed = {
@@ -242,6 +250,7 @@ def test_every_setting_that_is_shown_changes_the_bill() -> None:
     }
 
     cheaper = {"EventRetentionDays=26", "LogLevel=WARNING", "LogRetentionDays=7"}
+    cheaper |= {"SyncIntervalMinutes=0"}
     assert all(change != 0 for change in changed.values())
     assert {name for name, change in changed.items() if change < 0} == cheaper | {
         name for name in changed if name.startswith("without")

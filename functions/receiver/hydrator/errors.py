@@ -24,4 +24,4 @@ class UnexpectedAnswerError(HydrationError):
 
 
 class SweepRunningError(HydrationError):
-    """A sweep of everything was asked for while another sweep runs; it is asked for again later."""
+    """A sweep was asked for that does more than the one that runs; its message is retried."""

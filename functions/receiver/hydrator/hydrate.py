@@ -1,6 +1,5 @@
 """Processes a batch: parse, coalesce, fetch one profile at a time, delay failures."""
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -9,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import batched
 
-from receiver.aws.sqs import BATCH_MESSAGES, Queue, QueueMessage
+from receiver.aws.sqs import BATCH_MESSAGES, Queue
 from receiver.aws.sqs_record import Record
 from receiver.domain.errors import EventError
 from receiver.domain.version import timestamp
@@ -17,9 +16,7 @@ from receiver.hydrator.errors import HydrationError, UnexpectedAnswerError
 from receiver.hydrator.hydration import (
     Hydration,
     Key,
-    Reconciliation,
     SyncRequest,
-    fetchable,
     parse_request,
 )
 from receiver.hydrator.profile_api import COMPLETE, NOT_FOUND, NOT_STORABLE, ProfileApi
@@ -65,9 +62,7 @@ class Hydrator:
             except EventError as error:
                 quarantine([record], error, self.dead_letters, before, failures, source="hydrator")
                 continue
-            if isinstance(asked, Reconciliation):
-                tasks[partial(self._reconcile, record, asked, before)] = [record]
-            elif isinstance(asked, SyncRequest):
+            if isinstance(asked, SyncRequest):
                 sweeps[partial(self.sweeper.sync, record.message_id, asked, before)] = [record]
             else:
                 hydrations[asked.key] = asked.merged(hydrations.get(asked.key, asked))
@@ -120,39 +115,12 @@ class Hydrator:
         if fetched.status == NOT_FOUND and fetched.fetched_at < certain_from:
             if asked.version:
                 raise UnexpectedAnswerError(f"{fetched.detail}: it does not have the profile yet")
-            version = ""  # satisfies no event, because the reconciliation asked too early
+            version = ""  # satisfies no event, because the message asked too early
         deadline.check(writes)
         written, fetched = self.tables.write_or_mark(asked.key, version, fetched)
         if not written:
             return SKIPPED, "A newer response is stored, or the profile was erased"
         return fetched.status, fetched.detail
-
-    def _reconcile(self, record: Record, asked: Reconciliation, deadline: Deadline) -> None:
-        """Queue the page's profiles, then the next page.
-
-        A page that fails is retried as a whole, but a profile that is queued twice is fetched once.
-        """
-        deadline.check(BUDGET.longest_seconds)
-        keys, last = self.tables.page(asked.after)
-        since = timestamp(asked.since)
-        fetched = [key.model_dump() for key in keys if fetchable(key.profile_id)]
-        bodies = [QueueMessage(json.dumps({"hydrate": key | {"since": since}})) for key in fetched]
-        batches = list(batched(bodies, BATCH_MESSAGES, strict=False))
-        if last:
-            following = {"since": since, "after": last.model_dump()}
-            batches.append((QueueMessage(json.dumps({"reconcile": following})),))
-        for batch in batches:
-            deadline.check(BUDGET.longest_seconds)
-            self.queue.send_batch(batch)
-        queued, more = len(bodies), last is not None
-        log.record(
-            "info",
-            "page reconciled",
-            {},
-            queued=queued,
-            more=more,
-            message_id=record.message_id,
-        )
 
     def _delay(self, failures: Failures) -> None:
         """Delay failed messages. If SQS refuses, the queue's visibility timeout applies."""

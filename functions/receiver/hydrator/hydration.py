@@ -1,4 +1,4 @@
-"""What the messages of HydrationQueue ask for: a profile, a page of all known ones, a sweep."""
+"""What the messages of HydrationQueue ask for: a profile, or a sweep of GetProfile's list."""
 
 import re
 from datetime import UTC, datetime
@@ -26,11 +26,10 @@ class Key(BaseModel, frozen=True):
 
 
 class Hydration(Key, frozen=True):
-    """Fetch one profile, unless a stored fetch began after the event or the reconciliation.
+    """Fetch one profile, unless a stored fetch began after the event, or after `since`.
 
     version: the event's. Versions decide whether a fetch began after the event, not times, because
     the clocks of two functions may differ.
-    since: when the reconciliation began.
     """
 
     version: str = ""
@@ -46,32 +45,28 @@ class Hydration(Key, frozen=True):
         return self.model_copy(update=newest)
 
 
-class Reconciliation(BaseModel, frozen=True):
-    """Refetch the page of profiles after a key, except profiles that were fetched since."""
-
-    since: Timestamp
-    after: Key | None = None
-
-
 class SyncRequest(BaseModel, frozen=True):
     """Begin a sweep, if none runs; or go on with the one that runs.
 
-    full: sweep everything. sweep: go on with the sweep that began then; empty to begin one.
-    grace_seconds: for so long after its last update, a profile's webhook is still awaited.
+    full: sweep everything. since: go back to this time at least. dry_run: only compare and count.
+    sweep: go on with the sweep that began then; empty to begin one. grace_seconds: for so long
+    after its last update, a profile's webhook is still awaited.
     """
 
     full: bool = False
+    since: Timestamp | None = None
+    dry_run: bool = False
     sweep: str = ""
     grace_seconds: int = Field(default=GRACE_SECONDS, ge=0)
 
 
-def parse_request(record: Record) -> Hydration | Reconciliation | SyncRequest:
+def parse_request(record: Record) -> Hydration | SyncRequest:
     """The request in a message. Raises: EventError, when the message can never be processed."""
     document = strict_json.loads(record.message.body, max_values=MAX_MESSAGE_VALUES)
     try:
         match document:
-            case {"reconcile": dict(asked)}:
-                return Reconciliation.model_validate({"since": record.sent_at} | asked)
+            case {"reconcile": dict()}:  # sent before a sweep of everything took its place
+                return SyncRequest(full=True)
             case {"sync": dict(asked)}:
                 return SyncRequest.model_validate(asked)
             case {"hydrate": dict(asked)}:

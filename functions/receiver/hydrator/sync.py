@@ -101,20 +101,21 @@ class Sweeper:
             mine = running.started_at == asked.sweep or running.begun_by == message_id
             if mine or stalled:
                 return state
-            if asked.full and not running.full:
-                raise SweepRunningError("A sweep runs; the one of everything waits for its end")
+            if _does_more(asked, running):
+                raise SweepRunningError("Another sweep runs; this one waits for its end")
             return None
         if asked.sweep:
             return None
         overdue = state.full_at < timestamp(self.now() - self.full_every)
         overlap = timedelta(seconds=asked.grace_seconds) + 2 * TOLERANCE
-        begins = datetime.fromisoformat(state.complete_at or now)
+        begins = datetime.fromisoformat(state.complete_at or now) - overlap
         sweep = Sweep(
             started_at=now,
             begun_by=message_id,
             full=asked.full or state.full_due or overdue,
-            since=timestamp(begins - overlap),
+            since=timestamp(min(begins, asked.since or begins)),
             backfill=not state.full_at,
+            dry_run=asked.dry_run,
             grace_seconds=asked.grace_seconds,
         )
         return self._save(state, running=sweep, asked_at=state.asked_at or now)
@@ -155,11 +156,12 @@ class Sweeper:
             changes["covered"] = max(0, sweep.covered - window.size)
             return self._save(state, running=sweep.model_copy(update=changes))
         changes |= self._caught_up(new, sweep, deadline)
-        if sweep.full and places:
+        if sweep.full and places and not sweep.dry_run:
             deadline.check(BUDGET.longest_seconds)
             digests = (one.digest for one in page.profiles)
             self.store.note(sweep.started_at, sweep.pages, digests)
         done = page.count < window.size or (not sweep.full and _reaches(page, sweep.since))
+        comparing = done and sweep.full and not sweep.dry_run
         sweep = sweep.model_copy(
             update=changes
             | {
@@ -168,10 +170,10 @@ class Sweeper:
                 "tail": places,
                 "listed": sweep.listed + len(new),
                 "unusable": sweep.unusable + page.unusable,
-                "comparing": done and sweep.full,
+                "comparing": comparing,
             }
         )
-        if done and not sweep.full:
+        if done and not comparing:
             return self._complete(state, sweep)
         return self._save(state, running=sweep)
 
@@ -195,6 +197,18 @@ class Sweeper:
             and (ahead := behind(one, rows.get(one.key))) is not None
         }
         made = {key: made_event(one, sweep.started_at) for key, (one, _) in late.items()}
+        filled = sum(key not in rows for key in made) if sweep.backfill else 0
+        worst = max((int(ahead.total_seconds()) for _, ahead in late.values()), default=0)
+        counts = {
+            "behind": sweep.behind + len(made) - filled,
+            "filled": sweep.filled + filled,
+            "behind_seconds": max(sweep.behind_seconds, worst),
+        }
+        if sweep.dry_run:
+            for key, (_, ahead) in late.items():
+                seconds = int(ahead.total_seconds())
+                log.record("info", "profile behind", {}, behind_seconds=seconds, **key.model_dump())
+            return counts
         fills = sweep.backfill and not self.publish_backfill
         messages = [
             synced(
@@ -207,24 +221,18 @@ class Sweeper:
         for batch in batched(messages, BATCH_MESSAGES, strict=False):
             deadline.check(BUDGET.longest_seconds)
             self.events.send_batch(batch)
-        filled = sum(key not in rows for key in made) if sweep.backfill else 0
-        worst = max((int(ahead.total_seconds()) for _, ahead in late.values()), default=0)
-        counts = {
-            "behind": sweep.behind + len(made) - filled,
-            "filled": sweep.filled + filled,
-            "behind_seconds": max(sweep.behind_seconds, worst),
-        }
         if self.hydrates:
             versions = {key: version_of(event) for key, event in made.items()}
-            written, unwritten = self._store(new, versions, deadline)
+            written, unwritten = self._store(new, sweep, versions, deadline)
             counts["written"] = sweep.written + written
             counts["unwritten"] = sweep.unwritten + unwritten
         return counts
 
     def _store(
-        self, listed: list[Listed], made: dict[Key, str], deadline: Deadline
+        self, listed: list[Listed], sweep: Sweep, made: dict[Key, str], deadline: Deadline
     ) -> tuple[int, int]:
-        """Store the full profiles that are newer in the list than here. made: versions of events.
+        """Store the full profiles that are newer in the list than here, and in a sweep of
+        everything also those that do not tell their age. made: versions of events.
 
         Returns: how many were stored, and how many have no state yet.
         """
@@ -233,7 +241,9 @@ class Sweeper:
         newer = [
             one
             for one in listed
-            if one.key not in stored or stored[one.key] < (one.updated_at or "")
+            if one.key not in stored
+            or stored[one.key] < (one.updated_at or "")
+            or (sweep.full and not one.updated_at)
         ]
         rows = self._applied((one.key for one in newer), made, deadline)
         written = 0
@@ -295,13 +305,16 @@ class Sweeper:
 
     def _complete(self, state: SyncState, sweep: Sweep) -> SyncState:
         finished = self.now()
+        summary = Summary(finished_at=timestamp(finished), **_common(sweep))
+        if sweep.dry_run:
+            log.record("info", "dry run complete", {}, **_common(sweep))
+            return self._save(state, running=None, last_dry_run=summary)
         changes: dict[str, Any] = {"running": None, "complete_at": sweep.started_at}
         if sweep.full:
             changes |= {"full_at": sweep.started_at, "gone": sweep.gone}
             changes["full_due"] = sweep.unwritten > 0
         else:
             changes["full_due"] = state.full_due
-        summary = Summary(finished_at=timestamp(finished), **_common(sweep))
         state = self._save(state, last=summary, **changes)
         age = finished - datetime.fromisoformat(sweep.started_at)
         log.record(
@@ -330,6 +343,12 @@ class _NoListError(Exception):
 
 
 _NONE = {"version": ""}  # of a profile without a state
+
+
+def _does_more(asked: SyncRequest, running: Sweep) -> bool:
+    """Whether the sweep that is asked for does more than the one that runs."""
+    more = (asked.full or asked.since is not None) and not running.full
+    return more or asked.dry_run != running.dry_run
 
 
 def _common(sweep: Sweep) -> dict[str, Any]:

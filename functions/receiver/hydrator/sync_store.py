@@ -23,7 +23,8 @@ class Sweep(BaseModel):
 
     started_at: also its name. begun_by: the id of the message that began it. full: whether it reads
     everything, by id. since: a quick sweep ends at profiles that were updated before. backfill:
-    whether events for missing profiles stay off the bus. comparing: whether everything is read, and
+    whether events for missing profiles stay off the bus. dry_run: whether it only compares and
+    counts. comparing: whether everything is read, and
     known profiles are looked up in it; after: the last of them. covered: how many profiles of the
     list are read. size, limit: the next page's largest size, and the API's. tail: the places of the
     last page. total: the smallest that the API told. stalls: pages that did not join, in a row. The
@@ -35,6 +36,7 @@ class Sweep(BaseModel):
     full: bool
     since: str = ""
     backfill: bool = False
+    dry_run: bool = False
     grace_seconds: int = GRACE_SECONDS
     comparing: bool = False
     after: Key | None = None
@@ -60,7 +62,10 @@ class Summary(BaseModel):
 
     started_at: str
     finished_at: str
+    begun_by: str
     full: bool
+    dry_run: bool
+    since: str
     listed: int
     unusable: int
     behind: int
@@ -88,6 +93,7 @@ class SyncState(BaseModel):
     profiles: int = 0
     gone: int = 0
     last: Summary | None = None
+    last_dry_run: Summary | None = None
 
 
 class SweepTakenError(Exception):

@@ -65,22 +65,14 @@ class ProfileTables:
         return {Key.model_validate(item): item for item in items}
 
     def written_before(self, moment: str, after: Key | None) -> tuple[list[Key], Key | None]:
-        """A page like `page`'s, only with the profiles whose row was written before a time."""
+        """The profiles of a page of ProfilesTable whose row was written before a time, and the key
+        after which the next page begins; None on the last page. after: None for the first page.
+        """
         start = after.model_dump() if after else None
         names = "profile_id, tenant_id, updated_at"
         items, last = dynamodb.scan(self.client, self.profiles, names, after=start, limit=PAGE_ROWS)
         keys = [Key.model_validate(item) for item in items if item.get("updated_at", "") < moment]
         return keys, Key(**last) if last else None
-
-    def page(self, after: Key | None) -> tuple[list[Key], Key | None]:
-        """Up to PAGE_ROWS profiles after a key, and the key after which the next page begins.
-
-        after: None for the first page. The returned key is None on the last page.
-        """
-        start = after.model_dump() if after else None
-        names = "profile_id, tenant_id"
-        items, last = dynamodb.scan(self.client, self.profiles, names, after=start, limit=PAGE_ROWS)
-        return [Key(**item) for item in items], Key(**last) if last else None
 
     def write_or_mark(self, key: Key, version: str, fetched: Fetched) -> tuple[bool, Fetched]:
         """`write`, or mark a profile that DynamoDB can never store as NOT_STORABLE.

@@ -15,7 +15,7 @@ GB = 2**30
 CHUNK = 64 * 1024  # bytes that SQS and EventBridge bill as one request
 WRITE_UNIT, READ_UNIT = 1024, 4096  # bytes
 FULL_PROCESSOR_MB = 1769  # memory size at which a function gets one full processor
-OWN_METRICS, HYDRATION_METRICS = 5, 3  # written under normal traffic
+OWN_METRICS, HYDRATION_METRICS, SYNC_METRICS = 5, 3, 2  # written under normal traffic
 HYDRATION_CONCURRENCY = 2  # the hydrator's maximum concurrency, SQS's minimum
 
 RATE_PROFILES = {  # hours per month in which all events arrive, evenly distributed
@@ -51,7 +51,7 @@ class Price:
 class CostSettings:
     """The template's settings that affect the cost. memory_mb: by function, such as "ingest".
 
-    api_alarm_metrics: of the alarms that only a stack has that calls GetProfile's API.
+    sync_minutes: between two sweeps; 0 for none. sync_alarm_metrics: of the alarms about sweeps.
     No parameter turns history, bus or backups off; they are settings here only to price them.
     """
 
@@ -68,9 +68,9 @@ class CostSettings:
     platform_logs: bool
     secret_cache_seconds: int
     hydrate: bool
-    sync: bool
+    sync_minutes: int
     alarm_metrics: int
-    api_alarm_metrics: int
+    sync_alarm_metrics: int
     dashboards: int
     tracing: bool
     backups: bool
@@ -80,7 +80,7 @@ class CostSettings:
     @property
     def calls_api(self) -> bool:
         """Whether the stack has a hydrator, with its queue and the secret for GetProfile's API."""
-        return self.hydrate or self.sync
+        return self.hydrate or self.sync_minutes > 0
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,10 @@ def bill(t: MonthlyTraffic, s: CostSettings, f: Figures) -> list[Line]:
     environments = max(1, math.ceil(t.rate * ingest_ms(s, f) / 1000))
     secret_reads = min(t.events, environments * t.active_seconds / s.secret_cache_seconds)
     hours_with_events = _share_with_any(t.rate * 3600) * t.active_hours / MONTH_HOURS
-    own_metrics = OWN_METRICS + HYDRATION_METRICS * s.hydrate
+    sweeps = MONTH_HOURS * 60 / s.sync_minutes if s.sync_minutes else 0.0
+    own_metrics = (OWN_METRICS + HYDRATION_METRICS * s.hydrate) * hours_with_events
+    own_metrics += SYNC_METRICS if sweeps else 0  # at any time
+    fetch_ms = billed_ms(f["hydrator_cpu_ms"], f["hydrator_wait_ms"], s.memory_mb["hydrator"])
 
     def gb_seconds(function: str, count: float, ms: float) -> Line:
         cold = count * f["cold_start_share"] * f["cold_start_ms"]
@@ -280,11 +283,11 @@ def bill(t: MonthlyTraffic, s: CostSettings, f: Figures) -> list[Line]:
             "log_gb_month",  # an upper bound, because CloudWatch compresses them
             logged * s.log_retention_days / MONTH_DAYS,
         ),
-        Line("CloudWatch: metrics", "metric_month", own_metrics * hours_with_events),
+        Line("CloudWatch: metrics", "metric_month", own_metrics),
         Line(
             "CloudWatch: alarms",
             "alarm_metric_month",
-            s.alarm_metrics + s.api_alarm_metrics * s.calls_api,
+            s.alarm_metrics + s.sync_alarm_metrics * (sweeps > 0),
         ),
         Line("CloudWatch: dashboard", "dashboard_month", s.dashboards),
         Line(
@@ -294,7 +297,11 @@ def bill(t: MonthlyTraffic, s: CostSettings, f: Figures) -> list[Line]:
         ),
         Line("Secrets Manager: secrets", "secret_month", 1 + s.calls_api),
         # An upper bound: a read gets the previous value only in the grace period.
-        Line("Secrets Manager: reads", "secret_read", 2 * secret_reads),
+        Line("Secrets Manager: reads", "secret_read", 2 * (secret_reads + sweeps)),
+        # Of a sweep that reads one page: the message, and about as much work as two fetches.
+        Line("SQS: sweeps", "sqs_request", 3 * sweeps),
+        Line("Lambda: sweeps, requests", "lambda_request", sweeps),
+        gb_seconds("hydrator", sweeps, 2 * fetch_ms),
     ]
     if s.archive_days and s.bus:
         gb = published * published_bytes / GB
@@ -307,11 +314,10 @@ def bill(t: MonthlyTraffic, s: CostSettings, f: Figures) -> list[Line]:
             ),
         ]
     if s.hydrate:
-        duration = billed_ms(f["hydrator_cpu_ms"], f["hydrator_wait_ms"], s.memory_mb["hydrator"])
         lines += [
             Line("SQS: hydration", "sqs_request", 3 * hydrated),
             Line("Lambda: hydrator, requests", "lambda_request", hydrated),
-            gb_seconds("hydrator", hydrated, duration),
+            gb_seconds("hydrator", hydrated, fetch_ms),
             # Of the state and of the stored profile, whole. An upper bound, because the first fetch
             # finds no stored profile.
             Line(
@@ -395,7 +401,7 @@ def variations(s: CostSettings) -> dict[str, CostSettings]:
         "LogRetentionDays=7": replace(s, log_retention_days=7),
         "ArchiveDays=30": replace(s, archive_days=30),
         "HydrateProfiles=true": replace(s, hydrate=True),
-        "SyncProfiles=true": replace(s, sync=True),
+        "SyncIntervalMinutes=0": replace(s, sync_minutes=0),
         "on x86_64 *": replace(s, architecture="x86_64"),
         "Tracing=Active": replace(s, tracing=True),
         "without backups *": replace(s, backups=False),

@@ -81,15 +81,14 @@ def settings(template: Template, monitoring: Json) -> CostSettings:
         or logging.get("SystemLogLevel", "INFO") != "WARN",
         secret_cache_seconds=template.number(template.parameter("SecretCacheSeconds")),
         hydrate=template.parameter("HydrateProfiles") == "true",
-        sync=template.parameter("SyncProfiles") == "true",
+        sync_minutes=template.number(template.parameter("SyncIntervalMinutes")),
         alarm_metrics=sum(
             _metrics(alarm["Properties"])
             for alarm in alarms
-            if alarm.get("Condition") != "Hydrate"
-            and (silence or alarm.get("Condition") != "Silence")
+            if alarm.get("Condition") != "Sync" and (silence or alarm.get("Condition") != "Silence")
         ),
-        api_alarm_metrics=sum(
-            _metrics(alarm["Properties"]) for alarm in alarms if alarm.get("Condition") == "Hydrate"
+        sync_alarm_metrics=sum(
+            _metrics(alarm["Properties"]) for alarm in alarms if alarm.get("Condition") == "Sync"
         ),
         dashboards=sum(one["Type"] == "AWS::CloudWatch::Dashboard" for one in resources),
         tracing=template.parameter("Tracing") == "Active",
