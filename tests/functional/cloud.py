@@ -61,6 +61,8 @@ class Message:
     body: str
     attributes: dict[str, str]
     system_attributes: dict[str, str]
+    message_id: str
+    receipt: str
 
 
 class Cloud:
@@ -110,9 +112,18 @@ class Cloud:
                     message["Body"],
                     {n: a["StringValue"] for n, a in message.get("MessageAttributes", {}).items()},
                     {str(name): value for name, value in message["Attributes"].items()},
+                    message["MessageId"],
+                    message["ReceiptHandle"],
                 )
                 for message in batch
             ]
+        return received
+
+    def taken(self, queue: str) -> list[Message]:
+        """What is on a queue, which is empty then."""
+        received = self.messages(queue)
+        for message in received:
+            self._sqs.delete_message(QueueUrl=self._ids[queue], ReceiptHandle=message.receipt)
         return received
 
     def item(

@@ -24,6 +24,7 @@ OUTPUTS = {
     "EventBusName",
     "HydrationQueueUrl",
     "ProfileApiSecretArn",
+    "SyncTableName",
 }
 
 

@@ -309,7 +309,7 @@ HYDRATIONS = {
     "a profile to fetch": {
         "hydrate": {"tenant_id": "t-1", "profile_id": "p-1", "since": RECEIVED_AT}
     },
-    "a reconciliation": {"reconcile": {"since": RECEIVED_AT}},
+    "a sweep": {"sync": {"sweep": RECEIVED_AT}},
 }
 
 
@@ -329,7 +329,7 @@ def test_hydration_messages_go_back_to_the_hydration_queue(
 
 def test_hydration_messages_stay_where_nothing_hydrates(cloud: Cloud) -> None:
     stack = OperatedStack(cloud, hydrating=False)
-    stack.dead_letter(json.dumps(HYDRATIONS["a reconciliation"]))
+    stack.dead_letter(json.dumps(HYDRATIONS["a sweep"]))
 
     tally = stack.run("dlq", "redrive", "--all", "--yes", "--json").document
 

@@ -1,4 +1,4 @@
-"""`gpw doctor`, `tail`, `reconcile` on a stack (moto), and `gpw local` on a cloud file."""
+"""`gpw doctor`, `tail` on a stack (moto), and `gpw local` on a cloud file."""
 
 import json
 import os
@@ -18,7 +18,6 @@ from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from gpw.cli.app import app
-from gpw.operations import reconcile
 from gpw.operations.doctor import ping
 from gpw.stack import alarms, queues, target
 from gpw.stack.target import CLOUD_FILE_VARIABLE, running_cloud
@@ -35,7 +34,6 @@ FETCHED_AT = "2999-01-01T00:00:00.000000Z"
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queues, "WAIT_SECONDS", 0)
-    monkeypatch.setattr(reconcile, "POLL_SECONDS", 0.0)
     monkeypatch.setattr(ping, "PING_SECONDS", 0.0)
 
 
@@ -367,95 +365,6 @@ def test_tail_shows_no_line_twice(logged: OperatedStack, monkeypatch: pytest.Mon
     ran = logged.run("tail", "--since", "5m", "--for", "0.3", "--json")
 
     assert len(ran.out.splitlines()) == 3
-
-
-# ---------------------------------------------------------------- reconcile
-
-
-@pytest.fixture
-def hydrating(cloud: Cloud) -> OperatedStack:
-    return OperatedStack(cloud, hydrating=True)
-
-
-def known(cloud: Cloud, profile_id: str, status: str | None = None) -> None:
-    """Let a profile have a state, and a full profile of a status if it is to be checked already."""
-    key = {"tenant_id": "t", "profile_id": profile_id}
-    cloud.put_item(key)
-    if status:
-        fetched = {"profile_fetched_at": FETCHED_AT, "profile_status": status}
-        cloud.put_item(key | fetched, table="FullProfilesTable")
-
-
-def test_reconcile_starts_by_the_clock_of_aws_and_can_be_left_alone(
-    hydrating: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = datetime(2026, 1, 31, 14, tzinfo=UTC)
-    monkeypatch.setattr(reconcile, "server_time", lambda *_: now)
-
-    started = hydrating.run("reconcile", "--no-wait", "--yes", "--json").document
-
-    [message] = cloud.messages("HydrationQueue")
-    assert started == {"since": "2026-01-31T14:00:00.000000Z"}
-    assert json.loads(message.body) == {"reconcile": started}
-
-
-def test_watching_ends_when_all_profiles_are_checked(
-    hydrating: OperatedStack, cloud: Cloud
-) -> None:
-    for number, status in enumerate(["complete", "complete", "not_found"]):
-        known(cloud, str(number), status)
-
-    found = hydrating.run("reconcile", "--watch", "1h", "--json").document
-
-    assert (found["profiles"], found["checked"]) == (3, 3)
-    assert found["by_status"] == {"complete": 2, "not_found": 1}
-    assert cloud.messages("HydrationQueue") == []
-
-
-def test_what_was_queued_before_does_not_hold_the_watch_up(
-    hydrating: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known(cloud, "1", "complete")
-    monkeypatch.setattr(reconcile, "depth", lambda *_: queues.Depth(0, 4, 0))
-
-    found = hydrating.run("reconcile", "--watch", "1h", "--json").document
-
-    assert (found["profiles"], found["checked"], found["queued"]) == (1, 1, 4)
-
-
-def test_a_stalled_reconciliation_is_reported_while_it_is_watched(
-    hydrating: OperatedStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known(cloud, "1")
-    depths = [queues.Depth(0, 1, 0)] * 3 + [queues.Depth(0, 0, 0)] * 10
-    monkeypatch.setattr(reconcile, "depth", lambda *_: depths.pop(0))
-    monkeypatch.setattr(reconcile, "STALLED_SECONDS", -1.0)
-
-    ran = hydrating.run("reconcile", "--watch", "1h", code=1)
-
-    assert "1 message is queued: gpw tail --stack my-stack" in ran.err
-
-
-def test_a_reconciliation_that_skipped_profiles_is_reported(
-    hydrating: OperatedStack, cloud: Cloud
-) -> None:
-    known(cloud, "1")
-
-    ran = hydrating.run("reconcile", "--watch", "1h", code=1)
-
-    assert "0 of 1 profiles checked" in ran.out
-    assert "gpw dlq ls" in ran.out
-
-
-def test_reconcile_needs_hydration_and_a_yes(cloud: Cloud, hydrating: OperatedStack) -> None:
-    hydrating.run("reconcile", code=2)
-    aws_client("cloudformation").delete_stack(StackName="my-stack")
-    off = OperatedStack(cloud, hydrating=False)
-
-    told = off.run("reconcile", "--yes", code=1)
-
-    assert "HydrateProfiles=true" in told.err
-    assert cloud.messages("HydrationQueue") == []
 
 
 # ---------------------------------------------------------------- local

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ import urllib3
 from gpw.cli.table import needs
 from gpw.listening import leases
 from gpw.listening.subscription import Subscription
-from gpw.operations import reconcile
+from gpw.operations import sync
 from gpw.operations.doctor import ping
 from gpw.operations.verify_cases import wrong_secret
 from gpw.stack import alarms, listener_names, queues
@@ -22,10 +23,12 @@ from gpw.stack.target import Target
 from gpw.stack.webhook import NO_TOKEN
 from receiver.aws.dynamodb import item_from_dynamodb
 from receiver.domain.credential import digest
+from receiver.hydrator.hydration import Key
+from receiver.hydrator.sync_store import Summary, SyncStore
 from receiver.publisher.entry import trimmed_entry
 from tests.factories import SECRET, make_body, make_event, make_item
 from tests.functional.cloud import STACK as STACK_NAME
-from tests.functional.cloud import Cloud
+from tests.functional.cloud import Cloud, aws_client
 from tests.functional.gpw_calls import Calls
 from tests.functional.gpw_stack import OperatedStack
 
@@ -37,7 +40,6 @@ FREE = {"sts:GetCallerIdentity"}  # AWS: "No permissions are required to perform
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queues, "WAIT_SECONDS", 0)
-    monkeypatch.setattr(reconcile, "POLL_SECONDS", 0.0)
     monkeypatch.setattr(ping, "PING_SECONDS", 0.0)
     monkeypatch.setattr("gpw.operations.erase.COUNT_SECONDS", 0.0)
     monkeypatch.setattr("gpw.operations.secret.GENERATED_SECONDS", -1)
@@ -154,6 +156,32 @@ def incomplete_event_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gpw.listening.subscription.RENEW_SECONDS", -1)
 
 
+def sweeps_end(stack: OperatedStack, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep that gpw follows is complete at the second look."""
+
+    def complete(_seconds: float) -> None:
+        made = set(calls.made)
+        swept(stack)
+        calls.made &= made
+
+    monkeypatch.setattr("gpw.commands.sync.follow", partial(sync.follow, sleep=complete))
+
+
+def swept(stack: OperatedStack) -> str:
+    """A complete sweep, and a profile that it missed."""
+    store = SyncStore(stack.outputs["SyncTableName"], aws_client("dynamodb"))
+    counts = dict.fromkeys(("listed", "unusable", "behind", "filled", "written"), 1)
+    told: dict[str, Any] = dict.fromkeys(("started_at", "finished_at", "since"), "2999")
+    told |= {"full": True, "dry_run": False, "total": 1, "begun_by": "x", "behind_seconds": 1}
+    last = Summary.model_validate(told | counts)
+    done = {"complete_at": "2999", "full_at": "2999", "last": last}
+    store.save(store.load().model_copy(update=done))
+    key = Key(profile_id="p", tenant_id="t")
+    store.missed(key, "2998", "")
+    store.missed(key, "2999", "2998")
+    return ""
+
+
 LISTEN = ["listen", "--print", "--since", "10m", "--timeout", "0.5"]
 FORWARD = ["forward", "http://127.0.0.1:1/"]
 PROFILE = ["--tenant", "abc-tenant", "--profile-id", "12345"]
@@ -213,7 +241,8 @@ RUNS: dict[str, tuple[Callable[[OperatedStack], str] | None, list[list[str]]]] =
         lambda s: letters(s) + held(s) + history(s),
         [["erase", "abc-tenant", "12345", "--yes"]],
     ),
-    "gpw reconcile": (None, [["reconcile", "--yes"]]),
+    "gpw sync": (None, [["sync"], ["sync", "--gone"]]),
+    "gpw reconcile": (None, [["reconcile"], ["sync", "--gone"]]),
     "gpw policies": (None, [["policies"]]),
 }
 
@@ -249,6 +278,8 @@ def test_a_command_calls_exactly_the_actions_that_it_declares(
     message_id = prepare(stack) if prepare else ""
     if name == "gpw listen":
         incomplete_event_comes(monkeypatch)
+    if name in {"gpw sync", "gpw reconcile"}:
+        sweeps_end(stack, calls, monkeypatch)
     if name == "gpw verify":
         monkeypatch.setattr("gpw.listening.subscription.RENEW_SECONDS", -1)
     if name == "gpw tail":

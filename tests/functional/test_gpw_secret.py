@@ -424,7 +424,7 @@ def test_without_hydration_there_is_no_key_for_the_api(cloud: Cloud) -> None:
 
     told = stack.run("secret", "set", "--for", "api", "--yes", stdin=SECRET, code=1)
 
-    assert "HydrateProfiles=true" in told.err
+    assert "SyncIntervalMinutes=60" in told.err
 
 
 # ---------------------------------------------------------------- send

@@ -12,45 +12,10 @@ from infra.local.fake_profile_api import FakeProfileApi
 from tests.factories import make_context, make_event, make_sqs_record
 from tests.functional.cloud import Cloud
 from tests.functional.conftest import API_KEY, Handler, Output
+from tests.functional.whole_receiver import Receiver
 
 TENANT = "abc-tenant"
 UPDATED = "2023-10-01T11:00:00Z"
-
-
-class Receiver:
-    """The functions, with what waits in their queues handed over by `run`."""
-
-    def __init__(self, cloud: Cloud, load: Callable[[str], Handler]) -> None:
-        self.cloud = cloud
-        self.entries = cloud.calls("eventbridge.PutEvents")
-        self.consumer, self.publisher, self.hydrator = (
-            load(name) for name in ("ConsumerFunction", "PublisherFunction", "HydratorFunction")
-        )
-        self.published = 0
-
-    @property
-    def bus(self) -> list[dict[str, Any]]:
-        """The detail of each event on the bus."""
-        return [json.loads(e["Detail"]) for call in self.entries for e in call["Entries"]]
-
-    def sweep(self, **asked: Any) -> None:
-        """A sweep, and everything that follows from it."""
-        self.hydrate(json.dumps({"sync": asked}))
-
-    def hydrate(self, body: str, expected: int = 0) -> None:
-        batch = {"Records": [make_sqs_record(body, attributes={})]}
-        answer = self.hydrator(batch, make_context(60_000))
-        assert len(answer["batchItemFailures"]) == expected
-        for message in self.cloud.messages("EventsQueue"):
-            batch = {"Records": [make_sqs_record(message.body, attributes=message.attributes)]}
-            assert self.consumer(batch, make_context(30_000)) == {"batchItemFailures": []}
-        self.publish()
-
-    def publish(self) -> None:
-        stream = self.cloud.stream()
-        answer = self.publisher({"Records": stream[self.published :]}, make_context(60_000))
-        assert answer == {"batchItemFailures": []}
-        self.published = len(stream)
 
 
 @pytest.fixture

@@ -73,12 +73,12 @@ def combinations(template: Json) -> Iterator[Json]:
     for name, parameter in declared.items():
         usual = parameter["Default"] if "Default" in parameter else SAMPLES.get(name, f"a-{name}")
         if any(one == name for one, _ in compared):
-            values: list[Any] = [usual, *(value for other, value in compared if other == name)]
-            if len({str(value) for value in values}) == 1:
+            tried = [usual, *(value for other, value in compared if other == name)]
+            if len({str(value) for value in tried}) == 1:
                 # Without allowed values, a new condition needs a value in SAMPLES.
                 more = parameter.get("AllowedValues") or [SAMPLES[name]]
-                values = [*values, *more]
-            choices[name] = list({str(value): value for value in values}.values())
+                tried = [*tried, *more]
+            choices[name] = list({str(value): value for value in tried}.values())
         else:
             choices[name] = [usual]
     for values in itertools.product(*choices.values()):

@@ -38,7 +38,7 @@ CHANGING = {
         "resume",
         "secret set",
     ),
-    *("secret rotate", "erase", "reconcile", "local down", "load", "verify"),
+    *("secret rotate", "erase", "reconcile", "sync", "local down", "load", "verify"),
 }
 
 
@@ -140,7 +140,7 @@ def test_a_command_and_a_group_can_be_completed() -> None:
         )
         return ran.stdout.split()
 
-    assert completed("gpw re") == ["replay", "republish", "resume", "reconcile"]
+    assert completed("gpw re") == ["replay", "republish", "resume"]
     assert completed("gpw dlq ") == ["ls", "show", "redrive", "purge"]
     assert completed("gpw dlq ls --lim") == ["--limit"]
 

@@ -70,7 +70,8 @@ def fate(found: DeadLetter, *, force: bool) -> str:
         (make_body(), "my-hydration", {"source": "consumer"}, Kind.EVENT),
         ('{"hydrate": {}}', "another-queue", {}, Kind.HYDRATION),
         ('{"reconcile": {}}', "", {}, Kind.HYDRATION),
-        ('{"reconcile": {}}', "", FROM_BUS, Kind.HYDRATION),
+        ('{"sync": {}}', "", {}, Kind.HYDRATION),
+        ('{"sync": {}}', "", FROM_BUS, Kind.HYDRATION),
         ('{"detail-type": "x", "detail": {"tenant_id": "t"}}', "", {}, Kind.HYDRATION),
         ("{", "", FROM_BUS, Kind.HYDRATION),
         ('{"detail-type": "Scheduled Event", "source": "aws.events"}', "", FROM_BUS, Kind.SCHEDULE),
@@ -117,7 +118,7 @@ def test_an_event_with_a_field_of_lambdas_is_an_event(info: Any) -> None:
 LOOKALIKES = st.dictionaries(
     st.sampled_from(
         [
-            *("event", "tenant_id", "data", "id", "created_at", "hydrate", "reconcile", "detail"),
+            *("event", "tenant_id", "data", "id", "created_at", "hydrate", "sync", "detail"),
             *("detail-type", "source", "profile_id", "DDBStreamBatchInfo", "requestContext"),
             *("version", "timestamp"),
         ]

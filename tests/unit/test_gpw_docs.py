@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 from gpw.cli.app import app
-from gpw.cli.table import loaded
+from gpw.cli.table import listed, loaded
 from gpw.stack.permissions import Level
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +70,7 @@ def test_the_reference_names_every_command() -> None:
     table = section.partition("\n## ")[0]
     command: Any = get_command(app)
 
-    for name in command.commands:
+    for name in (name for name, one in command.commands.items() if not one.hidden):
         assert f"`gpw {name}" in table
 
 
@@ -81,7 +81,9 @@ def test_the_table_of_policies_lists_the_commands_of_each_level() -> None:
         [row] = re.findall(rf"^\| `{level}` \|.*\| (.+) \|$", page, re.MULTILINE)
         named = set(re.findall(r"`([^`]+)`", row))
         of_level = {
-            name for name, one in loaded().items() if one.requirement.level is level
+            name
+            for name, one in loaded().items()
+            if one.requirement.level is level and not listed()[name].hidden
         } - without_a_stack
 
         groups = {name.partition(" ")[0] for name in of_level} & named  # `secret` for all of it

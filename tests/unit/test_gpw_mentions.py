@@ -176,7 +176,6 @@ FROM_BUS = {"tenant_id": "t-1", "data": {"profile_id": "p-1"}}
         (event(tenant_id="t-2"), None),
         (event(tenant_id="t-2", data={"tenant_id": "t-1", "profile_id": "p-1"}), None),
         (json.dumps({"hydrate": HYDRATE | {"tenant_id": "t-2"}}), None),
-        (json.dumps({"reconcile": {"since": "x", "after": HYDRATE}}), None),
         (event(data={"profile_id": "p-12"}), None),
     ],
 )

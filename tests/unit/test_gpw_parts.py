@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from gpw.history.log_lines import Ages
 from gpw.history.log_lines import read as read_line
-from gpw.operations.reconcile import Progress
 from gpw.operations.secret_status import period
 from gpw.operations.tail import Filter
 from gpw.stack.queues import MAX_BATCH_BYTES, Outgoing, Pace, send
@@ -233,20 +232,3 @@ def test_a_filter_shows_only_what_meets_all_of_its_conditions() -> None:
     assert not Filter("t", None, "applied", errors=False).shows(seen)
     assert not Filter("t", "p", None, errors=False).shows(seen)
     assert not Filter("t", None, None, errors=True).shows(seen)
-
-
-# ---------------------------------------------------------------- reconcile
-
-
-def test_progress_counts_profiles_fetched_since_the_start_by_their_status() -> None:
-    progress = Progress("2026-01-31T14:00:00.000000Z", total=4)
-    for item in (
-        {"profile_fetched_at": "2026-01-31T14:00:00.000000Z", "profile_status": "complete"},
-        {"profile_fetched_at": "2026-01-31T13:59:59.999999Z", "profile_status": "complete"},
-        {"profile_fetched_at": "2026-01-31T15:00:00.000000Z", "profile_status": "not_found"},
-        {},
-    ):
-        progress.add(item)
-
-    assert (progress.total, progress.checked) == (4, 2)
-    assert progress.by_status == {"complete": 1, "not_found": 1}

@@ -66,6 +66,7 @@ class Summary(BaseModel):
     full: bool
     dry_run: bool
     since: str
+    total: int | None
     listed: int
     unusable: int
     behind: int
@@ -94,6 +95,12 @@ class SyncState(BaseModel):
     gone: int = 0
     last: Summary | None = None
     last_dry_run: Summary | None = None
+
+
+def missed_key(key: Key) -> dict[str, str]:
+    """The key of the item about a profile that a pass missed."""
+    # A digest, because a key of DynamoDB has at most 1,024 bytes, and two ids can have as many.
+    return {"id": MISSING, "part": sha256(key.model_dump_json().encode("utf-8")).hexdigest()}
 
 
 class SweepTakenError(Exception):
@@ -149,15 +156,14 @@ class SyncStore:
 
         Returns: how many passes in a row have missed it.
         """
-        # A digest, because a key of DynamoDB has at most 1,024 bytes, and two ids can have as many.
-        part = sha256(key.model_dump_json().encode("utf-8")).hexdigest()
-        known = dynamodb.get(self.client, self.table, {"id": MISSING, "part": part})
+        noted_as = missed_key(key)
+        known = dynamodb.get(self.client, self.table, noted_as)
         if known.get("pass") == started_at:  # this page of the comparison is repeated
             return int(known["passes"])
         passes = int(known["passes"]) + 1 if previous and known.get("pass") == previous else 1
         first = known["missing_since"] if passes > 1 else started_at
         noted = {"pass": started_at, "passes": passes, "missing_since": first}
-        self._put(MISSING, part, noted | key.model_dump())
+        self._put(noted_as["id"], noted_as["part"], noted | key.model_dump())
         return passes
 
     def _put(self, partition: str, part: str, attributes: dict[str, Any]) -> None:

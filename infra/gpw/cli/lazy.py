@@ -15,10 +15,11 @@ class Lazy(TyperCommand):
     """A command that is not imported yet.
 
     where: its function, as `module:function`. summary: the first paragraph of the docstring.
+    hidden: whether help does not list it.
     """
 
-    def __init__(self, name: str, where: str, summary: str) -> None:
-        super().__init__(name, help=summary)
+    def __init__(self, name: str, where: str, summary: str, *, hidden: bool = False) -> None:
+        super().__init__(name, help=summary, hidden=hidden)
         self._name = name
         self._where = where
 

@@ -86,9 +86,15 @@ COMMANDS: list[Lazy | LazyGroup] = [
         "Remove one person's data: state, full profile, history, and messages in the queues.",
     ),
     Lazy(
+        "sync",
+        "gpw.commands.sync:sync",
+        "Compare the profiles here with GetProfile's list, and make up for missed webhooks.",
+    ),
+    Lazy(
         "reconcile",
         "gpw.commands.reconcile:reconcile",
-        "Refetch every profile that has a state here from GetProfile's API.",
+        "Compare all profiles with GetProfile's list; now called `gpw sync --full`.",
+        hidden=True,
     ),
     Lazy(
         "policies",

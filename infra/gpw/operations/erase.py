@@ -11,10 +11,13 @@ from gpw.operations.dead_letters import kinds_by_queue
 from gpw.operations.mentions import Mention, in_event, in_message, in_row
 from gpw.operations.reporter import Reporter
 from gpw.operations.scanning import Purged, delete_matching, scanning
+from gpw.operations.sync import sweep_running
 from gpw.parked.dead_letters import DeadLetter, from_sqs
 from gpw.stack.permissions import on
 from gpw.stack.queues import depth
 from gpw.stack.target import Target
+from receiver.hydrator.hydration import Key
+from receiver.hydrator.sync_store import missed_key
 
 COUNT_SECONDS = 60.0  # SQS's counts may be a minute old
 COUNT_POLL_SECONDS = 5.0
@@ -34,6 +37,7 @@ NEEDS = [
         for table in ("ProfilesTableName", "FullProfilesTableName")
         for need in on(table, "dynamodb:Scan", "dynamodb:GetItem", "dynamodb:DeleteItem")
     ),
+    *on("SyncTableName", "dynamodb:GetItem", "dynamodb:DeleteItem"),
 ]
 OUT_OF_REACH = [
     "logs: ids of tenant, profile and events, until LogRetentionDays",
@@ -66,8 +70,9 @@ class Unsure:
 class Found:
     """The number of records about a person that were found, or removed.
 
-    full_profile, held, hydration_messages: None if the stack has no such table or queue. unsure:
-    records that are not removed. unseen: the number of unchecked messages, by queue.
+    full_profile, held, hydration_messages: None if the stack has no such table or queue. missed:
+    whether sync has noted that GetProfile no longer has the profile. unsure: records that are not
+    removed. unseen: the number of unchecked messages, by queue. sweeping: whether a sweep runs.
     """
 
     state: bool = False
@@ -76,18 +81,20 @@ class Found:
     dead_letters: int = 0
     held: int | None = None
     hydration_messages: int | None = None
+    missed: bool = False
     unsure: list[Unsure] = field(default_factory=list)
     unseen: dict[str, int] = field(default_factory=dict)
+    sweeping: bool = False
 
     @property
     def count(self) -> int:
         messages = self.dead_letters + (self.held or 0) + (self.hydration_messages or 0)
-        return self.state + bool(self.full_profile) + self.events + messages
+        return self.state + bool(self.full_profile) + self.missed + self.events + messages
 
     @property
     def certain(self) -> bool:
         """Whether everything was found, as far as the counts show."""
-        return not self.unsure and not self.unseen
+        return not self.unsure and not self.unseen and not self.sweeping
 
     def document(self) -> dict[str, Any]:
         return {
@@ -97,8 +104,10 @@ class Found:
             "dead_letters": self.dead_letters,
             "held_deliveries": self.held or 0,
             "hydration_messages": self.hydration_messages or 0,
+            "missing_at_getprofile": self.missed,
             "unsure": [one.document() for one in self.unsure],
             "unseen": self.unseen,
+            "sweeping": self.sweeping,
         }
 
 
@@ -175,6 +184,16 @@ class _Person:
         found.state = self._row("ProfilesTableName")
         if "FullProfilesTableName" in target.outputs:
             found.full_profile = self._row("FullProfilesTableName")
+        if "SyncTableName" in target.outputs:
+            found.missed = self._missed()
+            # It may have read the profile at GetProfile before it was deleted there.
+            found.sweeping = sweep_running(target)
+
+    def _missed(self) -> bool:
+        """Whether sync has noted that GetProfile no longer has the profile."""
+        table = self._target.table("SyncTableName")
+        own = missed_key(Key(profile_id=self._profile, tenant_id=self._tenant))
+        return bool(table.delete(own)) if self._delete else table.get(own) is not None
 
     def _messages(self, output: str) -> tuple[int, int]:
         """The numbers of the profile's messages and of all messages that were checked."""

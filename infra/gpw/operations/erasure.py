@@ -62,7 +62,7 @@ class Erasure:
 
     def lines(self) -> list[Line]:
         """What the last check says about what is left, and what no erasure reaches."""
-        lines = [*_unsure(self.left), *_unseen(self.left)]
+        lines = [*_unsure(self.left), *_unseen(self.left), *_sweeping(self.left)]
         if self.left.certain and not self.left.count:
             again = "Checked again" if self.erased else "Checked everything"
             lines.append(good(f"{again}: {_NOTHING}"))
@@ -94,6 +94,17 @@ def _unseen(left: Found) -> list[Line]:
             "when the queue is empty or idle (gpw doctor)"
         )
         for queue, count in left.unseen.items()
+    ]
+
+
+def _sweeping(left: Found) -> list[Line]:
+    if not left.sweeping:
+        return []
+    return [
+        unsure(
+            "A sweep runs. If it read the profile before that was deleted at GetProfile, it "
+            "restores the data. Run this again when the sweep is complete (gpw doctor)"
+        )
     ]
 
 
@@ -130,6 +141,7 @@ def counts(found: Found, verb: str) -> list[Line]:
         (found.dead_letters, "dead letters"),
         (found.held, "held deliveries"),
         (found.hydration_messages, "messages in the hydration queue"),
+        (1 if found.missed else None, "note that it is missing at GetProfile"),
     ]
     return [
         Line(f"{verb}:"),

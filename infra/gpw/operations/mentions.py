@@ -100,15 +100,10 @@ def in_message(message: DeadLetter, tenant: str, profile: str) -> Mention | None
     """How a dead letter, a held delivery or a hydration message mentions the profile.
 
     SURE: it is strict JSON of this tenant, and this profile's own or of no profile and names this
-    one alone. SHARED: of no profile, and names several. UNREADABLE: it is no JSON. A reconciliation
-    is not about a profile, although it contains the last key that it has read.
-    """
+    one alone. SHARED: of no profile, and names several. UNREADABLE: it is no JSON."""
     if not message.strict:
         return _in_bytes(message, profile)
-    document = message.document
-    if isinstance(document, dict):
-        document = {name: value for name, value in document.items() if name != "reconcile"}
-    found = of_profile(document, profile)
+    found = of_profile(message.document, profile)
     if message.tenant is not None and message.tenant != tenant:
         return None  # each tenant has its own ids, so this is another person
     if found and message.tenant == tenant and message.profile == profile:

@@ -83,6 +83,7 @@ class SecretSet:
     the secret's state, if it was changed. refused_until: when no worker can refuse the secret any
     more; None if it is not known yet, or if nothing is held. found: the held deliveries that carry
     it; None if `unread` says why they could not be read. released: those that were sent on.
+    api_key: whether it was also set as the API key.
     """
 
     new: NewSecret = field(repr=False)
@@ -92,6 +93,7 @@ class SecretSet:
     found: Released | None = None
     unread: OperatorError | None = None
     released: Released | None = None
+    api_key: bool = False
 
     @property
     def held(self) -> int:
@@ -99,7 +101,7 @@ class SecretSet:
         return self.found.count if self.found else 0
 
     def document(self) -> dict[str, Any]:
-        told: dict[str, Any] = {"changed": self.after is not None}
+        told: dict[str, Any] = {"changed": self.after is not None, "api_key": self.api_key}
         if self.after:
             told["set_at"] = self.after.set_at
             told["previous_accepted_until"] = self.after.previous_until
@@ -115,9 +117,10 @@ class SecretSet:
 
     def lines(self) -> list[Line]:
         """What became of the secret."""
+        also = [good(f"The API key is set. {_IN_USE[Which.API]}.")] if self.api_key else []
         if self.after is None:
-            return [good("That is already the current secret; nothing to do.")]
-        lines = [good(f"The secret is set. {_IN_USE[self.new.which]}.")]
+            return [good("That is already the current secret; nothing to do."), *also]
+        lines = [good(f"The secret is set. {_IN_USE[self.new.which]}."), *also]
         if until := self.after.previous_until:
             lines.append(
                 Line(
@@ -162,8 +165,31 @@ class SecretSet:
         )
 
 
-def put(target: Target, new: NewSecret) -> SecretSet:
-    """Set a secret, unless it has this value already. Raises: OperatorError."""
+def may_be_api_key(target: Target, new: NewSecret) -> bool:
+    """Whether to ask if a new webhook secret is the API key too, as it can be at GetProfile.
+
+    So if nobody has set the API key yet, or if both were the same value until now.
+    """
+    if new.which is not Which.WEBHOOK or secret.OUTPUTS[Which.API] not in target.outputs:
+        return False
+    if secret.is_current(target, Which.API, new.value):
+        return False
+    return secret.state(target, Which.API).generated or secret.are_same(target)
+
+
+def put(target: Target, new: NewSecret, *, api_key: bool = False) -> SecretSet:
+    """Set a secret, unless it has this value already. Raises: OperatorError.
+
+    api_key: whether the value is the API key too, and is set as such.
+    """
+    if api_key:
+        secret.store(target, Which.API, new.value)
+    done = _put(target, new)
+    done.api_key = api_key
+    return done
+
+
+def _put(target: Target, new: NewSecret) -> SecretSet:
     if new.same:
         return SecretSet(new, new.before.set_at)
     set_at = secret.store(target, new.which, new.value)

@@ -26,7 +26,7 @@ class Which(StrEnum):
     """The secret that GetProfile sends with its webhooks."""
 
     API = "api"
-    """The API key that fetches full profiles."""
+    """The key for GetProfile's API, which sync and full profiles use."""
 
 
 OUTPUTS = {Which.WEBHOOK: "WebhookSecretArn", Which.API: "ProfileApiSecretArn"}
@@ -150,6 +150,14 @@ def is_current(target: Target, which: Which, value: str) -> bool:
     return current is not None and current.get("SecretString") == value
 
 
+def are_same(target: Target) -> bool:
+    """Whether the webhook secret and the API key have the same value now."""
+    secrets = target.client("secretsmanager")
+    values = [_version(secrets, _arn(target, which), "AWSCURRENT") for which in Which]
+    found = {value.get("SecretString") if value else None for value in values}
+    return len(found) == 1 and None not in found
+
+
 def store(target: Target, which: Which, value: str) -> datetime:
     """Make a value the current one. Returns: when that was confirmed, by this machine's clock.
 
@@ -171,8 +179,8 @@ def _arn(target: Target, which: Which) -> str:
     output = OUTPUTS[which]
     if which is Which.API and output not in target.outputs:
         raise OperatorError(
-            "The stack does not fetch full profiles, so it has no API key",
-            "deploy it with HydrateProfiles=true",
+            "The stack does not call GetProfile's API, so it has no API key",
+            "deploy it with SyncIntervalMinutes=60",
         )
     return target.output(output)
 

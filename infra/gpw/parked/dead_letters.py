@@ -48,7 +48,7 @@ class Kind(StrEnum):
     """A webhook's body, for the consumer."""
 
     HYDRATION = "hydration"
-    """A request to fetch one profile or to reconcile all of them, for the hydrator."""
+    """A request to fetch one profile, or to sweep GetProfile's list, for the hydrator."""
 
     PUBLICATION = "publication"
     """An event of the history that the bus refused."""
@@ -57,7 +57,7 @@ class Kind(StrEnum):
     """Lambda's record of a batch of the history's stream that it stopped retrying."""
 
     SCHEDULE = "schedule"
-    """EventBridge's record of a scheduled reconciliation that did not start."""
+    """EventBridge's record of a scheduled sweep that did not start."""
 
 
 class Destination(StrEnum):
@@ -232,7 +232,9 @@ def _kind_by_body(document: Any) -> Kind:
     match document:
         case {"event": _, "tenant_id": _}:
             return Kind.EVENT
-        case {"hydrate": {}} | {"reconcile": {}} | {"detail-type": str(), "detail": {}}:
+        case {"hydrate": {}} | {"sync": {}} | {"reconcile": {}}:
+            return Kind.HYDRATION
+        case {"detail-type": str(), "detail": {}}:
             return Kind.SCHEDULE if _is_scheduled(document) else Kind.HYDRATION
         case _ if _discarded_batch(document):
             return Kind.STREAM
@@ -373,15 +375,13 @@ def redrive(
             attributes = _attributes(dead_letter, EVENT_BRIDGE_ATTRIBUTES)
             return Redrive(Destination.HYDRATION, dead_letter.message.body, attributes, {})
         case Kind.HYDRATION:
-            raise NotRedrivableError("full profiles are no longer fetched (HydrateProfiles)")
+            raise NotRedrivableError("the stack no longer calls GetProfile's API (HydrateProfiles)")
         case Kind.PUBLICATION:
             raise NotRedrivableError("the event is in the history, and the bus refuses it")
         case Kind.STREAM:
             raise NotRedrivableError(_stream(dead_letter.document))
         case Kind.SCHEDULE:
-            raise NotRedrivableError(
-                "a scheduled reconciliation did not start: `gpw reconcile` starts one"
-            )
+            raise NotRedrivableError("a scheduled sweep did not start: `gpw sync` starts one")
 
 
 def _check_purpose(dead_letter: DeadLetter, now: datetime, retention: timedelta) -> None:

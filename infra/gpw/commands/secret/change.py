@@ -7,24 +7,46 @@ import typer
 from gpw.cli.command import Gpw
 from gpw.cli.hidden_input import read_secret
 from gpw.cli.result import show_lines
-from gpw.operations.new_secret import SecretSet, find_held, plan, put, release_held, replaceable
+from gpw.operations.new_secret import (
+    SecretSet,
+    find_held,
+    may_be_api_key,
+    plan,
+    put,
+    release_held,
+    replaceable,
+)
 from gpw.operations.parked_lines import unchecked_held
 from gpw.operations.secret import Which
-from gpw.stack.errors import FAILED
+from gpw.stack.errors import FAILED, USAGE, OperatorError
 
 WhichOption = Annotated[
     Which,
-    typer.Option("--for", help="The webhook secret, or the API key that fetches full profiles."),
+    typer.Option("--for", help="The webhook secret, or the key for GetProfile's API."),
 ]
 
 
-def change(gpw: Gpw, which: Which, *, rotating: bool) -> None:
+ApiKeyOption = Annotated[
+    bool,
+    typer.Option("--is-api-key", help="The webhook secret is the API key too: set both."),
+]
+_IS_API_KEY = (
+    "GetProfile can use an app's API key as its webhook secret. Is this value the API key too, so "
+    "that sync may use it?"
+)
+
+
+def change(gpw: Gpw, which: Which, *, rotating: bool, is_api_key: bool) -> None:
     """Ask for a secret, set it, and offer to release the deliveries that were held with it."""
+    if is_api_key and which is not Which.WEBHOOK:
+        raise OperatorError("--is-api-key is about the webhook secret", code=USAGE)
     before = replaceable(gpw.target, which, rotating=rotating)
     new = plan(gpw.target, which, read_secret(), before, rotating=rotating)
     if new.question:
         gpw.confirm(new.question)
-    done = put(gpw.target, new)
+    if not is_api_key and not gpw.yes and may_be_api_key(gpw.target, new):
+        is_api_key = gpw.ask(_IS_API_KEY)  # --yes is no answer to it
+    done = put(gpw.target, new, api_key=is_api_key)
     gpw.out.say_lines(done.lines())
     try:
         find_held(gpw.target, gpw.out, done)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gpw.cli.command import Gpw, command
-from gpw.commands.secret.change import WhichOption, change
+from gpw.commands.secret.change import ApiKeyOption, WhichOption, change
 from gpw.operations.release import RELEASE
 from gpw.operations.secret import WRITE, Which
 from gpw.operations.secret_status import USED, wait_until_unused
@@ -23,6 +23,7 @@ def rotate(
     gpw: Gpw,
     *,
     which: WhichOption = Which.WEBHOOK,
+    is_api_key: ApiKeyOption = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Wait until no webhook carries the previous secret.")
     ] = False,
@@ -42,7 +43,7 @@ def rotate(
     PreviousSecretGraceHours. --watch takes at least SecretCacheSeconds and 5 minutes longer than
     --quiet-minutes, because earlier uses of the old one are not counted.
     """
-    change(gpw, which, rotating=True)
+    change(gpw, which, rotating=True, is_api_key=is_api_key)
     if watch and which is Which.WEBHOOK:
         quiet = timedelta(minutes=quiet_minutes)
         gpw.out.say_lines([wait_until_unused(gpw.target, gpw.out, quiet)])

@@ -1,0 +1,125 @@
+"""Profiles that are here and that GetProfile no longer has, as two complete sweeps found."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from gpw.operations.erasure import Erasure, erase
+from gpw.operations.lines import count_of
+from gpw.operations.reporter import Reporter, Silent
+from gpw.stack.permissions import on
+from gpw.stack.target import Target
+from gpw.stack.text import identifier
+from receiver.hydrator.hydration import Key
+from receiver.hydrator.sync_store import MISSING, SyncStore
+
+SHOWN = 20  # --json lists all
+PASSES = 2  # one pass proves nothing: pages shift while they are read
+
+READ_GONE = (
+    *on("SyncTableName", "dynamodb:GetItem", "dynamodb:Query"),
+    *on("ProfilesTableName", "dynamodb:BatchGetItem"),
+)
+
+
+@dataclass(frozen=True)
+class Gone:
+    """The profiles that are gone, each with the time of the first sweep that missed it."""
+
+    profiles: dict[Key, str]
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "gone": [
+                {**key.model_dump(), "missing_since": since} for key, since in self.profiles.items()
+            ]
+        }
+
+    def lines(self) -> list[str]:
+        if not self.profiles:
+            return ["No profile is here that two sweeps of everything did not find at GetProfile."]
+        lines = [
+            f"{count_of(len(self.profiles), 'profile')} here, and not at GetProfile "
+            "(tenant, profile, missing since):"
+        ]
+        lines += [
+            f"  {identifier(key.tenant_id)}  {identifier(key.profile_id)}  {since[:16]}"
+            for key, since in list(self.profiles.items())[:SHOWN]
+        ]
+        if (more := len(self.profiles) - SHOWN) > 0:
+            lines.append(f"  and {more:,} more: --json lists all")
+        return [*lines, "To erase them here: gpw sync --remove-gone"]
+
+
+def gone(target: Target) -> Gone:
+    """The profiles that the last sweeps of everything missed, and that no event restored since."""
+    store = SyncStore(target.output("SyncTableName"), target.client("dynamodb"))
+    found: dict[Key, str] = {}
+    last = store.load().full_at
+    table = target.table("SyncTableName")
+    for page in table.pages(
+        "query",
+        KeyConditionExpression="id = :missing",
+        ExpressionAttributeValues={":missing": {"S": MISSING}},
+        ConsistentRead=True,
+    ):
+        for item in page.items:
+            if item["passes"] >= PASSES and item["pass"] == last:
+                key = Key(profile_id=item["profile_id"], tenant_id=item["tenant_id"])
+                found[key] = str(item["missing_since"])
+    rows = target.table("ProfilesTableName").get_all([key.model_dump() for key in found])
+    here = {
+        Key(profile_id=row["profile_id"], tenant_id=row["tenant_id"])
+        for row in rows
+        if row["updated_at"] < last
+    }
+    return Gone({key: since for key, since in found.items() if key in here})
+
+
+@dataclass(frozen=True)
+class Removed:
+    """The profiles that are gone, each with what its erasure left. kept: those that an event
+    restored meanwhile."""
+
+    erasures: dict[Key, Erasure]
+    kept: list[Key]
+
+    @property
+    def well(self) -> bool:
+        return all(one.well for one in self.erasures.values())
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "erased": [
+                {**key.model_dump(), **one.document()} for key, one in self.erasures.items()
+            ],
+            "kept": [key.model_dump() for key in self.kept],
+        }
+
+    def lines(self) -> list[str]:
+        done = sum(one.well for one in self.erasures.values())
+        lines = [f"{count_of(done, 'profile')} erased."]
+        if self.kept:
+            lines.append(f"{count_of(len(self.kept), 'profile')} kept: updated here meanwhile.")
+        lines += [
+            f"Not sure of everything about {identifier(key.tenant_id)} "
+            f"{identifier(key.profile_id)}: gpw erase"
+            for key, one in self.erasures.items()
+            if not one.well
+        ]
+        return [*lines, "What no erasure reaches: docs/data.md"]
+
+
+def remove_gone(target: Target, reporter: Reporter, chosen: Gone) -> Removed:
+    """Erase the profiles that are gone. chosen: those that were shown; each is checked again."""
+    erasures: dict[Key, Erasure] = {}
+    kept = []
+    with reporter.progress("profiles erased", len(chosen.profiles)) as advance:
+        for key in chosen.profiles:
+            if key in gone(target).profiles:
+                erasures[key] = erase(
+                    target, Silent(), key.tenant_id, key.profile_id, show=lambda _lines: None
+                )
+            else:
+                kept.append(key)
+            advance(1)
+    return Removed(erasures, kept)
