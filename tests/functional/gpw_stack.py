@@ -85,6 +85,7 @@ class OperatedStack:
             "EventRetentionDays": 30,
             "PreviousSecretGraceHours": 24,
             "RequestsPerSecond": 500,
+            "SyncIntervalMinutes": 60,
         }
         parameters = {name: {"Type": "Number", "Default": n} for name, n in defaults.items()}
         self.template = {"Parameters": parameters, "Resources": resources, "Outputs": outputs}

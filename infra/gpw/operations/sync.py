@@ -137,22 +137,31 @@ class InStep:
         """One line for people."""
         if self.age is None:
             if self.key_set is False:
-                return (
-                    "Profiles are not compared with GetProfile's list: no API key is set. "
-                    "To set it: gpw secret set --for api"
-                )
-            return "No sweep of GetProfile's list is complete yet. To run one: gpw sync"
+                return "Profiles are not compared with GetProfile's list: no API key is set"
+            return "No comparison with GetProfile's list is complete yet"
         last = self.state.last
         parts = [f"Compared with GetProfile's list {duration(self.age)} ago"]
-        if last and last.behind:
-            parts.append(f"{count_of(last.behind, 'profile')} behind, caught up with")
-        elif last:
-            parts.append("nothing missing")
-        if self.state.gone:
-            parts.append(f"{self.state.gone:,} gone there (gpw sync --gone)")
         if not self.well:
-            parts.append("no sweep was completed since: gpw tail --errors")
+            parts.append("the last three sweeps were not completed")
+        elif last and last.behind:
+            parts.append(f"{count_of(last.behind, 'profile')} had been behind, and caught up")
+        else:
+            parts.append("nothing was missing")
+        if self.state.gone:
+            are = "is" if self.state.gone == 1 else "are"
+            parts.append(f"{self.state.gone:,} {are} here and gone there")
         return "; ".join(parts)
+
+    @property
+    def fix(self) -> str:
+        """What to do, if anything."""
+        if self.key_set is False:
+            return "gpw secret set --for api"
+        if self.age is None:
+            return "gpw sync"
+        if not self.well:
+            return "gpw tail --errors shows why"
+        return "gpw sync --gone lists them" if self.state.gone else ""
 
     def document(self) -> dict[str, Any]:
         last = self.state.last

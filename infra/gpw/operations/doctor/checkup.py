@@ -16,6 +16,7 @@ from gpw.operations.doctor import (
     functions,
     held,
     hydration,
+    in_step,
     listeners,
     permissions,
     stack,
@@ -47,6 +48,7 @@ SUBJECTS = (
     Subject("bus", bus.look, bus.NEEDS),
     Subject("listeners", listeners.look, SWEEPING),
     Subject("hydration", hydration.look, hydration.NEEDS),
+    Subject("in step", in_step.look, in_step.NEEDS),
     Subject("alarms", alarms.look, ALARMS),
 )
 NEEDS = [*permissions.NEEDS, *(need for subject in SUBJECTS for need in subject.needs)]

@@ -1,4 +1,4 @@
-"""Whether full profiles are fetched, if the stack fetches them."""
+"""What waits for GetProfile's API, and its key, if the stack calls it."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,6 +19,8 @@ def look(target: Target) -> Iterator[Check]:
         return
     yield waiting(depth(target.client("sqs"), target.hydration_queue).total)
     state = secret.state(target, Which.API)
+    if state.generated and "FullProfilesTableName" not in target.outputs:
+        return  # only sync needs it, which says so
     yield usable("API key", state, datetime.now(UTC), "gpw secret set --for api")
 
 
