@@ -10,7 +10,13 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 # They are about equally long.
 GROUPS = {
     "operator": {"test_gpw.py", "test_runbook.py", "test_verify.py"},
-    "console": {"test_console.py", "test_hydration.py", "test_listen.py", "test_policies.py"},
+    "console": {
+        "test_console.py",
+        "test_hydration.py",
+        "test_listen.py",
+        "test_policies.py",
+        "test_sync.py",
+    },
     "events": {
         *("test_hostile_http.py", "test_https_example.py", "test_journey.py"),
         *("test_least_privilege.py", "test_rotation.py", "test_sam_local.py", "test_storm.py"),

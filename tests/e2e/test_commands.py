@@ -126,7 +126,8 @@ def test_start_keeps_the_stack_up_shows_the_logs_and_cleans_up(
     failed = wait_for(r'^hydrator +\{.*"message failed".*"ApiUnavailableError"')
     doctor = gpw(tmp_path, "doctor", "--no-ping")
     urllib3.request("POST", f"{api}/heal")
-    reconcile = gpw(tmp_path, "reconcile", "--yes")
+    sync = gpw(tmp_path, "sync")
+    wait_for(r'^hydrator +\{.*"profile hydrated".*"p-down"')  # its message was delayed
     status = gpw(tmp_path, "status", "abc-tenant", "p-down", "--json")
     process.send_signal(signal.SIGTERM)
     code = process.wait(30)
@@ -137,7 +138,7 @@ def test_start_keeps_the_stack_up_shows_the_logs_and_cleans_up(
     assert (send.returncode, failed is not None) == (0, True)
     assert "requests to fetch profiles" in doctor.stdout
     assert "gpw tail --local --errors" in doctor.stdout
-    assert (reconcile.returncode, status.returncode) == (0, 0), reconcile.stdout + reconcile.stderr
+    assert (sync.returncode, status.returncode) == (0, 0), sync.stdout + sync.stderr
     assert json.loads(status.stdout)["full_profile"]["profile_status"] == "complete"
     assert not for_containers
     assert code == 0

@@ -144,22 +144,3 @@ def test_what_is_published_again_reaches_a_rule_and_says_so(
 
     assert told == {"dry_run": False, "published": 1, "trimmed": 0, "gone": 0, "failed": {}}
     assert detail["data"]["profile_id"] == profile_id
-
-
-def test_a_reconciliation_is_watched_until_every_profile_is_checked(
-    gpw: Gpw,
-    profile_id: str,
-    state: Callable[..., dict[str, Any] | None],
-    full: Callable[..., dict[str, Any] | None],
-) -> None:
-    gpw("send", "--profile-id", profile_id, "--status", "processing")  # not fetched by itself
-    wait_until(lambda: state(profile_id), seconds=60, what="the profile's state")
-
-    told = gpw("reconcile", "--yes")
-    again = gpw("reconcile", "--watch", told["since"])
-
-    row = full(profile_id)
-    assert told["checked"] == told["profiles"] == sum(told["by_status"].values()) >= 1
-    assert again["checked"] == told["checked"]
-    assert row
-    assert row["profile_fetched_at"] >= told["since"]

@@ -91,33 +91,6 @@ def test_a_failure_of_the_api_is_made_good_by_the_queue(
     assert requests_for(api, profile_id) == 2
 
 
-def test_a_reconciliation_fetches_what_was_missed_and_marks_what_is_gone(
-    stack: Stack, api: FakeProfileApi, full: Read, profile_id: str
-) -> None:
-    missed, gone = f"{profile_id}-missed", f"{profile_id}-gone"
-    api.profiles |= {missed: profile("Ada"), gone: profile("Bob")}
-    for one in (missed, gone):
-        assert stack.post(make_body(make_event("evt-1", profile_id=one))).status == 200
-    before = [fetched(full, one, "complete") for one in (missed, gone)]
-    api.profiles[missed] = profile("Grace", "2024-02-01T00:00:00+01:00")
-    del api.profiles[gone]
-
-    stack.client("sqs").send_message(
-        QueueUrl=stack.outputs["HydrationQueueUrl"], MessageBody=json.dumps({"reconcile": {}})
-    )
-    marked = fetched(full, gone, "not_found")
-
-    def mended() -> dict[str, Any] | None:
-        row = full(missed)
-        return row if row and row["profile"]["name"] == "Grace" else None
-
-    row = wait_until(mended, seconds=90, what="the profile to be mended")
-
-    assert row["profile_updated_at"] == "2024-01-31T23:00:00.000000Z"
-    assert row["profile_fetched_at"] > before[0]["profile_fetched_at"]
-    assert marked["profile"]["name"] == "Bob"  # the last that is known of it
-
-
 def test_a_sweep_brings_a_profile_of_which_no_webhook_arrived_whole_and_without_a_request_for_it(
     stack: Stack, api: FakeProfileApi, state: Read, full: Read, profile_id: str
 ) -> None:

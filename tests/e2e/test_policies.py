@@ -142,7 +142,7 @@ def test_the_policy_operate_allows_redrive_replay_and_pause_but_no_erasure(
         ["dlq", "redrive", "--where", f"profile={profile_id}", "-y"],
         ["pause", "-y", "--no-wait"],
         ["resume", "-y"],
-        ["reconcile", "-y"],
+        ["sync", "--no-wait"],
     ):
         ran = who(*words)
         assert ran.exit_code == 0, (words, ran.output)

@@ -21,12 +21,12 @@ REASON = "invalid_event"
 ENDING = {
     "tail": ["--for", "1"],
     "listen": ["--print", "--timeout", "1"],
-    "reconcile": ["--no-wait"],
+    "sync": ["--no-wait"],
     "secret rotate --watch": ["--quiet-minutes", "0"],
 }
 # These ask first.
 CHANGING = (
-    *("dlq redrive", "dlq purge", "erase", "pause", "resume", "reconcile", "republish"),
+    *("dlq redrive", "dlq purge", "erase", "pause", "resume", "republish"),
     *("secret set", "secret rotate"),
 )
 
