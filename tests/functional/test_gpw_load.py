@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gpw.operations import load, proof
+from gpw.operations import load
+from gpw.operations.proof import arrived
 from gpw.stack.webhook import WebhookResponse
 from receiver.domain.outcome import Outcome
 from tests.factories import SECRET, make_event
@@ -19,10 +20,10 @@ ENOUGH = 24  # of 20 events; with a share of 5 % delivered twice
 
 @pytest.fixture
 def stack(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> OperatedStack:
-    monkeypatch.setattr(load, "POLL_SECONDS", {False: 0.0, True: 0.0})
+    monkeypatch.setattr(arrived, "POLL_SECONDS", {False: 0.0})
     monkeypatch.setattr("gpw.operations.traffic.DUPLICATE_SECONDS", (0.0, 0.1))
     # moto's stand-in needs no time: what is not there at the first look never comes.
-    monkeypatch.setattr(proof, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(arrived, "PATIENCE_SECONDS", 0.05)
     stack = OperatedStack(cloud)
     aws_client("secretsmanager").put_secret_value(
         SecretId=stack.outputs["WebhookSecretArn"], SecretString=SECRET
@@ -73,7 +74,7 @@ class Receiver:
             self.stack.put_raw("EventsTableName", item | {"outcome": {"S": "stale"}})
             return 200
         self.versions[profile] = item["version"]["S"]
-        names = ("tenant_id", "profile_id", "version", "event_id")
+        names = ("tenant_id", "profile_id", "version", "event_id", "data")
         self.stack.put_raw("ProfilesTableName", {name: item[name] for name in names})
         return 200
 

@@ -15,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from gpw.operations import verify, verify_cases, verify_cleanup
+from gpw.operations.proof import arrived
 from gpw.operations.verify_cases import tenant_name, wrong_secret
 from gpw.stack import alarms, queues
 from gpw.stack.errors import OperatorError
@@ -96,7 +97,7 @@ class Endpoint:
 @pytest.fixture
 def stack(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> OperatedStack:
     monkeypatch.setattr(queues, "WAIT_SECONDS", 0)
-    monkeypatch.setattr(verify, "POLL_SECONDS", {False: 0.0})
+    monkeypatch.setattr(arrived, "POLL_SECONDS", {False: 0.0})
     monkeypatch.setattr(verify, "METRIC_SECONDS", 0.0)
     monkeypatch.setattr(verify, "ANSWER_SECONDS", 600.0)  # however slow this machine is
     monkeypatch.setattr(verify, "CONNECTIONS", 1)  # moto is for one thread
@@ -255,7 +256,7 @@ def test_an_interrupted_run_removes_its_data(
 
     ran = stack.run(*VERIFY, code=code)
 
-    assert "Removed: 3 dead letters, 1 held deliveries, 1 events, 1 states" in ran.err
+    assert "Removed: 3 dead letters, 1 held delivery, 1 event, 1 state" in ran.err
     assert everything(stack) == NOTHING
 
 

@@ -1,4 +1,4 @@
-"""The pure parts of `gpw load`: the traffic, the latencies and the proof."""
+"""The pure parts of `gpw load`: the traffic and the latencies."""
 
 import json
 import random
@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from gpw.operations.latency import Latencies, histogram
 from gpw.operations.load import FREE_RATE, FREE_SECONDS, dollars, needs_confirmation
-from gpw.operations.proof import Ledger, check_profile
-from gpw.operations.traffic import PlannedDelivery, Traffic, plan, profiles_of, tenant_name
+from gpw.operations.proof.ledger import PlannedDelivery
+from gpw.operations.traffic import Traffic, plan, profiles_of, tenant_name
 from receiver.domain.parse import parse_event
 
 NOON = datetime(2023, 10, 1, 12, 0, 0, 700_000, tzinfo=UTC)
@@ -169,63 +169,3 @@ def test_buckets_are_named_by_their_upper_end() -> None:
 
 def test_without_any_latency_there_is_no_percentile() -> None:
     assert Latencies().percentile(50) is None
-
-
-# ---------------------------------------------------------------- the proof
-
-OLD, NEW = (PlannedDelivery(at, f"e-{at}", "profile-0", f"2023#{at}", b"") for at in (1, 2))
-SENT = {"e-1", "e-2"}
-
-
-def item(delivery: PlannedDelivery, outcome: str = "applied", **changes: Any) -> dict[str, Any]:
-    found = {"event_id": delivery.event_id, "version": delivery.version, "outcome": outcome}
-    return found | changes
-
-
-def row(delivery: PlannedDelivery) -> dict[str, Any]:
-    return {"version": delivery.version}
-
-
-def test_a_complete_profile_at_its_newest_event_has_no_problem() -> None:
-    history = [item(NEW), item(OLD, "stale")]
-
-    assert check_profile("profile-0", [OLD, NEW], SENT, history, row(NEW)) == []
-
-
-def test_an_event_with_a_lost_response_may_be_recorded_and_be_the_newest() -> None:
-    assert check_profile("profile-0", [OLD], SENT, [item(OLD), item(NEW)], row(NEW)) == []
-
-
-@pytest.mark.parametrize(
-    ("history", "found", "problem"),
-    [
-        ([item(OLD)], row(OLD), "e-2 was accepted but is not in the history"),
-        ([item(OLD), item(NEW)], row(OLD), "profile-0 is not at its newest event, e-2"),
-        ([item(OLD), item(NEW)], None, "profile-0 has no row"),
-        ([item(OLD), item(NEW, "stale")], row(NEW), "e-2 is its profile's newest event but"),
-        ([item(OLD, "recorded"), item(NEW)], row(NEW), "e-1 has the outcome recorded"),
-        ([item(OLD, ""), item(NEW)], row(NEW), "e-1 has the outcome "),
-        ([item(OLD, version="2022#0"), item(NEW)], row(NEW), "e-1 has another version"),
-        ([item(OLD), item(OLD), item(NEW)], row(NEW), "profile-0 has an event twice"),
-        ([item(OLD), item(NEW), item(NEW, event_id="e-3")], row(NEW), "e-3 was never sent"),
-    ],
-)
-def test_every_deviation_is_a_problem(
-    history: list[dict[str, Any]], found: dict[str, Any] | None, problem: str
-) -> None:
-    told = check_profile("profile-0", [OLD, NEW], SENT, history, found)
-
-    assert [one for one in told if one.startswith(problem)]
-
-
-def test_only_events_with_status_200_count_as_accepted() -> None:
-    ledger = Ledger()
-    for status in (200, 200, 503, 0):
-        ledger.add(OLD, status)
-    ledger.add(NEW, 429, late=True)
-
-    assert ledger.accepted == {"e-1": OLD}
-    assert ledger.sent == SENT
-    assert ledger.by_profile() == {"profile-0": [OLD]}
-    assert ledger.answers == {200: 2, 503: 1, 0: 1, 429: 1}
-    assert ledger.late == 1

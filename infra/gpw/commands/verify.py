@@ -1,6 +1,5 @@
 """`gpw verify`: proves that a deployed stack does what it promises."""
 
-import secrets
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,22 +10,21 @@ import typer
 from gpw.cli.command import Gpw, command
 from gpw.commands.check_line import show
 from gpw.listening.subscription import Ended, ended_by_signals
-from gpw.operations import verify as operation
 from gpw.operations.dead_letters import DELETE as DELETE_DEAD
 from gpw.operations.dead_letters import LOOK as LOOK_DEAD
 from gpw.operations.held_queue import DELETE as DELETE_HELD
 from gpw.operations.held_queue import LOOK as LOOK_HELD
-from gpw.operations.lines import count_of
-from gpw.operations.verify_cases import is_tenant, tenant_name
+from gpw.operations.lines import count_of, unsure
+from gpw.operations.proof.arrived import PATIENCE_SECONDS
+from gpw.operations.verify import VerifyRun
+from gpw.operations.verify_cases import check_tenant
 from gpw.operations.verify_cleanup import remove
-from gpw.operations.verify_report import Report
+from gpw.operations.verify_report import HEADINGS, Report, check_file, write
 from gpw.stack import alarms
-from gpw.stack.errors import FAILED, USAGE, OperatorError
+from gpw.stack.errors import FAILED
 from gpw.stack.permissions import SUBSCRIBING, Level, on
 from gpw.stack.queues import depth
 from gpw.stack.webhook import current_secret
-
-PATIENCE_SECONDS = 240.0  # if a worker dies, its messages are redelivered after 180 s
 
 
 @command(
@@ -85,78 +83,46 @@ def verify(
     if remove_tenant is not None:
         _remove(gpw, remove_tenant)
         return
-    if report is not None and (report.is_dir() or not report.absolute().parent.is_dir()):
-        raise OperatorError(f"{report} can't be written", "name a file", code=USAGE)
-    tenant = tenant_name(secrets.token_hex(8))
-    if not target.local:
-        gpw.confirm(operation.question(target.stack, target.where, tenant, keep=keep))
-    secret = current_secret(target)
-    # Shown before anything is sent, because it is needed if the run is interrupted.
-    out.note(f"To remove the data of this run: gpw verify --remove {tenant}")
+    if report is not None:
+        check_file(report)
     told = Report(
         version("getprofile-webhooks"), target.where, datetime.now(UTC), target.parameters
     )
+    run = VerifyRun(target, out, told, patience, show=lambda check: show(out, check))
+    if not target.local:
+        gpw.confirm(run.question(keep=keep))
+    secret = current_secret(target)
+    # Shown before anything is sent, because it is needed if the run is interrupted.
+    out.note(f"To remove the data of this run: gpw verify --remove {run.tenant}")
     try:
         with ended_by_signals():
-            operation.verify(
-                target,
-                out,
-                tenant,
-                secret,
-                patience=patience,
-                keep=keep,
-                show=lambda check: show(out, check),
-                into=told,
-            )
+            run.verify(secret, keep=keep)
     except Ended as ended:
         raise typer.Exit(ended.code) from None
     finally:
-        if told.cleaned:
-            out.note(f"Removed: {told.cleaned}.")
-        for text in told.left:
-            out.note(out.marks[False], f" Not removed: {text}")
-    _tell(gpw, told, report)
+        if told.removed:
+            out.note_lines(told.removed.lines())
+    out.document(told.document())
+    out.say("")
+    out.table(HEADINGS, told.rows())
+    if report is not None:
+        write(told, report)
+        out.note(f"The report is in {report}.")
     if not told.well:
         raise typer.Exit(FAILED)
 
 
-# ---------------------------------------------------------------- output and removal
-
-
-def _tell(gpw: Gpw, told: Report, path: Path | None) -> None:
-    out = gpw.out
-    out.document(told.document())
-    out.say("")
-    out.table(("latency", "events", "p50", "p99"), told.rows())
-    if path is not None:
-        try:
-            path.write_text(told.markdown(), encoding="utf-8")
-        except OSError as error:
-            raise OperatorError(f"{path}: {error.strerror}", code=USAGE) from None
-        out.note(f"The report is in {path}.")
-
-
 def _remove(gpw: Gpw, tenant: str) -> None:
-    if not is_tenant(tenant):
-        raise OperatorError(
-            f"No run of `gpw verify` has the tenant {tenant!r}",
-            "gpw erase removes other data",
-            code=USAGE,
-        )
+    check_tenant(tenant)
     target = gpw.target
     gpw.confirm(f"Remove all data of the tenant {tenant} from {target.stack!r}?")
     removed = remove(target, gpw.out, tenant)
     # The queue can't be scanned, and its messages would restore states and history.
     waiting = depth(target.client("sqs"), target.output("EventsQueueUrl")).total
     gpw.out.document({"removed": removed.counts, "left": removed.left, "events_queue": waiting})
-    gpw.out.say(gpw.out.marks[not removed.left], f" Removed: {removed.describe()}")
-    for text in removed.left:
-        gpw.out.say(gpw.out.marks[False], f" not removed: {text}")
+    gpw.out.say_lines(removed.lines())
     if waiting:
-        gpw.out.say(
-            gpw.out.marks[None],
-            f" {count_of(waiting, 'message is', 'messages are')} in the events queue: run this "
-            "again when they are consumed",
-        )
+        where = "in the events queue: run this again when they are consumed"
+        gpw.out.say_lines([unsure(f"{count_of(waiting, 'message is', 'messages are')} {where}")])
     if removed.left:
         raise typer.Exit(FAILED)

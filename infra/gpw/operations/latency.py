@@ -3,6 +3,7 @@
 import threading
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 
 from gpw.stack.when import duration
 
@@ -36,6 +37,11 @@ class Latencies:
         if not ordered:
             return None
         return ordered[max(0, -(-len(ordered) * hundredths // 100) - 1)]
+
+    def milliseconds(self, hundredths: Sequence[int]) -> dict[str, float | None]:
+        """Percentiles by name, such as p99, for JSON."""
+        found = {f"p{number}": self.percentile(number) for number in hundredths}
+        return {name: one if one is None else round(one * 1000, 1) for name, one in found.items()}
 
     def buckets(self) -> list[tuple[str, int]]:
         """The label and count of each range, without empty ranges at both ends."""

@@ -3,41 +3,101 @@
 import math
 import random
 import secrets
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from gpw.history.history import read
-from gpw.history.selection import Selection
 from gpw.operations import cost, pricing
-from gpw.operations.latency import Latencies
-from gpw.operations.proof import Ledger, Proof, wait_and_check
+from gpw.operations.latency import histogram
+from gpw.operations.lines import Line, bad, count_of, good
+from gpw.operations.proof.arrived import wait_until_recorded
+from gpw.operations.proof.compare import Proof, prove
+from gpw.operations.proof.ledger import Ledger, PlannedDelivery
+from gpw.operations.proof.removal import EVENTS, remove_rows
 from gpw.operations.reporter import Reporter
-from gpw.operations.sender import send
-from gpw.operations.traffic import PlannedDelivery, Traffic, plan, profiles_of, tenant_name
+from gpw.operations.sender import LATE_SECONDS, NO_ANSWER, send
+from gpw.operations.traffic import Traffic, plan, profiles_of, tenant_name
 from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.target import Target
 from gpw.stack.webhook import Webhook
+from gpw.stack.when import duration
 
 CONNECTIONS = 64  # concurrent requests
 FREE_RATE, FREE_SECONDS = 100.0, 600.0  # above these it asks, even on the local cloud
 MAX_RATE, MAX_SECONDS, MAX_EVENTS = 1000.0, 3600.0, 200_000
-POLL_SECONDS = {True: 0.5, False: 5.0}  # by whether the stack is local
+PERCENTILES = (50, 90, 99)
+SHOWN_PROBLEMS = 20  # --json lists all
 
 
 @dataclass(frozen=True)
-class Sent:
-    """The results of the requests so far. Threads add to them while they are read."""
+class Loaded:
+    """The result of a run."""
 
-    ledger: Ledger = field(default_factory=Ledger)
-    latencies: Latencies = field(default_factory=Latencies)
+    ledger: Ledger
+    proof: Proof
+
+    @property
+    def well(self) -> bool:
+        return bool(self.ledger.accepted) and not self.proof.lines
+
+    def document(self) -> dict[str, Any]:
+        ledger, proof = self.ledger, self.proof
+        return {
+            "tenant": ledger.tenant,
+            "requests": ledger.answers.total(),
+            "answers": {str(status): n for status, n in sorted(ledger.answers.items())},
+            "late": ledger.late,
+            "milliseconds": ledger.latencies.milliseconds(PERCENTILES),
+            "accepted_events": len(ledger.accepted),
+            "outcomes": dict(sorted(proof.outcomes.items())),
+            "problems": proof.lines,
+        }
+
+    def lines(self) -> list[Line]:
+        """The result in words."""
+        ledger, latencies = self.ledger, self.ledger.latencies
+        lines = [
+            (good if status == 200 else bad)(
+                f"{'no answer' if status == NO_ANSWER else status}: {count_of(count, 'request')}"
+            )
+            for status, count in sorted(ledger.answers.items())
+        ]
+        percentiles = [(number, latencies.percentile(number)) for number in PERCENTILES]
+        shown = ", ".join(f"p{number} {duration(value)}" for number, value in percentiles if value)
+        lines += [Line(text) for text in (*histogram(latencies), f"  latency: {shown}")]
+        if ledger.late:
+            late = f"began more than {duration(LATE_SECONDS)} late."
+            lines.append(Line(f"  {count_of(ledger.late, 'request')} {late}"))
+        return lines + self._verdict()
+
+    def _verdict(self) -> list[Line]:
+        outcomes = sorted(self.proof.outcomes.items())
+        told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes) or "no history"
+        if problems := self.proof.lines:
+            where = f"tenant={self.ledger.tenant}"
+            return [
+                bad(f"{count_of(len(problems), 'problem')} ({told}):"),
+                *(Line(f"    {problem}") for problem in problems[:SHOWN_PROBLEMS]),
+                Line(f"  gpw doctor; gpw dlq ls --where {where}; gpw tail --errors"),
+            ]
+        if not self.ledger.accepted:
+            return [bad("Nothing was accepted. To find the reason: gpw doctor")]
+        return [
+            good(
+                f"All {len(self.ledger.accepted)} accepted events are in the history, and every "
+                f"profile is at its newest event ({told})."
+            )
+        ]
 
 
-@dataclass(frozen=True)
-class RemovedRun:
-    """What was removed of a run."""
-
-    rows: int
-    events: int
+def progress(ledger: Ledger, total: int) -> list[str]:
+    """How far the sending is, as lines."""
+    with ledger.lock:
+        answers = dict(ledger.answers)
+    done, accepted = sum(answers.values()), answers.get(200, 0)
+    first = f"{done} of {total} requests, {accepted} accepted, {done - accepted} others"
+    return [first, *histogram(ledger.latencies)]
 
 
 def new_traffic(
@@ -87,21 +147,22 @@ def planned(traffic: Traffic) -> list[PlannedDelivery]:
     return plan(traffic, datetime.now(UTC), random.Random())  # noqa: S311
 
 
-def send_all(target: Target, deliveries: list[PlannedDelivery], secret: str, into: Sent) -> None:
-    """Send each delivery when it is due. into: has the results so far if it is interrupted.
+def send_all(
+    target: Target, deliveries: list[PlannedDelivery], secret: str, ledger: Ledger
+) -> None:
+    """Send each delivery when it is due. ledger: has the results so far if it is interrupted.
 
     Raises: OperatorError, before anything is sent, if the endpoint does not answer.
     """
     webhook = Webhook(target.webhook_url, connections=CONNECTIONS)
     webhook.probe()
-    send(webhook, deliveries, secret, into.ledger, into.latencies, connections=CONNECTIONS)
+    send(webhook, deliveries, secret, ledger, connections=CONNECTIONS)
 
 
-def prove(target: Target, reporter: Reporter, tenant: str, sent: Sent) -> Proof:
+def proven(target: Target, reporter: Reporter, ledger: Ledger) -> Loaded:
     """Wait for the accepted events, then check history and states."""
-    poll = POLL_SECONDS[target.local is not None]
-    with reporter.progress("waiting for the history", len(sent.ledger.accepted)) as advance:
-        return wait_and_check(target, tenant, sent.ledger, advance, poll_seconds=poll)
+    wait_until_recorded(target, reporter, ledger)
+    return Loaded(ledger, prove(target, ledger))
 
 
 def run_profiles(tenant: str) -> list[str]:
@@ -116,17 +177,8 @@ def run_profiles(tenant: str) -> list[str]:
     return profiles
 
 
-def remove(target: Target, reporter: Reporter, tenant: str) -> RemovedRun:
-    """Remove the rows and the history of a run's tenant, and of no other tenant."""
-    states, history = target.table("ProfilesTableName"), target.table("EventsTableName")
-    profiles = run_profiles(tenant)
-    rows = events = 0
-    with reporter.progress("removing", len(profiles)) as advance:
-        for profile in profiles:
-            rows += states.delete({"profile_id": profile, "tenant_id": tenant})
-            for page in read(history, Selection(tenant=tenant, profile=profile), consistent=True):
-                for item in page.items:
-                    key = {"subject": item["subject"], "version": item["version"]}
-                    events += history.delete(key)
-            advance(1)
-    return RemovedRun(rows, events)
+def remove(target: Target, reporter: Reporter, tenant: str) -> dict[str, int]:
+    """Remove the rows and the history of a run. Returns: the numbers of rows and events."""
+    into: Counter[str] = Counter()
+    remove_rows(target, reporter, tenant, run_profiles(tenant), into=into)
+    return {"rows": into["states"], "events": into[EVENTS]}

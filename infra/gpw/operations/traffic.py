@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from gpw.operations.proof.ledger import PlannedDelivery, delivery
 from gpw.operations.sample import fresh
-from receiver.domain.version import timestamp, version
 
 # Not `ready`, because that would fetch profiles from GetProfile and start the workflows of most
 # rules. The last one is unknown, like a status that GetProfile may introduce one day.
@@ -36,17 +36,6 @@ class Traffic:
     def deliveries(self) -> int:
         """The expected number of requests."""
         return round(self.events * (1 + self.duplicates))
-
-
-@dataclass(frozen=True)
-class PlannedDelivery:
-    """A planned request. at: seconds after the start; version: the event's."""
-
-    at: float
-    event_id: str
-    profile: str
-    version: str
-    body: bytes
 
 
 def tenant_name(random_hex: str, profiles: int) -> str:
@@ -89,5 +78,4 @@ def _delivery(
     profile = profile_name(rng.randrange(traffic.profiles))
     status = rng.choice(STATUSES)
     event = fresh(event_id, created_at, tenant=traffic.tenant, profile=profile, status=status)
-    order = version(timestamp(created_at), status, event_id)
-    return PlannedDelivery(at, event_id, profile, order, json.dumps(event).encode())
+    return delivery(json.dumps(event), at=at)

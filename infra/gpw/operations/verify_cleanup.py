@@ -1,7 +1,8 @@
 """Removes the data of a `gpw verify` run, and reports what it could not remove."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gpw.operations.held_queue import HELD
-from gpw.operations.proof import profile_history
+from gpw.operations.lines import Line, bad, count_of, good
+from gpw.operations.proof.removal import STATES, remove_rows
 from gpw.operations.reporter import Reporter
 from gpw.operations.scanning import Purged, delete_matching, scanning
 from gpw.operations.verify_cases import profiles_of, wrong_secret
@@ -24,6 +26,14 @@ from receiver.messages import original_body
 DEAD = "DeadLetterQueueUrl"
 PASSES = 3  # because redelivered messages may restore data in between
 BETWEEN_SECONDS = 2.0
+# What one of a kind is called.
+ONE = {
+    "dead letters": "dead letter",
+    "held deliveries": "held delivery",
+    "events": "event",
+    "states": "state",
+    "full profiles": "full profile",
+}
 
 type Raw = Mapping[str, Any]
 
@@ -32,18 +42,18 @@ type Raw = Mapping[str, Any]
 class Removed:
     """The result of a removal. counts: by kind. left: what could not be removed, in words."""
 
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
     left: list[str] = field(default_factory=list)
 
-    def add(self, what: str, count: int) -> None:
-        self.counts[what] = self.counts.get(what, 0) + count
-
-    @property
-    def total(self) -> int:
-        return sum(self.counts.values())
-
     def describe(self) -> str:
-        return ", ".join(f"{count} {what}" for what, count in self.counts.items()) or "nothing"
+        parts = (count_of(count, ONE[what], what) for what, count in self.counts.items())
+        return ", ".join(parts) or "nothing"
+
+    def lines(self) -> list[Line]:
+        return [
+            (bad if self.left else good)(f"Removed: {self.describe()}"),
+            *(bad(f"Not removed: {text}") for text in self.left),
+        ]
 
 
 def of_tenant(raw: Raw, tenant: str) -> bool:
@@ -62,13 +72,12 @@ def is_held_for(raw: Raw, tenant: str) -> bool:
     return token == digest(wrong_secret(tenant)).hex() and of_tenant(raw, tenant)
 
 
+# The run's own messages: by output, what they are called and how they are known.
+MESSAGES = {DEAD: ("dead letters", of_tenant), HELD: ("held deliveries", is_held_for)}
+
+
 def messages(
-    target: Target,
-    reporter: Reporter,
-    output: str,
-    is_ours: Callable[[Raw], bool],
-    *,
-    delete: bool = False,
+    target: Target, reporter: Reporter, tenant: str, output: str, *, delete: bool = False
 ) -> tuple[list[Raw], int]:
     """The run's messages in a queue; other messages are not changed.
 
@@ -77,9 +86,10 @@ def messages(
     """
     found: list[Raw] = []
     result = Purged(dry_run=not delete)
+    _what, is_ours = MESSAGES[output]
 
     def group(message: DeadLetter) -> str | None:
-        if not is_ours(message.raw):
+        if not is_ours(message.raw, tenant):
             return None
         found.append(message.raw)
         return output
@@ -94,46 +104,27 @@ def messages(
 def remove(target: Target, reporter: Reporter, tenant: str) -> Removed:
     """Remove rows, history, dead letters and held deliveries of a run's tenant only."""
     removed = Removed()
-
-    def remove_messages(output: str, what: str, is_ours: Callable[[Raw], bool]) -> None:
-        found, failed = messages(target, reporter, output, is_ours, delete=True)
-        removed.add(what, len(found))
-        if failed:
-            removed.left.append(f"{what}: SQS did not return or delete {failed} messages")
-
+    # The state before the full profile, which is stored only if there is a state.
+    tables = STATES | {"full profiles": "FullProfilesTableName"}
+    tables = {what: output for what, output in tables.items() if output in target.outputs}
     for number in range(PASSES):
-        before = removed.total
-        with _told(removed, "dead letters"):
-            remove_messages(DEAD, "dead letters", lambda raw: of_tenant(raw, tenant))
-        if HELD in target.outputs:
-            with _told(removed, "held deliveries"):
-                remove_messages(HELD, "held deliveries", lambda raw: is_held_for(raw, tenant))
+        before = removed.counts.total()
+        for output, (what, _is_ours) in MESSAGES.items():
+            if output in target.outputs:
+                with _told(removed, what):
+                    found, failed = messages(target, reporter, tenant, output, delete=True)
+                    removed.counts[what] += len(found)
+                    if failed:
+                        lost = f"SQS did not return or delete {count_of(failed, 'message')}"
+                        removed.left.append(f"{what}: {lost}")
         with _told(removed, "states and history"):
-            _remove_rows(target, reporter, removed, tenant)
-        if removed.left or removed.total == before:
+            profiles = profiles_of(tenant)
+            remove_rows(target, reporter, tenant, profiles, into=removed.counts, tables=tables)
+        if removed.left or removed.counts.total() == before:
             break
         if number < PASSES - 1:
             time.sleep(BETWEEN_SECONDS)
     return removed
-
-
-def _remove_rows(target: Target, reporter: Reporter, removed: Removed, tenant: str) -> None:
-    profiles = profiles_of(tenant)
-    states, events = target.table("ProfilesTableName"), target.table("EventsTableName")
-    # The state before the full profile, which is stored only if there is a state.
-    full = "FullProfilesTableName" in target.outputs
-    tables = {"states": states}
-    if full:
-        tables["full profiles"] = target.table("FullProfilesTableName")
-    with reporter.progress("removing", len(profiles)) as advance:
-        for profile in profiles:
-            for item in profile_history(target, tenant, profile):
-                key = {"subject": item["subject"], "version": item["version"]}
-                removed.add("events", events.delete(key))
-            for what, table in tables.items():
-                key = {"profile_id": profile, "tenant_id": tenant}
-                removed.add(what, table.delete(key))
-            advance(1)
 
 
 @contextmanager

@@ -4,10 +4,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from gpw.operations.checks import Check
 from gpw.operations.latency import Latencies
+from gpw.operations.verify_cleanup import Removed
+from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.text import plain
 from gpw.stack.when import duration
 
@@ -33,6 +36,7 @@ SHOWN = {
     "SilenceHours",
 }
 PERCENTILES = (50, 99)
+HEADINGS = ("latency", "events", "p50", "p99")  # of the latencies
 MARKS = {True: "✓", False: "✗", None: "?"}
 
 _NAMES = re.compile(r"arn:[^\s,;]*|https?://[^\s,;]*|\b\d{12}\b")
@@ -48,12 +52,19 @@ class Report:
     parameters: Mapping[str, str]
     checks: list[Check] = field(default_factory=list)
     latencies: dict[str, Latencies] = field(default_factory=dict)
-    cleaned: str = ""
-    left: list[str] = field(default_factory=list)
+    removed: Removed | None = None
 
     @property
     def well(self) -> bool:
-        return all(check.well is not False for check in self.checks) and not self.left
+        return all(check.well is not False for check in self.checks) and not self._left
+
+    @property
+    def _left(self) -> list[str]:
+        return self.removed.left if self.removed else []
+
+    @property
+    def _removed(self) -> str:
+        return self.removed.describe() if self.removed else ""
 
     def rows(self) -> list[list[str]]:
         """The latencies as table rows: what they measure, count, p50, p99."""
@@ -69,12 +80,11 @@ class Report:
             "where": self.where,
             "checks": [vars(check) for check in self.checks],
             "milliseconds": {
-                what: {f"p{n}": _milliseconds(one.percentile(n)) for n in PERCENTILES}
-                | {"events": one.count}
+                what: one.milliseconds(PERCENTILES) | {"events": one.count}
                 for what, one in self.latencies.items()
             },
-            "removed": self.cleaned,
-            "left": self.left,
+            "removed": self._removed,
+            "left": self._left,
         }
 
     def markdown(self) -> str:
@@ -89,14 +99,28 @@ class Report:
                 [(MARKS[one.well], one.what, _found(one)) for one in self.checks],
             ),
             "",
-            *_table(("latency", "events", "p50", "p99"), self.rows()),
+            *_table(HEADINGS, self.rows()),
             "",
             *_table(("parameter", "value"), sorted(shown_parameters(self.parameters).items())),
             "",
-            f"Removed: {self.cleaned or 'nothing'}.",
-            *[f"Not removed: {_cell(text)}." for text in self.left],
+            f"Removed: {self._removed or 'nothing'}.",
+            *[f"Not removed: {_cell(text)}." for text in self._left],
         ]
         return "\n".join(lines) + "\n"
+
+
+def check_file(path: Path) -> None:
+    """Check that a report can be written. Raises: OperatorError."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise OperatorError(f"{path} can't be written", "name a file", code=USAGE)
+
+
+def write(report: Report, path: Path) -> None:
+    """Write a report. Raises: OperatorError."""
+    try:
+        path.write_text(report.markdown(), encoding="utf-8")
+    except OSError as error:
+        raise OperatorError(f"{path}: {error.strerror}", code=USAGE) from None
 
 
 def shown_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
@@ -127,7 +151,3 @@ def _cell(text: str) -> str:
 
 def _shown(seconds: float | None) -> str:
     return "?" if seconds is None else duration(seconds)
-
-
-def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 1)
