@@ -1,6 +1,5 @@
 """Runs MiniStack, a local emulator of AWS, for the duration of a `with` block."""
 
-import json
 import os
 import shutil
 import signal
@@ -25,6 +24,7 @@ PREFERRED_PORT = 4566
 DOCKER_GATEWAY = "172.17.0.1"
 START_SECONDS = 60
 STOP_SECONDS = 10
+ANSWER_SECONDS = 30  # it answers at once, unless the machine is busy
 
 
 # Errors that a call to the cloud may raise: those of the SDK and those of plain HTTP.
@@ -103,6 +103,18 @@ class LocalCloud:
             region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
         )
 
+    def check(self) -> None:
+        """Check that it runs and answers. Raises: LocalCloudError, which says what does not."""
+        if self._process is None or self._process.poll() is not None:
+            raise LocalCloudError("the local cloud has ended")
+        try:
+            _health(self.endpoint, timeout=ANSWER_SECONDS)
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
+            why = f"within {ANSWER_SECONDS} s ({type(error).__name__})"
+            raise LocalCloudError(
+                f"the local cloud does not answer at {self.endpoint} {why}"
+            ) from None
+
     def log_tail(self, lines: int = 30) -> str:
         """The last lines of MiniStack's log."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -156,21 +168,23 @@ class LocalCloud:
                 start_new_session=True,
                 pass_fds=[one.fileno() for one in sockets],
             )
-        http = urllib3.PoolManager(timeout=1, retries=False)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise LocalCloudError(f"MiniStack exited while it was starting:\n{self.log_tail()}")
-            try:
-                health = http.request("GET", f"{self.endpoint}/_ministack/health")
-                if health.status == 200 and "services" in json.loads(health.data):
-                    return
-            except (urllib3.exceptions.HTTPError, ValueError):
-                pass
+            with suppress(urllib3.exceptions.HTTPError, ValueError):
+                return _health(self.endpoint, timeout=1)
             time.sleep(0.1)
         raise LocalCloudError(
             f"MiniStack did not answer within {START_SECONDS} s:\n{self.log_tail()}"
         )
+
+
+def _health(endpoint: str, *, timeout: float) -> None:
+    """Ask MiniStack how it is. Raises: HTTPError or ValueError, if it is not well."""
+    answer = urllib3.request("GET", f"{endpoint}/_ministack/health", timeout=timeout, retries=False)
+    if answer.status != 200 or "services" not in answer.json():
+        raise ValueError("another server answers")
 
 
 def listen(addresses: list[str], port: int | None = None) -> list[socket.socket]:

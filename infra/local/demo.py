@@ -3,11 +3,18 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer
-
+from gpw.operations.proof.arrived import Item, wait_until_recorded
+from gpw.operations.proof.compare import prove
+from gpw.operations.proof.ledger import Ledger, delivery
+from gpw.operations.reporter import Silent
+from gpw.operations.sample import MALFORMED, SAMPLE
+from gpw.stack.errors import OperatorError
+from gpw.stack.queues import depth
+from gpw.stack.webhook import OK, WRONG_TOKEN, Webhook
 from infra.local.cloud import CLOUD_ERRORS, LocalCloud, LocalCloudError
 from infra.local.fake_profile_api import FakeProfileApi
 from infra.local.stack import (
@@ -18,25 +25,16 @@ from infra.local.stack import (
     build,
     deploy,
     deploy_example,
-    headers_for,
 )
 from infra.local.story import complain, say, step, wait_until
+from receiver.domain.outcome import Outcome
 
-# The example event in GetProfile's documentation.
-EVENT = {
-    "id": "evt_1234567890",
-    "event": "profile.updated",
-    "tenant_id": "abc-tenant",
-    "data": {"profile_id": "12345", "status": "ready"},
-    "created_at": "2023-10-01T12:00:00Z",
-    "webhook_id": "webhook_12345",
-}
+EVENT = SAMPLE  # the example event in GetProfile's documentation
 STALE_EVENT = EVENT | {
     "id": "evt_1234567889",
     "data": {"profile_id": "12345", "status": "processing"},
     "created_at": "2023-10-01T11:59:00Z",
 }
-MALFORMED_EVENT = {"event": "profile.updated", "data": {"status": "ready"}}
 # The profile of that event, as the fake of GetProfile's API returns it.
 PROFILE = {
     "name": "Ada",
@@ -54,27 +52,25 @@ class DemoError(Exception):
 
 @dataclass(frozen=True)
 class DemoRequest:
-    """A request that the demo sends, and the response that it must get."""
+    """A request that the demo sends, and the response that it must get.
+
+    outcome: that of its event, if it is accepted.
+    """
 
     title: str
     body: dict[str, Any]
     status: int
     answer: str
     secret: str = DEVELOPMENT_SECRET
+    outcome: Outcome | None = None
 
 
 DEMO_REQUESTS = [
-    DemoRequest("GetProfile delivers an event", EVENT, 200, "OK"),
-    DemoRequest("... and delivers it again", EVENT, 200, "OK"),
-    DemoRequest("... and an older one arrives late", STALE_EVENT, 200, "OK"),
-    DemoRequest(
-        "Someone tries a secret of their own",
-        EVENT,
-        401,
-        "Unauthorized: Invalid webhook secret",
-        secret=WRONG_SECRET,
-    ),
-    DemoRequest("A body arrives that is not an event", MALFORMED_EVENT, 400, '"field": "id"'),
+    DemoRequest("GetProfile delivers an event", EVENT, 200, OK, outcome=Outcome.APPLIED),
+    DemoRequest("... and delivers it again", EVENT, 200, OK, outcome=Outcome.APPLIED),
+    DemoRequest("... and an older one arrives late", STALE_EVENT, 200, OK, outcome=Outcome.STALE),
+    DemoRequest("Someone tries a secret of their own", EVENT, 401, WRONG_TOKEN, WRONG_SECRET),
+    DemoRequest("A body arrives that is not an event", MALFORMED, 400, '"field": "id"'),
 ]
 
 
@@ -88,7 +84,7 @@ def main() -> int:
     parser.parse_args()
     try:
         tell()
-    except (LocalCloudError, DemoError, TimeoutError, *CLOUD_ERRORS) as error:
+    except (LocalCloudError, DemoError, *CLOUD_ERRORS) as error:
         complain(f"\nThe demo failed: {error}")
         return 1
     except KeyboardInterrupt:
@@ -115,10 +111,11 @@ def tell() -> None:
                 )
             with step("an example workflow: infra/examples/profile-ready.yaml"):
                 workflow = deploy_example(stack, "profile-ready")["WorkflowArn"]
-            send_requests(stack)
-            show(stack)
+            ledger = Ledger(EVENT["tenant_id"])
+            send_requests(stack, ledger)
+            show(stack, ledger)
             show_workflow(stack, workflow)
-        except (DemoError, TimeoutError) as error:
+        except (DemoError, OperatorError, TimeoutError) as error:
             raise DemoError(
                 f"{error}\n\nThe end of the local cloud's log:\n{cloud.log_tail()}"
             ) from None
@@ -126,68 +123,70 @@ def tell() -> None:
     say("`.venv/bin/gpw ui --local` shows that one in a browser.")
 
 
-def send_requests(stack: Stack) -> None:
+def awaited[T](stack: Stack, found: Callable[[], T | None], what: str) -> T:
+    """Wait like `wait_until`, but only while the local cloud answers. Raises: LocalCloudError."""
+
+    def look() -> T | None:
+        stack.cloud.check()
+        return found()
+
+    return wait_until(look, seconds=PATIENCE_SECONDS, what=what)
+
+
+def send_requests(stack: Stack, ledger: Ledger) -> None:
+    """Send the demo's requests. Raises: OperatorError, if the endpoint does not answer."""
     say(f"\nWebhooks arrive: POST {ROUTE}")
-    last = ""
+    webhook, last = Webhook(stack.url), ""
     for request in DEMO_REQUESTS:
         body = json.dumps(request.body)
         shown, last = body if body != last else "(the same body)", body
-        answer = stack.post(body, headers_for(request.secret))
-        text = answer.data.decode()
         say(f"  {request.title}")
         say(f"      {shown}")
-        say(f"      -> {answer.status} {text}")
-        if answer.status != request.status or request.answer not in text:
+        answer = webhook.post(body.encode(), request.secret)
+        say(f"      -> {answer.status} {answer.body}")
+        if answer.status != request.status or request.answer not in answer.body:
             raise DemoError(f"expected {request.status} {request.answer}")
+        if request.outcome:
+            ledger.add(delivery(body, outcome=request.outcome), answer.status)
         if request is DEMO_REQUESTS[0]:
             # SQS guarantees no order: if the older event were consumed first, it would be applied.
             with step("    the consumer receives it from the queue"):
-                wait_until(lambda: history(stack, 1), seconds=PATIENCE_SECONDS, what="the history")
+                awaited(stack, lambda: recorded(stack, ledger), "the history")
 
 
-def show(stack: Stack) -> None:
+def show(stack: Stack, ledger: Ledger) -> None:
     say("\nMeanwhile")
     with step("the consumer receives the rest"):
-        wait_until(
-            lambda: drained(stack), seconds=PATIENCE_SECONDS, what="the events queue to be empty"
-        )
+        awaited(stack, lambda: drained(stack), "the events queue to be empty")
+        awaited(stack, lambda: recorded(stack, ledger), "the history of both events")
     with step("the hydrator fetches the full profile from a local fake of GetProfile's API"):
-        full = wait_until(
-            lambda: profile(stack, "FullProfilesTableName"),
-            seconds=PATIENCE_SECONDS,
-            what="the full profile",
-        )
-    row = profile(stack, "ProfilesTableName") or {}
+        full = awaited(stack, lambda: full_profile(stack), "the full profile")
+    proof = prove(stack.target, ledger)
+    [history], [row] = proof.histories.values(), proof.rows.values()
     say("\nThe profile's row in DynamoDB: the newest event, whatever came twice or late")
-    for name, value in sorted(row.items()):
-        say(f"      {name:<18} {value}")
+    show_item(row or {})
     say("\nThe full profile, in a table of its own")
-    for name, value in sorted(full.items()):
-        say(f"      {name:<18} {value}")
-    if row["event_id"] != EVENT["id"] or row["status"] != "ready":
-        raise DemoError(f"the row should hold the event {EVENT['id']}")
-    events = wait_until(
-        lambda: history(stack, 2), seconds=PATIENCE_SECONDS, what="the history of both events"
-    )
+    show_item(full)
     say("\nThe history in DynamoDB: every event once, and what became of it")
-    for event in events:
+    for event in reversed(history):
         shown = ("created_at", "event_id", "event", "outcome")
         say("      " + "  ".join(str(event[name]) for name in shown))
-    if [event["outcome"] for event in events] != ["stale", "applied"]:
-        raise DemoError("the older event should be stale, the newer one applied")
-    dead = wait_until(lambda: dead_letter(stack), seconds=PATIENCE_SECONDS, what="the dead letter")
+    if proof.lines:
+        raise DemoError("; ".join(proof.lines))
+    dead = awaited(stack, lambda: dead_letter(stack), "the dead letter")
     say("\nThe dead-letter queue: the body that is not an event, kept with the reason")
     say(f"      {dead['Body']}")
     for name, attribute in sorted(dead["MessageAttributes"].items()):
         say(f"      {name:<12} {attribute['StringValue']}")
 
 
+def show_item(item: Item) -> None:
+    for name, value in sorted(item.items()):
+        say(f"      {name:<18} {value}")
+
+
 def show_workflow(stack: Stack, workflow: str) -> None:
-    started = wait_until(
-        lambda: executions(stack, workflow),
-        seconds=PATIENCE_SECONDS,
-        what="the workflow to be started",
-    )
+    started = awaited(stack, lambda: executions(stack, workflow), "the workflow to be started")
     say("\nThe workflow: started by the event that was applied, once")
     for execution in started:
         say(f"      {execution['status']}  {execution['output']}")
@@ -204,36 +203,19 @@ def executions(stack: Stack, workflow: str) -> list[dict[str, Any]] | None:
     return over if found and len(over) == len(found) else None
 
 
-def history(stack: Stack, number: int) -> list[dict[str, Any]] | None:
-    """The profile's events, oldest first, or None unless there are exactly `number`."""
-    found = stack.client("dynamodb").query(
-        TableName=stack.outputs["EventsTableName"],
-        KeyConditionExpression="subject = :subject",
-        ExpressionAttributeValues={":subject": {"S": '["abc-tenant","12345"]'}},
-        ConsistentRead=True,
-    )["Items"]
-    deserialize = TypeDeserializer().deserialize
-    items = [{name: deserialize(value) for name, value in item.items()} for item in found]
-    return items if len(items) == number else None
+def recorded(stack: Stack, ledger: Ledger) -> bool | None:
+    """True once every accepted event is in the history, else None."""
+    return wait_until_recorded(stack.target, Silent(), ledger, patience=0) or None
 
 
 def drained(stack: Stack) -> bool | None:
     """True once no event is queued or in flight, else None."""
-    counts = stack.client("sqs").get_queue_attributes(
-        QueueUrl=stack.outputs["EventsQueueUrl"],
-        AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-    )["Attributes"]
-    return True if all(int(count) == 0 for count in counts.values()) else None
+    return depth(stack.client("sqs"), stack.outputs["EventsQueueUrl"]).total == 0 or None
 
 
-def profile(stack: Stack, table: str) -> dict[str, Any] | None:
-    """The profile's item, or None. table: the stack output that names the table."""
-    key = {"tenant_id": {"S": EVENT["tenant_id"]}, "profile_id": {"S": "12345"}}
-    found = stack.client("dynamodb").get_item(
-        TableName=stack.outputs[table], Key=key, ConsistentRead=True
-    )
-    deserialize = TypeDeserializer().deserialize
-    return {name: deserialize(value) for name, value in found.get("Item", {}).items()} or None
+def full_profile(stack: Stack) -> Item | None:
+    key = {"tenant_id": EVENT["tenant_id"], "profile_id": EVENT["data"]["profile_id"]}
+    return stack.target.table("FullProfilesTableName").get(key)
 
 
 def dead_letter(stack: Stack) -> dict[str, Any] | None:

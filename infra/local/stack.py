@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import urllib3
 
+from gpw.stack.target import Target
 from infra.build import architecture as architectures
 from infra.local.cloud import LocalCloud, LocalCloudError
 
@@ -34,6 +36,20 @@ class Stack:
     outputs: dict[str, str]
     resources: dict[str, str]  # physical id by logical id
     url: str
+
+    @property
+    def address(self) -> dict[str, str]:
+        """Where gpw finds it: the content of the cloud file."""
+        return {
+            "endpoint": self.cloud.endpoint,
+            "stack": STACK_NAME,
+            "webhook_url": self.url,
+        }
+
+    @cached_property
+    def target(self) -> Target:
+        """The stack, for the operations of gpw."""
+        return Target(STACK_NAME, self.cloud.session, self.address)
 
     def client(self, service: str) -> Any:
         return client(self.cloud, service)

@@ -16,7 +16,7 @@ from typing import Any
 from gpw.stack.text import plain
 from infra.local.cloud import CLOUD_ERRORS, PREFERRED_PORT, LocalCloud, LocalCloudError
 from infra.local.fake_profile_api import FakeProfileApi
-from infra.local.stack import DEVELOPMENT_API_KEY, ROOT, STACK_NAME, Stack, build, deploy
+from infra.local.stack import DEVELOPMENT_API_KEY, ROOT, Stack, build, deploy
 from infra.local.story import complain, say, step
 
 ENVIRONMENT_FILE = ROOT / ".local" / "env.json"
@@ -118,13 +118,7 @@ def announced(stack: Stack, path: Path) -> Iterator[None]:
     The file stays locked until then. The lock ends with this process, even if it is killed, so gpw
     can tell whether the cloud of a file is still running.
     """
-    description = {
-        "endpoint": stack.cloud.endpoint,
-        "stack": STACK_NAME,
-        "webhook_url": stack.url,
-        "pid": os.getpid(),
-    }
-    text = json.dumps(description, indent=2) + "\n"
+    text = json.dumps(stack.address | {"pid": os.getpid()}, indent=2) + "\n"
     own = path.with_suffix(f".{os.getpid()}")
     with own.open("w", encoding="utf-8") as file:
         file.write(text)

@@ -7,7 +7,12 @@ from contextlib import ExitStack
 import pytest
 import urllib3
 
+from gpw.operations.proof.ledger import Ledger
+from gpw.stack.errors import OperatorError
+from infra.local import cloud as local_cloud
+from infra.local import demo
 from infra.local.cloud import LocalCloud, LocalCloudError, listen
+from infra.local.stack import Stack
 
 LOOPBACK = ["127.0.0.1"]
 
@@ -56,3 +61,43 @@ def test_one_that_can_not_start_shows_its_log(monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(LocalCloudError, match="MiniStack exited while it was starting"):
         LocalCloud(port=0).__enter__()
+
+
+# ---------------------------------------------------------------- what the demo says of one
+
+
+def test_the_demo_stops_at_the_first_request_whose_endpoint_does_not_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with listen(LOOPBACK, 0)[0] as closed:
+        url = f"http://127.0.0.1:{port_of(closed)}/webhooks/getprofile"
+    stack = Stack(LocalCloud(), secret="s", outputs={}, resources={}, url=url)
+
+    with pytest.raises(OperatorError, match=f"{url} does not answer"):
+        demo.send_requests(stack, Ledger("abc-tenant"))
+
+    assert demo.DEMO_REQUESTS[0].title in capsys.readouterr().out
+    stack.cloud.stop()
+
+
+def test_the_demo_waits_no_longer_when_its_cloud_has_ended_or_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[int] = []
+
+    def found() -> int:
+        looked.append(cloud.port)
+        return cloud.port
+
+    with LocalCloud(port=0) as cloud, listen(LOOPBACK, 0)[0] as silent:
+        stack = Stack(cloud, secret="s", outputs={}, resources={}, url="")
+        port = demo.awaited(stack, found, "this")
+        cloud.port = port_of(silent)
+        monkeypatch.setattr(local_cloud, "ANSWER_SECONDS", 0.1)
+        with pytest.raises(LocalCloudError, match=f"does not answer at http.*:{cloud.port}"):
+            demo.awaited(stack, found, "this")
+        cloud.port = port
+    with pytest.raises(LocalCloudError, match="has ended"):
+        demo.awaited(stack, found, "this")
+
+    assert looked == [port]
