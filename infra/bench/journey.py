@@ -13,6 +13,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from gpw.history.selection import Selection
+from gpw.listening.bus_event import BusEvent
+from gpw.listening.subscription import Subscription
+from gpw.operations.proof.arrived import from_bus
+from gpw.operations.reporter import Silent
 from gpw.operations.sample import fresh
 from infra.local.cloud import LocalCloud
 from infra.local.demo import drained
@@ -114,28 +119,29 @@ def sizes(directory: Path) -> Sizes:
 
 
 def _ours(stack: Stack, events: int) -> Journey:
-    queue = _subscriber(stack)
     post = _poster(stack)
     _send(post, "warm", SENDERS)
     accepted = _accepted_a_second(post, events)
     wait_until(
         lambda: drained(stack), seconds=PATIENCE_SECONDS, what="the events queue to be empty"
     )
-    answered, sent = _calm(post, events)
-    arrivals: dict[str, float] = {}
-
-    def all_published() -> bool | None:
-        arrivals.update(_take(stack, queue))
-        return True if sent.keys() <= arrivals.keys() else None
-
-    wait_until(all_published, seconds=PATIENCE_SECONDS, what="all events on the bus")
+    with Subscription(stack.target, Selection(tenant=TENANT), complete=False) as bus:
+        answered, sent = _calm(post, events)
+        arrived = from_bus(bus, Silent(), sent.keys(), patience=PATIENCE_SECONDS)
+    if missing := sent.keys() - arrived.keys():
+        raise TimeoutError(f"{len(missing)} of {events} events did not reach the bus")
     applied = _applied_at(stack, stack.outputs["ProfilesTableName"])
     return Journey(
         accepted,
         answered,
         [applied[name] - at for name, at in sent.items()],
-        [arrivals[name] - at for name, at in sent.items()],
+        [_queued_at(arrived[name][0]) - at for name, at in sent.items()],
     )
+
+
+def _queued_at(event: BusEvent) -> float:
+    assert event.arrived_at  # noqa: S101  for the type checker
+    return event.arrived_at.timestamp()
 
 
 def _naive_journey(stack: Stack, events: int) -> Journey:
@@ -196,40 +202,6 @@ def _applied_at(stack: Stack, table: str) -> dict[str, float]:
         for page in pages
         for item in page["Items"]
     }
-
-
-def _subscriber(stack: Stack) -> str:
-    """Create a queue that gets every event on the bus. Returns: its URL."""
-    sqs, events = stack.client("sqs"), stack.client("events")
-    url: str = sqs.create_queue(QueueName="bench")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
-    allow = {
-        "Effect": "Allow",
-        "Principal": {"Service": "events.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": arn["QueueArn"],
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-    pattern = json.dumps({"source": ["getprofile.webhooks"]})
-    bus = stack.outputs["EventBusName"]
-    events.put_rule(Name="bench", EventBusName=bus, EventPattern=pattern)
-    target = {"Id": "queue", "Arn": arn["QueueArn"]}
-    events.put_targets(Rule="bench", EventBusName=bus, Targets=[target])
-    return url
-
-
-def _take(stack: Stack, url: str) -> dict[str, float]:
-    """Receive and delete all messages. Returns: when the queue got each event, by event id."""
-    sqs, taken = stack.client("sqs"), {}
-    while messages := sqs.receive_message(
-        QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["SentTimestamp"]
-    ).get("Messages"):
-        for message in messages:
-            event_id = json.loads(message["Body"])["detail"]["id"]
-            taken[event_id] = int(message["Attributes"]["SentTimestamp"]) / 1000
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-    return taken
 
 
 def _deploy_naive(stack: Stack, directory: Path) -> Stack:
