@@ -11,14 +11,7 @@ from gpw.operations.checks import Check
 from gpw.operations.proof.arrived import wait_until
 from gpw.operations.proof.compare import Proof, check_bus, check_profile
 from gpw.operations.proof.ledger import Ledger, PlannedDelivery
-from gpw.operations.verify_cases import (
-    LARGE_BYTES,
-    Case,
-    cases,
-    check_case,
-    not_storable,
-    tenant_name,
-)
+from gpw.operations.verify_cases import Case, check_case, plan, tenant_name
 from receiver.aws.dynamodb import item_from_dynamodb
 from receiver.consumer.delivery import parse_delivery
 from receiver.consumer.items import history_put, state_put
@@ -29,7 +22,8 @@ from receiver.publisher.entry import entry, trimmed_entry
 from tests.factories import NOON, make_record
 
 TENANT = tenant_name("0123456789abcdef")
-CASES = {case.name: case for case in cases(TENANT, NOON, LARGE_BYTES)}
+PLAN = plan(TENANT, NOON)
+CASES = {case.name: case for case in PLAN.cases}
 BUS = "bus"
 
 type Json = dict[str, Any]
@@ -82,7 +76,7 @@ def test_only_events_with_status_200_count_as_accepted() -> None:
 
 
 def test_an_event_that_becomes_a_dead_letter_is_not_expected_in_the_history() -> None:
-    assert sent([not_storable(TENANT, NOON)]).by_profile() == {}
+    assert sent([PLAN.poison]).by_profile() == {}
 
 
 # ---------------------------------------------------------------- state and history

@@ -11,13 +11,9 @@ from gpw.operations.verify_cases import (
     LARGE_BYTES,
     MARK,
     Refusal,
-    cases,
     check_refusal,
     is_tenant,
-    latency_deliveries,
-    not_storable,
-    profiles_of,
-    refusals,
+    plan,
     tenant_name,
     wrong_secret,
 )
@@ -34,7 +30,7 @@ from tests.factories import NOON
 
 TENANT = tenant_name("0123456789abcdef")
 SMALLEST_LIMIT = 1024  # of MaxBodyBytes
-REFUSALS = {one.name: one for one in refusals(TENANT, NOON, LARGE_BYTES)}
+REFUSALS = {one.name: one for one in plan(TENANT, NOON).refusals}
 BODIES = {name: one for name, one in REFUSALS.items() if one.reason}
 
 
@@ -43,8 +39,8 @@ BODIES = {name: one for name, one in REFUSALS.items() if one.reason}
 
 @pytest.mark.parametrize("limit", [SMALLEST_LIMIT, LARGE_BYTES])
 def test_every_case_is_accepted_and_storable_whatever_the_limit_and_never_ready(limit: int) -> None:
-    sent = [one for case in cases(TENANT, NOON, limit) for one in case.deliveries]
-    sent += latency_deliveries(TENANT, NOON)
+    run = plan(TENANT, NOON, limit)
+    sent = [*(one for case in run.cases for one in case.deliveries), *run.measured]
 
     for delivery in sent:
         event = validated_event(
@@ -59,7 +55,7 @@ def test_every_case_is_accepted_and_storable_whatever_the_limit_and_never_ready(
         assert (event.tenant_id, event.profile_id) == (TENANT, delivery.profile)
         assert event.data["status"] != "ready"
     assert max(len(delivery.body) for delivery in sent) == limit
-    assert {delivery.profile for delivery in sent} <= set(profiles_of(TENANT))
+    assert {delivery.profile for delivery in sent} <= set(run.profiles)
 
 
 @pytest.mark.parametrize("refusal", BODIES.values(), ids=BODIES)
@@ -82,7 +78,7 @@ def test_every_refusal_has_its_reason_and_names_its_tenant(refusal: Refusal) -> 
 
 def test_the_unstorable_event_passes_ingest_and_fails_only_in_the_tables() -> None:
     event = validated_event(
-        not_storable(TENANT, NOON).body,
+        plan(TENANT, NOON).poison.body,
         content_type=None,
         content_encoding=None,
         received_at=NOON,

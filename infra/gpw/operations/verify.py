@@ -24,13 +24,9 @@ from gpw.operations.sender import post, send
 from gpw.operations.verify_cases import (
     FIX,
     LARGE_BYTES,
-    LATENCY_EVENTS,
-    cases,
     check_case,
     check_refusal,
-    latency_deliveries,
-    not_storable,
-    refusals,
+    plan,
     tenant_name,
 )
 from gpw.operations.verify_cleanup import DEAD, Raw, messages, remove
@@ -53,25 +49,11 @@ NAMESPACE = "GetProfileWebhooks"
 POSTED, APPLIED, ON_BUS = "POST to answer", "received to applied", "received to bus"
 
 
-def dollars() -> float:
+def dollars(requests: int) -> float:
     """What a run adds to the AWS bill, at list prices and with the template's defaults."""
-    small = pricing.MonthlyTraffic(_requests(), active_hours=1)
+    small = pricing.MonthlyTraffic(requests, active_hours=1)
     large = pricing.MonthlyTraffic(1, active_hours=1, event_bytes=LARGE_BYTES)
     return cost.added_dollars(small) + cost.added_dollars(large)
-
-
-def _requests() -> int:
-    run = tenant_name("0" * 16), datetime.now(UTC), LARGE_BYTES
-    sent = sum(len(case.deliveries) for case in cases(*run))
-    # Besides those, the first of the cases for its response, and the one that is not storable.
-    return sent + 2 + len(refusals(*run)) + LATENCY_EVENTS
-
-
-def _dead_letters() -> Counter[str]:
-    """The dead letters that a run makes, by reason."""
-    tenant, now = tenant_name("0" * 16), datetime.now(UTC)
-    refused = (one.reason for one in refusals(tenant, now, LARGE_BYTES))
-    return Counter([not_storable(tenant, now).reason, *filter(None, refused)])
 
 
 @dataclass
@@ -92,11 +74,12 @@ class VerifyRun:
     def question(self, *, keep: bool) -> str:
         """The question that the operator must confirm."""
         after = "its data stays" if keep else "its data is removed afterwards"
+        sent = plan(self.tenant, datetime.now(UTC))
         return (
-            f"Send about {_requests()} requests as tenant {self.tenant} to the stack "
+            f"Send about {sent.requests} requests as tenant {self.tenant} to the stack "
             f"{self.target.stack!r} in {self.target.where}? It costs about "
-            f"${max(0.01, dollars()):.2f}, and {after}. Rules on the bus see it. "
-            f"{_dead_letters().total()} dead letters raise the alarm dead-letters, which sends a "
+            f"${max(0.01, dollars(sent.requests)):.2f}, and {after}. Rules on the bus see it. "
+            f"{sent.dead_letters.total()} dead letters raise the alarm dead-letters, which sends a "
             "mail to AlarmEmail. One delivery with a wrong secret counts towards the alarm "
             "wrong-secret, which is raised by 5 in 15 minutes."
         )
@@ -113,9 +96,8 @@ class VerifyRun:
         self._webhook.probe()
         # By AWS's clock, because an event too far in the future is refused.
         self._began = server_time(target.client("sqs"), target.output("EventsQueueUrl"))
-        self._most = int(target.parameters.get("MaxBodyBytes", LARGE_BYTES))
-        self._cases = cases(self.tenant, self._began, self._most)
-        self._measured: list[PlannedDelivery] = []
+        most = int(target.parameters.get("MaxBodyBytes", LARGE_BYTES))
+        self._plan = plan(self.tenant, self._began, most)
         self._ledger = Ledger(self.tenant)
         self._recorded = True  # whether all accepted events have reached the history
         self._proof = Proof()
@@ -197,7 +179,7 @@ class VerifyRun:
         yield from ()
 
     def _answers(self) -> Iterator[Check]:
-        answer = post(self._webhook, self._cases[0].first[0], self._secret, self._ledger)
+        answer = post(self._webhook, self._plan.cases[0].first[0], self._secret, self._ledger)
         found = f"is answered with {answer.status}"
         if answer.status != 200:
             yield Check("an event", False, f"{found}, not 200", FIX)
@@ -206,7 +188,7 @@ class VerifyRun:
         else:
             yield Check("an event", True, f"{found} {OK}")
         self._first_seconds = answer.seconds
-        for one in refusals(self.tenant, self._began, self._most):
+        for one in self._plan.refusals:
             answer = self._webhook.post(
                 one.body,
                 self._secret if one.secret == "" else one.secret,
@@ -220,24 +202,24 @@ class VerifyRun:
     # ------------------------------------------------------------ state and history
 
     def _history(self) -> Iterator[Check]:
-        poison = not_storable(self.tenant, self._began)
-        self._send([poison, *(one for case in self._cases for one in case.first)])
+        poison, cases = self._plan.poison, self._plan.cases
+        self._send([poison, *(one for case in cases for one in case.first)])
         if (status := self._ledger.statuses[poison.event_id]) != 200:
             yield Check("not storable", False, f"was answered with {status}, not 200", FIX)
         if self._wait(self.patience):
-            self._send([one for case in self._cases for one in case.later])
+            self._send([one for case in cases for one in case.later])
             self._wait(self.patience)
         self._proof = prove(self.target, self._ledger)
-        for case in self._cases:
+        for case in cases:
             yield check_case(case, self._ledger, self._proof)
 
     def _latencies(self) -> Iterator[Check]:
         if not self._recorded:
             yield Check("latency", None, "not measured, because events do not reach the history")
             return
-        self._measured = latency_deliveries(self.tenant, self._began)
+        measured = self._plan.measured
         posted = self.report.latencies[POSTED] = self._ledger.latencies = Latencies()
-        self._send(self._measured, connections=CONNECTIONS)
+        self._send(measured, connections=CONNECTIONS)
         slowest = posted.percentile(99) or 0.0
         yield Check(
             "in time",
@@ -256,11 +238,11 @@ class VerifyRun:
         self._wait(self.patience)
         self._proof = prove(self.target, self._ledger)
         applied = self.report.latencies[APPLIED] = Latencies()
-        for one in self._measured:
+        for one in measured:
             if row := self._proof.rows.get(one.profile):
                 applied.add(_seconds(row["received_at"], row["updated_at"]))
-        problems = [text for one in self._measured for text in self._proof.problems[one.profile]]
-        found = f"{applied.count} of {len(self._measured)} measured events"
+        problems = [text for one in measured for text in self._proof.problems[one.profile]]
+        found = f"{applied.count} of {len(measured)} measured events"
         if problems:
             yield Check("applied", False, f"{found}; {problems[0]}", FIX)
         else:
@@ -275,7 +257,7 @@ class VerifyRun:
         expected = {str(item["event_id"]) for item in items}
         arrived = from_bus(self._subscription, self.reporter, expected, patience=self.patience)
         on_bus = self.report.latencies[ON_BUS] = Latencies()
-        for one in self._measured:
+        for one in self._plan.measured:
             for event in arrived.get(one.event_id, [])[:1]:
                 if event.arrived_at:
                     on_bus.add(_seconds(event.detail["received_at"], event.arrived_at))
@@ -284,7 +266,7 @@ class VerifyRun:
     # ------------------------------------------------------------ dead letters and held ones
 
     def _dead_letters(self) -> Iterator[Check]:
-        due, found = _dead_letters(), Counter[str]()
+        due, found = self._plan.dead_letters, Counter[str]()
         kinds = kinds_by_queue(self.target)
 
         def look() -> Counter[str] | None:

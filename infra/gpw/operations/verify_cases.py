@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,7 +35,6 @@ NUMBERS = {
 }
 # Text with characters that break separators, escapes and encodings.
 UNICODE = 'prüfung 🧪 "#|\\ \u202e日本語 e\u0301'
-NOT_STORABLE = "not_storable"
 FIX = "gpw doctor; gpw tail --errors"
 
 
@@ -78,6 +78,46 @@ class Refusal:
     secret: str | None = ""
 
 
+@dataclass(frozen=True)
+class Plan:
+    """All that a run sends.
+
+    measured: events that measure latencies. poison: accepted, but no table can hold it.
+    """
+
+    cases: list[Case]
+    measured: list[PlannedDelivery]
+    poison: PlannedDelivery
+    refusals: list[Refusal]
+
+    @property
+    def requests(self) -> int:
+        """The number of requests; the first event is sent once more, for its response."""
+        in_cases = sum(len(case.deliveries) for case in self.cases)
+        return 1 + in_cases + len(self.measured) + 1 + len(self.refusals)
+
+    @property
+    def profiles(self) -> list[str]:
+        """All profiles; MARK is that of refused bodies, in case one is accepted."""
+        in_cases = [case.profile for case in self.cases]
+        return [*in_cases, *(one.profile for one in self.measured), MARK]
+
+    @property
+    def dead_letters(self) -> Counter[str]:
+        """The dead letters that it makes, by reason."""
+        return Counter([self.poison.reason, *(one.reason for one in self.refusals if one.reason)])
+
+
+def plan(tenant: str, now: datetime, max_body_bytes: int = LARGE_BYTES) -> Plan:
+    """All that a run of this tenant sends. max_body_bytes: the stack's MaxBodyBytes."""
+    return Plan(
+        _cases(tenant, now, max_body_bytes),
+        _measured(tenant, now),
+        _poison(tenant, now),
+        _refusals(tenant, now, max_body_bytes),
+    )
+
+
 def tenant_name(random_hex: str) -> str:
     """The name of a run's own tenant."""
     return f"gpw-verify-{random_hex}"
@@ -103,19 +143,10 @@ def wrong_secret(tenant: str) -> str:
     return f"{tenant}-wrong-secret"
 
 
-def profiles_of(tenant: str) -> list[str]:
-    """All profiles of a run."""
-    now = datetime.fromisoformat("2023-10-01T12:00:00Z")
-    made = [case.profile for case in cases(tenant, now, LARGE_BYTES)]
-    measured = [one.profile for one in latency_deliveries(tenant, now)]
-    return [*made, *measured, MARK]  # of refused bodies, if they are accepted after all
-
-
 # ---------------------------------------------------------------- the events
 
 
-def cases(tenant: str, now: datetime, max_body_bytes: int) -> list[Case]:
-    """The cases of a run. max_body_bytes: the stack's MaxBodyBytes."""
+def _cases(tenant: str, now: datetime, max_body_bytes: int) -> list[Case]:
     applied, stale = Outcome.APPLIED, Outcome.STALE
 
     def event(
@@ -177,7 +208,7 @@ def cases(tenant: str, now: datetime, max_body_bytes: int) -> list[Case]:
     ]
 
 
-def latency_deliveries(tenant: str, now: datetime) -> list[PlannedDelivery]:
+def _measured(tenant: str, now: datetime) -> list[PlannedDelivery]:
     """Events that measure latencies, evenly spread, each of a different profile."""
     names = [f"latency-{number}" for number in range(LATENCY_EVENTS)]
     return [
@@ -186,11 +217,11 @@ def latency_deliveries(tenant: str, now: datetime) -> list[PlannedDelivery]:
     ]
 
 
-def not_storable(tenant: str, now: datetime) -> PlannedDelivery:
+def _poison(tenant: str, now: datetime) -> PlannedDelivery:
     """An event that ingest accepts but no table can hold, so the consumer dead-letters it."""
     number = {"number": Decimal("1E+200")}  # DynamoDB's numbers end at 1E+126
     name = "not-storable"
-    return _delivery(tenant, name, name, now, data=number, reason=NOT_STORABLE)
+    return _delivery(tenant, name, name, now, data=number, reason="not_storable")
 
 
 def _delivery(
@@ -243,7 +274,7 @@ def _unaccepted(event_id: str, ledger: Ledger) -> str:
 # ---------------------------------------------------------------- requests that are refused
 
 
-def refusals(tenant: str, now: datetime, max_body_bytes: int) -> list[Refusal]:
+def _refusals(tenant: str, now: datetime, max_body_bytes: int) -> list[Refusal]:
     """The requests that ingest must refuse. Each body names the tenant, to find its dead letter."""
 
     def body(**changes: Any) -> bytes:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,7 +15,7 @@ from gpw.operations.lines import Line, bad, count_of, good
 from gpw.operations.proof.removal import STATES, remove_rows
 from gpw.operations.reporter import Reporter
 from gpw.operations.scanning import Purged, delete_matching, scanning
-from gpw.operations.verify_cases import profiles_of, wrong_secret
+from gpw.operations.verify_cases import plan, wrong_secret
 from gpw.parked.dead_letters import DeadLetter, from_sqs
 from gpw.stack.errors import OperatorError, explained
 from gpw.stack.queues import received_message
@@ -107,6 +108,7 @@ def remove(target: Target, reporter: Reporter, tenant: str) -> Removed:
     # The state before the full profile, which is stored only if there is a state.
     tables = STATES | {"full profiles": "FullProfilesTableName"}
     tables = {what: output for what, output in tables.items() if output in target.outputs}
+    profiles = plan(tenant, datetime.now(UTC)).profiles
     for number in range(PASSES):
         before = removed.counts.total()
         for output, (what, _is_ours) in MESSAGES.items():
@@ -118,7 +120,6 @@ def remove(target: Target, reporter: Reporter, tenant: str) -> Removed:
                         lost = f"SQS did not return or delete {count_of(failed, 'message')}"
                         removed.left.append(f"{what}: {lost}")
         with _told(removed, "states and history"):
-            profiles = profiles_of(tenant)
             remove_rows(target, reporter, tenant, profiles, into=removed.counts, tables=tables)
         if removed.left or removed.counts.total() == before:
             break
