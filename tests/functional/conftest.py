@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from moto import mock_aws
@@ -15,6 +15,10 @@ from infra.local.fake_profile_api import FakeProfileApi
 from tests.cold_start import cold_start, restored_modules
 from tests.factories import SECRET
 from tests.functional.cloud import REGION, STACK, Cloud
+
+if TYPE_CHECKING:
+    from tests.functional.gpw_endpoint import Endpoint
+    from tests.functional.gpw_stack import OperatedStack
 
 API_KEY = "example-api-key-0123456789"
 
@@ -191,3 +195,17 @@ class Output:
 @pytest.fixture
 def output(capsys: pytest.CaptureFixture[str]) -> Output:
     return Output(capsys)
+
+
+@pytest.fixture
+def endpoint(
+    stack: "OperatedStack", ingest: Handler, consumer: Handler, monkeypatch: pytest.MonkeyPatch
+) -> "Endpoint":
+    """What gpw posts to: the functions of the file's own `stack`, one after the other."""
+    from tests.functional.gpw_endpoint import Endpoint
+
+    made = Endpoint(stack, ingest, consumer)
+    webhook = "gpw.stack.webhook.Webhook"
+    monkeypatch.setattr(f"{webhook}.post", lambda _self, *args, **how: made.post(*args, **how))
+    monkeypatch.setattr(f"{webhook}.probe", lambda _self: None)
+    return made

@@ -1,11 +1,9 @@
 """`gpw verify` with the real ingest and consumer, on the stack's queues, tables and bus (moto)."""
 
-import io
 import json
 import os
 import signal
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,77 +19,20 @@ from gpw.stack import alarms, queues
 from gpw.stack.errors import OperatorError
 from gpw.stack.listener_names import prefix
 from gpw.stack.webhook import WebhookResponse
-from receiver.aws.dynamodb import item_from_dynamodb
 from receiver.domain.credential import digest
-from receiver.publisher.entry import entry
 from tests.factories import (
     SECRET,
-    make_api_gateway_event,
     make_body,
-    make_context,
     make_event,
-    make_sqs_record,
 )
 from tests.functional.cloud import Cloud
-from tests.functional.conftest import Handler
+from tests.functional.gpw_endpoint import Endpoint
 from tests.functional.gpw_stack import OperatedStack
 
 VERIFY = ("verify", "--yes", "--patience", "0.01")
 MEASURED = 4
 CASES = 6  # that make a state
 OTHER_TENANT = tenant_name("f" * 16)
-
-
-class Endpoint:
-    """In the place of the network: ingest, consumer and publisher, one after the other.
-
-    before: called before each request, with its number. consuming: whether the consumer runs.
-    """
-
-    def __init__(self, stack: OperatedStack, ingest: Handler, consumer: Handler) -> None:
-        self.stack, self.ingest, self.consumer = stack, ingest, consumer
-        self.posted = 0
-        self.before: Callable[[int], None] = lambda _number: None
-        self.consuming = True
-        self.renamed = ""  # by API Gateway: the challenge of a 401
-        self.bus: str | None = stack.outputs["EventBusName"]
-        self._published: set[tuple[str, str]] = set()
-
-    def post(
-        self, body: bytes, secret: str | None, content_type: str, scheme: str
-    ) -> dict[str, Any]:
-        self.posted += 1
-        self.before(self.posted)
-        request = make_api_gateway_event(
-            body,
-            authorization=None if secret is None else f"{scheme} {secret}",
-            headers={"content-type": content_type},
-        )
-        with redirect_stdout(io.StringIO()):  # the functions' logs
-            answer = self.ingest(request, make_context())
-            if self.consuming:
-                self.consume()
-                self._publish()
-        return answer
-
-    def consume(self) -> None:
-        url = self.stack.outputs["EventsQueueUrl"]
-        for message in self.stack.sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-        ).get("Messages", []):
-            values = {n: a["StringValue"] for n, a in message["MessageAttributes"].items()}
-            record = make_sqs_record(message["Body"], attributes=values)
-            assert self.consumer({"Records": [record]}, make_context()) == {"batchItemFailures": []}
-            self.stack.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-
-    def _publish(self) -> None:
-        table = self.stack.outputs["EventsTableName"]
-        for raw in boto3.client("dynamodb").scan(TableName=table)["Items"]:
-            item = item_from_dynamodb(raw)
-            if (key := (item["subject"], item["version"])) not in self._published and self.bus:
-                self._published.add(key)
-                made: Any = entry(item, self.bus)
-                boto3.client("events").put_events(Entries=[made])
 
 
 @pytest.fixture
@@ -120,31 +61,6 @@ def stack(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> OperatedStack:
             ],
         )
     return stack
-
-
-@pytest.fixture
-def endpoint(
-    stack: OperatedStack, ingest: Handler, consumer: Handler, monkeypatch: pytest.MonkeyPatch
-) -> Endpoint:
-    made = Endpoint(stack, ingest, consumer)
-
-    def post(
-        _webhook: object,
-        body: bytes,
-        secret: str | None,
-        *,
-        content_type: str = "application/json",
-        scheme: str = "Bearer",
-    ) -> WebhookResponse:
-        answer = made.post(body, secret, content_type, scheme)
-        challenge = "www-authenticate" if "www-authenticate" in answer["headers"] else ""
-        return WebhookResponse(
-            answer["statusCode"], answer["body"], 0.001, made.renamed or challenge
-        )
-
-    monkeypatch.setattr("gpw.stack.webhook.Webhook.post", post)
-    monkeypatch.setattr("gpw.stack.webhook.Webhook.probe", lambda _webhook: None)
-    return made
 
 
 def everything(stack: OperatedStack) -> dict[str, int]:
@@ -252,7 +168,11 @@ def terminate() -> None:
 def test_an_interrupted_run_removes_its_data(
     stack: OperatedStack, endpoint: Endpoint, end: Callable[[], None], code: int
 ) -> None:
-    endpoint.before = lambda number: end() if number == 8 else None
+    def end_at_the_eighth(*_: object) -> None:
+        if len(endpoint.posted) == 8:
+            end()
+
+    endpoint.instead = end_at_the_eighth
 
     ran = stack.run(*VERIFY, code=code)
 
@@ -283,25 +203,14 @@ def test_an_interrupted_removal_is_completed(
     assert everything(stack) == NOTHING
 
 
-@pytest.mark.parametrize(
-    ("renamed", "line"),
-    [
-        ("", "✓ challenge    www-authenticate arrives as www-authenticate"),
-        (
-            "x-amzn-remapped-www-authenticate",
-            "? challenge    www-authenticate arrives as x-amzn-remapped-www-authenticate",
-        ),
-    ],
-)
 def test_it_reports_the_name_of_the_challenge_header_and_accepts_any(
-    stack: OperatedStack, endpoint: Endpoint, renamed: str, line: str
+    stack: OperatedStack, endpoint: Endpoint
 ) -> None:
-    stack.cloud.set_secret(SECRET)
-    endpoint.renamed = renamed
+    name = endpoint.renamed = "x-amzn-remapped-www-authenticate"
 
     ran = stack.run(*VERIFY)
 
-    assert line in ran.out
+    assert f"? challenge    www-authenticate arrives as {name}" in ran.out
 
 
 def test_it_asks_for_confirmation_with_cost_and_alarms(
@@ -311,22 +220,16 @@ def test_it_asks_for_confirmation_with_cost_and_alarms(
 
     assert "It costs about $0.01" in ran.err
     assert "the alarm dead-letters" in ran.err
-    assert endpoint.posted == 0
+    assert endpoint.posted == []
     assert everything(stack) == NOTHING
 
 
 def test_a_secret_that_the_endpoint_echoes_is_not_shown(
-    stack: OperatedStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stack: OperatedStack, endpoint: Endpoint, tmp_path: Path
 ) -> None:
-    stack.cloud.set_secret(SECRET)
-
-    def post(_webhook: object, _body: bytes, secret: str | None, **_: str) -> WebhookResponse:
-        return WebhookResponse(
-            400, json.dumps({"error": secret, "fields": [{"field": secret}]}), 0.001
-        )
-
-    monkeypatch.setattr("gpw.stack.webhook.Webhook.post", post)
-    monkeypatch.setattr("gpw.stack.webhook.Webhook.probe", lambda _webhook: None)
+    endpoint.instead = lambda _body, secret: WebhookResponse(
+        400, json.dumps({"error": secret, "fields": [{"field": secret}]}), 0.001
+    )
     report = tmp_path / "report.md"
 
     for line in ([*VERIFY], [*VERIFY, "--json", "--report", str(report)]):
@@ -382,7 +285,7 @@ def test_an_unwritable_report_is_refused_before_anything_is_sent(
     for path in (tmp_path, tmp_path / "nowhere" / "report.md"):
         stack.run(*VERIFY, "--report", str(path), code=2)
 
-    assert endpoint.posted == 0
+    assert endpoint.posted == []
 
 
 def unanswered(_webhook: object) -> None:
@@ -404,22 +307,15 @@ def test_an_endpoint_that_does_not_answer_ends_it_before_anything_is_sent(
     ran = stack.run(*command, code=1)
 
     assert "does not answer (NameResolutionError)" in ran.err
-    assert (endpoint.posted, everything(stack)) == (0, before)
+    assert (endpoint.posted, everything(stack)) == ([], before)
 
 
 def test_when_no_event_is_accepted_it_does_not_wait_for_any(
-    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+    stack: OperatedStack, endpoint: Endpoint
 ) -> None:
-    posted = []
-
-    def post(_webhook: object, body: bytes, _secret: str | None, **_: str) -> WebhookResponse:
-        posted.append(body)
-        return WebhookResponse(502, "bad gateway", 0.001)
-
-    monkeypatch.setattr("gpw.stack.webhook.Webhook.post", post)
-    monkeypatch.setattr("gpw.stack.webhook.Webhook.probe", lambda _webhook: None)
+    endpoint.instead = lambda *_: WebhookResponse(502, "bad gateway", 0.001)
 
     found = stack.run(*VERIFY, "--json", code=1).document
 
     assert found["checks"][-1]["what"] == "stopped"
-    assert len(posted) < 20
+    assert len(endpoint.posted) < 20
