@@ -78,26 +78,3 @@ def test_on_a_sound_stack_all_is_well_or_honestly_unknown_and_nothing_is_left(
     assert json.loads(done.stdout)["left"] == []
     assert left(stack, tenant_of(done)) == {}
     assert stack.secret not in report.read_text(encoding="utf-8")
-
-
-def test_with_a_paused_consumer_it_names_what_fails_and_what_is_left_is_removed_later(
-    stack: Stack, gpw: Gpw, settle: Callable[[], None]
-) -> None:
-    assert gpw("pause", "--yes").returncode == 0
-    try:
-        done = gpw("verify", "--patience", "3")
-    finally:
-        assert gpw("resume", "--yes").returncode == 0
-
-    found = checks(done)
-    assert done.returncode == 1
-    assert found["an event"] == [True]
-    for what in ("duplicates", "disorder", "numbers", "dead letters"):
-        assert found[what] == [False]
-    tenant = tenant_of(done)
-    [told] = json.loads(done.stdout)["left"]
-    assert f"--remove {tenant}" in told
-
-    settle()
-    assert gpw("verify", "--remove", tenant, "--yes").returncode == 0
-    assert left(stack, tenant) == {}

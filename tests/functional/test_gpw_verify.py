@@ -190,11 +190,11 @@ def test_an_interrupted_removal_is_completed(
 ) -> None:
     removals: list[str] = []
 
-    def interrupted(target: Any, reporter: Any, tenant: str) -> verify_cleanup.Removed:
+    def interrupted(target: Any, reporter: Any, tenant: str, *, into: Any) -> None:
         removals.append(tenant)
         if len(removals) == 1:
             end()
-        return verify_cleanup.remove(target, reporter, tenant)
+        verify_cleanup.remove(target, reporter, tenant, into=into)
 
     monkeypatch.setattr(verify, "remove", interrupted)
 

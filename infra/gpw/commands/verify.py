@@ -18,7 +18,7 @@ from gpw.operations.lines import count_of, unsure
 from gpw.operations.proof.arrived import PATIENCE_SECONDS
 from gpw.operations.verify import VerifyRun
 from gpw.operations.verify_cases import check_tenant
-from gpw.operations.verify_cleanup import remove
+from gpw.operations.verify_cleanup import Removed, remove
 from gpw.operations.verify_report import HEADINGS, Report, check_file, write
 from gpw.stack import alarms
 from gpw.stack.errors import FAILED
@@ -116,7 +116,8 @@ def _remove(gpw: Gpw, tenant: str) -> None:
     check_tenant(tenant)
     target = gpw.target
     gpw.confirm(f"Remove all data of the tenant {tenant} from {target.stack!r}?")
-    removed = remove(target, gpw.out, tenant)
+    removed = Removed()
+    remove(target, gpw.out, tenant, into=removed)
     # The queue can't be scanned, and its messages would restore states and history.
     waiting = depth(target.client("sqs"), target.output("EventsQueueUrl")).total
     gpw.out.document({"removed": removed.counts, "left": removed.left, "events_queue": waiting})

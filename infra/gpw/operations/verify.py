@@ -137,9 +137,8 @@ class VerifyRun:
         """Remove the data of the run, unless it is to be kept."""
         if keep:
             return
-        unsettled = self._unsettled()
-        removed = self.report.removed = remove(self.target, self.reporter, self.tenant)
-        removed.left[:0] = unsettled
+        self.report.removed.left = self._unsettled()
+        remove(self.target, self.reporter, self.tenant, into=self.report.removed)
 
     def _unsettled(self) -> list[str]:
         """Wait for events that are being processed, so that they do not restore removed data.

@@ -46,6 +46,10 @@ class Removed:
     counts: Counter[str] = field(default_factory=Counter)
     left: list[str] = field(default_factory=list)
 
+    def __bool__(self) -> bool:
+        """Whether a removal was begun."""
+        return bool(self.counts or self.left)
+
     def describe(self) -> str:
         parts = (count_of(count, ONE[what], what) for what, count in self.counts.items())
         return ", ".join(parts) or "nothing"
@@ -102,30 +106,32 @@ def messages(
     return found, result.failed.total() + scan.missed
 
 
-def remove(target: Target, reporter: Reporter, tenant: str) -> Removed:
-    """Remove rows, history, dead letters and held deliveries of a run's tenant only."""
-    removed = Removed()
+def remove(target: Target, reporter: Reporter, tenant: str, *, into: Removed) -> None:
+    """Remove rows, history, dead letters and held deliveries of a run's tenant only.
+
+    into: gets the numbers and what could not be removed, also if it is interrupted.
+    """
+    left = len(into.left)
     # The state before the full profile, which is stored only if there is a state.
     tables = STATES | {"full profiles": "FullProfilesTableName"}
     tables = {what: output for what, output in tables.items() if output in target.outputs}
     profiles = plan(tenant, datetime.now(UTC)).profiles
     for number in range(PASSES):
-        before = removed.counts.total()
+        before = into.counts.total()
         for output, (what, _is_ours) in MESSAGES.items():
             if output in target.outputs:
-                with _told(removed, what):
+                with _told(into, what):
                     found, failed = messages(target, reporter, tenant, output, delete=True)
-                    removed.counts[what] += len(found)
+                    into.counts[what] += len(found)
                     if failed:
                         lost = f"SQS did not return or delete {count_of(failed, 'message')}"
-                        removed.left.append(f"{what}: {lost}")
-        with _told(removed, "states and history"):
-            remove_rows(target, reporter, tenant, profiles, into=removed.counts, tables=tables)
-        if removed.left or removed.counts.total() == before:
+                        into.left.append(f"{what}: {lost}")
+        with _told(into, "states and history"):
+            remove_rows(target, reporter, tenant, profiles, into=into.counts, tables=tables)
+        if len(into.left) > left or into.counts.total() == before:
             break
         if number < PASSES - 1:
             time.sleep(BETWEEN_SECONDS)
-    return removed
 
 
 @contextmanager

@@ -52,19 +52,11 @@ class Report:
     parameters: Mapping[str, str]
     checks: list[Check] = field(default_factory=list)
     latencies: dict[str, Latencies] = field(default_factory=dict)
-    removed: Removed | None = None
+    removed: Removed = field(default_factory=Removed)
 
     @property
     def well(self) -> bool:
-        return all(check.well is not False for check in self.checks) and not self._left
-
-    @property
-    def _left(self) -> list[str]:
-        return self.removed.left if self.removed else []
-
-    @property
-    def _removed(self) -> str:
-        return self.removed.describe() if self.removed else ""
+        return all(check.well is not False for check in self.checks) and not self.removed.left
 
     def rows(self) -> list[list[str]]:
         """The latencies as table rows: what they measure, count, p50, p99."""
@@ -83,8 +75,8 @@ class Report:
                 what: one.milliseconds(PERCENTILES) | {"events": one.count}
                 for what, one in self.latencies.items()
             },
-            "removed": self._removed,
-            "left": self._left,
+            "removed": self.removed.describe(),
+            "left": self.removed.left,
         }
 
     def markdown(self) -> str:
@@ -96,15 +88,18 @@ class Report:
             "",
             *_table(
                 ("", "check", "found"),
-                [(MARKS[one.well], one.what, _found(one)) for one in self.checks],
+                [
+                    (MARKS[one.well], one.what, f"{one.found}{f' → {one.fix}' if one.fix else ''}")
+                    for one in self.checks
+                ],
             ),
             "",
             *_table(HEADINGS, self.rows()),
             "",
             *_table(("parameter", "value"), sorted(shown_parameters(self.parameters).items())),
             "",
-            f"Removed: {self._removed or 'nothing'}.",
-            *[f"Not removed: {_cell(text)}." for text in self._left],
+            f"Removed: {self.removed.describe()}.",
+            *[f"Not removed: {_cell(text)}." for text in self.removed.left],
         ]
         return "\n".join(lines) + "\n"
 
@@ -134,10 +129,6 @@ def shown_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
 def anonymous(text: str) -> str:
     """A text without ARNs, URLs and account ids."""
     return _NAMES.sub("(withheld)", text)
-
-
-def _found(check: Check) -> str:
-    return f"{check.found} → {check.fix}" if check.fix else check.found
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
