@@ -1,5 +1,6 @@
 """The proof that nothing was lost: what was sent, compared with history, state and bus."""
 
+import json
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
@@ -15,7 +16,7 @@ from gpw.operations.verify_cases import Case, check_case, plan, tenant_name
 from receiver.aws.dynamodb import item_from_dynamodb
 from receiver.consumer.delivery import parse_delivery
 from receiver.consumer.items import history_put, state_put
-from receiver.domain import strict_json
+from receiver.domain import exact_json, strict_json
 from receiver.domain.outcome import Outcome
 from receiver.domain.parse import parse_event
 from receiver.publisher.entry import entry, trimmed_entry
@@ -98,67 +99,44 @@ def test_an_event_with_a_lost_response_may_be_in_the_history() -> None:
     assert check_profile(case.profile, events, ledger.accepted, *consumed(case)) == []
 
 
-def _lost(history: list[Json], _row: Json) -> None:
-    del history[0]
+type Fault = Callable[[list[Json], Any], object]
 
 
-def _twice(history: list[Json], _row: Json) -> None:
-    history.append(history[0])
-
-
-def _never_sent(history: list[Json], _row: Json) -> None:
-    history.append(history[0] | {"event_id": "another"})
-
-
-def _swapped(history: list[Json], _row: Json) -> None:
+def swap(history: list[Json], _row: Json) -> None:
     for item in history:
         item["outcome"] = {"applied": "stale", "stale": "applied"}[item["outcome"]]
 
 
-def _no_outcome(history: list[Json], _row: Json) -> None:
-    del history[0]["outcome"]
+DEVIATIONS: list[tuple[str, Fault, str]] = [
+    ("duplicates", lambda history, _: history.pop(), "was accepted but is not in the history"),
+    ("unknown type", lambda history, _: history.pop(), "was accepted but is not in the history"),
+    ("duplicates", lambda history, _: history.append(history[0]), "twice in its history"),
+    (
+        "disorder",
+        lambda history, _: history[0].update(event_id="another"),
+        "another was never sent",
+    ),
+    ("disorder", swap, "has the outcome stale, not applied"),
+    ("same second", swap, "newest event but is stale"),
+    ("disorder", lambda history, _: history[0].pop("outcome"), "has the outcome None"),
+    ("disorder", lambda history, _: history[0].update(outcome="recorded"), "outcome recorded"),
+    ("disorder", lambda history, _: history[1].update(version="2022#0"), "another version"),
+    ("same second", lambda _, row: row.update(version="2022#0"), "is not at its newest event"),
+    (
+        "numbers",
+        lambda history, _: history[0]["data"]["numbers"].update(beyond_a_float=Decimal(2**53)),
+        "another content in the history",
+    ),
+    (
+        "numbers",
+        lambda _, row: row["data"]["numbers"].update(fraction=Decimal("0.1")),
+        "another content in its row",
+    ),
+]
 
 
-def _recorded(history: list[Json], _row: Json) -> None:
-    history[0]["outcome"] = "recorded"
-
-
-def _renumbered(history: list[Json], _row: Json) -> None:
-    history[-1]["version"] = "2022#0"
-
-
-def _behind(history: list[Json], row: Json) -> None:
-    row["version"] = min(item["version"] for item in history) + "0"
-
-
-def _less_precise(history: list[Json], _row: Json) -> None:
-    history[0]["data"]["numbers"]["beyond_a_float"] = Decimal(9007199254740992)
-
-
-def _less_precise_state(_history: list[Json], row: Json) -> None:
-    row["data"]["numbers"]["fraction"] = Decimal("0.1")
-
-
-@pytest.mark.parametrize(
-    ("name", "fault", "told"),
-    [
-        ("duplicates", _lost, "was accepted but is not in the history"),
-        ("unknown type", _lost, "was accepted but is not in the history"),
-        ("duplicates", _twice, "twice in its history"),
-        ("duplicates", _never_sent, "another was never sent"),
-        ("disorder", _swapped, "has the outcome stale, not applied"),
-        ("same second", _swapped, "newest event but is stale"),
-        ("disorder", _no_outcome, "has the outcome None"),
-        ("disorder", _recorded, "has the outcome recorded"),
-        ("disorder", _renumbered, "has another version"),
-        ("same second", _behind, "is not at its newest event"),
-        ("numbers", _less_precise, "another content in the history"),
-        ("numbers", _less_precise_state, "another content in its row"),
-    ],
-)
-def test_every_deviation_is_a_problem(
-    name: str, fault: Callable[[list[Json], Any], None], told: str
-) -> None:
+@pytest.mark.parametrize(("name", "fault", "told"), DEVIATIONS)
+def test_every_deviation_is_a_problem(name: str, fault: Fault, told: str) -> None:
     case = CASES[name]
     history, row = consumed(case)
     fault(history, row)
@@ -239,8 +217,11 @@ def test_data_may_be_omitted_only_if_the_bus_does_not_accept_it() -> None:
     assert arrived(large, on_bus(large)) == [False]
 
 
-def test_numbers_that_the_bus_changed_are_reported_and_no_failure() -> None:
+def test_numbers_that_the_bus_rounded_are_reported_and_no_failure() -> None:
     [item] = consumed(CASES["numbers"])[0]
-    changed = item | {"data": item["data"] | {"numbers": {}}}
+    text = exact_json.dumps(on_bus(item).detail)
+    rounded = BusEvent({"id": "1", "detail": json.loads(text, parse_int=float)})
+    other = item | {"data": item["data"] | {"numbers": {"integer": 1}}}
 
-    assert arrived(item, on_bus(changed)) == [True, None]
+    assert arrived(item, rounded) == [True, None]
+    assert arrived(item, on_bus(other)) == [False]
