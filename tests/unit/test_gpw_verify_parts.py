@@ -10,8 +10,8 @@ from gpw.operations.checks import Check
 from gpw.operations.verify_cases import (
     LARGE_BYTES,
     MARK,
-    Refusal,
-    check_refusal,
+    Exchange,
+    check_exchange,
     is_tenant,
     plan,
     tenant_name,
@@ -30,8 +30,8 @@ from tests.factories import NOON
 
 TENANT = tenant_name("0123456789abcdef")
 SMALLEST_LIMIT = 1024  # of MaxBodyBytes
-REFUSALS = {one.name: one for one in plan(TENANT, NOON).refusals}
-BODIES = {name: one for name, one in REFUSALS.items() if one.reason}
+EXCHANGES = {one.name: one for one in plan(TENANT, NOON).exchanges}
+BODIES = {name: one for name, one in EXCHANGES.items() if one.reason}
 
 
 # ---------------------------------------------------------------- what is sent
@@ -59,7 +59,7 @@ def test_every_case_is_accepted_and_storable_whatever_the_limit_and_never_ready(
 
 
 @pytest.mark.parametrize("refusal", BODIES.values(), ids=BODIES)
-def test_every_refusal_has_its_reason_and_names_its_tenant(refusal: Refusal) -> None:
+def test_every_refusal_has_its_reason_and_names_its_tenant(refusal: Exchange) -> None:
     with pytest.raises(EventError) as raised:
         validated_event(
             refusal.body,
@@ -71,7 +71,7 @@ def test_every_refusal_has_its_reason_and_names_its_tenant(refusal: Refusal) -> 
 
     answer = refused(raised.value)
     assert raised.value.reason == refusal.reason
-    assert check_refusal(refusal, WebhookResponse(answer.status, answer.body, 0.1)).well is True
+    assert check_exchange(refusal, WebhookResponse(answer.status, answer.body, 0.1)).well is True
     assert TENANT.encode() in refusal.body
     assert MARK.encode() in refusal.body
 
@@ -113,7 +113,7 @@ def test_only_a_generated_name_is_the_tenant_of_a_run() -> None:
 def test_an_undocumented_response_is_reported_and_never_quoted(
     name: str, status: int, body: str, told: str
 ) -> None:
-    found = check_refusal(REFUSALS[name], WebhookResponse(status, body, 0.1))
+    found = check_exchange(EXCHANGES[name], WebhookResponse(status, body, 0.1))
 
     assert found.well is False
     assert told in found.found

@@ -15,7 +15,7 @@ from gpw.operations.proof.compare import Proof
 from gpw.operations.proof.ledger import Ledger, PlannedDelivery
 from gpw.operations.sample import fresh
 from gpw.stack.errors import USAGE, OperatorError
-from gpw.stack.webhook import NO_TOKEN, WRONG_TOKEN, WebhookResponse
+from gpw.stack.webhook import NO_TOKEN, OK, WRONG_TOKEN, WebhookResponse
 from receiver.domain import exact_json
 from receiver.domain.outcome import Outcome
 
@@ -60,8 +60,8 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """A request that must be refused, and how.
+class Exchange:
+    """A request, and the response that it must get.
 
     text: the whole response; empty for a JSON document that names `fields`. reason: that of the
     dead letter, if the body becomes one. secret: the one that it carries, if not the stack's.
@@ -80,7 +80,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a run sends.
+    """All that a run sends. exchanges: the first is that of the first event of the cases.
 
     measured: events that measure latencies. poison: accepted, but no table can hold it.
     """
@@ -88,13 +88,13 @@ class Plan:
     cases: list[Case]
     measured: list[PlannedDelivery]
     poison: PlannedDelivery
-    refusals: list[Refusal]
+    exchanges: list[Exchange]
 
     @property
     def requests(self) -> int:
-        """The number of requests; the first event is sent once more, for its response."""
+        """The number of requests."""
         in_cases = sum(len(case.deliveries) for case in self.cases)
-        return 1 + in_cases + len(self.measured) + 1 + len(self.refusals)
+        return len(self.exchanges) + in_cases + len(self.measured) + 1
 
     @property
     def profiles(self) -> list[str]:
@@ -105,17 +105,15 @@ class Plan:
     @property
     def dead_letters(self) -> Counter[str]:
         """The dead letters that it makes, by reason."""
-        return Counter([self.poison.reason, *(one.reason for one in self.refusals if one.reason)])
+        return Counter([self.poison.reason, *(one.reason for one in self.exchanges if one.reason)])
 
 
 def plan(tenant: str, now: datetime, max_body_bytes: int = LARGE_BYTES) -> Plan:
     """All that a run of this tenant sends. max_body_bytes: the stack's MaxBodyBytes."""
-    return Plan(
-        _cases(tenant, now, max_body_bytes),
-        _measured(tenant, now),
-        _poison(tenant, now),
-        _refusals(tenant, now, max_body_bytes),
-    )
+    cases = _cases(tenant, now, max_body_bytes)
+    first = Exchange("an event", cases[0].first[0].body, 200, OK)
+    refused = _refused(tenant, now, max_body_bytes)
+    return Plan(cases, _measured(tenant, now), _poison(tenant, now), [first, *refused])
 
 
 def tenant_name(random_hex: str) -> str:
@@ -271,10 +269,10 @@ def _unaccepted(event_id: str, ledger: Ledger) -> str:
             return f"{event_id} was answered with {status}, not 200"
 
 
-# ---------------------------------------------------------------- requests that are refused
+# ---------------------------------------------------------------- requests and responses
 
 
-def _refusals(tenant: str, now: datetime, max_body_bytes: int) -> list[Refusal]:
+def _refused(tenant: str, now: datetime, max_body_bytes: int) -> list[Exchange]:
     """The requests that ingest must refuse. Each body names the tenant, to find its dead letter."""
 
     def body(**changes: Any) -> bytes:
@@ -285,47 +283,47 @@ def _refusals(tenant: str, now: datetime, max_body_bytes: int) -> list[Refusal]:
     tomorrow = f"{now + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
     not_json = f'{{"tenant_id": "{tenant}", {MARK}'.encode()
     return [
-        Refusal("no secret", body(), 401, NO_TOKEN, secret=None),
-        Refusal("malformed", body(), 401, NO_TOKEN, secret=wrong, scheme="Basic"),
-        Refusal("wrong secret", body(), 401, WRONG_TOKEN, secret=wrong),
-        Refusal(
+        Exchange("no secret", body(), 401, NO_TOKEN, secret=None),
+        Exchange("malformed", body(), 401, NO_TOKEN, secret=wrong, scheme="Basic"),
+        Exchange("wrong secret", body(), 401, WRONG_TOKEN, secret=wrong),
+        Exchange(
             "not an event",
             body(event="", created_at=MARK),
             400,
             reason="invalid_event",
             fields=frozenset({"event", "created_at"}),
         ),
-        Refusal(
+        Exchange(
             "future",
             body(created_at=tomorrow),
             400,
             reason="created_at_in_future",
             fields=frozenset({"created_at"}),
         ),
-        Refusal("not JSON", not_json, 400, reason="not_json"),
-        Refusal("too large", body(note="x" * max_body_bytes), 413, reason="body_too_large"),
-        Refusal("content type", body(), 415, reason="content_type", content_type="text/plain"),
+        Exchange("not JSON", not_json, 400, reason="not_json"),
+        Exchange("too large", body(note="x" * max_body_bytes), 413, reason="body_too_large"),
+        Exchange("content type", body(), 415, reason="content_type", content_type="text/plain"),
     ]
 
 
-def check_refusal(refusal: Refusal, answer: WebhookResponse) -> Check:
-    """Check that a request is refused as promised. The check never quotes the response."""
-    if problem := _refusal_problem(refusal, answer):
-        return Check(refusal.name, False, problem, FIX)
-    if refusal.text:
-        return Check(refusal.name, True, f"is answered with {refusal.status} {refusal.text}")
-    names = f", naming {' and '.join(sorted(refusal.fields))}" if refusal.fields else ""
-    found = f"is answered with {refusal.status}{names}, and no value is quoted"
-    return Check(refusal.name, True, found)
+def check_exchange(one: Exchange, answer: WebhookResponse) -> Check:
+    """Check that a request is answered as promised. The check never quotes the response."""
+    if problem := _exchange_problem(one, answer):
+        return Check(one.name, False, problem, FIX)
+    if one.text:
+        return Check(one.name, True, f"is answered with {one.status} {one.text}")
+    names = f", naming {' and '.join(sorted(one.fields))}" if one.fields else ""
+    found = f"is answered with {one.status}{names}, and no value is quoted"
+    return Check(one.name, True, found)
 
 
-def _refusal_problem(refusal: Refusal, answer: WebhookResponse) -> str:
-    if answer.status != refusal.status:
-        return f"is answered with {answer.status}, not {refusal.status}"
-    if refusal.text:
+def _exchange_problem(one: Exchange, answer: WebhookResponse) -> str:
+    if answer.status != one.status:
+        return f"is answered with {answer.status}, not {one.status}"
+    if one.text:
         # The text is not shown, because it might quote anything.
-        other = f"is answered with {refusal.status} and another text"
-        return "" if answer.body == refusal.text else other
+        other = f"is answered with {one.status} and another text"
+        return "" if answer.body == one.text else other
     if MARK in answer.body:
         return "the answer quotes the body"
     try:
@@ -333,5 +331,5 @@ def _refusal_problem(refusal: Refusal, answer: WebhookResponse) -> str:
         named = {str(one["field"]) for one in document.get("fields", [])}
     except (AttributeError, KeyError, TypeError, ValueError):
         return "the answer is not the documented JSON"
-    told = ", ".join(sorted(refusal.fields)) or "none"
-    return "" if named == refusal.fields else f"the answer names other fields than {told}"
+    told = ", ".join(sorted(one.fields)) or "none"
+    return "" if named == one.fields else f"the answer names other fields than {told}"
