@@ -18,9 +18,8 @@ GROUPS = {
         "test_sync.py",
     },
     "events": {
-        *("test_hostile_http.py", "test_https_example.py", "test_journey.py"),
-        *("test_least_privilege.py", "test_rotation.py", "test_sam_local.py", "test_storm.py"),
-        "test_workflows.py",
+        *("test_hostile_http.py", "test_https_example.py", "test_least_privilege.py"),
+        *("test_rotation.py", "test_sam_local.py", "test_storm.py", "test_workflows.py"),
     },
     "domain": {"test_domain.py", "test_release_archive.py"},
     "postgres": {"test_postgres_example.py"},  # one server
