@@ -6,7 +6,6 @@ per worker of pytest-xdist; in one process, all of them share one deployment.
 
 import fcntl
 import itertools
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,15 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boto3.dynamodb.types import TypeDeserializer
 
+from gpw.operations.proof.arrived import history_of
 from infra import chromium
 from infra.local.cloud import LocalCloud
 from infra.local.demo import drained
 from infra.local.fake_profile_api import FakeProfileApi
 from infra.local.stack import Stack, build, deploy
 from infra.local.story import wait_until
-from receiver.aws import dynamodb
 from tests.groups import DEPLOYED, group_of
 
 _numbers = itertools.count()
@@ -164,8 +162,7 @@ def full(stack: Stack) -> Callable[..., dict[str, Any] | None]:
 def read_profile(
     stack: Stack, output: str, profile: str, tenant: str = "abc-tenant"
 ) -> dict[str, Any] | None:
-    key = {"tenant_id": tenant, "profile_id": profile}
-    return dynamodb.get(stack.client("dynamodb"), stack.outputs[output], key) or None
+    return stack.target.table(output).get({"tenant_id": tenant, "profile_id": profile})
 
 
 @pytest.fixture
@@ -173,15 +170,7 @@ def history(stack: Stack) -> Callable[..., list[dict[str, Any]]]:
     """Reads a profile's history, oldest event first."""
 
     def read(profile: str, tenant: str = "abc-tenant") -> list[dict[str, Any]]:
-        subject = json.dumps([tenant, profile], ensure_ascii=False, separators=(",", ":"))
-        found = stack.client("dynamodb").query(
-            TableName=stack.outputs["EventsTableName"],
-            KeyConditionExpression="subject = :subject",
-            ExpressionAttributeValues={":subject": {"S": subject}},
-            ConsistentRead=True,
-        )
-        deserialize = TypeDeserializer().deserialize
-        return [{n: deserialize(v) for n, v in item.items()} for item in found["Items"]]
+        return [dict(item) for item in reversed(history_of(stack.target, tenant, profile))]
 
     return read
 

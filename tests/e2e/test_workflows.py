@@ -47,38 +47,6 @@ def arrived(bus: Subscriber) -> Callable[..., list[dict[str, Any]]]:
     return wait
 
 
-def test_every_event_is_in_the_history_and_on_the_bus_once_with_its_outcome(
-    stack: Stack,
-    profile_id: str,
-    settle: Settle,
-    history: History,
-    arrived: Callable[..., list[dict[str, Any]]],
-) -> None:
-    newest = make_event("evt-3", profile_id=profile_id, created_at="2024-01-01T00:00:03Z")
-    late = make_event(
-        "evt-2", profile_id=profile_id, status="processing", created_at="2024-01-01T00:00:02Z"
-    )
-    other = make_event(
-        "evt-1", event_type="profile.viewed", profile_id=profile_id, viewer="é", times=1
-    )
-    assert stack.post(make_body(newest)).status == 200
-    settle()  # the queue has no order: the late one might be consumed, and applied, first
-    for event in (newest, late, other, late, newest):
-        assert stack.post(make_body(event)).status == 200
-    settle()
-    on_the_bus = arrived(profile_id, 3)
-    items = history(profile_id)
-
-    expected = {"evt-1": "recorded", "evt-2": "stale", "evt-3": "applied"}
-    assert {item["event_id"]: item["outcome"] for item in items} == expected
-    assert [item["event_id"] for item in items] == ["evt-1", "evt-2", "evt-3"]  # in time order
-    assert len(on_the_bus) == 3
-    assert {event["detail"]["id"]: event["detail"]["outcome"] for event in on_the_bus} == expected
-    assert {event["source"] for event in on_the_bus} == {"getprofile.webhooks"}
-    [viewed] = [event for event in on_the_bus if event["detail-type"] == "profile.viewed"]
-    assert viewed["detail"]["data"] == other["data"]
-
-
 def test_an_event_too_large_for_the_bus_comes_without_its_data_and_blocks_nothing(
     stack: Stack,
     profile_id: str,
