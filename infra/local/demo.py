@@ -171,8 +171,8 @@ def show(stack: Stack, ledger: Ledger) -> None:
     for event in reversed(history):
         shown = ("created_at", "event_id", "event", "outcome")
         say("      " + "  ".join(str(event[name]) for name in shown))
-    if proof.lines:
-        raise DemoError("; ".join(proof.lines))
+    if proof.all_problems:
+        raise DemoError("; ".join(proof.all_problems))
     dead = awaited(stack, lambda: dead_letter(stack), "the dead letter")
     say("\nThe dead-letter queue: the body that is not an event, kept with the reason")
     say(f"      {dead['Body']}")

@@ -179,7 +179,7 @@ def test_every_profile_ends_at_its_newest_event_whatever_happens_meanwhile(
     assert {parse_event(letter["body"]).id for letter in dead if "reason" in letter} == poison
     # Every distinct event is in the history once, with its content and a possible outcome, and
     # every profile is at its newest event. Each is on the bus once, unchanged.
-    assert proof.lines == []
+    assert proof.all_problems == []
     assert recorded == {event.event_id for event in events} - poison
     bus_name = stack.outputs["EventBusName"]
     assert [one.well for one in check_bus(proof.items, arrived, bus_name)] == [True]

@@ -139,7 +139,7 @@ def test_an_upgrade_from_the_release_before_loses_nothing_and_judges_nothing_twi
         assert old.post(held.body, headers_for(NEXT_SECRET)).status == 401
         wait_until_consumed(old)
         before = prove(old.target, sender.ledger)
-        assert before.lines == []
+        assert before.all_problems == []
 
         # Waiting and meanwhile: nothing is consumed, and the upgrade finds GetProfile sending.
         consume(old, on=False)
@@ -178,7 +178,7 @@ def test_an_upgrade_from_the_release_before_loses_nothing_and_judges_nothing_twi
     assert {name: new.outputs.get(name) for name in old.outputs} == old.outputs
     assert {name: new.resources.get(name) for name in holding_data} == holding_data
     history = judged(proof)
-    assert proof.lines == []
+    assert proof.all_problems == []
     assert history | judged(before) == history
     assert {name: {one.outcome for one in events} for name, events in arrived.items()} == {
         name: {outcome} for name, (outcome, _received) in history.items()

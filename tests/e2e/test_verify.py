@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from gpw.operations.verify_cases import is_tenant, plan, tenant_name
+from gpw.operations.verify_cases import is_tenant, run_plan, tenant_name
 from gpw.stack.listener_names import prefix
 from infra.local.stack import Stack
 from tests.e2e.operator import Process, started
 
-PLAN = plan(tenant_name("0" * 16), datetime.now(UTC))
+PLAN = run_plan(tenant_name("0" * 16), datetime.now(UTC))
 
 type Gpw = Callable[..., Process]
 

@@ -9,10 +9,10 @@ import pytest
 
 from gpw.listening.bus_event import BusEvent
 from gpw.operations.checks import Check
-from gpw.operations.proof.arrived import wait_until
+from gpw.operations.proof.arrived import wait_while_moving
 from gpw.operations.proof.compare import Proof, check_bus, check_profile
 from gpw.operations.proof.ledger import Ledger, PlannedDelivery
-from gpw.operations.verify_cases import Case, check_case, plan, tenant_name
+from gpw.operations.verify_cases import Case, check_case, run_plan, tenant_name
 from receiver.aws.dynamodb import item_from_dynamodb
 from receiver.consumer.delivery import parse_delivery
 from receiver.consumer.items import history_put, state_put
@@ -23,7 +23,7 @@ from receiver.publisher.entry import entry, trimmed_entry
 from tests.factories import NOON, make_record
 
 TENANT = tenant_name("0123456789abcdef")
-PLAN = plan(TENANT, NOON)
+PLAN = run_plan(TENANT, NOON)
 CASES = {case.name: case for case in PLAN.cases}
 BUS = "bus"
 
@@ -173,8 +173,8 @@ def test_an_event_that_is_not_accepted_fails_its_case(status: int, told: str) ->
 def test_waiting_ends_when_nothing_is_missing_or_nothing_moves() -> None:
     missing = iter([3, 2, 2, None, 1])
 
-    assert wait_until(lambda: next(missing), patience=600)
-    assert not wait_until(lambda: next(missing), patience=0)
+    assert wait_while_moving(lambda: next(missing), patience=600)
+    assert not wait_while_moving(lambda: next(missing), patience=0)
 
 
 # ---------------------------------------------------------------- the bus

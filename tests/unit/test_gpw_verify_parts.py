@@ -13,7 +13,7 @@ from gpw.operations.verify_cases import (
     Exchange,
     check_exchange,
     is_tenant,
-    plan,
+    run_plan,
     tenant_name,
     wrong_secret,
 )
@@ -30,7 +30,7 @@ from tests.factories import NOON
 
 TENANT = tenant_name("0123456789abcdef")
 SMALLEST_LIMIT = 1024  # of MaxBodyBytes
-EXCHANGES = {one.name: one for one in plan(TENANT, NOON).exchanges}
+EXCHANGES = {one.name: one for one in run_plan(TENANT, NOON).exchanges}
 BODIES = {name: one for name, one in EXCHANGES.items() if one.reason}
 
 
@@ -39,7 +39,7 @@ BODIES = {name: one for name, one in EXCHANGES.items() if one.reason}
 
 @pytest.mark.parametrize("limit", [SMALLEST_LIMIT, LARGE_BYTES])
 def test_every_case_is_accepted_and_storable_whatever_the_limit_and_never_ready(limit: int) -> None:
-    run = plan(TENANT, NOON, limit)
+    run = run_plan(TENANT, NOON, limit)
     sent = [*(one for case in run.cases for one in case.deliveries), *run.measured]
 
     for delivery in sent:
@@ -78,7 +78,7 @@ def test_every_refusal_has_its_reason_and_names_its_tenant(refusal: Exchange) ->
 
 def test_the_unstorable_event_passes_ingest_and_fails_only_in_the_tables() -> None:
     event = validated_event(
-        plan(TENANT, NOON).poison.body,
+        run_plan(TENANT, NOON).poison.body,
         content_type=None,
         content_encoding=None,
         received_at=NOON,

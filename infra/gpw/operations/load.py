@@ -39,7 +39,7 @@ class Loaded:
 
     @property
     def well(self) -> bool:
-        return bool(self.ledger.accepted) and not self.proof.lines
+        return bool(self.ledger.accepted) and not self.proof.all_problems
 
     def document(self) -> dict[str, Any]:
         ledger, proof = self.ledger, self.proof
@@ -51,7 +51,7 @@ class Loaded:
             "milliseconds": ledger.latencies.milliseconds(PERCENTILES),
             "accepted_events": len(ledger.accepted),
             "outcomes": dict(sorted(proof.outcomes.items())),
-            "problems": proof.lines,
+            "problems": proof.all_problems,
         }
 
     def lines(self) -> list[Line]:
@@ -74,7 +74,7 @@ class Loaded:
     def _verdict(self) -> list[Line]:
         outcomes = sorted(self.proof.outcomes.items())
         told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes) or "no history"
-        if problems := self.proof.lines:
+        if problems := self.proof.all_problems:
             where = f"tenant={self.ledger.tenant}"
             return [
                 bad(f"{count_of(len(problems), 'problem')} ({told}):"),

@@ -16,7 +16,13 @@ from gpw.operations.checks import Check, guarded
 from gpw.operations.dead_letters import kinds_by_queue
 from gpw.operations.held_queue import HELD
 from gpw.operations.latency import Latencies
-from gpw.operations.proof.arrived import from_bus, poll_seconds, wait_until, wait_until_recorded
+from gpw.operations.lines import count_of
+from gpw.operations.proof.arrived import (
+    from_bus,
+    poll_seconds,
+    wait_until_recorded,
+    wait_while_moving,
+)
 from gpw.operations.proof.compare import Proof, check_bus, prove
 from gpw.operations.proof.ledger import Ledger, PlannedDelivery
 from gpw.operations.reporter import Reporter
@@ -26,7 +32,7 @@ from gpw.operations.verify_cases import (
     LARGE_BYTES,
     check_case,
     check_exchange,
-    plan,
+    run_plan,
     tenant_name,
 )
 from gpw.operations.verify_cleanup import DEAD, Raw, messages, remove
@@ -74,7 +80,7 @@ class VerifyRun:
     def question(self, *, keep: bool) -> str:
         """The question that the operator must confirm."""
         after = "its data stays" if keep else "its data is removed afterwards"
-        sent = plan(self.tenant, datetime.now(UTC))
+        sent = run_plan(self.tenant, datetime.now(UTC))
         return (
             f"Send about {sent.requests} requests as tenant {self.tenant} to the stack "
             f"{self.target.stack!r} in {self.target.where}? It costs about "
@@ -97,7 +103,7 @@ class VerifyRun:
         # By AWS's clock, because an event too far in the future is refused.
         self._began = server_time(target.client("sqs"), target.output("EventsQueueUrl"))
         most = int(target.parameters.get("MaxBodyBytes", LARGE_BYTES))
-        self._plan = plan(self.tenant, self._began, most)
+        self._plan = run_plan(self.tenant, self._began, most)
         self._ledger = Ledger(self.tenant)
         self._recorded = True  # whether all accepted events have reached the history
         self._proof = Proof()
@@ -164,7 +170,7 @@ class VerifyRun:
         return self._recorded
 
     def _send(self, deliveries: list[PlannedDelivery], *, connections: int = 1) -> None:
-        with self.reporter.progress(f"sending {len(deliveries)} events"):
+        with self.reporter.progress(f"sending {count_of(len(deliveries), 'event')}"):
             send(self._webhook, deliveries, self._secret, self._ledger, connections=connections)
 
     # ------------------------------------------------------------ responses
@@ -302,9 +308,9 @@ class VerifyRun:
         return own
 
     def _until(self, look: Callable[[], object]) -> bool:
-        """As `wait_until`; look only once if the events did not reach the history."""
+        """As `wait_while_moving`; look only once if the events did not reach the history."""
         patience = self.patience if self._recorded else 0.0
-        return wait_until(look, patience=patience, poll=poll_seconds(self.target))
+        return wait_while_moving(look, patience=patience, poll=poll_seconds(self.target))
 
     # ------------------------------------------------------------ metrics and alarms
 
@@ -323,7 +329,7 @@ class VerifyRun:
             return None if all(sums[name] >= count for name, count in due.items()) else True
 
         with self.reporter.progress("waiting for CloudWatch's metrics (5 minutes at most)"):
-            there = wait_until(look, patience=METRIC_SECONDS, poll=METRIC_POLL_SECONDS)
+            there = wait_while_moving(look, patience=METRIC_SECONDS, poll=METRIC_POLL_SECONDS)
         shown = ", ".join(f"{name} {sums[name]:.0f} of {due[name]}" for name in due)
         yield Check("metrics", there, shown, "" if there else "do the functions write their logs?")
 

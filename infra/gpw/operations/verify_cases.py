@@ -79,7 +79,7 @@ class Exchange:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """All that a run sends. exchanges: the first is that of the first event of the cases.
 
     measured: events that measure latencies. poison: accepted, but no table can hold it.
@@ -108,12 +108,12 @@ class Plan:
         return Counter([self.poison.reason, *(one.reason for one in self.exchanges if one.reason)])
 
 
-def plan(tenant: str, now: datetime, max_body_bytes: int = LARGE_BYTES) -> Plan:
+def run_plan(tenant: str, now: datetime, max_body_bytes: int = LARGE_BYTES) -> RunPlan:
     """All that a run of this tenant sends. max_body_bytes: the stack's MaxBodyBytes."""
     cases = _cases(tenant, now, max_body_bytes)
     first = Exchange("an event", cases[0].first[0].body, 200, OK)
     refused = _refused(tenant, now, max_body_bytes)
-    return Plan(cases, _measured(tenant, now), _poison(tenant, now), [first, *refused])
+    return RunPlan(cases, _measured(tenant, now), _poison(tenant, now), [first, *refused])
 
 
 def tenant_name(random_hex: str) -> str:

@@ -15,7 +15,7 @@ from gpw.operations.lines import Line, bad, count_of, good
 from gpw.operations.proof.removal import STATES, remove_rows
 from gpw.operations.reporter import Reporter
 from gpw.operations.scanning import Purged, delete_matching, scanning
-from gpw.operations.verify_cases import plan, wrong_secret
+from gpw.operations.verify_cases import run_plan, wrong_secret
 from gpw.parked.dead_letters import DeadLetter, from_sqs
 from gpw.stack.errors import OperatorError, explained
 from gpw.stack.queues import received_message
@@ -115,7 +115,7 @@ def remove(target: Target, reporter: Reporter, tenant: str, *, into: Removed) ->
     # The state before the full profile, which is stored only if there is a state.
     tables = STATES | {"full profiles": "FullProfilesTableName"}
     tables = {what: output for what, output in tables.items() if output in target.outputs}
-    profiles = plan(tenant, datetime.now(UTC)).profiles
+    profiles = run_plan(tenant, datetime.now(UTC)).profiles
     for number in range(PASSES):
         before = into.counts.total()
         for output, (what, _is_ours) in MESSAGES.items():

@@ -26,7 +26,7 @@ def poll_seconds(target: Target) -> float:
     return POLL_SECONDS[target.local is not None]
 
 
-def wait_until(look: Callable[[], object], *, patience: float, poll: float = 0.0) -> bool:
+def wait_while_moving(look: Callable[[], object], *, patience: float, poll: float = 0.0) -> bool:
     """Call `look` until it returns None, for nothing is missing. Returns: whether it did.
 
     patience: the seconds after which to give up while `look` returns the same again.
@@ -71,7 +71,7 @@ def wait_until_recorded(
             advance(to=min(total, sum(found.values())), total=total)
             return (sum(found.values()), left) if waiting else None
 
-        return wait_until(
+        return wait_while_moving(
             look,
             patience=PATIENCE_SECONDS if patience is None else patience,
             poll=poll_seconds(target),
@@ -110,7 +110,7 @@ def from_bus(
             advance(to=len(arrived), total=len(expected))
             return len(arrived) if expected - arrived.keys() else None
 
-        wait_until(look, patience=patience)
+        wait_while_moving(look, patience=patience)
     while take():  # duplicates that are still queued
         pass
     return arrived

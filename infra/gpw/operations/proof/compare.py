@@ -43,8 +43,7 @@ class Proof:
         return Counter(str(item.get("outcome")) for item in self.items)
 
     @property
-    def lines(self) -> list[str]:
-        """All problems."""
+    def all_problems(self) -> list[str]:
         return [problem for found in self.problems.values() for problem in found]
 
 
