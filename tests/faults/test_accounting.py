@@ -15,6 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gpw.operations.proof.compare import check_profile
+from gpw.operations.proof.ledger import Ledger, delivery
+from receiver.aws.dynamodb import item_from_dynamodb
 from tests.factories import make_body, make_event, make_sqs_record
 from tests.faults import faults
 from tests.faults.cloud import DEAD_LETTERS, EVENTS, Cloud, Message
@@ -221,17 +224,19 @@ def test_every_delivery_is_accounted_for_and_every_profile_is_at_its_newest_even
 
 
 def check_history(cloud: Cloud, bodies: set[str]) -> None:
-    """It holds each of these events once, and nothing else; the newest ones were applied."""
-    events = [json.loads(body) for body in bodies]
-    found = [(item["event_id"]["S"], item["outcome"]["S"]) for item in cloud.history.values()]
-    outcomes = dict(found)
-    unprojected = {event["id"] for event in events if event["event"] != "profile.updated"}
+    """Nothing is lost of these events, and the history and the states hold nothing else."""
+    ledger = Ledger("abc-tenant")
+    for body in bodies:
+        ledger.add(delivery(body), 200)
+    found = [item_from_dynamodb(item) for item in cloud.history.values()]
+    rows = {profile: item_from_dynamodb(item) for (_, profile), item in cloud.table.items()}
 
     cloud.tables.check_outcomes()
-    assert len(found) == len(outcomes)
-    assert set(outcomes) == {event["id"] for event in events}
-    assert {event_id for event_id in outcomes if outcomes[event_id] == "recorded"} == unprojected
-    assert {outcomes[event_id] for event_id in newest(bodies).values()} <= {"applied"}
+    assert sorted(item["event_id"] for item in found) == sorted(ledger.accepted)
+    for profile, sent in ledger.by_profile().items():
+        history = [item for item in found if item["event_id"] in sent]
+        row = rows.get(profile)
+        assert check_profile(profile, sent, ledger.accepted, history, row) == []
 
 
 def assert_books_balance(

@@ -47,9 +47,9 @@ def load(
     """Send made-up traffic to the webhook URL, and prove that nothing was lost.
 
     Afterwards, every accepted event must be in the history, unchanged and with its outcome, and
-    every profile must be at its newest event. Exits with 1 if anything was lost. Each run has its own tenant,
-    whose data --remove removes. On AWS it costs money, so it asks first. No event has the status
-    ready, so no profile is fetched, but rules on the bus may match the events.
+    every profile must be at its newest event. Exits with 1 if anything was lost. Each run has its
+    own tenant, whose data --remove removes. On AWS it costs money, so it asks first. No event has
+    the status ready, so no profile is fetched, but rules on the bus may match the events.
     """
     target, out = gpw.target, gpw.out
     if remove is not None:
