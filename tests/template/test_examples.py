@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from tests.template.cloudformation import Deployment, combinations, transformed
+
 type Json = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,6 +110,45 @@ def test_no_value_of_an_event_is_put_into_a_text_where_eventbridge_would_not_esc
     assert "InputTransformer" not in path.read_text("utf-8")
 
 
+def alarms_on_queues(path: Path) -> list[Json]:
+    alarms = of_type(path, "AWS::CloudWatch::Alarm").values()
+    return [one for one in alarms if one["Namespace"] == "AWS/SQS"]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=NAMES)
+def test_an_alarm_names_a_remedy_that_its_queue_has(path: Path) -> None:
+    """SQS redrives the dead-letter queues of queues alone; all else has to be published again."""
+    of_a_queue = [
+        queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+        for queue in of_type(path, "AWS::SQS::Queue").values()
+        if "RedrivePolicy" in queue
+    ]
+
+    for alarm in alarms_on_queues(path):
+        queue = alarm["Dimensions"][0]["Value"]["Fn::GetAtt"][0]
+        assert ("redrive" in alarm["AlarmDescription"]) == (queue in of_a_queue)
+        assert ("TakeRepublished=true" in alarm["AlarmDescription"]) == (queue not in of_a_queue)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=NAMES)
+def test_what_starts_something_takes_republished_events_only_when_it_is_told_to(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")  # SAM's translator wants one
+    template = transformed(path)
+    for parameters in combinations(template):
+        told = parameters.get("TakeRepublished") == "true"
+        for one in Deployment(template, parameters).resources.values():
+            if one["Type"] != "AWS::Events::Rule":
+                continue
+            rule = one["Properties"]
+            if rule["Targets"][0]["Id"] in {"queue", "log"}:
+                continue  # the same event twice changes no row, or is a second line
+            excluded = rule["EventPattern"].get("detail", {}).get("replayed")
+
+            assert excluded == (None if told else [{"exists": False}])
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=NAMES)
 def test_a_message_in_a_dead_letter_queue_raises_an_alarm_that_names_the_queue(path: Path) -> None:
     queues = {
@@ -116,7 +157,7 @@ def test_a_message_in_a_dead_letter_queue_raises_an_alarm_that_names_the_queue(p
         for target in rule["Targets"]
         if "DeadLetterConfig" in target
     }
-    alarms = of_type(path, "AWS::CloudWatch::Alarm").values()
+    alarms = alarms_on_queues(path)
 
     for alarm in alarms:
         [dimension] = alarm["Dimensions"]
