@@ -6,7 +6,7 @@ group into the ids of tests, which can no longer be changed (pytest-xdist's issu
 
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-# Each of the first three shares a local cloud and a deployment: about 15 seconds of a processor.
+# Each of the first four shares a local cloud and a deployment: about 15 seconds of a processor.
 # They are about equally long.
 GROUPS = {
     "operator": {"test_gpw.py", "test_runbook.py", "test_verify.py"},
@@ -18,9 +18,10 @@ GROUPS = {
         "test_sync.py",
     },
     "events": {
-        *("test_hostile_http.py", "test_https_example.py", "test_least_privilege.py"),
-        *("test_rotation.py", "test_sam_local.py", "test_storm.py", "test_workflows.py"),
+        *("test_hostile_http.py", "test_least_privilege.py", "test_rotation.py"),
+        *("test_sam_local.py", "test_storm.py", "test_workflows.py"),
     },
+    "examples": {"test_your_code_page.py"},
     "domain": {"test_domain.py", "test_release_archive.py"},
     "postgres": {"test_postgres_example.py"},  # one server
     "wheel": {"test_wheel.py"},  # built once
@@ -28,7 +29,7 @@ GROUPS = {
     "release": {"test_release.py"},
     "cloudformation": {"test_cloudformation.py", "test_iam.py"},  # they evaluate the same
 }
-DEPLOYED = ("operator", "console", "events")
+DEPLOYED = ("operator", "console", "events", "examples")
 # It looks at what the others left behind, in each of the groups with a deployment.
 IN_EACH = "test_canary.py"
 

@@ -42,6 +42,11 @@ class Server:
     authorities: Path
     programs: Path
 
+    @property
+    def url(self) -> str:
+        """For its owner, with the password."""
+        return f"postgresql://{USER}:{PASSWORD}@{HOST}:{self.port}/{DATABASE}?sslmode=require"
+
     def connect(self) -> pg8000.native.Connection:
         """A connection as its owner, for a test's own questions."""
         return pg8000.native.Connection(
@@ -67,8 +72,11 @@ class Server:
 
 
 @contextmanager
-def postgres(schema: Path) -> Iterator[Server]:
-    """A server on a loopback port that only lets in who has the password, over TLS."""
+def postgres(schema: Path | None = None) -> Iterator[Server]:
+    """A server on a loopback port that only lets in who has the password, over TLS.
+
+    schema: a script for its database.
+    """
     programs = find_programs()
     with tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as temporary:  # a short path
         directory = Path(temporary)
@@ -101,9 +109,10 @@ def postgres(schema: Path) -> Iterator[Server]:
             owner = pg8000.native.Connection(USER, unix_sock=f"{directory}/.s.PGSQL.{port}")
             owner.run(f"CREATE DATABASE {DATABASE}")
             owner.close()
-            connection = server.connect()
-            connection.run(schema.read_text("utf-8"))
-            connection.close()
+            if schema:
+                connection = server.connect()
+                connection.run(schema.read_text("utf-8"))
+                connection.close()
             yield server
         finally:
             server.stop()
