@@ -605,7 +605,8 @@ class Database:
         folder = reader.directory / "infra" / "examples" / "postgres"
         authorities = folder / "function" / "database-ca.pem"
         authorities.write_bytes(server.authorities.read_bytes())
-        reader.run("psql", environment={"DATABASE_URL": server.url})
+        path = f"{server.programs}{os.pathsep}{reader.environment['PATH']}"
+        reader.run("psql", environment={"DATABASE_URL": server.url, "PATH": path})
         answers = guided(
             folder,
             DatabaseSecretArn=secret["ARN"],

@@ -234,6 +234,44 @@ def test_the_rows_are_those_of_the_receiver_in_whatever_order_and_number_events_
     assert by_key([comparable(row) for row in rows(server)]) == by_key(expected(tables))
 
 
+class Killed:
+    """The table, whose server is killed at one event: before it is written, or before the answer
+    arrives."""
+
+    def __init__(self, profiles: Profiles, server: Server, *, at: int, written: bool) -> None:
+        self._profiles, self._server, self._at, self._written = profiles, server, at, written
+
+    def apply(self, event: str) -> bool:
+        self._at -= 1
+        if self._at != -1:
+            return self._profiles.apply(event)
+        if self._written:
+            self._profiles.apply(event)
+        self._server.stop()
+        return self._profiles.apply(event)
+
+
+@settings(max_examples=8)
+@given(st.data())
+def test_the_rows_are_those_of_the_receiver_although_the_server_is_killed(
+    server: Server, kept: SqlProfiles, data: st.DataObject
+) -> None:
+    tables = received(data.draw(events()))
+    published = [item for item in tables.events.values() if item["event"]["S"] == "profile.updated"]
+    queue = [message(item, str(number)) for number, item in enumerate(published)]
+    queue = data.draw(st.permutations(queue + queue))
+    at = data.draw(st.integers(0, max(0, len(queue) - 1)))
+    killed = Killed(kept, server, at=at, written=data.draw(st.booleans()))
+    ask(server, "DELETE FROM profiles")
+    failed = sync(queue, killed)
+    if queue:
+        server.start()
+
+    assert failed == [one["messageId"] for one in queue[at:]]
+    assert sync(queue[at:], kept) == []  # SQS delivers them again
+    assert by_key([comparable(row) for row in rows(server)]) == by_key(expected(tables))
+
+
 def test_versions_are_compared_by_bytes_whatever_the_collation_of_the_database(
     server: Server, profiles: SqlProfiles
 ) -> None:

@@ -1,15 +1,18 @@
-"""infra/examples/python-function: its table (moto), and the code that gpw listen calls it by."""
+"""infra/examples/python-function: its table (moto), Lambda's retries, and gpw listen."""
 
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ReadTimeoutError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from moto import mock_aws
 
 import workflow
@@ -19,6 +22,7 @@ from gpw.stack.template import parse_template
 from once import InProgressError, Once
 from receiver.aws.dynamodb import item_from_dynamodb
 from tests.factories import make_context, make_event, make_item
+from tests.functional.lambda_async import AsyncInvocations, StoppedError
 from tests.unit.fakes import FakeClock, client_error
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "infra" / "examples" / "python-function"
@@ -223,7 +227,91 @@ def test_its_own_tests_run_without_this_repository(tmp_path: Path) -> None:
     assert "1 passed" in done.stdout, done.stdout
 
 
-def test_lambda_retries_when_the_claim_of_a_worker_that_died_has_ended() -> None:
-    function = TEMPLATE["Resources"]["WorkflowFunction"]["Properties"]
+# ---------------------------------------------------------------- as Lambda retries it
 
-    assert function["Timeout"] + 1 < 60  # Lambda's first retry comes after a minute
+FUNCTION = TEMPLATE["Resources"]["WorkflowFunction"]["Properties"]
+DONE, FAILS, HANGS, DIES = "is done", "fails", "hangs", "dies at once"
+
+
+class Lambda:
+    """The example's function under Lambda's rules. fates: what becomes of each run of the work."""
+
+    def __init__(self, dynamodb: Any, timeout: int, fates: list[str]) -> None:
+        self.clock = FakeClock()
+        self.done: list[str] = []
+        self._fates = iter(fates)
+        self._once = Once(dynamodb, "done", self.clock)
+        properties = FUNCTION | {"Timeout": timeout}
+        self.invocations = AsyncInvocations(self._handler, properties, self.clock)
+
+    def _handler(self, event: Any, context: Any) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(workflow, "the_table", lambda: self._once)
+            patch.setattr(workflow, "react", lambda event: self._work(event, context))
+            workflow.handler(event, context)
+
+    def _work(self, event: Any, context: Any) -> None:
+        fate = next(self._fates, DONE)
+        if fate == FAILS:
+            raise WorkError
+        if fate == HANGS:
+            self.clock.now += context.get_remaining_time_in_millis() / 1000
+            raise StoppedError
+        if fate == DIES:
+            raise StoppedError
+        self.done.append(event["detail"]["id"])
+
+
+@pytest.mark.parametrize("timeout", [FUNCTION["Timeout"], 58])  # 58 s is the page's limit
+@pytest.mark.parametrize("fates", [[DONE], [FAILS, DONE], [HANGS, HANGS, DONE], [DIES, DIES, DONE]])
+def test_work_that_fails_hangs_or_dies_is_done_at_the_next_attempt(
+    dynamodb: Any, timeout: int, fates: list[str]
+) -> None:
+    running = Lambda(dynamodb, timeout, fates)
+    running.invocations.deliver(of_history(make_event("evt-1")).envelope)
+    running.invocations.run()
+
+    assert running.done == ["evt-1"]
+    assert (len(running.invocations.starts), running.invocations.letters) == (len(fates), [])
+
+
+@pytest.mark.parametrize(
+    ("fate", "error"), [(FAILS, "WorkError"), (HANGS, "StoppedError"), (DIES, "StoppedError")]
+)
+def test_work_that_succeeds_at_no_attempt_is_a_dead_letter_with_the_event_and_the_error(
+    dynamodb: Any, fate: str, error: str
+) -> None:
+    running = Lambda(dynamodb, FUNCTION["Timeout"], [fate] * 3)
+    event = of_history(make_event("evt-1")).envelope
+    running.invocations.deliver(event)
+    running.invocations.run()
+
+    [letter] = running.invocations.letters
+    assert running.done == []
+    assert letter["requestContext"]["approximateInvokeCount"] == 3
+    assert (letter["requestPayload"], letter["responsePayload"]) == (event, {"errorType": error})
+
+
+_numbers = count()
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_no_event_is_lost_or_done_twice_whatever_fails_and_however_often_it_is_delivered(
+    dynamodb: Any, data: st.DataObject
+) -> None:
+    fates = data.draw(st.lists(st.sampled_from([DONE, FAILS, HANGS, DIES]), max_size=9))
+    running = Lambda(dynamodb, FUNCTION["Timeout"], fates)
+    example = next(_numbers)  # the table keeps what earlier examples did
+    ids = [f"evt-{example}-{number}" for number in range(data.draw(st.integers(1, 3)))]
+    for event_id in ids:
+        event = of_history(make_event(event_id)).envelope
+        for after in data.draw(
+            st.lists(st.sampled_from([0, 1, 59, 61, 179]), min_size=1, max_size=3)
+        ):
+            running.invocations.deliver(event, after=after)
+    running.invocations.run()
+    lost = {one["requestPayload"]["detail"]["id"] for one in running.invocations.letters}
+
+    assert len(running.done) == len(set(running.done))
+    assert {*running.done} | lost == {*ids}
