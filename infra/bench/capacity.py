@@ -12,7 +12,6 @@ from pathlib import Path
 from gpw.operations.pricing import (
     GB,
     MONTH_SECONDS,
-    WRITE_UNIT,
     CostSettings,
     Figures,
     MonthlyTraffic,
@@ -23,6 +22,7 @@ from gpw.operations.pricing import (
     ingest_ms,
     publisher_batch,
     publisher_ms,
+    table_units,
 )
 
 QUOTAS = Path(__file__).with_name("quotas.toml")
@@ -82,7 +82,7 @@ def limits(s: CostSettings, f: Figures, q: Quotas) -> list[CapacityLimit]:
         return rate + rate / consumer_batch(rate, s, f) + rate / publisher_batch(rate, s, f)
 
     def state_units(rate: float) -> float:
-        return write_units(rate, f)
+        return table_units(rate, f)
 
     def same_rate(rate: float) -> float:
         return rate
@@ -153,6 +153,14 @@ def limits(s: CostSettings, f: Figures, q: Quotas) -> list[CapacityLimit]:
             q["dynamodb_new_table"],
             "write units a second",
             warm_up,
+        )
+        if not s.write_units
+        else CapacityLimit(
+            "`WriteUnits`",
+            state_units,
+            s.write_units,
+            "write units a second",
+            "`WriteUnits`; until then events wait in the queue",
         ),
         CapacityLimit(
             "DynamoDB, table quota",
@@ -192,12 +200,6 @@ def environments(rate: float, s: CostSettings, f: Figures, *, publishers: float)
     )
 
 
-def write_units(rate: float, f: Figures) -> float:
-    """Write units a second of each table. A transaction counts twice: prepare and commit."""
-    larger = max(f["state_item_bytes"], f["history_item_bytes"])
-    return 2 * math.ceil(larger / WRITE_UNIT) * rate
-
-
 def concurrency_for(rate: float, s: CostSettings, f: Figures) -> int:
     """The ConsumerMaximumConcurrency for a rate with HEADROOM; at least the default."""
     one = consumer_limit(replace(s, consumer_concurrency=1), f)
@@ -206,7 +208,7 @@ def concurrency_for(rate: float, s: CostSettings, f: Figures) -> int:
 
 def shards_for(rate: float, f: Figures, q: Quotas) -> int:
     """The number of stream shards of a table that takes the rate: one for each partition."""
-    partitions = math.ceil(write_units(rate, f) / q["dynamodb_partition"])
+    partitions = math.ceil(table_units(rate, f) / q["dynamodb_partition"])
     return max(int(f["stream_shards"]), partitions)
 
 
@@ -279,7 +281,7 @@ def rates_table(s: CostSettings, f: Figures, q: Quotas) -> str:
         return "; ".join(names) or "none"
 
     def units(rate: int) -> str:
-        used = write_units(rate, f)
+        used = table_units(rate, f)
         return f"{used:,.0f}" + (", set warm throughput" if used > q["dynamodb_new_table"] else "")
 
     def functions(rate: int) -> str:

@@ -49,11 +49,12 @@ class Case:
 
 def base() -> Scenario:
     """A scenario with the template's settings and without traffic."""
-    queue = template_on_file().properties("EventsQueue")
+    template = template_on_file()
+    queue = template.properties("EventsQueue")
     return Scenario(
         settings=settings_on_file(),
         figures=figures_on_file(),
-        visibility_seconds=queue["VisibilityTimeout"],
+        visibility_seconds=template.number(queue["VisibilityTimeout"]),
         max_receives=queue["RedrivePolicy"]["maxReceiveCount"],
     )
 

@@ -230,7 +230,7 @@ class Cloud:
         puts = [item["Put"] for item in request["TransactItems"]]
         if reasons := self.tables.write(puts, request["ClientRequestToken"]):
             codes = ", ".join(reason["Code"] for reason in reasons)
-            return _refusal(
+            return error(
                 "TransactionCanceledException",
                 Message=f"Transaction cancelled [{codes}]",
                 CancellationReasons=reasons,
@@ -240,13 +240,8 @@ class Cloud:
     def _put_item(self, request: dict[str, Any]) -> Reply:
         if reasons := self.tables.write([request]):
             [reason] = reasons
-            return _refusal(f"{reason.pop('Code')}Exception", **reason)
+            return error(f"{reason.pop('Code')}Exception", **reason)
         return _written(request, {"TableName": request["TableName"], "CapacityUnits": 1.0})
-
-
-def _refusal(code: str, **members: Any) -> Reply:
-    document = json.loads(error(code).body) | members
-    return Reply(400, json.dumps(document).encode())
 
 
 def _written(request: dict[str, Any], capacity: Any) -> Reply:

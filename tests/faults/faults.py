@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 TRICKLE_SECONDS = 0.1  # between two bytes: never a silence, and longer than any deadline in all
 
@@ -24,8 +24,9 @@ class Reply:
         return head.encode("ascii") + self.body
 
 
-def error(code: str, status: int = 400) -> Reply:
-    document = {"__type": f"com.amazonaws#{code}", "message": "as told by the test"}
+def error(code: str, status: int = 400, **members: Any) -> Reply:
+    """AWS's answer. members: what it has beside code and text."""
+    document = {"__type": f"com.amazonaws#{code}", "message": "as told by the test"} | members
     return Reply(status, json.dumps(document).encode("ascii"))
 
 
@@ -132,6 +133,13 @@ THROTTLED = answering("ThrottlingException", error("ThrottlingException"))
 REQUEST_THROTTLED = answering("RequestThrottled", error("RequestThrottled"))
 OVER_THROUGHPUT = answering(
     "ProvisionedThroughputExceededException", error("ProvisionedThroughputExceededException")
+)
+OVER_UNITS = answering(  # as a transaction is told that its tables have no units left
+    "canceled for throughput",
+    error(
+        "TransactionCanceledException",
+        CancellationReasons=[{"Code": "ThrottlingError"}, {"Code": "None"}],
+    ),
 )
 NO_RESOURCE = answering("not found", error("ResourceNotFoundException"))
 NO_QUEUE = answering("no such queue", error("QueueDoesNotExist"))

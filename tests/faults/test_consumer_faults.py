@@ -19,12 +19,13 @@ from tests.factories import NOON, make_body, make_delivery, make_event, make_sqs
 from tests.faults import faults
 from tests.faults.cloud import DEAD_LETTERS, Cloud, When
 from tests.faults.faults import Fault, Line, Reply, lost, slow
-from tests.faults.system import Consumer
+from tests.faults.system import Consumer, countdown
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 STATE = "TransactWriteItems"  # writes a profile's newest event; "PutItem" the history of the others
 POISON = "poison"
+WRITING_SECONDS = BUDGET.longest_seconds + REPORT_SECONDS  # what a write needs to begin
 TABLE_FAULTS = [
     *faults.QUICK,
     *faults.GARBAGE,
@@ -131,6 +132,46 @@ def test_a_table_that_refuses_connections_is_waited_for_with_the_messages_in_the
 
     assert during.failed == {"1", "2", "3", "4", "5"}
     assert after.outcomes == OUTCOMES
+
+
+class WriteUnits:
+    """What provisioned tables have left; a transaction of two small items takes two of each."""
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    def exceeded(self, _request: dict[str, Any]) -> bool:
+        self.left -= 2
+        return self.left < 0
+
+
+def test_events_above_the_provisioned_write_units_wait_in_the_queue_and_none_is_lost(
+    cloud: Cloud, consumer: Consumer
+) -> None:
+    events = [record(str(n), f"profile-{n}") for n in range(10)]
+    units = WriteUnits()
+    cloud.fail(STATE, faults.OVER_UNITS, when=units.exceeded)
+    waiting, written = events, []
+    while waiting:
+        units.left = 6
+        run = consumer.consume(waiting, countdown(WRITING_SECONDS + 0.3))
+        waiting = [one for one in waiting if one["messageId"] in run.failed]
+        written.append(len(run.outcomes))
+
+    assert sum(written) == len(events)
+    assert max(written) == 3
+    assert newest(cloud) == {f"profile-{n}": f"evt_{n}" for n in range(10)}
+    assert dead_letters(cloud) == []
+
+
+def test_a_write_waits_within_the_invocation_until_the_tables_have_units_again(
+    cloud: Cloud, consumer: Consumer
+) -> None:
+    cloud.fail(STATE, faults.OVER_UNITS, calls=set(range(1, 4)))
+    run = consumer.consume([BATCH[0]])
+
+    assert run.outcomes == {"1": "applied"}
+    assert cloud.injected.total() == 3
 
 
 @pytest.mark.parametrize("fault", LOST_BY_TABLE, ids=str)

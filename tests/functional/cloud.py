@@ -241,8 +241,12 @@ class Cloud:
         self._ids[name], self._arns[name] = url, arn["Attributes"]["QueueArn"]
 
     def _create_table(self, name: str, properties: dict[str, Any]) -> None:
-        kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "StreamSpecification")
-        request: Any = {key: properties[key] for key in kept if key in properties}
+        kept = (
+            *("BillingMode", "ProvisionedThroughput", "AttributeDefinitions", "KeySchema"),
+            "StreamSpecification",
+        )
+        resolved = {key: self._resolve(properties[key]) for key in kept if key in properties}
+        request: Any = {key: value for key, value in resolved.items() if value is not None}
         if "StreamSpecification" in request:
             request["StreamSpecification"] |= {"StreamEnabled": True}  # CloudFormation implies it
         table = self._dynamodb.create_table(TableName=name, **request)["TableDescription"]

@@ -33,6 +33,7 @@ SAMPLES: dict[str, Any] = {
     "ArchiveDays": 30,
     "CertificateArn": f"arn:aws:acm:us-east-1:{ACCOUNT}:certificate/c",
     "ClusterArn": f"arn:aws:rds:us-east-1:{ACCOUNT}:cluster:c",
+    "ConsumerBatchWindowSeconds": 5,
     "DatabaseHost": "db.example.com",
     "DatabaseSecretArn": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:db-AbCdEf",
     "DatabaseSecretKeyArn": KEY,
@@ -45,6 +46,7 @@ SAMPLES: dict[str, Any] = {
     "SyncIntervalMinutes": 60,
     "SubnetIds": "subnet-0123456789abcdef0",
     "SecurityGroupIds": "sg-0123456789abcdef0",
+    "WriteUnits": 12,
 }
 
 

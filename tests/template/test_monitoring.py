@@ -196,7 +196,9 @@ def test_optional_resources_have_a_condition(template: Json, monitoring: Json) -
         "DeadLettersAlarm": "OnAws",
         "SyncBehindAlarm": "Sync",
         "SyncStoppedAlarm": "Sync",
+        "Dashboard": "ShowDashboard",
     }
+    assert template["Parameters"]["CreateDashboard"]["Default"] == "true"
     assert template["Parameters"]["AlarmEmail"]["Default"] == ""
     assert template["Parameters"]["SilenceHours"]["Default"] == 0
 
@@ -282,10 +284,10 @@ def test_a_slow_response_comes_before_both_time_limits_of_a_response(
 
 
 def test_the_oldest_event_was_retried_once_and_sqs_still_counts_its_age(
-    alarms: dict[str, Json], template: Json
+    alarms: dict[str, Json], stack: Json
 ) -> None:
     alarm = alarms["OldestEventAlarm"]
-    retried_after = template["Resources"]["EventsQueue"]["Properties"]["VisibilityTimeout"]
+    retried_after = stack["Resources"]["EventsQueue"]["Properties"]["VisibilityTimeout"]
     left_out_after = 2 * retried_after  # at its third receive SQS leaves a message out
 
     lasting = alarm["Period"] * alarm["DatapointsToAlarm"]
@@ -684,6 +686,7 @@ def nested(
         **{name: name for name in monitoring["Parameters"]},
         "SilenceHours": 6 if silence else 0,
         "SyncIntervalMinutes": 60 if hydrate else 0,
+        "CreateDashboard": "true",
         "Account": ACCOUNT if on_aws else "000000000000",
         "HttpApiLogGroup": ACCESS_LOG,
         **({} if hydrate else WITHOUT_HYDRATION),

@@ -157,9 +157,20 @@ def test_a_message_stays_invisible_for_six_timeouts_and_the_batch_window(
     stack: Json, function: str, queue: str
 ) -> None:
     timeout = properties(stack, FUNCTION)[function]["Timeout"]
-    window = mapping(stack, function).get("MaximumBatchingWindowInSeconds", 0)
+    window = mapping(stack, function)["MaximumBatchingWindowInSeconds"]
+    seconds = window if isinstance(window, int) else stack["Parameters"][target(window)]["Default"]
 
-    assert 6 * timeout + window == properties(stack, QUEUE)[queue]["VisibilityTimeout"]
+    assert 6 * timeout + seconds == properties(stack, QUEUE)[queue]["VisibilityTimeout"]
+
+
+def test_with_a_batch_window_an_event_stays_invisible_for_the_longest_one_too(
+    transformed: Json,
+) -> None:
+    gathering = decided(transformed, GatherEvents=True)
+    window = gathering["Parameters"]["ConsumerBatchWindowSeconds"]["MaxValue"]
+    timeout = properties(gathering, FUNCTION)["ConsumerFunction"]["Timeout"]
+
+    assert 6 * timeout + window == properties(gathering, QUEUE)["EventsQueue"]["VisibilityTimeout"]
 
 
 def test_ingest_answers_a_second_before_lambda_ends_it_and_before_the_sender_gives_up(
@@ -338,7 +349,8 @@ def test_the_consumer_lets_no_event_wait_for_another_and_reports_each_failed_mes
     assert target(found["EventSourceArn"]) == "EventsQueue.Arn"
     assert found["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert found["BatchSize"] == MOST_WITHOUT_A_WINDOW
-    assert found.get("MaximumBatchingWindowInSeconds", 0) == 0
+    window = stack["Parameters"][target(found["MaximumBatchingWindowInSeconds"])]
+    assert window["Default"] == 0
     assert "FilterCriteria" not in found  # what a filter refuses is deleted
 
 
@@ -610,6 +622,23 @@ def test_every_table_is_on_demand_and_restorable_to_any_second(stack: Json) -> N
     for table in properties(stack, TABLE).values():
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+def test_write_units_are_those_of_state_and_history_alone(transformed: Json) -> None:
+    provisioned = properties(decided(transformed, Provisioned=True), TABLE)
+    modes = {name: table["BillingMode"] for name, table in provisioned.items()}
+    units = {
+        name: target(table["ProvisionedThroughput"]["WriteCapacityUnits"])
+        for name, table in provisioned.items()
+        if "ProvisionedThroughput" in table
+    }
+
+    assert modes == {
+        "ProfilesTable": "PROVISIONED",
+        "EventsTable": "PROVISIONED",
+        "FullProfilesTable": "PAY_PER_REQUEST",
+    }
+    assert units == {"ProfilesTable": "WriteUnits", "EventsTable": "WriteUnits"}
 
 
 def test_tables_are_protected_when_the_owner_asks_and_never_while_a_creation_may_fail(

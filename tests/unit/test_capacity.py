@@ -19,7 +19,7 @@ from infra.bench.capacity import (
     parallelization_for,
     quotas_on_file,
     shards_for,
-    write_units,
+    table_units,
 )
 
 FIGURES = figures_on_file()
@@ -82,7 +82,13 @@ def test_the_recommended_settings_keep_up_with_the_rate(rate: int) -> None:
 def test_a_table_that_takes_the_rate_has_a_partition_for_every_thousand_write_units() -> None:
     shards = shards_for(10_000, FIGURES, AWS)
 
-    assert shards * AWS["dynamodb_partition"] >= write_units(10_000, FIGURES)
+    assert shards * AWS["dynamodb_partition"] >= table_units(10_000, FIGURES)
+
+
+def test_provisioned_tables_take_half_as_many_events_as_they_have_write_units() -> None:
+    found = limit("`WriteUnits`", replace(DEFAULTS, write_units=96))
+
+    assert found.highest_rate == pytest.approx(48, abs=0.001)
 
 
 def test_one_key_takes_no_more_than_its_partition() -> None:

@@ -80,6 +80,13 @@ def test_a_rate_above_the_limit_of_the_api_is_reported() -> None:
     assert "RequestsPerSecond" not in run("--events", "100M").stderr
 
 
+def test_more_events_than_the_write_units_take_are_reported() -> None:
+    few = ("--set", "WriteUnits=12")
+
+    assert "WriteUnits is 12" in run("--events", "100M", *few).stderr
+    assert "WriteUnits" not in run("--events", "10M", *few).stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -172,3 +179,9 @@ def test_the_settings_are_the_templates() -> None:
     assert plain.alarm_metrics >= 10  # what CloudWatch gives for nothing
     assert plain.log_events
     assert plain.consumer_batch == 10
+    assert (plain.batch_window_seconds, plain.write_units, plain.dashboards) == (0, 0, 1)
+    cheaper = settings_on_file(
+        {"ConsumerBatchWindowSeconds": "5", "WriteUnits": "12", "CreateDashboard": "false"}
+    )
+    assert (cheaper.batch_window_seconds, cheaper.write_units, cheaper.dashboards) == (5, 12, 0)
+    assert 2 * cheaper.read_units <= 25  # what AWS gives each account

@@ -23,6 +23,8 @@ from gpw.operations.pricing import (
     total,
     traces,
     variations,
+    with_both,
+    write_units_for,
 )
 from receiver.aws.dynamodb import item_bytes
 from receiver.hydrator.hydration import Key
@@ -42,7 +44,10 @@ traffics = st.builds(
     duplicates=st.floats(0, 0.5),
     event_bytes=st.integers(1, 2**20),
 )
-settings = st.sampled_from([DEFAULTS, *variations(DEFAULTS).values()])
+HUNDRED_MILLION = MonthlyTraffic(100_000_000)
+settings = st.sampled_from(
+    [DEFAULTS, *variations(DEFAULTS, HUNDRED_MILLION.rate, FIGURES).values()]
+)
 
 
 def used(price: str, traffic: MonthlyTraffic = MILLION, chosen: CostSettings = DEFAULTS) -> float:
@@ -73,6 +78,7 @@ def test_every_price_of_the_list_is_used_and_no_other() -> None:
     lines = [
         *bill(MILLION, everything, FIGURES),
         *bill(MILLION, replace(everything, architecture="x86_64"), FIGURES),
+        *bill(MILLION, replace(everything, write_units=12), FIGURES),
         *naive_bill(MILLION, everything, FIGURES, api="rest_api_request"),
     ]
 
@@ -243,21 +249,55 @@ def test_hourly_sweeps_cost_little_more_than_the_api_keys_secret_and_two_alarms(
 
 
 def test_every_setting_that_is_shown_changes_the_bill() -> None:
-    now = total(bill(MILLION, DEFAULTS, FIGURES), PRICES)[0]
+    now = total(bill(HUNDRED_MILLION, DEFAULTS, FIGURES), PRICES)[0]
     changed = {
-        name: total(bill(MILLION, one, FIGURES), PRICES)[0] - now
-        for name, one in variations(DEFAULTS).items()
+        name: total(bill(HUNDRED_MILLION, one, FIGURES), PRICES)[0] - now
+        for name, one in variations(DEFAULTS, HUNDRED_MILLION.rate, FIGURES).items()
     }
 
     cheaper = {"EventRetentionDays=26", "LogLevel=WARNING", "LogRetentionDays=7"}
     cheaper |= {"SyncIntervalMinutes=0"}
+    cheaper |= {"ConsumerBatchWindowSeconds=5", "WriteUnits=96", "both of these"}
+    cheaper |= {"CreateDashboard=false"}
     assert all(change != 0 for change in changed.values())
     assert {name for name, change in changed.items() if change < 0} == cheaper | {
         name for name in changed if name.startswith("without")
     }
 
 
+def test_with_a_batch_window_and_write_units_a_million_events_cost_about_five_dollars() -> None:
+    both = with_both(DEFAULTS, HUNDRED_MILLION.rate, FIGURES)
+    dollars, _after = total(bill(HUNDRED_MILLION, both, FIGURES), PRICES)
+
+    assert dollars / 100 <= 5.2
+
+
+@given(traffics)
+def test_provisioned_units_cost_the_same_whatever_arrives_and_a_few_are_free(
+    traffic: MonthlyTraffic,
+) -> None:
+    few = replace(DEFAULTS, write_units=write_units_for(0, FIGURES))
+    charges = [
+        one
+        for one in charged(bill(traffic, few, FIGURES), PRICES)
+        if one.line.what.startswith("DynamoDB: write units") or "read units" in one.line.what
+    ]
+
+    assert [one.line.quantity for one in charges] == [2 * 730 * 12] * 2
+    assert [one.after_free for one in charges] == [0, 0]
+
+
 # ---------------------------------------------------------------- batches, traces
+
+
+@given(st.floats(0.001, 100_000), st.integers(2, 1_000), st.integers(1, 20))
+def test_a_batch_window_only_ever_fills_batches(rate: float, concurrency: int, window: int) -> None:
+    chosen = replace(DEFAULTS, consumer_concurrency=concurrency)
+    gathering = replace(chosen, batch_window_seconds=window)
+    size, without = (consumer_batch(rate, one, FIGURES) for one in (gathering, chosen))
+
+    assert without <= size <= chosen.consumer_batch
+    assert size <= max(without, 1 + rate * window)  # no more than arrive in it
 
 
 @given(st.floats(0.001, 100_000), st.integers(2, 1_000))

@@ -100,3 +100,11 @@ def test_a_throttled_table_makes_consumers_wait_and_cost_more() -> None:
     assert len(slow.ages) * STEP == pytest.approx(40, abs=STEP)
     assert slow.busy_seconds > 0.9 * 20 * 40
     assert quick.busy_seconds < 0.5 * 20 * 40
+
+
+def test_a_burst_above_the_write_units_waits_in_the_queue_and_none_of_it_dies() -> None:
+    units, rate, hour = 96, 480, 3_600  # ten times what the tables take
+    run = simulated(replace(BASE, seconds=hour, rate=rate, table_units=units))
+
+    assert (run.done, run.dead) == (rate * hour, 0)
+    assert len(run.ages) * STEP == pytest.approx(rate * hour / (units / UNITS_PER_EVENT), rel=0.01)

@@ -63,8 +63,8 @@ def cost(
         profile_bytes=profile_bytes,
     )
     found = report(traffic, assignments(parameters or []))
-    if found.warning:
-        gpw.out.note(found.warning)
+    for warning in found.warnings:
+        gpw.out.note(warning)
     gpw.out.document(found.document())
     gpw.out.say(found.heading)
     gpw.out.say("")
@@ -73,7 +73,8 @@ def cost(
     )
     gpw.out.say("")
     gpw.out.table(
-        ["effect of a setting", "dollars per month", "per million events"], found.changes()
+        ["effect of a setting", "dollars per month", "per million events", "after free allowance"],
+        found.changes(),
     )
     gpw.out.say("")
     gpw.out.say(FOOTNOTE)

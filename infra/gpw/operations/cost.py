@@ -19,8 +19,10 @@ from gpw.operations.pricing import (
     bill,
     charged,
     naive_bill,
+    table_units,
     total,
     variations,
+    with_both,
 )
 from gpw.operations.stack_settings import Template, settings
 from gpw.stack.files import MONITORING, TEMPLATE
@@ -31,7 +33,7 @@ FIGURES = PRICES.with_name("measured.json")
 IN_REPOSITORY = "infra/gpw/operations"
 NAIVE_APIS = {"HTTP API": "http_api_request", "REST API": "rest_api_request"}
 
-README_EVENTS = {"none": 0, "1,000": 1_000, "1 million": 1_000_000, "100 million": 100_000_000}
+README_EVENTS = {"none": 0, "10,000": 10_000, "1 million": 1_000_000, "100 million": 100_000_000}
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,13 @@ class PriceList:
 class Estimate:
     """The estimated bill, in dollars per month.
 
-    totals: at list prices, and after the free allowance. changes: the effect of each setting, at
-    list prices.
+    totals and changes (the effect of each setting): at list prices, and after the free allowance.
     """
 
     traffic: MonthlyTraffic
     charges: Sequence[Charge]
     totals: Mapping[str, tuple[float, float]]
-    changes: Mapping[str, float]
+    changes: Mapping[str, tuple[float, float]]
 
     def per_million(self, dollars: float, *, sign: str = "") -> str:
         if self.traffic.events < 100_000:
@@ -139,13 +140,30 @@ def estimate(
         for api, price in NAIVE_APIS.items()
     }
     bills = {"this receiver": lines, **naive, "this receiver at rest": at_rest}
-    now, _after = total(lines, prices)
-    changes = {
-        name: total(bill(traffic, changed, figures), prices)[0] - now
-        for name, changed in variations(chosen).items()
-    }
+    now, now_after = total(lines, prices)
+    changes = {}
+    for name, changed in variations(chosen, traffic.rate, figures).items():
+        then, then_after = total(bill(traffic, changed, figures), prices)
+        changes[name] = (then - now, then_after - now_after)
     totals = {what: total(one, prices) for what, one in bills.items()}
     return Estimate(traffic, charged(lines, prices), totals, changes)
+
+
+def notes(traffic: MonthlyTraffic, chosen: CostSettings, figures: Figures) -> list[str]:
+    """Why a stack with these settings would not take the traffic."""
+    found = []
+    if traffic.rate > chosen.requests_per_second:
+        found.append(
+            f"RequestsPerSecond is {chosen.requests_per_second}, so API Gateway would refuse some "
+            f"of {traffic.rate:,.0f} events per second; docs/performance.md says what to raise."
+        )
+    units = table_units(traffic.rate, figures)
+    if 0 < chosen.write_units < units:
+        found.append(
+            f"WriteUnits is {chosen.write_units}, but {traffic.rate:,.1f} events per second take "
+            f"{units:,.0f} of each table: the queue would grow, and lose events after 4 days."
+        )
+    return found
 
 
 def money(dollars: float) -> str:
@@ -157,13 +175,16 @@ def readme_table() -> str:
     prices, figures, chosen = price_list_on_file().prices, figures_on_file(), settings_on_file()
     rows = [
         "| events a month | dollars a month | after AWS's free allowance | per million events "
-        "| naive receiver: HTTP API | REST API |",
-        "|---|---|---|---|---|---|",
+        "| with both settings | after the allowance | naive receiver: HTTP API | REST API |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for shown, events in README_EVENTS.items():
-        found = estimate(MonthlyTraffic(events), chosen, figures, prices)
+        traffic = MonthlyTraffic(events)
+        found = estimate(traffic, chosen, figures, prices)
         dollars, after = found.totals["this receiver"]
+        both = total(bill(traffic, with_both(chosen, traffic.rate, figures), figures), prices)
         naive = [money(found.totals[f"a naive receiver, {api}"][0]) for api in NAIVE_APIS]
-        cells = [shown, money(dollars), money(after), found.per_million(dollars), *naive]
+        cells = [shown, money(dollars), money(after), found.per_million(dollars)]
+        cells += [*map(money, both), *naive]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"

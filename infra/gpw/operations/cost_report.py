@@ -14,6 +14,7 @@ from gpw.operations.cost import (
     estimate,
     figures_on_file,
     money,
+    notes,
     price_list_on_file,
     settings_on_file,
 )
@@ -47,11 +48,11 @@ def assignments(given: Sequence[str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class CostReport:
-    """An estimate with the prices behind it. limit: the API's, in requests per second."""
+    """An estimate with the prices behind it. warnings: why the stack would not take the traffic."""
 
     price_list: PriceList
     estimate: Estimate
-    limit: int
+    warnings: list[str]
 
     def document(self) -> dict[str, Any]:
         found = self.estimate
@@ -64,19 +65,11 @@ class CostReport:
                 for charge in found.charges
             ],
             "totals": {what: _dollars(*both) for what, both in found.totals.items()},
-            "changes": {what: round(dollars, 6) for what, dollars in found.changes.items()},
+            "changes": {what: round(dollars, 6) for what, (dollars, _) in found.changes.items()},
+            "changes_after_free": {
+                what: round(after, 6) for what, (_, after) in found.changes.items()
+            },
         }
-
-    @property
-    def warning(self) -> str:
-        """Why not all of the traffic would be accepted; empty if it would."""
-        rate = self.estimate.traffic.rate
-        if rate <= self.limit:
-            return ""
-        return (
-            f"RequestsPerSecond is {self.limit}, so API Gateway would refuse some of {rate:,.0f} "
-            "events per second; docs/performance.md says what to raise."
-        )
 
     @property
     def heading(self) -> str:
@@ -104,8 +97,8 @@ class CostReport:
         """The effect of each setting, in dollars per month and per million events."""
         found = self.estimate
         return [
-            [what, f"{dollars:+,.2f}", found.per_million(dollars, sign="+")]
-            for what, dollars in found.changes.items()
+            [what, f"{dollars:+,.2f}", found.per_million(dollars, sign="+"), f"{after:+,.2f}"]
+            for what, (dollars, after) in found.changes.items()
         ]
 
 
@@ -114,9 +107,10 @@ def report(traffic: MonthlyTraffic, parameters: Mapping[str, str]) -> CostReport
 
     Raises: OperatorError.
     """
-    price_list, chosen = price_list_on_file(), settings_on_file(parameters)
-    found = estimate(traffic, chosen, figures_on_file(), price_list.prices)
-    return CostReport(price_list, found, chosen.requests_per_second)
+    price_list, figures = price_list_on_file(), figures_on_file()
+    chosen = settings_on_file(parameters)
+    found = estimate(traffic, chosen, figures, price_list.prices)
+    return CostReport(price_list, found, notes(traffic, chosen, figures))
 
 
 def _dollars(dollars: float, after_free: float) -> dict[str, float]:

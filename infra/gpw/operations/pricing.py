@@ -14,8 +14,12 @@ MONTH_DAYS = MONTH_HOURS / 24
 GB = 2**30
 CHUNK = 64 * 1024  # bytes that SQS and EventBridge bill as one request
 WRITE_UNIT, READ_UNIT = 1024, 4096  # bytes
+WINDOW_SECONDS = 5  # of a batch window to compare with none
 FULL_PROCESSOR_MB = 1769  # memory size at which a function gets one full processor
 OWN_METRICS, HYDRATION_METRICS, SYNC_METRICS = 5, 3, 2  # written under normal traffic
+FREE_UNITS = 25  # provisioned write units, and as many read units, that AWS gives each account
+UTILIZATION = 0.8  # of provisioned units, on average; what exceeds them waits in the queue
+PROVISIONED_TABLES = 2  # ProfilesTable and EventsTable
 HYDRATION_CONCURRENCY = 2  # the hydrator's maximum concurrency, SQS's minimum
 
 RATE_PROFILES = {  # hours per month in which all events arrive, evenly distributed
@@ -52,6 +56,8 @@ class CostSettings:
     """The template's settings that affect the cost. memory_mb: by function, such as "ingest".
 
     sync_minutes: between two sweeps; 0 for none. sync_alarm_metrics: of the alarms about sweeps.
+    write_units: provisioned for each of the two tables; 0 pays for each write. read_units: what
+    each of them then has for reads.
     No parameter turns history, bus or backups off; they are settings here only to price them.
     """
 
@@ -59,8 +65,11 @@ class CostSettings:
     requests_per_second: int
     memory_mb: Mapping[str, int]
     consumer_batch: int
+    batch_window_seconds: int
     consumer_concurrency: int
     publisher_batch: int
+    write_units: int
+    read_units: int
     retention_days: int
     archive_days: int
     log_retention_days: int
@@ -159,11 +168,24 @@ def consumer_limit(settings: CostSettings, f: Figures) -> float:
 
 
 def consumer_batch(rate: float, settings: CostSettings, f: Figures) -> int:
-    """Events in a batch: the smallest number that keeps up, as no batch waits to be full."""
-    for size in range(1, settings.consumer_batch):
+    """Events in a batch: what one of Lambda's pollers gathers in the batch window, and at least the
+    smallest number that keeps up."""
+    pollers = min(f["idle_pollers"], settings.consumer_concurrency)
+    gathered = 1 + int(rate * settings.batch_window_seconds / pollers)
+    for size in range(gathered, settings.consumer_batch):
         if settings.consumer_concurrency * size / consumer_ms(size, settings, f) * 1000 >= rate:
             return size
     return settings.consumer_batch
+
+
+def table_units(rate: float, f: Figures) -> float:
+    """Write units a second of each table. A transaction counts twice: prepare and commit."""
+    return 2 * _units(max(f["state_item_bytes"], f["history_item_bytes"])) * rate
+
+
+def write_units_for(rate: float, f: Figures) -> int:
+    """The `WriteUnits` for an average rate; at least half of those that are free."""
+    return max(FREE_UNITS // 2, math.ceil(table_units(rate, f) / UTILIZATION))
 
 
 def publisher_batch(rate: float, settings: CostSettings, f: Figures) -> float:
@@ -207,6 +229,7 @@ def bill(t: MonthlyTraffic, s: CostSettings, f: Figures) -> list[Line]:
     pollers = min(f["idle_pollers"], s.consumer_concurrency)
     hydration_pollers = min(f["idle_pollers"], HYDRATION_CONCURRENCY) if s.calls_api else 0
 
+    on_demand = not s.write_units  # then the state's table is billed for each read and write
     state_units, history_units = _units(state_bytes), _units(history_bytes)
     if s.history:
         # AWS does not document the cost of a canceled transaction. A refused write costs as much as
@@ -266,7 +289,7 @@ def bill(t: MonthlyTraffic, s: CostSettings, f: Figures) -> list[Line]:
         ),
         Line("Lambda: consumer, requests", "lambda_request", batches),
         gb_seconds("consumer", batches, consumer_ms(size, s, f)),
-        Line("DynamoDB: write units", "dynamodb_write_unit", writes),
+        *_capacity(writes, s),
         Line("DynamoDB: profiles, GB", "dynamodb_gb_month", stored["profiles"] / GB),
         Line("DynamoDB: history, GB", "dynamodb_gb_month", stored["history"] / GB),
         Line(
@@ -323,7 +346,8 @@ def bill(t: MonthlyTraffic, s: CostSettings, f: Figures) -> list[Line]:
             Line(
                 "DynamoDB: full profiles, read units",
                 "dynamodb_read_unit",
-                hydrated * (_units(state_bytes, READ_UNIT) + _units(full_bytes, READ_UNIT)),
+                hydrated
+                * (_units(state_bytes, READ_UNIT) * on_demand + _units(full_bytes, READ_UNIT)),
             ),
             # The transaction also checks that the profile has a state, which costs as much as
             # writing the state: measured on AWS by martinhicks.dev (its article on conditional
@@ -331,11 +355,22 @@ def bill(t: MonthlyTraffic, s: CostSettings, f: Figures) -> list[Line]:
             Line(
                 "DynamoDB: full profiles, write units",
                 "dynamodb_write_unit",
-                hydrated * _transaction(state_bytes, full_bytes),
+                hydrated * _transaction(*[state_bytes] * on_demand, full_bytes),
             ),
             Line("DynamoDB: full profiles, GB", "dynamodb_gb_month", stored["full profiles"] / GB),
         ]
     return lines
+
+
+def _capacity(writes: float, s: CostSettings) -> list[Line]:
+    """The state's and the history's table. writes: their write units a month."""
+    if not s.write_units:
+        return [Line("DynamoDB: write units", "dynamodb_write_unit", writes)]
+    hours = PROVISIONED_TABLES * MONTH_HOURS
+    return [
+        Line("DynamoDB: write units, hours", "dynamodb_write_unit_hour", hours * s.write_units),
+        Line("DynamoDB: read units, hours", "dynamodb_read_unit_hour", hours * s.read_units),
+    ]
 
 
 def naive_bill(
@@ -392,9 +427,23 @@ def total(lines: Iterable[Line], prices: Mapping[str, Price]) -> tuple[float, fl
 # ---------------------------------------------------------------- the effect of a setting
 
 
-def variations(s: CostSettings) -> dict[str, CostSettings]:
-    """Settings that change the cost, each changed alone; those already in effect are left out."""
+def with_both(s: CostSettings, rate: float, f: Figures) -> CostSettings:
+    """The settings with a batch window and with write units for an average rate."""
+    return replace(s, batch_window_seconds=WINDOW_SECONDS, write_units=write_units_for(rate, f))
+
+
+def variations(s: CostSettings, rate: float, f: Figures) -> dict[str, CostSettings]:
+    """Settings that change the cost at an average rate, each changed alone; those already in effect
+    are left out."""
+    both = with_both(s, rate, f)
+    units = both.write_units
     changed = {
+        f"ConsumerBatchWindowSeconds={WINDOW_SECONDS}": replace(
+            s, batch_window_seconds=WINDOW_SECONDS
+        ),
+        f"WriteUnits={units}": replace(s, write_units=units),
+        "both of these": both,
+        "CreateDashboard=false": replace(s, dashboards=0),
         "EventRetentionDays=26": replace(s, retention_days=26),
         "EventRetentionDays=365": replace(s, retention_days=365),
         "LogLevel=WARNING": replace(s, log_events=False),

@@ -44,8 +44,23 @@ class Template:
         }
 
     def value(self, given: Any) -> Any:
-        """A property's value; if it refers to a parameter, the parameter's value."""
-        return self._values[given["Ref"]] if isinstance(given, Mapping) else given
+        """A property's value: itself, a parameter's, or the one that a condition chooses."""
+        match given:
+            case {"Ref": str(name)}:
+                return self._values[name]
+            case {"Fn::If": [str(condition), then, otherwise]}:
+                holds = self._holds(self._template["Conditions"][condition])
+                return self.value(then if holds else otherwise)
+            case _:
+                return given
+
+    def _holds(self, condition: Json) -> bool:
+        match condition:
+            case {"Fn::Not": [negated]}:
+                return not self._holds(negated)
+            case {"Fn::Equals": [one, other]}:
+                return str(self.value(one)) == str(self.value(other))
+        raise NotImplementedError(str(condition))
 
     def number(self, given: Any) -> int:
         return int(self.value(given))
@@ -62,6 +77,7 @@ def settings(template: Template, monitoring: Json) -> CostSettings:
     }
     consumer = template.properties("ConsumerFunction")["Events"]["Events"]["Properties"]
     publisher = template.properties("PublisherFunction")["Events"]["History"]["Properties"]
+    _, provisioned, _ = template.properties("EventsTable")["ProvisionedThroughput"]["Fn::If"]
     logging = functions["ingest"]["LoggingConfig"]
     silence = template.number(template.parameter("SilenceHours"))
     resources = monitoring["Resources"].values()
@@ -71,8 +87,11 @@ def settings(template: Template, monitoring: Json) -> CostSettings:
         requests_per_second=template.number(template.parameter("RequestsPerSecond")),
         memory_mb={name: template.number(own["MemorySize"]) for name, own in functions.items()},
         consumer_batch=template.number(consumer["BatchSize"]),
+        batch_window_seconds=template.number(consumer["MaximumBatchingWindowInSeconds"]),
         consumer_concurrency=template.number(consumer["ScalingConfig"]["MaximumConcurrency"]),
         publisher_batch=template.number(publisher["BatchSize"]),
+        write_units=template.number(provisioned["WriteCapacityUnits"]),
+        read_units=template.number(provisioned["ReadCapacityUnits"]),
         retention_days=template.number(template.parameter("EventRetentionDays")),
         archive_days=template.number(template.parameter("ArchiveDays")),
         log_retention_days=template.number(template.parameter("LogRetentionDays")),
@@ -90,7 +109,8 @@ def settings(template: Template, monitoring: Json) -> CostSettings:
         sync_alarm_metrics=sum(
             _metrics(alarm["Properties"]) for alarm in alarms if alarm.get("Condition") == "Sync"
         ),
-        dashboards=sum(one["Type"] == "AWS::CloudWatch::Dashboard" for one in resources),
+        dashboards=sum(one["Type"] == "AWS::CloudWatch::Dashboard" for one in resources)
+        * (template.parameter("CreateDashboard") == "true"),
         tracing=template.parameter("Tracing") == "Active",
         backups=all(
             table["Properties"]["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
