@@ -7,6 +7,7 @@ form, so that AWS's schemas and IAM's ARN formats apply to them.
 """
 
 import itertools
+import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
@@ -68,25 +69,50 @@ def transformed(path: Path) -> Json:
 
 
 def combinations(template: Json) -> Iterator[Json]:
-    """Values for all parameters: each combination that conditions tell apart and Rules allow."""
+    """Values for all parameters: for each resource and output, each combination that the conditions
+    behind it tell apart and Rules allow; what it does not depend on has its default. And all
+    parameters set.
+    """
     declared = template.get("Parameters", {})
     compared = set(_compared([template.get("Conditions", {}), template.get("Rules", {})]))
+    usual: Json = {}
     choices: dict[str, list[Any]] = {}
     for name, parameter in declared.items():
-        usual = parameter["Default"] if "Default" in parameter else SAMPLES.get(name, f"a-{name}")
+        default = parameter["Default"] if "Default" in parameter else SAMPLES.get(name, f"a-{name}")
+        usual[name] = default
         if any(one == name for one, _ in compared):
-            tried = [usual, *(value for other, value in compared if other == name)]
+            tried = [default, *(value for other, value in compared if other == name)]
             if len({str(value) for value in tried}) == 1:
                 # Without allowed values, a new condition needs a value in SAMPLES.
-                more = parameter.get("AllowedValues") or [SAMPLES[name]]
-                tried = [*tried, *more]
+                tried += parameter.get("AllowedValues") or [SAMPLES[name]]
             choices[name] = list({str(value): value for value in tried}.values())
-        else:
-            choices[name] = [usual]
-    for values in itertools.product(*choices.values()):
-        combination = dict(zip(choices, values, strict=True))
+    parts = [*template["Resources"].values(), *template.get("Outputs", {}).values()]
+    groups = {frozenset(_behind(template, part) & set(choices)) for part in parts}
+    found = [usual | {name: values[-1] for name, values in choices.items()}]
+    for group in sorted(groups, key=sorted):
+        names = sorted(group)
+        products = itertools.product(*(choices[name] for name in names))
+        found += [usual | dict(zip(names, values, strict=True)) for values in products]
+    distinct = {str(sorted(one.items())): one for one in found}
+    for combination in distinct.values():
         if Deployment(template, combination).allowed:
             yield combination
+
+
+def _behind(template: Json, node: Any) -> set[str]:
+    """The parameters on which a part of a template depends, and those that Rules tie to them."""
+    names = set(re.findall(r"\w+", json.dumps(node)))
+    conditions = template.get("Conditions", {})
+    found = names & set(template.get("Parameters", {}))
+    for name in names & set(template["Resources"]):  # whether what it refers to exists
+        names |= {template["Resources"][name].get("Condition", "")}
+    for name in names & set(conditions):
+        found |= _behind(template | {"Rules": {}}, conditions[name])
+    for rule in template.get("Rules", {}).values():
+        tied = _behind(template | {"Rules": {}}, rule)
+        if tied & found:
+            found |= tied
+    return found
 
 
 def _compared(node: Any) -> Iterator[tuple[str, Any]]:
