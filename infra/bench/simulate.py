@@ -13,6 +13,7 @@ from gpw.operations.cost import (
     price_list_on_file,
     readme_table,
     settings_on_file,
+    settings_table,
     template_on_file,
 )
 from gpw.operations.pricing import CostSettings, Line, Price, total
@@ -173,6 +174,7 @@ def tables() -> dict[str, dict[str, str]]:
             "rates": rates_table(settings, figures, quotas),
             "hot keys": hot_keys_table(settings, figures, quotas),
             "quotas": quotas_table(),
+            "settings": settings_table(),
         },
     }
 

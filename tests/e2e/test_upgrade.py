@@ -44,6 +44,8 @@ from tests.factories import SECRET, make_body, make_event
 TENANT = "abc-tenant"  # of make_event
 NEXT_SECRET = secrets.token_urlsafe(32)  # GetProfile already sends it; nobody has set it here
 API_KEY = secrets.token_urlsafe(32)
+# The tables change from on demand to provisioned units, and a batch window begins.
+CHEAPER = {"WriteUnits": "100", "ConsumerBatchWindowSeconds": "1"}
 
 
 def without_monitoring(built: Path) -> Path:
@@ -148,7 +150,9 @@ def test_an_upgrade_from_the_release_before_loses_nothing_and_judges_nothing_twi
         accepted_until_then = len(sender.ledger.accepted)
         with sender.sending("meanwhile"):
             # What `sam deploy --guided` of the old release saved is still there.
-            new = upgrade(old, new_template, Architecture=host_architecture(), **settings)
+            new = upgrade(
+                old, new_template, Architecture=host_architecture(), **settings, **CHEAPER
+            )
         assert len(sender.ledger.accepted) > accepted_until_then
 
         # After: the same URL and secret, and the first event is delivered again.

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gpw.operations.cost import figures_on_file, settings_on_file
-from gpw.operations.pricing import CostSettings, consumer_limit
+from gpw.operations.pricing import CostSettings, consumer_limit, table_units
 from infra.bench.capacity import (
     HIGHEST,
     QUOTAS,
@@ -19,7 +19,6 @@ from infra.bench.capacity import (
     parallelization_for,
     quotas_on_file,
     shards_for,
-    table_units,
 )
 
 FIGURES = figures_on_file()

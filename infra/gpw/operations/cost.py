@@ -11,6 +11,7 @@ from typing import Any
 
 from gpw.operations import pricing
 from gpw.operations.pricing import (
+    WINDOW_SECONDS,
     Charge,
     CostSettings,
     Figures,
@@ -186,5 +187,28 @@ def readme_table() -> str:
         naive = [money(found.totals[f"a naive receiver, {api}"][0]) for api in NAIVE_APIS]
         cells = [shown, money(dollars), money(after), found.per_million(dollars)]
         cells += [*map(money, both), *naive]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def settings_table() -> str:
+    """The capacity page's table of the settings that cost less, in Markdown."""
+    prices, figures, chosen = price_list_on_file().prices, figures_on_file(), settings_on_file()
+    window = f"`ConsumerBatchWindowSeconds={WINDOW_SECONDS}`"
+    rows = [
+        f"| events a month | defaults | {window} | `WriteUnits` | both | after the allowance |",
+        "|---|---|---|---|---|---|",
+    ]
+    for shown, events in README_EVENTS.items():
+        traffic = MonthlyTraffic(events)
+        both = with_both(chosen, traffic.rate, figures)
+        gathering = replace(chosen, batch_window_seconds=both.batch_window_seconds)
+        provisioned = replace(chosen, write_units=both.write_units)
+        defaults, gathered, units, after = (
+            total(bill(traffic, one, figures), prices)
+            for one in (chosen, gathering, provisioned, both)
+        )
+        cells = [shown, money(defaults[0]), money(gathered[0])]
+        cells += [f"{both.write_units}: {money(units[0])}", *map(money, after)]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
