@@ -637,6 +637,7 @@ def test_write_units_are_those_of_state_and_history_alone(transformed: Json) -> 
         "ProfilesTable": "PROVISIONED",
         "EventsTable": "PROVISIONED",
         "FullProfilesTable": "PAY_PER_REQUEST",
+        "SyncTable": "PAY_PER_REQUEST",
     }
     assert units == {"ProfilesTable": "WriteUnits", "EventsTable": "WriteUnits"}
 

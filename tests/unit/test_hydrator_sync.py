@@ -11,8 +11,9 @@ from receiver.domain.version import timestamp
 from receiver.hydrator.comparison import TOLERANCE
 from receiver.hydrator.errors import SweepRunningError, UnexpectedAnswerError
 from receiver.hydrator.hydration import GRACE_SECONDS
-from receiver.hydrator.profile_list import PAGE_PROFILES, next_window
+from receiver.hydrator.profile_list import next_window
 from receiver.hydrator.sync import MAX_STALLS, PAGE_SECONDS, STALLED
+from receiver.hydrator.sync_store import PAGE_PROFILES
 from tests.factories import NOON
 from tests.unit.sync_world import DAY, HOUR, World, key
 

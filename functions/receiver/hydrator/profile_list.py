@@ -18,7 +18,6 @@ from receiver.hydrator.errors import UnexpectedAnswerError
 from receiver.hydrator.hydration import Key
 from receiver.hydrator.profile_api import MAX_VALUES, Fetched, complete, shape
 
-PAGE_PROFILES = 100  # as many as BatchGetItem reads
 MAX_STATUS_LENGTH = 128
 
 _EXPECTED = "Expected a list: an object with profiles, an array of objects; got "

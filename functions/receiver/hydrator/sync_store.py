@@ -10,12 +10,12 @@ from pydantic import BaseModel
 
 from receiver.aws import dynamodb
 from receiver.hydrator.hydration import GRACE_SECONDS, Key
-from receiver.hydrator.profile_list import PAGE_PROFILES
 
 STATE = {"id": "state", "part": "state"}
 MISSING = "missing"  # the partition of profiles that a pass missed
 KEPT_SECONDS = 90 * 86_400  # what a pass has seen and missed, if no later one replaces it
 DIGEST_LENGTH = 16
+PAGE_PROFILES = 100  # as many as BatchGetItem reads
 
 
 class Sweep(BaseModel):
