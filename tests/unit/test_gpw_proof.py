@@ -56,9 +56,10 @@ def makes_state(delivery: PlannedDelivery) -> bool:
 
 
 def judged(case: Case, ledger: Ledger, history: list[Json], row: Json | None) -> Check:
-    events = ledger.by_profile().get(case.profile, {})
-    problems = check_profile(case.profile, events, ledger.accepted, history, row)
-    return check_case(case, ledger, Proof(problems={case.profile: problems}))
+    [profile] = case.profiles
+    events = ledger.by_profile().get(profile, {})
+    problems = check_profile(profile, events, ledger.accepted, history, row)
+    return check_case(case, ledger, Proof(problems={profile: problems}))
 
 
 # ---------------------------------------------------------------- the ledger
@@ -94,9 +95,9 @@ def test_an_event_with_a_lost_response_may_be_in_the_history() -> None:
     case = CASES["disorder"]
     ledger = sent(case.later)
     ledger.add(case.first[0], 0)
-    events = ledger.by_profile()[case.profile]
+    [(profile, events)] = ledger.by_profile().items()
 
-    assert check_profile(case.profile, events, ledger.accepted, *consumed(case)) == []
+    assert check_profile(profile, events, ledger.accepted, *consumed(case)) == []
 
 
 type Fault = Callable[[list[Json], Any], object]
@@ -141,9 +142,9 @@ def test_every_deviation_is_a_problem(name: str, fault: Fault, told: str) -> Non
     history, row = consumed(case)
     fault(history, row)
     ledger = sent(case.deliveries)
-    events = ledger.by_profile()[case.profile]
+    [(profile, events)] = ledger.by_profile().items()
 
-    problems = check_profile(case.profile, events, ledger.accepted, history, row)
+    problems = check_profile(profile, events, ledger.accepted, history, row)
 
     assert [problem for problem in problems if told in problem]
     assert judged(case, ledger, history, row).well is False
@@ -168,6 +169,16 @@ def test_an_event_that_is_not_accepted_fails_its_case(status: int, told: str) ->
 
     assert judged(case, sent(case.first, status), [], None).found.endswith(told)
     assert "was not sent" in judged(case, Ledger(TENANT), [], None).found
+
+
+def test_one_problem_among_many_profiles_fails_their_case() -> None:
+    case = PLAN.measured
+    ledger = sent(case.first)
+
+    assert check_case(case, ledger, Proof()).well is True
+    lost = Proof(problems={case.profiles[-1]: ["e-40 was accepted but is not in the history"]})
+    assert check_case(case, ledger, lost).well is False
+    assert check_case(case, sent(case.first[1:]), Proof()).well is False
 
 
 def test_waiting_ends_when_nothing_is_missing_or_nothing_moves() -> None:

@@ -40,7 +40,7 @@ FIX = "gpw doctor; gpw tail --errors"
 
 @dataclass(frozen=True)
 class Case:
-    """Events of one profile, and what is promised for them.
+    """Events, and what is promised for them.
 
     first: sent immediately. later: sent after the first ones are in the history.
     """
@@ -51,12 +51,12 @@ class Case:
     later: tuple[PlannedDelivery, ...] = ()
 
     @property
-    def profile(self) -> str:
-        return self.first[0].profile
-
-    @property
     def deliveries(self) -> tuple[PlannedDelivery, ...]:
         return self.first + self.later
+
+    @property
+    def profiles(self) -> list[str]:
+        return list(dict.fromkeys(one.profile for one in self.deliveries))
 
 
 @dataclass(frozen=True)
@@ -86,21 +86,21 @@ class RunPlan:
     """
 
     cases: list[Case]
-    measured: list[PlannedDelivery]
+    measured: Case
     poison: PlannedDelivery
     exchanges: list[Exchange]
 
     @property
     def requests(self) -> int:
         """The number of requests."""
-        in_cases = sum(len(case.deliveries) for case in self.cases)
-        return len(self.exchanges) + in_cases + len(self.measured) + 1
+        in_cases = sum(len(case.deliveries) for case in (*self.cases, self.measured))
+        return len(self.exchanges) + in_cases + 1
 
     @property
     def profiles(self) -> list[str]:
         """All profiles; MARK is that of refused bodies, in case one is accepted."""
-        in_cases = [case.profile for case in self.cases]
-        return [*in_cases, *(one.profile for one in self.measured), MARK]
+        cases = (*self.cases, self.measured)
+        return [*(profile for case in cases for profile in case.profiles), MARK]
 
     @property
     def dead_letters(self) -> Counter[str]:
@@ -206,13 +206,15 @@ def _cases(tenant: str, now: datetime, max_body_bytes: int) -> list[Case]:
     ]
 
 
-def _measured(tenant: str, now: datetime) -> list[PlannedDelivery]:
+def _measured(tenant: str, now: datetime) -> Case:
     """Events that measure latencies, evenly spread, each of a different profile."""
     names = [f"latency-{number}" for number in range(LATENCY_EVENTS)]
-    return [
+    events = [
         _delivery(tenant, name, name, now, at=number / LATENCY_RATE, outcome=Outcome.APPLIED)
         for number, name in enumerate(names)
     ]
+    promise = f"{LATENCY_EVENTS} of {LATENCY_EVENTS} measured events"
+    return Case("applied", promise, tuple(events))
 
 
 def _poison(tenant: str, now: datetime) -> PlannedDelivery:
@@ -252,7 +254,7 @@ def check_case(case: Case, ledger: Ledger, proof: Proof) -> Check:
     """The result of a case, as one check."""
     unaccepted = {one.event_id for one in case.deliveries if one.event_id not in ledger.accepted}
     wrong = [_unaccepted(name, ledger) for name in sorted(unaccepted)]
-    wrong += proof.problems.get(case.profile, [])
+    wrong += [text for profile in case.profiles for text in proof.problems.get(profile, [])]
     if wrong:
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         return Check(case.name, False, f"{wrong[0]}{more}", FIX)
