@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gpw.operations.checks import Check
+from gpw.operations.proof.removal import Removed
 from gpw.operations.verify_cases import (
     LARGE_BYTES,
     MARK,
@@ -17,7 +18,6 @@ from gpw.operations.verify_cases import (
     tenant_name,
     wrong_secret,
 )
-from gpw.operations.verify_cleanup import Removed
 from gpw.operations.verify_report import SHOWN, Report, anonymous
 from gpw.stack.files import ROOT
 from gpw.stack.template import parse_template

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from gpw.cli.command import Gpw, command
+from gpw.commands.removal import remove_run
 from gpw.operations import load as operation
-from gpw.operations.lines import count_of, good
 from gpw.operations.load import MAX_RATE, MAX_SECONDS
 from gpw.operations.proof.ledger import Ledger
 from gpw.stack.errors import FAILED
@@ -53,7 +53,8 @@ def load(
     """
     target, out = gpw.target, gpw.out
     if remove is not None:
-        _remove(gpw, remove)
+        operation.run_profiles(remove)
+        remove_run(gpw, remove, operation.remove)
         return
     traffic = operation.new_traffic(
         rate=rate, seconds=seconds, profiles=profiles, duplicates=duplicates, disorder=disorder
@@ -74,12 +75,3 @@ def load(
     out.say_lines(loaded.lines())
     if not loaded.well:
         raise typer.Exit(FAILED)
-
-
-def _remove(gpw: Gpw, tenant: str) -> None:
-    operation.run_profiles(tenant)
-    gpw.confirm(f"Remove all data of the tenant {tenant} from {gpw.target.stack!r}?")
-    removed = operation.remove(gpw.target, gpw.out, tenant)
-    gpw.out.document({"removed": removed})
-    what = f"{count_of(removed['rows'], 'row')} and {count_of(removed['events'], 'event')}"
-    gpw.out.say_lines([good(f"Removed {what}.")])

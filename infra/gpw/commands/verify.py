@@ -9,21 +9,20 @@ import typer
 
 from gpw.cli.command import Gpw, command
 from gpw.commands.check_line import show
+from gpw.commands.removal import remove_run
 from gpw.listening.subscription import Ended, ended_by_signals
 from gpw.operations.dead_letters import DELETE as DELETE_DEAD
 from gpw.operations.dead_letters import LOOK as LOOK_DEAD
 from gpw.operations.held_queue import DELETE as DELETE_HELD
 from gpw.operations.held_queue import LOOK as LOOK_HELD
-from gpw.operations.lines import count_of, unsure
 from gpw.operations.proof.arrived import PATIENCE_SECONDS
 from gpw.operations.verify import VerifyRun
 from gpw.operations.verify_cases import check_tenant
-from gpw.operations.verify_cleanup import Removed, remove
+from gpw.operations.verify_cleanup import remove
 from gpw.operations.verify_report import HEADINGS, Report, check_file, write
 from gpw.stack import alarms
 from gpw.stack.errors import FAILED
 from gpw.stack.permissions import SUBSCRIBING, Level, on
-from gpw.stack.queues import depth
 from gpw.stack.webhook import current_secret
 
 
@@ -81,7 +80,8 @@ def verify(
     """
     target, out = gpw.target, gpw.out
     if remove_tenant is not None:
-        _remove(gpw, remove_tenant)
+        check_tenant(remove_tenant)
+        remove_run(gpw, remove_tenant, remove)
         return
     if report is not None:
         check_file(report)
@@ -109,21 +109,4 @@ def verify(
         write(told, report)
         out.note(f"The report is in {report}.")
     if not told.well:
-        raise typer.Exit(FAILED)
-
-
-def _remove(gpw: Gpw, tenant: str) -> None:
-    check_tenant(tenant)
-    target = gpw.target
-    gpw.confirm(f"Remove all data of the tenant {tenant} from {target.stack!r}?")
-    removed = Removed()
-    remove(target, gpw.out, tenant, into=removed)
-    # The queue can't be scanned, and its messages would restore states and history.
-    waiting = depth(target.client("sqs"), target.output("EventsQueueUrl")).total
-    gpw.out.document({"removed": removed.counts, "left": removed.left, "events_queue": waiting})
-    gpw.out.say_lines(removed.lines())
-    if waiting:
-        where = "in the events queue: run this again when they are consumed"
-        gpw.out.say_lines([unsure(f"{count_of(waiting, 'message is', 'messages are')} {where}")])
-    if removed.left:
         raise typer.Exit(FAILED)

@@ -3,7 +3,6 @@
 import math
 import random
 import secrets
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +13,7 @@ from gpw.operations.lines import Line, bad, count_of, good
 from gpw.operations.proof.arrived import wait_until_recorded
 from gpw.operations.proof.compare import Proof, prove
 from gpw.operations.proof.ledger import Ledger, PlannedDelivery
-from gpw.operations.proof.removal import EVENTS, remove_rows
+from gpw.operations.proof.removal import Removed, remove_rows
 from gpw.operations.reporter import Reporter
 from gpw.operations.sender import LATE_SECONDS, NO_ANSWER, send
 from gpw.operations.traffic import Traffic, plan, profiles_of, tenant_name
@@ -177,8 +176,7 @@ def run_profiles(tenant: str) -> list[str]:
     return profiles
 
 
-def remove(target: Target, reporter: Reporter, tenant: str) -> dict[str, int]:
-    """Remove the rows and the history of a run. Returns: the numbers of rows and events."""
-    into: Counter[str] = Counter()
-    remove_rows(target, reporter, tenant, run_profiles(tenant), into=into)
-    return {"rows": into["states"], "events": into[EVENTS]}
+def remove(target: Target, reporter: Reporter, tenant: str, *, into: Removed) -> None:
+    """Remove the rows and the history of a run."""
+    tables = {"rows": "ProfilesTableName"}
+    remove_rows(target, reporter, tenant, run_profiles(tenant), into=into, tables=tables)

@@ -1,18 +1,16 @@
 """Removes the data of a `gpw verify` run, and reports what it could not remove."""
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from gpw.operations.held_queue import HELD
-from gpw.operations.lines import Line, bad, count_of, good
-from gpw.operations.proof.removal import STATES, remove_rows
+from gpw.operations.lines import count_of
+from gpw.operations.proof.removal import Removed, remove_rows
 from gpw.operations.reporter import Reporter
 from gpw.operations.scanning import Purged, delete_matching, scanning
 from gpw.operations.verify_cases import run_plan, wrong_secret
@@ -27,38 +25,8 @@ from receiver.messages import original_body
 DEAD = "DeadLetterQueueUrl"
 PASSES = 3  # because redelivered messages may restore data in between
 BETWEEN_SECONDS = 2.0
-# What one of a kind is called.
-ONE = {
-    "dead letters": "dead letter",
-    "held deliveries": "held delivery",
-    "events": "event",
-    "states": "state",
-    "full profiles": "full profile",
-}
 
 type Raw = Mapping[str, Any]
-
-
-@dataclass
-class Removed:
-    """The result of a removal. counts: by kind. left: what could not be removed, in words."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    left: list[str] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        """Whether a removal was begun."""
-        return bool(self.counts or self.left)
-
-    def describe(self) -> str:
-        parts = (count_of(count, ONE[what], what) for what, count in self.counts.items())
-        return ", ".join(parts) or "nothing"
-
-    def lines(self) -> list[Line]:
-        return [
-            (bad if self.left else good)(f"Removed: {self.describe()}"),
-            *(bad(f"Not removed: {text}") for text in self.left),
-        ]
 
 
 def of_tenant(raw: Raw, tenant: str) -> bool:
@@ -113,8 +81,9 @@ def remove(target: Target, reporter: Reporter, tenant: str, *, into: Removed) ->
     """
     left = len(into.left)
     # The state before the full profile, which is stored only if there is a state.
-    tables = STATES | {"full profiles": "FullProfilesTableName"}
-    tables = {what: output for what, output in tables.items() if output in target.outputs}
+    tables = {"states": "ProfilesTableName"}
+    if "FullProfilesTableName" in target.outputs:
+        tables["full profiles"] = "FullProfilesTableName"
     profiles = run_plan(tenant, datetime.now(UTC)).profiles
     for number in range(PASSES):
         before = into.counts.total()
@@ -127,7 +96,7 @@ def remove(target: Target, reporter: Reporter, tenant: str, *, into: Removed) ->
                         lost = f"SQS did not return or delete {count_of(failed, 'message')}"
                         into.left.append(f"{what}: {lost}")
         with _told(into, "states and history"):
-            remove_rows(target, reporter, tenant, profiles, into=into.counts, tables=tables)
+            remove_rows(target, reporter, tenant, profiles, into=into, tables=tables)
         if len(into.left) > left or into.counts.total() == before:
             break
         if number < PASSES - 1:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gpw.operations.checks import Check
 from gpw.operations.latency import Latencies
-from gpw.operations.verify_cleanup import Removed
+from gpw.operations.proof.removal import Removed
 from gpw.stack.errors import USAGE, OperatorError
 from gpw.stack.text import plain
 from gpw.stack.when import duration
