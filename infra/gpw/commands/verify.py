@@ -11,37 +11,19 @@ from gpw.cli.command import Gpw, command
 from gpw.commands.check_line import show
 from gpw.commands.removal import remove_run
 from gpw.listening.subscription import Ended, ended_by_signals
-from gpw.operations.dead_letters import DELETE as DELETE_DEAD
-from gpw.operations.dead_letters import LOOK as LOOK_DEAD
-from gpw.operations.held_queue import DELETE as DELETE_HELD
-from gpw.operations.held_queue import LOOK as LOOK_HELD
 from gpw.operations.proof.arrived import PATIENCE_SECONDS
-from gpw.operations.verify import VerifyRun
+from gpw.operations.verify import NEEDS, VerifyRun
 from gpw.operations.verify_cases import check_tenant
 from gpw.operations.verify_cleanup import remove
 from gpw.operations.verify_report import HEADINGS, Report, check_file, write
-from gpw.stack import alarms
 from gpw.stack.errors import FAILED
-from gpw.stack.permissions import SUBSCRIBING, Level, on
+from gpw.stack.permissions import Level
 from gpw.stack.webhook import current_secret
 
 
 @command(
     example="gpw verify --report verify.md",
-    needs=[
-        *on("WebhookSecretArn", "secretsmanager:GetSecretValue"),
-        *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
-        *on("EventsTableName", "dynamodb:Query", "dynamodb:DeleteItem"),
-        *on("ProfilesTableName", "dynamodb:GetItem", "dynamodb:DeleteItem"),
-        *on("FullProfilesTableName", "dynamodb:DeleteItem"),
-        *LOOK_DEAD,
-        *DELETE_DEAD,
-        *LOOK_HELD,
-        *DELETE_HELD,
-        *SUBSCRIBING,
-        *alarms.ALARMS,
-        *on("*", "cloudwatch:GetMetricStatistics"),
-    ],
+    needs=NEEDS,
     changes=True,
     level=Level.ADMINISTER,
 )

@@ -11,10 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from gpw.history.selection import Selection
 from gpw.listening.subscription import Subscription
-from gpw.operations import cost, pricing
+from gpw.operations import cost, dead_letters, held_queue, pricing
 from gpw.operations.checks import Check, guarded
-from gpw.operations.dead_letters import kinds_by_queue
-from gpw.operations.held_queue import HELD
 from gpw.operations.latency import Latencies
 from gpw.operations.lines import count_of
 from gpw.operations.proof.arrived import (
@@ -40,6 +38,7 @@ from gpw.operations.verify_report import Report
 from gpw.parked.dead_letters import from_sqs
 from gpw.stack import alarms
 from gpw.stack.errors import explained
+from gpw.stack.permissions import SUBSCRIBING, on
 from gpw.stack.queues import server_time
 from gpw.stack.target import Target
 from gpw.stack.webhook import CHALLENGES, Webhook
@@ -53,6 +52,21 @@ METRIC_SECONDS = 300.0  # CloudWatch usually makes metrics of log lines within a
 METRIC_POLL_SECONDS = 15.0
 NAMESPACE = "GetProfileWebhooks"
 POSTED, APPLIED, ON_BUS = "POST to answer", "received to applied", "received to bus"
+
+NEEDS = [
+    *on("WebhookSecretArn", "secretsmanager:GetSecretValue"),
+    *on("EventsQueueUrl", "sqs:GetQueueAttributes"),
+    *on("EventsTableName", "dynamodb:Query", "dynamodb:DeleteItem"),
+    *on("ProfilesTableName", "dynamodb:GetItem", "dynamodb:DeleteItem"),
+    *on("FullProfilesTableName", "dynamodb:DeleteItem"),
+    *dead_letters.LOOK,
+    *dead_letters.DELETE,
+    *held_queue.LOOK,
+    *held_queue.DELETE,
+    *SUBSCRIBING,
+    *alarms.ALARMS,
+    *on("*", "cloudwatch:GetMetricStatistics"),
+]
 
 
 def dollars(requests: int) -> float:
@@ -263,7 +277,7 @@ class VerifyRun:
 
     def _dead_letters(self) -> Iterator[Check]:
         due, found = self._plan.dead_letters, Counter[str]()
-        kinds = kinds_by_queue(self.target)
+        kinds = dead_letters.kinds_by_queue(self.target)
 
         def look() -> Counter[str] | None:
             found.clear()
@@ -283,13 +297,13 @@ class VerifyRun:
             yield Check("dead letters", True, f"each refused body is there: {names}")
 
     def _held(self) -> Iterator[Check]:
-        if HELD not in self.target.outputs:
+        if held_queue.HELD not in self.target.outputs:
             yield Check("held", None, "this stack's version does not hold deliveries")
             return
         if self.target.parameters.get("HeldDeliveriesPerMinute") == "0":
             yield Check("held", None, "not checked: HeldDeliveriesPerMinute is 0")
             return
-        held = self._until(lambda: None if self._messages(HELD) else "missing")
+        held = self._until(lambda: None if self._messages(held_queue.HELD) else "missing")
         yield Check(
             "held",
             held,
