@@ -14,6 +14,7 @@ from zipfile import ZipFile
 
 import pytest
 
+from gpw.operations.documents import PAGES
 from tests.template.test_architecture import runtime_dependencies
 
 ROOT = Path(__file__).parents[2]
@@ -185,7 +186,7 @@ def test_what_needs_the_repository_says_so_where_there_is_none(
     assert "make start" in told
 
 
-def test_the_wheel_holds_what_the_console_reads(wheel: Path) -> None:
+def test_the_wheel_holds_what_the_console_and_an_assistant_read(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         names = set(archive.namelist())
     console = ROOT / "infra" / "gpw" / "console"
@@ -195,4 +196,6 @@ def test_the_wheel_holds_what_the_console_reads(wheel: Path) -> None:
         for path in (console / folder).iterdir()
     }
 
-    assert (wanted | {"gpw/data/operations.md"}) - names == set()
+    documents = {f"gpw/data/docs/{name}" for name in PAGES.values()}
+    schemas = {f"gpw/data/docs/schema/{file}" for file in ("event.schema.json", "asyncapi.yaml")}
+    assert (wanted | documents | schemas) - names == set()

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpw.console import charts, runbook
+from gpw.console import charts
 from gpw.console.compare import changes, first
 from gpw.console.counts import MINUTES, SERIES, Counts
 from gpw.console.events import exported
@@ -27,6 +27,7 @@ from gpw.history.export_formats import Format
 from gpw.history.history import Key, key
 from gpw.history.log_lines import Seen
 from gpw.history.selection import Selection, holds, searchable
+from gpw.operations import runbook
 from gpw.stack.errors import OperatorError
 
 STATIC = Path(charts.__file__).parent / "static"

@@ -56,6 +56,11 @@ COMMANDS: list[Lazy | LazyGroup] = [
         "Open a web console on this machine: live events, search, profiles, dead letters.",
     ),
     Lazy(
+        "mcp",
+        "gpw.mcp.command:mcp",
+        "Serve an assistant (MCP) that looks at the stack and can change nothing.",
+    ),
+    Lazy(
         "replay",
         "gpw.commands.replay:replay",
         "Send events of the history through the events queue again.",

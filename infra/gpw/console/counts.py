@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gpw.console.runbook import sections
 from gpw.history.log_lines import Seen
+from gpw.operations.runbook import sections
 from gpw.operations.tail import POLL_SECONDS, polls
 from gpw.stack.errors import OperatorError, explained
 from gpw.stack.target import Target

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gpw.console import runbook
 from gpw.console.overview import job_fragment
 from gpw.console.web import Console, Letters, console_of, post, render, route
-from gpw.operations import dead_letters, held_queue, parked_lines
+from gpw.operations import dead_letters, held_queue, parked_lines, runbook
 from gpw.operations.lines import Line
 from gpw.operations.reporter import Reporter
 from gpw.operations.scanning import Unchecked

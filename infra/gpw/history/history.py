@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from gpw.history.selection import Selection, bound, holds
@@ -57,14 +58,19 @@ def request(selection: Selection) -> tuple[str, dict[str, Any]]:
     return "query" if one_profile else "scan", arguments
 
 
-def read(table: Table, selection: Selection, *, consistent: bool = False) -> Iterator[Page]:
+def read(
+    table: Table, selection: Selection, *, consistent: bool = False, metered: bool = False
+) -> Iterator[Page]:
     """The selected events, page by page; those of one profile are newest first.
 
-    consistent: read consistently, for twice the read units.
+    consistent: read consistently, for twice the read units. metered: pages have their `units`.
     """
     operation, arguments = request(selection)
+    if metered:
+        arguments["ReturnConsumedCapacity"] = "TOTAL"
     for page in table.pages(operation, ConsistentRead=consistent, **arguments):
-        yield Page([item for item in page.items if holds(item, selection.words)], page.looked_at)
+        found = [item for item in page.items if holds(item, selection.words)]
+        yield replace(page, items=found)
 
 
 def stored(table: Table, keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:

@@ -43,12 +43,24 @@ def held(
         yield scan, ([from_sqs(raw) for raw in batch] for batch in batches)
 
 
-def look(target: Target, reporter: Reporter, see: Callable[[HeldDelivery], None]) -> Unchecked:
-    """Call `see` with every held delivery. Returns: the deliveries that it did not see."""
+def look(
+    target: Target,
+    reporter: Reporter,
+    see: Callable[[HeldDelivery], None],
+    limit: int | None = None,
+) -> Unchecked:
+    """Call `see` with every held delivery. Returns: the deliveries that it did not see.
+
+    limit: end the scan after the batch that reaches it; None for no limit.
+    """
+    seen = 0
     with held(target, reporter, "checking held deliveries") as (scan, batches):
         for batch in batches:
             for delivery in batch:
                 see(delivery)
+            seen += len(batch)
+            if limit is not None and seen >= limit:
+                break
     return unchecked(scan)
 
 
@@ -98,11 +110,16 @@ class Groups:
         ]
 
 
-def groups(target: Target, reporter: Reporter) -> Groups:
-    """The held deliveries, grouped by the secret that they carry."""
-    accepted = accepted_if_allowed(target)
+def groups(
+    target: Target, reporter: Reporter, *, read_secret: bool = True, limit: int | None = None
+) -> Groups:
+    """The held deliveries, grouped by the secret that they carry.
+
+    read_secret: to tell which of them are accepted. limit: as for `look`.
+    """
+    accepted = accepted_if_allowed(target) if read_secret else None
     found: dict[str, Group] = {}
-    unseen = look(target, reporter, lambda delivery: add_to_groups(found, delivery))
+    unseen = look(target, reporter, lambda delivery: add_to_groups(found, delivery), limit)
     known = accepted or {}
     ordered = sorted(found.values(), key=lambda one: (one.token_digest not in known, -one.count))
     return Groups(ordered, accepted, unseen)

@@ -8,6 +8,7 @@ from typing import Any
 from gpw.stack.errors import OperatorError
 from gpw.stack.permissions import (
     KEY_NEEDS,
+    LIST_RULES,
     SWEEPING,
     Level,
     Need,
@@ -67,13 +68,15 @@ def by_level(requirements: Iterable[Requirement]) -> dict[Level, frozenset[Need]
     """The needs of each level's commands, without those that `look` already covers.
 
     `gpw doctor` belongs to `look` and does more with other levels: it reads secrets only with
-    `administer`, and removes leftovers of killed listeners only with `operate`.
+    `administer`, and removes leftovers of killed listeners only with `operate`. `look` lists the
+    rules of the bus all the same, for `gpw mcp`.
     """
     declared: dict[Level, set[Need]] = {level: set() for level in Level}
     for one in requirements:
         declared[one.level] |= one.needs
     secrets = {need for need in declared[Level.LOOK] if need.action == READS_A_SECRET}
-    look = (declared[Level.LOOK] - secrets - {*SWEEPING}) | {*KEY_NEEDS}
+    sweeping = {*SWEEPING} - {*LIST_RULES}
+    look = (declared[Level.LOOK] - secrets - sweeping) | {*KEY_NEEDS}
     return {
         Level.LOOK: frozenset(look),
         Level.OPERATE: frozenset((declared[Level.OPERATE] | {*SWEEPING}) - look),

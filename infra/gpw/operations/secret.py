@@ -109,6 +109,18 @@ def state(target: Target, which: Which = Which.WEBHOOK) -> SecretState:
     )
 
 
+def changed_at(target: Target, which: Which = Which.WEBHOOK) -> datetime | None:
+    """When a secret was last changed; None if never, so that it is the generated one.
+
+    It reads no value, so it can't tell whether the value is usable.
+    """
+    found = target.client("secretsmanager").describe_secret(SecretId=_arn(target, which))
+    made_at = found["CreatedDate"]
+    last = found.get("LastChangedDate", made_at)
+    young = timedelta(seconds=GENERATED_SECONDS)
+    return last.astimezone(UTC) if last - made_at > young else None
+
+
 def accepted_digests(target: Target) -> dict[str, str]:
     """The SHA-256 (hex) of each value that ingest accepts now, with its version."""
     secrets, arn = target.client("secretsmanager"), _arn(target, Which.WEBHOOK)

@@ -79,7 +79,14 @@ def steps(target: Target, item: Item, log_groups: Mapping[str, str]) -> list[Ste
 def _logged(
     target: Target, item: Item, log_groups: Mapping[str, str], received: datetime
 ) -> Iterator[Seen]:
-    event_id = str(item["event_id"])
+    since, until = received - timedelta(minutes=1), received + LOG_PERIOD
+    return logged(target, str(item["event_id"]), log_groups, since, until)
+
+
+def logged(
+    target: Target, event_id: str, log_groups: Mapping[str, str], since: datetime, until: datetime
+) -> Iterator[Seen]:
+    """The log lines about an event id, of the first page that each log group returns."""
     pattern: dict[str, Any] = (
         {"filterPattern": f'"{event_id}"'} if _PLAIN_ID.fullmatch(event_id) else {}
     )
@@ -88,8 +95,8 @@ def _logged(
             continue
         answer = target.client("logs").filter_log_events(
             logGroupName=target.resources[group],
-            startTime=int((received - timedelta(minutes=1)).timestamp() * 1000),
-            endTime=int((received + LOG_PERIOD).timestamp() * 1000),
+            startTime=int(since.timestamp() * 1000),
+            endTime=int(until.timestamp() * 1000),
             **pattern,
         )
         for line in answer["events"]:

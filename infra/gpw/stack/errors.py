@@ -85,7 +85,7 @@ _REFUSED_CREDENTIALS = {
     "RequestTimeTooSkewed",
 }
 # The SDK calls these to get credentials, so their failure is no missing permission of a command.
-_GETS_CREDENTIALS = {
+GETS_CREDENTIALS = {
     "AssumeRole",
     "AssumeRoleWithSAML",
     "AssumeRoleWithWebIdentity",
@@ -152,7 +152,7 @@ def _refused(error: ClientError) -> OperatorError:
     code = error.response["Error"]["Code"]
     message = error.response["Error"].get("Message", "")
     operation = error.operation_name
-    if operation in _GETS_CREDENTIALS:
+    if operation in GETS_CREDENTIALS:
         return OperatorError(f"AWS gives no credentials: {operation} failed ({code})", _LOG_IN)
     if code in _REFUSED_CREDENTIALS:
         return OperatorError(f"AWS does not accept the credentials ({code})", _LOG_IN)

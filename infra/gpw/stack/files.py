@@ -10,4 +10,5 @@ ROOT = _PACKAGE.parents[1]  # the repository, unless INSTALLED
 
 TEMPLATE = (_DATA if INSTALLED else ROOT) / "template.yaml"
 MONITORING = (_DATA if INSTALLED else ROOT / "infra") / "monitoring.yaml"
-RUNBOOK = (_DATA if INSTALLED else ROOT / "docs") / "operations.md"
+DOCS = (_DATA if INSTALLED else ROOT) / "docs"
+RUNBOOK = DOCS / "operations.md"

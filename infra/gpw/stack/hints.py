@@ -8,7 +8,7 @@ from collections.abc import Sequence
 COMMANDS = (
     *("doctor", "erase", "events", "export", "forward", "listen", "load", "pause", "policies"),
     *("reconcile", "replay", "republish", "resume", "send", "status", "sync", "tail", "ui"),
-    *("verify",),
+    *("mcp", "verify"),
     *("dlq ls", "dlq purge", "dlq redrive", "dlq show", "held ls", "held purge", "held release"),
     *("secret rotate", "secret set", "secret status"),
 )

@@ -53,9 +53,11 @@ READ_EACH_EVENT = (*READ_HISTORY, *on("EventsTableName", "dynamodb:BatchGetItem"
 
 # The resources that `gpw listen` creates, with names of its own.
 LISTENER_RULES, LISTENER_QUEUES = "listener rules", "listener queues"
+# IAM allows listing only for all resources.
+LIST_RULES = on("*", "events:ListRules")
 SWEEPING = (
-    # IAM allows listing only for all resources.
-    *on("*", "events:ListRules", "sqs:ListQueues"),
+    *LIST_RULES,
+    *on("*", "sqs:ListQueues"),
     *on(LISTENER_RULES, "events:ListTagsForResource", "events:RemoveTargets", "events:DeleteRule"),
     *on(LISTENER_QUEUES, "sqs:ListQueueTags", "sqs:DeleteQueue"),
 )

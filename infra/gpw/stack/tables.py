@@ -15,10 +15,14 @@ FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.05, 1.0
 
 @dataclass(frozen=True)
 class Page:
-    """A page of the requested items. looked_at: the number of items that DynamoDB read for it."""
+    """A page of the requested items. looked_at: the number of items that DynamoDB read for it.
+
+    units: the read units that this took, if they were asked for.
+    """
 
     items: list[dict[str, Any]]
     looked_at: int
+    units: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -61,4 +65,8 @@ class Table:
         """The pages of a `query` or a `scan`. arguments: those of the operation."""
         paginator = self.client.get_paginator(operation)
         for page in paginator.paginate(TableName=self.name, **arguments):
-            yield Page([item_from_dynamodb(item) for item in page["Items"]], page["ScannedCount"])
+            yield Page(
+                [item_from_dynamodb(item) for item in page["Items"]],
+                page["ScannedCount"],
+                float(page.get("ConsumedCapacity", {}).get("CapacityUnits", 0)),
+            )

@@ -21,6 +21,18 @@ def look(target: Target) -> Iterator[Check]:
         yield previous(SecretStatus(Which.WEBHOOK, state, used, now))
 
 
+def dates(target: Target) -> Iterator[Check]:
+    yield changed("secret", secret.changed_at(target), datetime.now(UTC), "gpw secret set")
+
+
+def changed(what: str, at: datetime | None, now: datetime, fix: str) -> Check:
+    """What is known of a secret without its value. at: None if it was never changed."""
+    if at is None:
+        return Check(what, False, "is not set, so nothing is accepted", fix)
+    when = f"{ago(at, now)} ago ({at:%Y-%m-%d %H:%M:%S} UTC)"
+    return Check(what, None, f"was last changed {when}; its value was not read")
+
+
 def usable(what: str, state: SecretState, now: datetime, fix: str) -> Check:
     """Whether a secret is set and usable."""
     if state.generated:

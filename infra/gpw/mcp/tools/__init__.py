@@ -1,0 +1,1 @@
+"""What an assistant can ask for: each public method is a tool, and its docstring is its help."""

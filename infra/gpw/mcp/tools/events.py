@@ -1,0 +1,205 @@
+"""Tools about events and profiles."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import Field
+
+from gpw.history.history import subject
+from gpw.history.selection import select
+from gpw.mcp.answers import fitting, ident, payload, text
+from gpw.mcp.in_step import in_step
+from gpw.mcp.tools.base import Tools
+from gpw.operations import trace
+from gpw.operations.events import Item, ReadLimit, kept, newest_within
+from gpw.operations.tail import LOG_GROUPS
+from gpw.stack.errors import OperatorError
+from gpw.stack.tables import Table
+from gpw.stack.text import pasted
+from receiver.domain.version import timestamp
+
+# 10,000 events of the usual 1 KB are 10 MB: 1,250 read units, 0.0002 dollars, and about 3 seconds.
+# Large events cost more, so dollars have a limit of their own.
+LIMIT = ReadLimit(items=10_000, dollars=0.01)
+SEARCHED_EVENTS = 2_000  # of one profile, for an event's id
+LOGGED = timedelta(days=1)  # how far back the logs are searched for an event without history
+
+Tenant = Annotated[str, Field(description="The tenant's id.")]
+ProfileId = Annotated[str, Field(description="The profile's id.")]
+
+
+class EventTools(Tools):
+    """Tools about events and profiles."""
+
+    def find_events(
+        self,
+        *,
+        tenant: Annotated[str | None, Field(description="Only this tenant.")] = None,
+        profile: Annotated[
+            str | None, Field(description="Only this profile; needs tenant. Much cheaper.")
+        ] = None,
+        event_type: Annotated[str | None, Field(description="Such as profile.updated.")] = None,
+        outcome: Literal["applied", "stale", "recorded"] | None = None,
+        status: Annotated[str | None, Field(description="The status in the event's data.")] = None,
+        words: Annotated[
+            str | None, Field(description="Words that the event must all contain.")
+        ] = None,
+        since: Annotated[str, Field(description="2h, 3d (ago) or ISO 8601, of receipt.")] = "24h",
+        until: Annotated[str | None, Field(description="As since; exclusive.")] = None,
+        limit: Annotated[int, Field(ge=1, le=50)] = 15,
+        before: Annotated[
+            str | None, Field(description="`next` of an earlier answer, for the next page.")
+        ] = None,
+    ) -> dict[str, Any]:
+        """Find accepted events of the history, newest first, and count them by outcome.
+
+        `stale` is an event that arrived after a newer one of its profile; it changed no state.
+        `recorded` is of a type without a state. Without tenant and profile this reads the whole
+        history, up to 10,000 events or 0.01 dollars; `stopped` says if it ended there. Payloads
+        are not shown: ask show_event. Events that never became part of the history are elsewhere:
+        dead_letters, held, metrics.
+        """
+        chosen = select(
+            now=datetime.now(UTC),
+            since=since,
+            until=until,
+            received=True,
+            tenant=_id(tenant),
+            profile=_id(profile),
+            event=_id(event_type),
+            outcome=outcome,
+            status=_id(status),
+            text=words,
+        )
+        found = newest_within(self.target, chosen, limit, self.call, LIMIT, before=before)
+        rows = fitting(map(_row, found.items))
+        total = found.outcomes.total()
+        return {
+            "matched": total,
+            "by_outcome": dict(found.outcomes),
+            "events": rows,
+            "next": rows[-1]["version"] if rows and len(rows) < total else None,
+            "read": {"events": found.looked_at, "dollars": round(found.dollars, 6)},
+            "stopped": found.stopped,
+        }
+
+    def show_event(
+        self,
+        *,
+        event_id: Annotated[str, Field(description="The event's id.")],
+        tenant: Tenant,
+        profile: Annotated[
+            str | None, Field(description="Its profile's id; none for an event without one.")
+        ] = None,
+        show_payload: Annotated[
+            bool, Field(description="Also show its data, which is personal. Only if needed.")
+        ] = False,
+    ) -> dict[str, Any]:
+        """Show one event: its outcome, why it is stale, and its way through the functions.
+
+        The way ends with "event published" once the event is on the bus. Rules of the bus start
+        workflows; stack_health lists them. An event that the history does not have is searched in
+        the functions' logs of the last 24 hours.
+        """
+        target, named = self.target, pasted(event_id)
+        table = target.table("EventsTableName")
+        item = self._named(table, pasted(tenant), _id(profile), named)
+        if item is None:
+            return {"in_history": False, "logged": self._logged(named)}
+        shown = {"in_history": True, "event": _row(item), "way": self._way(item)}
+        before = trace.previous(table, item)
+        shown["event_before"] = _row(before) if before else None
+        if item.get("outcome") == "stale":
+            newer = trace.overtaking(table, item)
+            shown["stale_because_of"] = _row(newer) if newer else None
+        if show_payload:
+            shown["data"] = payload(item.get("data"))
+        return shown
+
+    def profile(
+        self,
+        *,
+        tenant: Tenant,
+        profile: ProfileId,
+        show_payload: Annotated[
+            bool, Field(description="Also show the state's data, which is personal.")
+        ] = False,
+    ) -> dict[str, Any]:
+        """Show a profile: its state, its newest events, and how old its full profile is."""
+        found = kept(self.target, pasted(tenant), pasted(profile), 10, self.call)
+        state = found.state
+        shown: dict[str, Any] = {
+            "state": _row(state) if state else None,
+            "full_profile": in_step(found.state, found.full),
+            "newest_events": fitting(map(_row, found.events)),
+        }
+        if show_payload and state:
+            shown["data"] = payload(state.get("data"))
+        return shown
+
+    def _named(self, table: Table, tenant: str, profile: str | None, event_id: str) -> Item | None:
+        """The newest event with an id among those of a profile. Raises: OperatorError."""
+        looked_at = 0
+        for page in table.pages(
+            "query",
+            KeyConditionExpression="subject = :subject",
+            ExpressionAttributeValues={":subject": {"S": subject(tenant, profile)}},
+            ScanIndexForward=False,
+        ):
+            for item in page.items:
+                if item["event_id"] == event_id:
+                    return item
+            looked_at += page.looked_at
+            self.call.check()
+            if looked_at >= SEARCHED_EVENTS:
+                raise OperatorError(
+                    f"The newest {looked_at:,} events of this profile do not have this id",
+                    "use find_events with since and until",
+                )
+        return None
+
+    def _way(self, item: Item) -> list[dict[str, str]]:
+        target = self.target
+        try:
+            steps = trace.steps(target, item, LOG_GROUPS)
+        except (ClientError, BotoCoreError):  # the logs can't be read
+            steps = trace.known_steps(target, item)
+        return fitting(
+            {"at": timestamp(one.at), "what": text(one.what), "detail": text(one.detail)}
+            for one in steps
+        )
+
+    def _logged(self, event_id: str) -> list[dict[str, str]]:
+        now = datetime.now(UTC)
+        found = trace.logged(self.target, event_id, LOG_GROUPS, now - LOGGED, now)
+        return fitting(
+            {
+                "at": timestamp(one.at),
+                "what": text(f"{one.function}: {one.message}"),
+                "detail": text(" ".join(filter(None, (one.outcome, one.reason, one.detail)))),
+            }
+            for one in sorted(found, key=lambda one: one.at)
+        )
+
+
+def _id(value: str | None) -> str | None:
+    return None if value is None else pasted(value)
+
+
+def _row(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An event of the history or a state, without its payload and without what is absent."""
+    data = item.get("data")
+    shown = {
+        "event_id": ident(item.get("event_id")),
+        "type": ident(item.get("event")),
+        "tenant": ident(item.get("tenant_id")),
+        "profile": ident(item.get("profile_id")),
+        "status": text(data["status"]) if isinstance(data, dict) and "status" in data else None,
+        "outcome": item.get("outcome"),
+        "created_at": item.get("created_at"),
+        "received_at": item.get("received_at"),
+        "version": ident(item.get("version")),
+    }
+    return {name: value for name, value in shown.items() if value is not None}
