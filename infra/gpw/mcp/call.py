@@ -32,11 +32,13 @@ class Call:
         self._seconds = seconds
         self.cancelled = threading.Event()
         self.actions: Counter[str] = Counter()
+        self.gave_up = False  # because it was cancelled
         self.bytes = 0  # of the answer
 
     def check(self) -> None:
         """Raises: CancelledCallError, OutOfTimeError."""
         if self.cancelled.is_set():
+            self.gave_up = True
             raise CancelledCallError("The call was cancelled")
         if time.monotonic() > self._deadline:
             raise OutOfTimeError(

@@ -1,8 +1,8 @@
 """The server: tools, resources and prompts, each call limited, audited and explained."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial, wraps
 from importlib.metadata import version
 from typing import Any
@@ -128,9 +128,7 @@ class Server(MCPServer[Any]):
             call = Call()
             CURRENT.set(call)
             with self._recorded("tool", name, arguments, call):
-                async with _cancelling(call):
-                    result = await super().call_tool(name, arguments, context)
-                return result
+                return await _cancellable(call, super().call_tool(name, arguments, context))
 
     async def read_resource(
         self, uri: AnyUrl | str, context: Context[Any, Any] | None = None
@@ -159,7 +157,7 @@ class Server(MCPServer[Any]):
             ended = type(error.__cause__).__name__
             raise
         except ToolError:
-            ended = "failed"
+            ended = "cancelled" if call.gave_up else "failed"
             raise
         except BaseException as error:
             cancelled = isinstance(error, anyio.get_cancelled_exc_class())
@@ -178,9 +176,8 @@ class Server(MCPServer[Any]):
             )
 
 
-@asynccontextmanager
-async def _cancelling(call: Call) -> AsyncIterator[None]:
-    """Tell a call's thread, which nobody can interrupt, when the client cancels the call."""
+async def _cancellable[T](call: Call, work: Awaitable[T]) -> T:
+    """Wait for a call whose thread nobody can interrupt; tell it when the client cancels."""
 
     async def note() -> None:
         try:
@@ -188,16 +185,17 @@ async def _cancelling(call: Call) -> AsyncIterator[None]:
         finally:
             call.cancelled.set()
 
-    failure: Exception | None = None
+    outcome: T | Exception
     async with anyio.create_task_group() as group:
         group.start_soon(note)
         try:
-            yield
+            outcome = await work
         except Exception as error:
-            failure = error
+            outcome = error
         group.cancel_scope.cancel()
-    if failure:
-        raise failure
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def _told(error: OperatorError, options: tuple[str, ...]) -> ToolError:

@@ -62,7 +62,7 @@ def about(topic: str) -> list[Section]:
     """The sections about a topic, the best match first."""
     words = {one.casefold() for one in _WORD.findall(topic)}
     scored = [(_score(one, words, topic.casefold()), one) for one in sections()]
-    return [one for score, one in sorted(scored, key=lambda s: -s[0]) if score >= IN_HEADING]
+    return [one for score, one in sorted(scored, key=lambda s: -s[0]) if score]
 
 
 def _score(section: Section, words: set[str], topic: str) -> int:
