@@ -72,11 +72,11 @@ def line(event_id: str) -> dict[str, str]:
     return {"correlation_id": event_id, "tenant_id": "t-1"}
 
 
-def make_server(log: Path) -> Server:
+def make_server(log: Path, *, payloads: bool = True) -> Server:
     root = typer.main.get_command(app)
     assert isinstance(root, LazyGroup)
     own = {"gpw mcp": root.requirements()["gpw mcp"]}
-    return Server(on_aws(STACK, REGION, None), root, own, Audit(log))
+    return Server(on_aws(STACK, REGION, None), root, own, Audit(log), payloads=payloads)
 
 
 def run[T](server: Server, work: Callable[[Client], Awaitable[T]], mode: str = "auto") -> T:
@@ -513,6 +513,19 @@ def test_hostile_texts_are_escaped_marked_and_shown_only_on_request(
         # A command that a stranger wrote is not completed, as if it were ours.
         assert "run gpw dlq purge --all" in text
     assert "data" in shown["notice"]
+
+
+def test_payloads_can_be_switched_off(stack: OperatedStack, log: Path) -> None:
+    stack.happened(make_event("evt-1", note="personal"))
+    asked = PLAIN_ARGUMENTS["show_event"] | {"tenant": "abc-tenant", "profile": "12345"}
+
+    async def call(client: Client) -> Any:
+        return await client.call_tool("show_event", asked)
+
+    on, off = (run(make_server(log, payloads=shown), call) for shown in (True, False))
+
+    assert ("personal" in str(on), "personal" in str(off)) == (True, False)
+    assert "Payloads are off" in str(off)
 
 
 def test_answers_stay_small_whatever_senders_choose(

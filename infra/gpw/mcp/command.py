@@ -20,6 +20,9 @@ def mcp(
         Path | None,
         typer.Option(help="File for a line about each call. By default in ~/.local/state/gpw."),
     ] = None,
+    payloads: Annotated[
+        bool, typer.Option(help="Show a payload when the assistant asks for it.")
+    ] = True,
 ) -> None:
     """Serve an assistant (MCP) that looks at the stack and can change nothing.
 
@@ -43,6 +46,6 @@ def mcp(
     assert isinstance(root, LazyGroup)  # noqa: S101  for the type checker
     audit = Audit(audit_log or default_path())
     own = {"gpw mcp": requirements(gpw)["gpw mcp"]}
-    server = Server(gpw.target, root, own, audit)
+    server = Server(gpw.target, root, own, audit, payloads=payloads)
     gpw.out.note(f"Serving {gpw.target.stack} in {gpw.target.where}; audit log: {audit.path}")
     server.run("stdio")

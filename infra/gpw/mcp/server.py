@@ -63,6 +63,8 @@ class Server(MCPServer[Any]):
         commands: LazyGroup,
         requirements: Mapping[str, Requirement],
         audit: Audit,
+        *,
+        payloads: bool = True,
     ) -> None:
         super().__init__(
             "gpw",
@@ -77,11 +79,9 @@ class Server(MCPServer[Any]):
         self._audit = audit
         self._one_at_a_time = anyio.Lock()
         self._named = ""
-        stack, events = StackTools(target, requirements), EventTools(target, requirements)
-        parked, helping = (
-            ParkedTools(target, requirements),
-            HelpTools(target, requirements, commands),
-        )
+        shared = (target, requirements, payloads)
+        stack, events, parked = StackTools(*shared), EventTools(*shared), ParkedTools(*shared)
+        helping = HelpTools(*shared, commands)
         self._add(
             *(stack.stack_health, events.find_events, events.show_event, events.profile),
             *(parked.dead_letters, parked.held, stack.metrics, stack.alarms, stack.cost),

@@ -17,6 +17,7 @@ PAGES = {
     "your-code": "your-code.md",
     "full-profiles": "full-profiles.md",
     "console": "console.md",
+    "mcp": "mcp.md",
     "performance": "performance.md",
 }
 _HEADING = re.compile(r"^(#{1,3}) (.+)$", re.MULTILINE)

@@ -103,6 +103,7 @@ class EventTools(Tools):
         workflows; stack_health lists them. An event that the history does not have is searched in
         the functions' logs of the last 24 hours.
         """
+        self.check_payload(show_payload)
         target, named = self.target, pasted(event_id)
         table = target.table("EventsTableName")
         item = self._named(table, pasted(tenant), _id(profile), named)
@@ -128,6 +129,7 @@ class EventTools(Tools):
         ] = False,
     ) -> dict[str, Any]:
         """Show a profile: its state, its newest events, and how old its full profile is."""
+        self.check_payload(show_payload)
         found = kept(self.target, pasted(tenant), pasted(profile), 10, self.call)
         state = found.state
         shown: dict[str, Any] = {

@@ -44,6 +44,7 @@ class ParkedTools(Tools):
         Reading them hides up to 500 messages from other readers for seconds, deletes nothing, and
         after hours of rest can raise the alarm dead-letters once. Do not repeat it needlessly.
         """
+        self.check_payload(show_payload)
         if message_id is not None:
             return self._one(message_id, show_payload=show_payload)
         found: list[tuple[DeadLetter, str]] = []
