@@ -9,13 +9,10 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 # Each of the first four shares a local cloud and a deployment: about 15 seconds of a processor.
 # They are about equally long.
 GROUPS = {
-    "operator": {"test_gpw.py", "test_runbook.py", "test_verify.py"},
+    "operator": {"test_gpw.py", "test_runbook.py", "test_sync.py", "test_verify.py"},
     "console": {
-        "test_console.py",
-        "test_hydration.py",
-        "test_listen.py",
+        *("test_console.py", "test_hydration.py", "test_listen.py", "test_mcp.py"),
         "test_policies.py",
-        "test_sync.py",
     },
     "events": {
         *("test_hostile_http.py", "test_least_privilege.py", "test_rotation.py"),

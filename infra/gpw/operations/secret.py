@@ -117,8 +117,9 @@ def changed_at(target: Target, which: Which = Which.WEBHOOK) -> datetime | None:
     found = target.client("secretsmanager").describe_secret(SecretId=_arn(target, which))
     made_at = found["CreatedDate"]
     last = found.get("LastChangedDate", made_at)
-    young = timedelta(seconds=GENERATED_SECONDS)
-    return last.astimezone(UTC) if last - made_at > young else None
+    labels = {label for one in found.get("VersionIdsToStages", {}).values() for label in one}
+    young = last - made_at <= timedelta(seconds=GENERATED_SECONDS)
+    return None if young and "AWSPREVIOUS" not in labels else last.astimezone(UTC)
 
 
 def accepted_digests(target: Target) -> dict[str, str]:
