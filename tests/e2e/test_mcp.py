@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,9 +15,12 @@ from typing import Any
 
 import anyio
 import boto3
+import httpx2
 import pytest
 import typer
+import urllib3
 from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
 
 from gpw.cli.app import app
 from gpw.cli.lazy import LazyGroup
@@ -34,6 +39,7 @@ from tests.factories import make_body, make_event
 
 MOST_CALLS, MOST_BYTES = 6, 20_000  # of one diagnosis
 TENANT = "abc-tenant"
+MCP = ("mcp", "--local", "--audit-log")
 WRONG = "the-secret-that-getprofile-rotated-to-9"
 
 
@@ -378,7 +384,7 @@ def test_a_client_starts_the_command_and_asks_it(stack: Stack, tmp_path: Path) -
     path, log = tmp_path / "cloud.json", tmp_path / "audit.jsonl"
     command = StdioServerParameters(
         command=sys.executable,
-        args=["-m", "gpw.cli.app", "mcp", "--local", "--audit-log", str(log)],
+        args=["-m", "gpw.cli.app", *MCP, str(log)],
         env=os.environ | {"GPW_CLOUD_FILE": str(path)},
         cwd=ROOT,
     )
@@ -392,3 +398,51 @@ def test_a_client_starts_the_command_and_asks_it(stack: Stack, tmp_path: Path) -
     assert all(tool.annotations.read_only_hint for tool in tools.tools)
     assert json.loads(health.content[0].text)["checks"]
     assert json.loads(log.read_text())["ended"] == "answered"
+
+
+def test_a_client_with_the_token_asks_over_http_and_no_other(stack: Stack, tmp_path: Path) -> None:
+    path = tmp_path / "cloud.json"
+    with announced(stack, path), serving(path, tmp_path / "audit.jsonl") as (url, token):
+        wrong = urllib3.request("POST", url, headers={"authorization": "Bearer wrong"})
+        names = anyio.run(tools_over_http, url, token)
+
+    assert wrong.status == 401
+    assert "stack_health" in names
+
+
+async def tools_over_http(url: str, token: str) -> set[str]:
+    headers = {"authorization": f"Bearer {token}"}
+    async with (
+        httpx2.AsyncClient(headers=headers, trust_env=False) as http,
+        Client(streamable_http_client(url, http_client=http)) as client,
+    ):
+        return {tool.name for tool in (await client.list_tools()).tools}
+
+
+@contextmanager
+def serving(cloud_file: Path, log: Path) -> Iterator[tuple[str, str]]:
+    """`gpw mcp --http`, ended as by Ctrl-C. Yields: its URL and token."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "gpw.cli.app", *MCP, str(log), "--http", "--json"],
+        cwd=ROOT,
+        env=os.environ | {"GPW_CLOUD_FILE": str(cloud_file)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            text = ""
+            while not text.endswith("}\n"):
+                line = process.stdout.readline()
+                assert line, process.stderr.read() if process.stderr else ""
+                text += line
+            told = json.loads(text)
+            yield told["url"], told["token"]
+            process.send_signal(signal.SIGINT)
+            _out, error = process.communicate(timeout=30)
+            assert process.returncode == 0, error
+            assert "Traceback" not in error
+        finally:
+            process.kill()

@@ -186,6 +186,16 @@ def test_what_needs_the_repository_says_so_where_there_is_none(
     assert "make start" in told
 
 
+@pytest.mark.parametrize("extra", ["mcp", "ui"])
+def test_a_command_whose_extra_is_not_installed_says_so(
+    environment: Path, elsewhere: Path, extra: str
+) -> None:
+    code, out, told = gpw(environment, elsewhere, extra, "--region", "eu-west-1")
+
+    assert (code != 0, out) == (True, "")
+    assert f"'.[{extra}]'" in told
+
+
 def test_the_wheel_holds_what_the_console_and_an_assistant_read(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         names = set(archive.namelist())

@@ -1,7 +1,8 @@
 """Tools about dead letters and held deliveries."""
 
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -18,6 +19,7 @@ from gpw.stack.text import pasted
 # A scan that takes more than 5 minutes can raise the alarm dead-letters; 500 messages take seconds.
 MOST = 500
 EXAMPLES = 3  # of each reason
+REASONS = 20  # that are counted by name
 ADVICE = 1_500  # characters of the runbook
 HIDES = (
     "Reading hid these messages from other readers while it ran. After hours of rest it can raise "
@@ -47,31 +49,28 @@ class ParkedTools(Tools):
         self.check_payload(show_payload)
         if message_id is not None:
             return self._one(message_id, show_payload=show_payload)
-        found: list[tuple[DeadLetter, str]] = []
+        groups: dict[str, _Group] = {}
         target = self.target
         redriver = dead_letters.Redriver(target)
+
+        def see(one: DeadLetter) -> None:
+            groups.setdefault(one.reason, _Group()).add(one, redriver)
+
         unchecked, stopped = Unchecked(), None
         try:
-            collected = dead_letters.collect(
-                target,
-                self.call,
-                Where(),
-                MOST,
-                lambda one: found.append((one, redriver.fate(one))),
-            )
-            unchecked = collected.unchecked
+            unchecked = dead_letters.collect(target, self.call, Where(), MOST, see).unchecked
         except OutOfTimeError as error:
             stopped = str(error)
-        if len(found) >= MOST:
+        if sum(one.count for one in groups.values()) >= MOST:
             stopped = f"after {MOST} dead letters, the limit of one call"
-        groups = Counter(one.reason for one, _fate in found)
-        wanted = [one for one, _count in groups.most_common() if reason in {None, one}]
+        wanted = sorted(
+            ((name, one) for name, one in groups.items() if reason in {None, name, text(name)}),
+            key=lambda named: -named[1].count,
+        )
         return {
-            "dead_letters": sum(groups[one] for one in wanted),
-            "by_reason": fitting(
-                _group(one, [pair for pair in found if pair[0].reason == one]) for one in wanted
-            ),
-            "reasons": len(wanted),
+            "dead_letters": sum(one.count for _name, one in wanted),
+            "counts": {text(name): one.count for name, one in wanted[:REASONS]},
+            "by_reason": fitting(one.document(name) for name, one in wanted),
             "unchecked": _lines(parked_lines.unchecked_dead_letters(unchecked)),
             "stopped": stopped,
             "note": HIDES,
@@ -129,16 +128,31 @@ class ParkedTools(Tools):
         }
 
 
-def _group(reason: str, letters: Sequence[tuple[DeadLetter, str]]) -> dict[str, Any]:
-    times = sorted(one.sent_at for one, _fate in letters)
-    return {
-        "reason": text(reason),
-        "count": len(letters),
-        "first": times[0],
-        "last": times[-1],
-        "examples": [_letter(one, fate) for one, fate in letters[:EXAMPLES]],
-        "runbook": runbook.about(reason)[:ADVICE],
-    }
+@dataclass
+class _Group:
+    """Dead letters with one reason. Bodies are not kept: each can have a megabyte."""
+
+    sent_at: list[datetime] = field(default_factory=list)
+    examples: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return len(self.sent_at)
+
+    def add(self, one: DeadLetter, redriver: dead_letters.Redriver) -> None:
+        self.sent_at.append(one.sent_at)
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(_letter(one, redriver.fate(one)))
+
+    def document(self, reason: str) -> dict[str, Any]:
+        return {
+            "reason": text(reason),
+            "count": self.count,
+            "first": min(self.sent_at),
+            "last": max(self.sent_at),
+            "examples": self.examples,
+            "runbook": runbook.about(reason)[:ADVICE],
+        }
 
 
 def _letter(one: DeadLetter, fate: str) -> dict[str, Any]:

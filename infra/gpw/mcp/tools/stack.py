@@ -47,18 +47,19 @@ class StackTools(Tools):
                 | ({"fix": one.fix} if one.fix else {})
                 for one in found
             ],
-            "rules": self._rules(),
+            **self._rules(),
         }
 
-    def _rules(self) -> Any:
+    def _rules(self) -> dict[str, Any]:
         try:
             found = rules(self.target)
         except (ClientError, BotoCoreError) as error:
-            return f"unknown: {explained(error)}"
-        return fitting(
+            return {"rules": f"unknown: {explained(error)}"}
+        shown = (
             one.document() | {"pattern": text(one.pattern, 400), "name": text(one.name)}
             for one in found
         )
+        return {"rules_count": len(found), "rules": fitting(shown)}
 
     def metrics(
         self, *, hours: Annotated[float, Field(gt=0, le=72, description="How far back.")] = 1.0
