@@ -388,6 +388,21 @@ def test_a_command_that_would_not_run_as_written_is_not_suggested(
     assert told in ask("suggest_command", command=command, arguments=arguments)
 
 
+def test_without_a_stack_the_documents_still_answer(cloud: Cloud, log: Path) -> None:
+    async def both(client: Client) -> Any:
+        return [
+            await client.call_tool("explain", {"topic": "stale"}),
+            await client.call_tool("stack_health", {}),
+        ]
+
+    explained, checked = run(make_server(log), both)
+
+    assert not explained.is_error
+    assert "account unknown" in str(explained)
+    assert checked.is_error
+    assert "There is no stack" in str(checked)
+
+
 def test_the_bill_is_estimated_with_the_stacks_own_settings(ask: Callable[..., Any]) -> None:
     found = ask("cost", events_per_month=1_000_000)
 

@@ -54,6 +54,7 @@ def test_the_table_has_every_command() -> None:
         *(
             "tail",
             "listen",
+            "mcp",
             "forward",
             "ui",
             "status",

@@ -117,7 +117,11 @@ class Server(MCPServer[Any]):
         return answer
 
     def _name_of_target(self) -> str:
-        self._named = self._named or self._target.named
+        """The target with its account, if AWS tells it: some tools answer without AWS."""
+        try:
+            self._named = self._named or self._target.named
+        except (OperatorError, ClientError, BotoCoreError):
+            return f"the stack {self._target.stack} in {self._target.where}, account unknown"
         return self._named
 
     async def call_tool(

@@ -58,8 +58,8 @@ class EventTools(Tools):
         `stale` is an event that arrived after a newer one of its profile; it changed no state.
         `recorded` is of a type without a state. Without tenant and profile this reads the whole
         history, in no order, up to 10,000 events or 0.01 dollars; if `stopped` says that it ended
-        there, newer events may be missing. Payloads are not shown: ask show_event. Events that never became part of the history are elsewhere:
-        dead_letters, held, metrics.
+        there, newer events may be missing. Payloads are not shown: ask show_event. Events that
+        never became part of the history are elsewhere: dead_letters, held, metrics.
         """
         chosen = select(
             now=datetime.now(UTC),
