@@ -150,8 +150,11 @@ def test_each_resource_is_the_document_and_each_prompt_names_tools_that_there_ar
 
     assert texts["gpw://runbook"].contents[0].text.startswith("# Runbook")
     assert json.loads(texts["gpw://schema/event"].contents[0].text)
+    in_answers = {"complete_until", "event_id"}
     for prompt in prompts:
-        assert any(tool in prompt.messages[0].content.text for tool in TOOLS)
+        named = set(re.findall(r"\b[a-z]+_[a-z]+\b", prompt.messages[0].content.text))
+        assert "stack_health" in named
+        assert named - in_answers <= TOOLS
 
 
 def test_every_answer_names_the_target_and_is_in_the_audit_log(
@@ -379,6 +382,7 @@ def test_a_suggested_command_is_whole_and_is_not_run(
         ("dlq ls", ["--wher", "x"], "No such option"),
         ("dlq ls", ["--stack", "other"], "Omit --stack"),
         ("dlq ls", ["--help"], "Omit --help"),
+        ("dlq purge", ["--all", "-y"], "Omit --yes"),
         ("dlq ls", ["--where", "reason=\x1b[2J"], "invisible"),
     ],
 )

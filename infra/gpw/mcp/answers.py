@@ -20,7 +20,7 @@ NOTICE = (
 
 
 def text(value: object, most: int = TEXT) -> str:
-    """A text from outside, with escapes for what can't be seen, and cut."""
+    """A text from outside, cut, with escapes for invisible characters."""
     return _cut(plain(value), most)
 
 

@@ -81,11 +81,13 @@ class HelpTools(Tools):
         names = {parameter.name for parameter in loaded.params}
         options = list(self.fixed.options) if "stack" in names else []
         try:
-            loaded.make_context(command, [*options, *given])
+            parsed = loaded.make_context(command, [*options, *given]).params
         except TyperException as error:
             raise OperatorError(plain(error.format_message())) from None
         except typer.Exit:
             raise OperatorError("These arguments do not run the command") from None
+        if parsed.get("yes"):
+            raise OperatorError("Omit --yes", "the person who runs the command confirms it")
         return {
             "run_this_yourself": shlex.join(["gpw", *command.split(), *options, *given]),
             "does": str(loaded.help).split("\n\n", 1)[0],
