@@ -383,7 +383,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from infra.local.start import announced
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-stack = SimpleNamespace(cloud=SimpleNamespace(endpoint="http://127.0.0.1:9"), url="u")
+stack = SimpleNamespace(
+    address={"endpoint": "http://127.0.0.1:9", "stack": "getprofile-webhooks", "webhook_url": "u"}
+)
 with announced(stack, Path(sys.argv[1])):
     print("ready", flush=True)
     time.sleep(60)
@@ -440,7 +442,7 @@ def test_up_does_not_start_a_second_cloud(holder: subprocess.Popen[str], cloud_f
 
 def test_the_file_of_a_newer_cloud_stays(cloud_file: Path) -> None:
     def cloud(endpoint: str) -> Any:
-        return SimpleNamespace(cloud=SimpleNamespace(endpoint=endpoint), url="u")
+        return SimpleNamespace(address={"endpoint": endpoint, "stack": "s", "webhook_url": "u"})
 
     with announced(cloud("http://127.0.0.1:1"), cloud_file):
         with announced(cloud("http://127.0.0.1:2"), cloud_file):
