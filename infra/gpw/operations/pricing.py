@@ -18,7 +18,7 @@ WINDOW_SECONDS = 5  # of a batch window to compare with none
 FULL_PROCESSOR_MB = 1769  # memory size at which a function gets one full processor
 OWN_METRICS, HYDRATION_METRICS, SYNC_METRICS = 5, 3, 2  # written under normal traffic
 FREE_UNITS = 25  # provisioned write units, and as many read units, that AWS gives each account
-UTILIZATION = 0.8  # of provisioned units, on average; what exceeds them waits in the queue
+UTILIZATION = 0.85  # of provisioned units, on average; what exceeds them waits in the queue
 PROVISIONED_TABLES = 2  # ProfilesTable and EventsTable
 HYDRATION_CONCURRENCY = 2  # the hydrator's maximum concurrency, SQS's minimum
 
@@ -56,8 +56,8 @@ class CostSettings:
     """The template's settings that affect the cost. memory_mb: by function, such as "ingest".
 
     sync_minutes: between two sweeps; 0 for none. sync_alarm_metrics: of the alarms about sweeps.
-    write_units: provisioned for each of the two tables; 0 pays for each write. read_units: what
-    each of them then has for reads.
+    write_units: provisioned for each of the two tables, with as many read units; 0 pays for each
+    write.
     No parameter turns history, bus or backups off; they are settings here only to price them.
     """
 
@@ -69,7 +69,6 @@ class CostSettings:
     consumer_concurrency: int
     publisher_batch: int
     write_units: int
-    read_units: int
     retention_days: int
     archive_days: int
     log_retention_days: int
@@ -366,10 +365,10 @@ def _capacity(writes: float, s: CostSettings) -> list[Line]:
     """The state's and the history's table. writes: their write units a month."""
     if not s.write_units:
         return [Line("DynamoDB: write units", "dynamodb_write_unit", writes)]
-    hours = PROVISIONED_TABLES * MONTH_HOURS
+    hours = PROVISIONED_TABLES * s.write_units * MONTH_HOURS
     return [
-        Line("DynamoDB: write units, hours", "dynamodb_write_unit_hour", hours * s.write_units),
-        Line("DynamoDB: read units, hours", "dynamodb_read_unit_hour", hours * s.read_units),
+        Line("DynamoDB: write units, hours", "dynamodb_write_unit_hour", hours),
+        Line("DynamoDB: read units, hours", "dynamodb_read_unit_hour", hours),
     ]
 
 

@@ -91,7 +91,6 @@ def settings(template: Template, monitoring: Json) -> CostSettings:
         consumer_concurrency=template.number(consumer["ScalingConfig"]["MaximumConcurrency"]),
         publisher_batch=template.number(publisher["BatchSize"]),
         write_units=template.number(provisioned["WriteCapacityUnits"]),
-        read_units=template.number(provisioned["ReadCapacityUnits"]),
         retention_days=template.number(template.parameter("EventRetentionDays")),
         archive_days=template.number(template.parameter("ArchiveDays")),
         log_retention_days=template.number(template.parameter("LogRetentionDays")),
