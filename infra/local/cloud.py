@@ -35,6 +35,10 @@ class LocalCloudError(Exception):
     """The local cloud did not start, or a call to it failed. The message says what to check."""
 
 
+class PortTakenError(LocalCloudError):
+    """Another program listens on the port. The message names it where the system tells."""
+
+
 class LocalCloud:
     """Starts MiniStack on enter. On exit, stops it and removes all files that it wrote.
 
@@ -190,13 +194,13 @@ def _health(endpoint: str, *, timeout: float) -> None:
 def listen(addresses: list[str], port: int | None = None) -> list[socket.socket]:
     """Open one socket per address, all on the same port. `port` is as for LocalCloud.
 
-    Raises: LocalCloudError, if the port is taken.
+    Raises: PortTakenError.
     """
     candidates = [PREFERRED_PORT, 0, 0, 0] if port is None else [port]
     for candidate in candidates:
         with suppress(OSError):
             return _listen_on(addresses, candidate)
-    raise LocalCloudError(f"port {port or ''} is taken: choose another port, or none")
+    raise PortTakenError(f"port {port} is taken by {holder(port or 0)}")
 
 
 def _listen_on(addresses: list[str], port: int) -> list[socket.socket]:
@@ -211,6 +215,26 @@ def _listen_on(addresses: list[str], port: int) -> list[socket.socket]:
             sockets.append(one)
         on_failure.pop_all()
         return sockets
+
+
+def holder(port: int) -> str:
+    """The programs that listen on a port, for people."""
+    if not (lsof := shutil.which("lsof")):
+        return "another program"
+    found = subprocess.run(
+        [lsof, "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described(found.stdout) or "another program"  # lsof sees only one's own, without root
+
+
+def described(listed: str) -> str:
+    """The processes that `lsof -Fpc` listed, for people; empty if there are none."""
+    lines = [line for line in listed.splitlines() if line[:1] in {"p", "c"}]
+    pairs = zip(lines[::2], lines[1::2], strict=False)
+    return ", ".join(f"{name[1:]} (process {process[1:]})" for process, name in pairs)
 
 
 def docker_gateway() -> str | None:

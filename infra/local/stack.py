@@ -22,6 +22,7 @@ EXAMPLES = ROOT / "infra" / "examples"
 STACK_NAME = "getprofile-webhooks"
 BUCKET = "getprofile-artifacts"
 ROUTE = "/webhooks/getprofile"
+API_ID = "getprofile"  # the same at every start, and so the webhook URL is too
 # Valid on the local cloud only, so they need no protection.
 DEVELOPMENT_SECRET = "development-secret-of-the-local-cloud"  # noqa: S105
 DEVELOPMENT_API_KEY = "development-key-of-the-fake-profile-api"
@@ -284,6 +285,8 @@ def _sam_deploy(cloud: LocalCloud, template: Path, stack: str, parameters: dict[
         cloud.environment | {"TMPDIR": str(cloud.directory)},
         *("deploy", "--config-env", "local", "--template-file", str(template)),
         *("--stack-name", stack, "--s3-bucket", BUCKET),
+        # MiniStack takes the API's id from this tag. Ids are unique, so only one stack has it.
+        *(["--tags", f"ms-custom-id={API_ID}"] if stack == STACK_NAME else []),
         *(["--parameter-overrides", *overrides] if overrides else []),
     )
 

@@ -13,8 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gpw.stack.target import running_cloud
 from gpw.stack.text import plain
-from infra.local.cloud import CLOUD_ERRORS, PREFERRED_PORT, LocalCloud, LocalCloudError
+from infra.local.cloud import (
+    CLOUD_ERRORS,
+    PREFERRED_PORT,
+    LocalCloud,
+    LocalCloudError,
+    PortTakenError,
+)
 from infra.local.fake_profile_api import FakeProfileApi
 from infra.local.stack import DEVELOPMENT_API_KEY, ROOT, Stack, build, deploy
 from infra.local.story import complain, say, step
@@ -43,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--port",
         type=int,
-        help=f"port to listen on (default: {PREFERRED_PORT}, or any free port if it is taken)",
+        default=PREFERRED_PORT,
+        help=f"port to listen on (default: {PREFERRED_PORT}); 0 for any free one",
     )
     parser.add_argument(
         "--env-file",
@@ -58,18 +66,26 @@ def main(argv: list[str] | None = None) -> int:
         "run code on this machine, because the cloud's credentials are public",
     )
     arguments = parser.parse_args(argv)
+    if running := running_cloud(arguments.env_file.parent / CLOUD_FILE):
+        complain(
+            f"A local cloud is already running at {running['endpoint']} (process {running['pid']})."
+            " Stop it: Ctrl-C in its terminal, or .venv/bin/gpw local down"
+        )
+        return 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that SIGTERM cleans up as well
     try:
         run(arguments.port, arguments.env_file, for_containers=arguments.docker)
     except (LocalCloudError, *CLOUD_ERRORS) as error:
         complain(f"\nThe local cloud failed: {error}")
+        if isinstance(error, PortTakenError):
+            complain("Stop that program, or choose another port: make start PORT=5000")
         return 1
     except KeyboardInterrupt:
         say("\nStopped; everything is cleaned up.")
     return 0
 
 
-def run(port: int | None, env_file: Path, *, for_containers: bool) -> None:
+def run(port: int, env_file: Path, *, for_containers: bool) -> None:
     """Deploy to a local cloud and print logs until Ctrl-C.
 
     for_containers: let `sam local` use the cloud. env_file is written only then.

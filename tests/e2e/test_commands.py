@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from infra.local.stack import DEVELOPMENT_SECRET, ROOT, headers_for
+from infra.local.stack import API_ID, DEVELOPMENT_SECRET, ROOT, ROUTE, headers_for
 from infra.local.story import wait_until
 from tests.factories import make_body, make_event
 
@@ -68,7 +68,10 @@ def started(tmp_path: Path, own_tmp: Path) -> Iterator[tuple[subprocess.Popen[by
     output = tmp_path / "output.txt"
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "infra.local.start", "--env-file", str(tmp_path / "env.json")],
+            [
+                *(sys.executable, "-m", "infra.local.start", "--port", "0"),
+                *("--env-file", str(tmp_path / "env.json")),
+            ],
             cwd=ROOT,
             env=os.environ | {"TMPDIR": str(own_tmp)},
             stdin=subprocess.DEVNULL,
@@ -132,6 +135,7 @@ def test_start_keeps_the_stack_up_shows_the_logs_and_cleans_up(
     process.send_signal(signal.SIGTERM)
     code = process.wait(30)
 
+    assert url.endswith(f"/_aws/execute-api/{API_ID}/$default{ROUTE}")  # known before the start
     assert (answer.status, answer.data) == (200, b"OK")
     assert ingest
     assert consumer

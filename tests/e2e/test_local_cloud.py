@@ -1,5 +1,6 @@
 """The local cloud's own promises: a port of its own, and nothing left behind."""
 
+import re
 import socket
 import sys
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ from gpw.operations.proof.ledger import Ledger
 from gpw.stack.errors import OperatorError
 from infra.local import cloud as local_cloud
 from infra.local import demo
-from infra.local.cloud import LocalCloud, LocalCloudError, listen
+from infra.local.cloud import LocalCloud, LocalCloudError, PortTakenError, holder, listen
 from infra.local.stack import Stack
 
 LOOPBACK = ["127.0.0.1"]
@@ -31,7 +32,9 @@ def test_two_that_start_at_the_same_time_never_share_a_port() -> None:
 def test_a_port_that_was_asked_for_and_is_taken_is_an_error_that_says_so() -> None:
     with listen(LOOPBACK, 0)[0] as taken:
         port = port_of(taken)
-        with pytest.raises(LocalCloudError, match=f"port {port} is taken"):
+        with pytest.raises(
+            PortTakenError, match=re.escape(f"port {port} is taken by {holder(port)}")
+        ):
             listen(LOOPBACK, port)
 
 

@@ -65,6 +65,23 @@ def test_make_start_passes_the_docker_option_only_with_docker_1(
     assert ("--docker" in recipe) is wanted
 
 
+def test_a_taken_port_is_told_with_the_programs_that_listen_on_it() -> None:
+    listed = "p4711\ncdocker-proxy\nf4\np4712\ncpython3\n"
+
+    assert cloud.described(listed) == "docker-proxy (process 4711), python3 (process 4712)"
+
+
+def test_a_second_start_says_that_the_first_one_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack: Any = SimpleNamespace(cloud=SimpleNamespace(endpoint="http://127.0.0.1:4566"), url="")
+    with start.announced(stack, tmp_path / "cloud.json"):
+        code = start.main(["--env-file", str(tmp_path / "env.json")])
+
+    assert code == 1
+    assert "already running at http://127.0.0.1:4566" in capsys.readouterr().err
+
+
 def test_control_characters_are_escaped_and_line_breaks_kept() -> None:
     hostile = "id \x1b[2J \x9b \u202e\u2028end"
     messages = [f"{hostile}\n", "Traceback\n\tline 1\n", "REPORT RequestId: 1\n"]

@@ -16,9 +16,7 @@ from gpw.stack.target import cloud_file, repository, running_cloud
 def up(
     gpw: Gpw,
     *,
-    port: Annotated[
-        int | None, typer.Option(help="Port to listen on. By default 4566, or a free one.")
-    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on. By default 4566.")] = None,
 ) -> None:
     """Keep the stack running on this machine until Ctrl-C, and show its logs (`make start`)."""
     if cloud := running_cloud(cloud_file()):
