@@ -13,9 +13,11 @@ import urllib3
 from botocore.exceptions import ClientError
 
 from gpw.operations import secret, secret_status
-from gpw.operations.sample import SAMPLE
+from gpw.operations.sample import DATA, SAMPLE
 from gpw.operations.settling import METRIC_SECONDS, counted_from
 from gpw.stack.target import Target
+from receiver.domain.events import EVENT_TYPES
+from receiver.domain.parse import parse_event
 from tests.factories import SECRET, make_api_gateway_event, make_context, sample
 from tests.functional.cloud import Cloud, aws_client
 from tests.functional.conftest import Handler, Output, Waits, with_clock
@@ -495,14 +497,55 @@ def test_send_can_deliver_as_badly_as_senders_do(ingesting: OperatedStack, cloud
     assert [m.attributes["reason"] for m in cloud.messages("DeadLetterQueue")] == ["invalid_event"]
 
 
-def test_a_burst_is_that_many_events(ingesting: OperatedStack, cloud: Cloud) -> None:
-    ran = ingesting.run("send", "--burst", "30", "--yes")
+@pytest.mark.parametrize(("options", "profiles"), [([], 30), (["--profile-id", "p-one"], 1)])
+def test_many_events_are_of_different_profiles_unless_one_is_named(
+    options: list[str], profiles: int, ingesting: OperatedStack, cloud: Cloud
+) -> None:
+    ran = ingesting.run("send", "--count", "30", *options, "--yes")
 
-    profiles = {
-        json.loads(message.body)["data"]["profile_id"] for message in cloud.messages("EventsQueue")
-    }
-    assert len(profiles) == 30
+    events = [json.loads(message.body) for message in cloud.messages("EventsQueue")]
+    assert len({event["id"] for event in events}) == 30
+    assert len({event["data"]["profile_id"] for event in events}) == profiles
     assert "200 30 times" in ran.out
+
+
+@pytest.mark.parametrize("event_type", sorted(DATA | EVENT_TYPES))
+def test_each_known_type_has_a_sample_that_is_accepted(
+    event_type: str, ingesting: OperatedStack, cloud: Cloud
+) -> None:
+    ingesting.run("send", "--type", event_type, "--yes")
+
+    [queued] = cloud.messages("EventsQueue")
+    event = parse_event(queued.body)
+    assert event.event == event_type
+    assert event.data
+
+
+@pytest.mark.parametrize(
+    ("event_type", "named", "data"),
+    [
+        ("session.ended", {}, {}),
+        (
+            "session.ended",
+            {"profile-id": "p", "status": "odd"},
+            {"profile_id": "p", "status": "odd"},
+        ),
+        ("profile.deleted", {}, {"profile_id": "12345"}),
+    ],
+)
+def test_a_type_without_a_sample_gets_the_envelope_and_what_is_named(
+    event_type: str,
+    named: dict[str, str],
+    data: dict[str, str],
+    ingesting: OperatedStack,
+    cloud: Cloud,
+) -> None:
+    options = [word for name, value in named.items() for word in (f"--{name}", value)]
+    ingesting.run("send", "--type", event_type, "--tenant", "t-1", *options, "--yes")
+
+    [queued] = cloud.messages("EventsQueue")
+    event = json.loads(queued.body)
+    assert (event["event"], event["tenant_id"], event["data"]) == (event_type, "t-1", data)
 
 
 def test_a_file_is_sent_as_it_is(ingesting: OperatedStack, endpoint: Endpoint) -> None:
@@ -526,7 +569,13 @@ def test_send_asks_before_it_sends_to_aws(ingesting: OperatedStack, cloud: Cloud
 
 
 @pytest.mark.parametrize(
-    "options", [["missing.json"], ["-", "--stale"], ["--burst", "2", "--duplicate"]]
+    "options",
+    [
+        ["missing.json"],
+        ["-", "--stale"],
+        ["-", "--type", "profile.deleted"],
+        ["--count", "2", "--duplicate"],
+    ],
 )
 def test_options_that_make_no_sense_are_wrong_usage(
     ingesting: OperatedStack, options: list[str]

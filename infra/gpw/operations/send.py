@@ -12,7 +12,7 @@ from typing import Any
 from gpw.operations.latency import Latencies
 from gpw.operations.lines import Line, bad, good
 from gpw.operations.reporter import Reporter
-from gpw.operations.sample import Posting, burst, fresh, postings
+from gpw.operations.sample import Posting, fresh, postings, several
 from gpw.operations.sender import NO_ANSWER
 from gpw.stack.errors import OperatorError
 from gpw.stack.target import Target
@@ -25,19 +25,29 @@ ONE_BY_ONE = 4  # up to this many are sent one after another, because their orde
 
 def sample(
     *,
+    event_type: str,
     tenant: str,
-    profile: str,
-    status: str,
+    profile: str | None,
+    status: str | None,
     count: int,
     duplicate: bool,
     stale: bool,
     malformed: bool,
 ) -> list[Posting]:
-    """The sample event with a new id and the current time, or `count` events like it."""
-    event_id = f"evt_gpw_{uuid.uuid4().hex[:12]}"
-    event = fresh(event_id, datetime.now(UTC), tenant=tenant, profile=profile, status=status)
-    if count:
-        return burst(event, count)
+    """The example of a type with a new id and the current time, or `count` events like it.
+
+    The events are of different profiles, unless `profile` names one.
+    """
+    event = fresh(
+        f"evt_gpw_{uuid.uuid4().hex[:12]}",
+        datetime.now(UTC),
+        event_type=event_type,
+        tenant=tenant,
+        profile=profile,
+        status=status,
+    )
+    if count > 1:
+        return several(event, count, spread=profile is None)
     return postings(event, duplicate=duplicate, stale=stale, malformed=malformed)
 
 
