@@ -225,3 +225,47 @@ def test_an_id_that_begins_with_a_hyphen_is_no_option_of_a_command_that_a_page_s
     assert isinstance(root, LazyGroup)
     parsed = root.listed()["erase"].load().make_context("erase", words).params
     assert (parsed["tenant"], parsed["profile"]) == ("-x", "it's")
+
+
+def test_a_running_local_cloud_is_the_target_if_nothing_names_a_stack_on_aws(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("[default]\nregion = eu-west-1\n")
+    cloud = {"stack": "local", "endpoint": "http://127.0.0.1:1"}
+    environment.setattr(target, "samconfig", lambda: {"stack_name": "s"})
+    environment.setattr(target, "running_cloud", lambda _path: cloud)
+
+    assert target.resolve(**NOTHING).local == cloud
+    assert selecting(**NOTHING) == ("--local",)
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "saved"),
+    [
+        ({"stack": "s"}, {}, {}),
+        ({"region": "eu-west-1"}, {}, {}),
+        ({"aws_profile": "other"}, {}, {}),
+        ({}, {"AWS_PROFILE": "other"}, {}),
+        ({}, {"AWS_REGION": "eu-west-1"}, {}),
+        ({}, {"AWS_ACCESS_KEY_ID": "key"}, {}),
+        ({}, {}, {"region": "eu-west-1"}),
+        ({}, {}, {"profile": "saved"}),
+    ],
+)
+def test_whatever_names_a_stack_on_aws_comes_before_a_running_local_cloud(
+    options: dict[str, str],
+    variables: dict[str, str],
+    saved: dict[str, str],
+    environment: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "config").write_text(
+        "[default]\nregion = eu-west-1\n[profile other]\nregion = x\n[profile saved]\nregion = x\n"
+    )
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    environment.setattr(target, "samconfig", lambda: saved)
+    environment.setattr(target, "running_cloud", lambda _path: {"stack": "local"})
+
+    assert "--local" not in selecting(**NOTHING | options)
+    assert target.resolve(**NOTHING | options).local is None

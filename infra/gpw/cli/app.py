@@ -12,9 +12,10 @@ from gpw.cli.table import COMMANDS
 
 HELP = """Operate the GetProfile webhook receiver.
 
-Commands work on a stack on AWS (--stack, --region, --profile) or, with --local, on the local cloud
-that `make start` runs. `cost` needs no stack, and `local` runs the local cloud itself. Exit codes:
-0 success, 1 a problem was found, 2 wrong usage, 130 interrupted.
+Commands work on a stack on AWS (--stack, --region, --profile) or on the local cloud that
+`make start` runs: with --local, or if it is running and nothing names a stack on AWS. `cost` needs
+no stack, and `local` runs the local cloud itself. Exit codes: 0 success, 1 a problem was found, 2
+wrong usage, 130 interrupted.
 """
 
 

@@ -58,7 +58,10 @@ class Gpw(typer.Context):
         """The stack. It is resolved on first use."""
         from gpw.stack.target import resolve  # imported late, because some commands need no stack
 
-        return resolve(**{name: self.params[name] for name in _ON_STACK})
+        found = resolve(**{name: self.params[name] for name in _ON_STACK})
+        if found.local and not self.params["local"]:
+            self.out.note("On the local cloud that is running; --region names one of AWS.")
+        return found
 
     def confirm(self, question: str) -> None:
         """Continue only if the operator confirms, at the prompt or with --yes."""
@@ -98,7 +101,8 @@ def _shared(
         bool,
         typer.Option(
             "--local",
-            help="Use the local cloud that `make start` runs.",
+            help="Use the local cloud that `make start` runs. The default while it runs, if "
+            "nothing names a stack on AWS.",
             rich_help_panel=_STACK,
         ),
     ] = False,

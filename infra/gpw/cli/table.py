@@ -170,7 +170,11 @@ COMMANDS: list[Lazy | LazyGroup] = [
             "Keep the stack running on this machine until Ctrl-C, and show its logs "
             "(`make start`).",
         ),
-        Lazy("down", "gpw.commands.local:down", "Stop the local cloud. Everything in it is lost."),
+        Lazy(
+            "down",
+            "gpw.commands.local:down",
+            "Stop the local cloud. The next start has the same data.",
+        ),
         Lazy(
             "demo",
             "gpw.commands.local:demo",

@@ -32,7 +32,7 @@ def up(
 
 @command(example="gpw local down --yes", on_stack=False, changes=True)
 def down(gpw: Gpw) -> None:
-    """Stop the local cloud. Everything in it is lost."""
+    """Stop the local cloud. The next start has the same data."""
     path = cloud_file()
     cloud = running_cloud(path)
     if cloud is None:

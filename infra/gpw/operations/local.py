@@ -10,7 +10,7 @@ from gpw.operations.reporter import Reporter
 from gpw.stack.errors import OperatorError
 from gpw.stack.target import running_cloud
 
-DOWN_SECONDS = 30.0
+DOWN_SECONDS = 70.0  # the local cloud takes up to 60 to save what it holds
 
 
 def stop(path: Path, cloud: dict[str, Any], reporter: Reporter) -> None:

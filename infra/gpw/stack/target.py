@@ -250,7 +250,7 @@ def selecting(
     Also what the environment or samconfig.toml says, because another terminal may have another
     environment, which comes before samconfig.toml.
     """
-    if local:
+    if local or finds_local_cloud(stack=stack, region=region, aws_profile=aws_profile):
         return ("--local",)
     saved = samconfig()
     found = {
@@ -348,16 +348,33 @@ def running_cloud(path: Path) -> dict[str, Any] | None:
         ) from None
 
 
+def finds_local_cloud(*, stack: str | None, region: str | None, aws_profile: str | None) -> bool:
+    """Whether a local cloud is running, and nothing names a stack on AWS.
+
+    The region and the keys in the AWS CLI's own files name none: they are there for other work too.
+    """
+    saved = samconfig()
+    named = stack or region or aws_profile or saved.get("region") or _profile(saved)
+    if INSTALLED or named or _set("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID"):
+        return False
+    try:
+        return running_cloud(cloud_file()) is not None
+    except OperatorError:  # its file can't be read, which --local says
+        return False
+
+
 def resolve(
     *, local: bool, stack: str | None, region: str | None, aws_profile: str | None
 ) -> Target:
-    """The stack that the options name. Raises: OperatorError."""
+    """The stack that the options name, or a local cloud that is found. Raises: OperatorError."""
     if not local:
+        if finds_local_cloud(stack=stack, region=region, aws_profile=aws_profile):
+            return on_local_cloud()
         return on_aws(stack, region, aws_profile)
     if stack or region or aws_profile:
         raise OperatorError(
             "--local can't be combined with a stack on AWS",
-            "omit --stack, --region and --profile",
+            "omit --stack, --region and --profile (--profile-id names a profile of GetProfile)",
             code=USAGE,
         )
     return on_local_cloud()
