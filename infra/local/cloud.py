@@ -1,6 +1,7 @@
 """Runs MiniStack, a local emulator of AWS, for the duration of a `with` block."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -23,12 +24,23 @@ from gpw.stack.target import CREDENTIALS
 PREFERRED_PORT = 4566
 DOCKER_GATEWAY = "172.17.0.1"
 START_SECONDS = 60
-STOP_SECONDS = 10
+STOP_SECONDS = 60  # saving takes a few seconds per 100,000 events
 ANSWER_SECONDS = 30  # it answers at once, unless the machine is busy
+ROOT = Path(__file__).resolve().parents[2]
 
 
 # Errors that a call to the cloud may raise: those of the SDK and those of plain HTTP.
 CLOUD_ERRORS = (BotoCoreError, ClientError, urllib3.exceptions.HTTPError)
+
+
+# MiniStack logs that it could not load a part of its state, and goes on without it.
+NOT_LOADED = re.compile(
+    r"Failed to restore persisted state for \w+|[Pp]ersistence: (failed to load|code blob).*"
+    r"|refusing to load"
+)
+
+
+NOT_SAVED = "State not saved: "  # how infra/local/server.py begins the line that says why
 
 
 class LocalCloudError(Exception):
@@ -42,13 +54,23 @@ class PortTakenError(LocalCloudError):
 class LocalCloud:
     """Starts MiniStack on enter. On exit, stops it and removes all files that it wrote.
 
+    It also stops when this process ends without leaving the block, even by SIGKILL.
+
     port: the port to listen on. 0 means any free port. None means PREFERRED_PORT, or any free port
     if that one is taken.
     for_containers: also listen on the address at which Docker containers reach the host. Without
     it, the cloud listens on loopback only.
+    state: a folder that `kept.prepare` made, to load from and to save to. It is saved on exit, once
+    `keep` was called.
     """
 
-    def __init__(self, *, port: int | None = None, for_containers: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        port: int | None = None,
+        for_containers: bool = False,
+        state: Path | None = None,
+    ) -> None:
         spare_loopback()  # also for `sam deploy` and the functions, which inherit it
         self._wanted_port = port
         self.port = 0  # unknown until MiniStack has started
@@ -57,6 +79,8 @@ class LocalCloud:
             self.addresses.append(gateway)
         self.directory = Path(tempfile.mkdtemp(prefix="getprofile-cloud-"))
         self.log = self.directory / "ministack.log"
+        self._state = state
+        self._worth_saving = False
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -124,17 +148,44 @@ class LocalCloud:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
+    def keep(self) -> None:
+        """From now on, save the state on exit: the stack is whole, and no deployment is running."""
+        if self._state and self._process and self._process.stdin:
+            self._process.stdin.write(b"keep")
+            self._process.stdin.flush()
+            self._worth_saving = True
+
     def stop(self) -> None:
-        """Stop MiniStack and its Lambda workers, and remove the directory. Safe to call twice."""
+        """Stop MiniStack and its Lambda workers, and remove the directory. Safe to call twice.
+
+        Raises: LocalCloudError, if the state was to be saved and was not.
+        """
+        unsaved: str | None = None
         if self._process:
+            unsaved = self._unsaved(self._process) if self._worth_saving else None
             # MiniStack leads a process group, so the signal reaches its Lambda workers too.
-            _signal_group(self._process, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(STOP_SECONDS)
             _signal_group(self._process, signal.SIGKILL)
             self._process.wait()
+            if self._process.stdin:
+                self._process.stdin.close()
             self._process = None
         shutil.rmtree(self.directory, ignore_errors=True)
+        if unsaved:
+            raise LocalCloudError(
+                f"the data of this run was not saved ({unsaved}). "
+                "The next start has what the run before it saved"
+            )
+
+    def _unsaved(self, process: subprocess.Popen[bytes]) -> str | None:
+        """Let MiniStack end in its own way, which saves the state. Returns: why it did not."""
+        process.terminate()
+        try:
+            if process.wait(STOP_SECONDS) == 0:
+                return None
+        except subprocess.TimeoutExpired:
+            return f"it took longer than {STOP_SECONDS} s"
+        said = [line for line in self.log_tail().splitlines() if line.startswith(NOT_SAVED)]
+        return said[-1].removeprefix(NOT_SAVED) if said else "the cloud failed"
 
     def _start(self) -> None:
         # The sockets listen before MiniStack runs. So no other process can take the port meanwhile,
@@ -146,16 +197,12 @@ class LocalCloud:
             for one in sockets:
                 closing.enter_context(one)
             self._process = subprocess.Popen(
-                # `-m hypercorn`, because the `ministack` command can't inherit sockets.
+                # A server of its own, because the `ministack` command can't inherit sockets.
                 [
-                    sys.executable,
-                    "-m",
-                    "hypercorn",
-                    "ministack.app:app",
-                    *binds,
-                    "--keep-alive",
-                    "75",
+                    *(sys.executable, "-m", "infra.local.server", str(self.directory)),
+                    *(*binds, "--keep-alive", "75"),
                 ],
+                cwd=ROOT,
                 env=self.environment
                 | {
                     "GATEWAY_PORT": str(self.port),
@@ -164,9 +211,11 @@ class LocalCloud:
                     "SFTP_ENABLED": "0",
                     "SERVICES": "",  # all services: a LocalStack user may have set a few
                     "TMPDIR": str(self.directory),
+                    "PERSIST_STATE": "1" if self._state else "0",
+                    "STATE_DIR": str(self._state or self.directory),
                     "AWS_ENDPOINT_URL": self.endpoint,
                 },
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # closed by the system when this process ends
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -177,11 +226,15 @@ class LocalCloud:
             if self._process.poll() is not None:
                 raise LocalCloudError(f"MiniStack exited while it was starting:\n{self.log_tail()}")
             with suppress(urllib3.exceptions.HTTPError, ValueError):
-                return _health(self.endpoint, timeout=1)
+                _health(self.endpoint, timeout=1)
+                break
             time.sleep(0.1)
-        raise LocalCloudError(
-            f"MiniStack did not answer within {START_SECONDS} s:\n{self.log_tail()}"
-        )
+        else:
+            raise LocalCloudError(
+                f"MiniStack did not answer within {START_SECONDS} s:\n{self.log_tail()}"
+            )
+        if failed := NOT_LOADED.search(self.log.read_text(errors="replace")):
+            raise LocalCloudError(f"MiniStack could not load its state: {failed[0]}")
 
 
 def _health(endpoint: str, *, timeout: float) -> None:

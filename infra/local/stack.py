@@ -108,6 +108,11 @@ def deploy(
     return stack
 
 
+def deploy_again(cloud: LocalCloud, template: Path, **parameters: str) -> Stack:
+    """Run `sam deploy` over the stack that the cloud kept from an earlier run, secrets included."""
+    return _deploy(cloud, template, DEVELOPMENT_SECRET, parameters)
+
+
 def upgrade(stack: Stack, template: Path, **parameters: str) -> Stack:
     """Deploy another built template over a stack, with `sam deploy`. Its secrets stay the same."""
     return _deploy(stack.cloud, template, stack.secret, parameters)

@@ -8,13 +8,14 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from gpw.stack.target import running_cloud
 from gpw.stack.text import plain
+from infra.local import kept
 from infra.local.cloud import (
     CLOUD_ERRORS,
     PREFERRED_PORT,
@@ -23,10 +24,18 @@ from infra.local.cloud import (
     PortTakenError,
 )
 from infra.local.fake_profile_api import FakeProfileApi
-from infra.local.stack import DEVELOPMENT_API_KEY, ROOT, Stack, build, deploy
+from infra.local.stack import (
+    DEVELOPMENT_API_KEY,
+    ROOT,
+    Stack,
+    build,
+    deploy,
+    deploy_again,
+)
 from infra.local.story import complain, say, step
 
 ENVIRONMENT_FILE = ROOT / ".local" / "env.json"
+STATE_FOLDER = "state"  # beside it: what the cloud holds, for the next start
 CLOUD_FILE = "cloud.json"  # in the same directory; `gpw --local` reads it
 SAMPLE = "tests/samples/profile.updated.json"
 LOG_GROUPS = {
@@ -65,6 +74,11 @@ def main(argv: list[str] | None = None) -> int:
         help="let Docker containers reach the cloud, as `sam local` needs; any container can then "
         "run code on this machine, because the cloud's credentials are public",
     )
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="start empty: delete the events, profiles and dead letters of earlier runs",
+    )
     arguments = parser.parse_args(argv)
     if running := running_cloud(arguments.env_file.parent / CLOUD_FILE):
         complain(
@@ -72,40 +86,41 @@ def main(argv: list[str] | None = None) -> int:
             " Stop it: Ctrl-C in its terminal, or .venv/bin/gpw local down"
         )
         return 1
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that SIGTERM cleans up as well
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # so that these clean up and save as well
+        signal.signal(ending, lambda *_: sys.exit(0))
     try:
-        run(arguments.port, arguments.env_file, for_containers=arguments.docker)
+        run(
+            arguments.port,
+            arguments.env_file,
+            for_containers=arguments.docker,
+            fresh=arguments.fresh,
+        )
     except (LocalCloudError, *CLOUD_ERRORS) as error:
         complain(f"\nThe local cloud failed: {error}")
         if isinstance(error, PortTakenError):
             complain("Stop that program, or choose another port: make start PORT=5000")
         return 1
     except KeyboardInterrupt:
-        say("\nStopped; everything is cleaned up.")
+        say("\nStopped. The next `make start` has the same data; make start FRESH=1 starts empty.")
     return 0
 
 
-def run(port: int, env_file: Path, *, for_containers: bool) -> None:
+def run(port: int, env_file: Path, *, for_containers: bool, fresh: bool) -> None:
     """Deploy to a local cloud and print logs until Ctrl-C.
 
     for_containers: let `sam local` use the cloud. env_file is written only then.
+    fresh: forget what the runs before have kept.
     """
-    say("Start a local cloud")
+    folder = env_file.parent / STATE_FOLDER
     with (
-        LocalCloud(port=port, for_containers=for_containers) as cloud,
+        kept.locked(folder),
         FakeProfileApi(key=DEVELOPMENT_API_KEY, make_up=made_up) as api,
+        ExitStack() as running,
     ):
-        with step("sam build: the functions, for this machine's processor architecture"):
-            template = build(cloud.directory)
-        with step("sam deploy: template.yaml, with IAM enforced"):
-            stack = deploy(
-                cloud,
-                template,
-                api_key=DEVELOPMENT_API_KEY,
-                HydrateProfiles="true",
-                ProfileApiUrl=api.url,
-            )
-        env_file.parent.mkdir(exist_ok=True)
+        kept.recover(folder)
+        if fresh:
+            kept.discard(folder)
+        stack = begin(running, folder, api, port=port, for_containers=for_containers)
         with (
             announced(stack, env_file.parent / CLOUD_FILE),
             written(sam_local_environment(stack), env_file) if for_containers else nullcontext(),
@@ -113,6 +128,58 @@ def run(port: int, env_file: Path, *, for_containers: bool) -> None:
             greet(stack, api, env_file if for_containers else None)
             for line in logs(stack):
                 say(line)
+
+
+def begin(
+    running: ExitStack, folder: Path, api: FakeProfileApi, *, port: int, for_containers: bool
+) -> Stack:
+    """Start the cloud with what the folder holds, which is set aside if that is impossible.
+
+    running: keeps the cloud until it ends.
+    """
+
+    def attempt() -> Stack:
+        with ExitStack() as trying:
+            over = kept.holds_something(folder)
+            say("Start a local cloud" + (", with the data of the last run" if over else ""))
+            state = kept.prepare(folder)
+            cloud = trying.enter_context(
+                LocalCloud(port=port, for_containers=for_containers, state=state)
+            )
+            with step("sam build: the functions, for this machine's processor architecture"):
+                template = build(cloud.directory)
+            with step("sam deploy: template.yaml, with IAM enforced"):
+                settings = {"HydrateProfiles": "true", "ProfileApiUrl": api.url}
+                if over:
+                    stack = deploy_again(cloud, template, **settings)
+                else:
+                    stack = deploy(cloud, template, api_key=DEVELOPMENT_API_KEY, **settings)
+            cloud.keep()
+            running.push(trying.pop_all())
+        return stack
+
+    why = kept.defect(folder)
+    if why is None:
+        try:
+            return attempt()
+        except PortTakenError:
+            raise
+        except (LocalCloudError, *CLOUD_ERRORS) as error:
+            if not kept.holds_something(folder):
+                raise
+            why = str(error)
+    aside = kept.set_aside(folder)
+    try:
+        stack = attempt()
+    except BaseException:  # the data was not the reason, or nobody waited
+        aside.rename(folder)
+        raise
+    said = why.splitlines()[0]
+    say(
+        f"Starting empty: the data of the last run can't be used ({said}) "
+        f"and was set aside in {aside}"
+    )
+    return stack
 
 
 @contextmanager

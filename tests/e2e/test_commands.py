@@ -4,9 +4,11 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,12 @@ from infra.local.story import wait_until
 from tests.factories import make_body, make_event
 
 READY_SECONDS = 120
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 @pytest.fixture
@@ -62,29 +70,52 @@ def test_the_demo_says_what_went_wrong_and_exits_1(own_tmp: Path) -> None:
     assert list(own_tmp.iterdir()) == []
 
 
-@pytest.fixture
-def started(tmp_path: Path, own_tmp: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+class Started:
     """`make start`, and what it prints."""
-    output = tmp_path / "output.txt"
-    with output.open("wb") as file:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "infra.local.start", "--port", "0"),
-                *("--env-file", str(tmp_path / "env.json")),
-            ],
-            cwd=ROOT,
-            env=os.environ | {"TMPDIR": str(own_tmp)},
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-    yield process, output
-    process.terminate()  # not kill: a test that failed would leave its cloud behind
-    try:
-        process.wait(30)
-    finally:
-        process.kill()
-        process.wait()
+
+    def __init__(self, directory: Path, port: int = 0) -> None:
+        self._output = directory / "output.txt"
+        with self._output.open("wb") as file:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "infra.local.start", "--port", str(port)),
+                    *("--env-file", str(directory / "env.json")),
+                ],
+                cwd=ROOT,
+                env=os.environ | {"TMPDIR": str(directory / "tmp")},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        def printed() -> re.Match[str] | None:
+            text = self._output.read_text()
+            assert self.process.poll() is None, text
+            return re.search(pattern, text, re.MULTILINE)
+
+        return wait_until(printed, seconds=READY_SECONDS, what=pattern)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+type Start = Callable[..., Started]
+
+
+@pytest.fixture
+def start(tmp_path: Path, own_tmp: Path) -> Iterator[Start]:
+    """Runs `make start` in a directory of its own, and ends it after the test."""
+    assert own_tmp.is_dir()
+    with ExitStack() as ending:
+
+        def run(port: int = 0) -> Started:
+            one = Started(tmp_path, port)
+            ending.callback(one.end)
+            return one
+
+        yield run
 
 
 def gpw(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -100,17 +131,10 @@ def gpw(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_start_keeps_the_stack_up_shows_the_logs_and_cleans_up(
-    started: tuple[subprocess.Popen[bytes], Path], tmp_path: Path, own_tmp: Path
+    start: Start, tmp_path: Path, own_tmp: Path
 ) -> None:
-    process, output = started
-
-    def printed(pattern: str) -> re.Match[str] | None:
-        assert process.poll() is None, output.read_text()
-        return re.search(pattern, output.read_text(), re.MULTILINE)
-
-    def wait_for(pattern: str) -> re.Match[str]:
-        return wait_until(lambda: printed(pattern), seconds=READY_SECONDS, what=pattern)
-
+    started = start()
+    wait_for = started.wait_for
     url = wait_for(r"webhook URL +(\S+)\n")[1]
     wait_for("Ctrl-C stops everything")
     for_containers = (tmp_path / "env.json").exists()
@@ -132,8 +156,7 @@ def test_start_keeps_the_stack_up_shows_the_logs_and_cleans_up(
     sync = gpw(tmp_path, "sync")
     wait_for(r'^hydrator +\{.*"profile hydrated".*"p-down"')  # its message was delayed
     status = gpw(tmp_path, "status", "abc-tenant", "p-down", "--json")
-    process.send_signal(signal.SIGTERM)
-    code = process.wait(30)
+    code = started.end()
 
     assert url.endswith(f"/_aws/execute-api/{API_ID}/$default{ROUTE}")  # known before the start
     assert (answer.status, answer.data) == (200, b"OK")
@@ -147,3 +170,38 @@ def test_start_keeps_the_stack_up_shows_the_logs_and_cleans_up(
     assert not for_containers
     assert code == 0
     assert list(own_tmp.iterdir()) == []
+
+
+def post(url: str, body: bytes | str) -> int:
+    headers = headers_for(DEVELOPMENT_SECRET)
+    return urllib3.request("POST", url, body=body, headers=headers, timeout=30).status
+
+
+def test_a_start_after_kill_9_has_the_url_and_the_data_of_the_run_before(
+    start: Start, tmp_path: Path, own_tmp: Path
+) -> None:
+    def told(*words: str) -> str:
+        return gpw(tmp_path, *words).stdout
+
+    def arrived(event: str) -> bool | None:
+        return event in told("status", "abc-tenant", "p-kept") or None
+
+    before = start(port := free_port())
+    url = before.wait_for(r"webhook URL +(\S+)\n")[1]
+    before.wait_for("Ctrl-C stops")
+    statuses = [post(url, make_body(make_event("evt-before", profile_id="p-kept"))), post(url, "?")]
+    wait_until(lambda: arrived("evt-before"), seconds=READY_SECONDS, what="evt-before")
+    before.end(signal.SIGKILL)
+    wait_until(lambda: list(own_tmp.iterdir()) == [] or None, seconds=60, what="the cloud to end")
+    after = start(port)
+    same_url = after.wait_for(r"webhook URL +(\S+)\n")[1]
+    after.wait_for("Ctrl-C stops")
+    kept = (arrived("evt-before"), "not_json" in told("dlq", "ls"))
+    newer = make_event("evt-after", profile_id="p-kept", created_at="2024-01-01T00:00:00Z")
+    statuses.append(post(url, make_body(newer)))
+    published = after.wait_for(r'^publisher \{.*"event published".*"evt-after"')
+
+    assert statuses == [200, 400, 200]
+    assert same_url == url
+    assert kept == (True, True)
+    assert published  # the first one of this run: no event is skipped

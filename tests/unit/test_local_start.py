@@ -1,6 +1,7 @@
 """`make start`: who can reach the cloud, and how it prints untrusted log lines."""
 
 import subprocess
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,10 +37,12 @@ def test_containers_reach_the_cloud_only_with_the_docker_option(
 ) -> None:
     asked: list[bool] = []
 
-    def refuse(*, port: int | None, for_containers: bool) -> LocalCloud:
+    def refuse(*, for_containers: bool, **_: object) -> LocalCloud:
         asked.append(for_containers)
         raise LocalCloudError("enough seen")
 
+    api = SimpleNamespace(url="http://127.0.0.1:1")
+    monkeypatch.setattr(start, "FakeProfileApi", lambda **_: nullcontext(api))
     monkeypatch.setattr(start, "LocalCloud", refuse)
 
     code = start.main([*arguments, "--env-file", str(tmp_path / "env.json")])
