@@ -36,8 +36,8 @@ setup: $(VENV)/.ready $(filter .tools/%,$(SAM)) ## make the virtual environments
 demo: setup ## show an event travel from a POST to a row in DynamoDB, on this machine
 	@$(BIN)/python -m infra.local.demo
 
-start: setup ## keep the stack running on this machine until Ctrl-C (empty: FRESH=1; for sam local: DOCKER=1)
-	@$(BIN)/python -m infra.local.start $(if $(PORT),--port $(PORT)) $(if $(filter 1,$(DOCKER)),--docker) $(if $(filter 1,$(FRESH)),--fresh)
+start: setup ## keep the stack running on this machine until Ctrl-C (empty: FRESH=1; functions' own log: RAW=1; for sam local: DOCKER=1)
+	@$(BIN)/python -m infra.local.start $(if $(PORT),--port $(PORT)) $(if $(filter 1,$(DOCKER)),--docker) $(if $(filter 1,$(FRESH)),--fresh) $(if $(filter 1,$(RAW)),--raw)
 
 unit: setup ## run the unit tests: no network, in seconds
 	HYPOTHESIS_PROFILE=$(or $(HYPOTHESIS_PROFILE),quick) $(PYTEST) tests/unit --numprocesses auto --quiet

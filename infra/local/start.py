@@ -1,4 +1,4 @@
-"""`make start`: runs the stack on a local cloud until Ctrl-C, and prints its functions' logs."""
+"""`make start`: runs the stack on a local cloud until Ctrl-C, and prints what happens to events."""
 
 import argparse
 import fcntl
@@ -6,16 +6,20 @@ import json
 import os
 import signal
 import sys
-import time
+import webbrowser
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gpw.stack.target import running_cloud
-from gpw.stack.text import plain
-from infra.local import kept
+from gpw.cli.output import Output
+from gpw.operations.sample import SAMPLE
+from gpw.operations.send import post_all, sample
+from gpw.stack.errors import OperatorError
+from gpw.stack.target import Target, running_cloud
+from gpw.stack.webhook import current_secret
+from infra.local import kept, log
 from infra.local.cloud import (
     CLOUD_ERRORS,
     PREFERRED_PORT,
@@ -23,7 +27,9 @@ from infra.local.cloud import (
     LocalCloudError,
     PortTakenError,
 )
+from infra.local.console import RunningConsole
 from infra.local.fake_profile_api import FakeProfileApi
+from infra.local.keys import pressed
 from infra.local.stack import (
     DEVELOPMENT_API_KEY,
     ROOT,
@@ -37,24 +43,14 @@ from infra.local.story import complain, say, step
 ENVIRONMENT_FILE = ROOT / ".local" / "env.json"
 STATE_FOLDER = "state"  # beside it: what the cloud holds, for the next start
 CLOUD_FILE = "cloud.json"  # in the same directory; `gpw --local` reads it
-SAMPLE = "tests/samples/profile.updated.json"
-LOG_GROUPS = {
-    "IngestLogGroup": "ingest",
-    "ConsumerLogGroup": "consumer",
-    "PublisherLogGroup": "publisher",
-    "HydratorLogGroup": "hydrator",
-}
-
-# Lambda's own lines about an invocation, which are not shown.
-_PLATFORM_LINES = ("START ", "END ", "REPORT ")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command. argv: the options; by default those of the process."""
     parser = argparse.ArgumentParser(
         prog="make start",
-        description="Runs the real template on a local cloud until Ctrl-C, and prints the "
-        "functions' logs as they are written.",
+        description="Runs the real template on a local cloud until Ctrl-C, and prints a line for "
+        "what happens to each event.",
     )
     parser.add_argument(
         "--port",
@@ -79,6 +75,9 @@ def main(argv: list[str] | None = None) -> int:
         action="store_true",
         help="start empty: delete the events, profiles and dead letters of earlier runs",
     )
+    parser.add_argument(
+        "--raw", action="store_true", help="print the lines that the functions write instead"
+    )
     arguments = parser.parse_args(argv)
     if running := running_cloud(arguments.env_file.parent / CLOUD_FILE):
         complain(
@@ -94,6 +93,7 @@ def main(argv: list[str] | None = None) -> int:
             arguments.env_file,
             for_containers=arguments.docker,
             fresh=arguments.fresh,
+            raw=arguments.raw,
         )
     except (LocalCloudError, *CLOUD_ERRORS) as error:
         complain(f"\nThe local cloud failed: {error}")
@@ -105,11 +105,11 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def run(port: int, env_file: Path, *, for_containers: bool, fresh: bool) -> None:
-    """Deploy to a local cloud and print logs until Ctrl-C.
+def run(port: int, env_file: Path, *, for_containers: bool, fresh: bool, raw: bool) -> None:
+    """Deploy to a local cloud and print what happens until Ctrl-C.
 
     for_containers: let `sam local` use the cloud. env_file is written only then.
-    fresh: forget what the runs before have kept.
+    fresh: forget what the runs before have kept. raw: print the functions' own lines.
     """
     folder = env_file.parent / STATE_FOLDER
     with (
@@ -121,13 +121,55 @@ def run(port: int, env_file: Path, *, for_containers: bool, fresh: bool) -> None
         if fresh:
             kept.discard(folder)
         stack = begin(running, folder, api, port=port, for_containers=for_containers)
+        target, out = stack.target, Output()
+        cloud_file = env_file.parent / CLOUD_FILE
         with (
-            announced(stack, env_file.parent / CLOUD_FILE),
+            announced(stack, cloud_file),
             written(sam_local_environment(stack), env_file) if for_containers else nullcontext(),
+            RunningConsole(cloud_file) as console,
         ):
-            greet(stack, api, env_file if for_containers else None)
-            for line in logs(stack):
-                say(line)
+            since = datetime.now(UTC)
+            actions = {
+                "s": lambda: send_sample(target, out),
+                "c": lambda: open_console(console),
+                "q": lambda: os.kill(os.getpid(), signal.SIGINT),
+            }
+            link = console.link()
+            with pressed(actions) as keys:
+                greet(stack, api, link, env_file if for_containers else None, keys=keys)
+                if raw:
+                    for line in log.raw(target, since):
+                        say(line)
+                else:
+                    log.show(target, out, since)
+
+
+def send_sample(target: Target, out: Output) -> None:
+    """Send one event, whose outcome the log will show."""
+    planned = sample(
+        event_type=SAMPLE["event"],
+        tenant=SAMPLE["tenant_id"],
+        profile=None,
+        status=None,
+        count=1,
+        duplicate=False,
+        stale=False,
+        malformed=False,
+    )
+    try:
+        for posting, answer in post_all(target, out, current_secret(target), planned).pairs:
+            say(f"Sent {posting.event_id}: {answer.status} {answer.body}")
+    except (OperatorError, *CLOUD_ERRORS) as error:
+        complain(f"Not sent: {error}")
+
+
+def open_console(console: RunningConsole) -> None:
+    """Open the console in a browser."""
+    if link := console.new_link():
+        say(f"Console: {link}")
+        webbrowser.open(link)
+    else:
+        complain("The console has ended. Start it again: .venv/bin/gpw ui --local --write")
 
 
 def begin(
@@ -226,25 +268,28 @@ def made_up(profile_id: str) -> dict[str, Any]:
     }
 
 
-def greet(stack: Stack, api: FakeProfileApi, env_file: Path | None) -> None:
-    """Print how to use the cloud. env_file: the file for `sam local`, if it was written."""
+def greet(
+    stack: Stack, api: FakeProfileApi, link: str | None, env_file: Path | None, *, keys: bool
+) -> None:
+    """Print how to use the cloud.
+
+    link: of the console, if it started. env_file: the file for `sam local`, if it was written.
+    keys: whether there is a terminal.
+    """
     bold, regular = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
-    say(f"\n{bold}Ready{regular}  AWS endpoint {stack.cloud.endpoint}")
-    say(f"       webhook URL  {stack.url}")
-    say("\nSend an event:\n")
-    # Anyone may know this secret, but people will copy the line for a real one.
-    say(f"  printf 'Authorization: Bearer {stack.secret}' | \\")
-    say(f"    curl -i '{stack.url}' -H @- \\")
-    say(f"    -H 'Content-Type: application/json' -d @{SAMPLE}\n")
-    say(f"Full profiles come from a local fake of GetProfile's API at {api.url}.")
-    say(f"  Make it fail: curl -X POST {api.url}/fail  Recover: curl -X POST {api.url}/heal\n")
-    say("Operate it from another terminal: .venv/bin/gpw doctor --local; .venv/bin/gpw --help")
-    say("  In a browser: .venv/bin/gpw ui --local --write")
+    say(f"\n{bold}Ready{regular}  webhook URL   {stack.url}")
+    say(f"       console       {link or 'did not start: .venv/bin/gpw ui --local --write'}")
+    say("       send          .venv/bin/gpw send --local --type billing.invoice_paid")
+    say(f"       AWS endpoint  {stack.cloud.endpoint}")
+    say(f"       profiles      a stand-in for GetProfile's API at {api.url}")
+    say(f"                     (fails after curl -X POST {api.url}/fail, until …/heal)")
     if env_file:
         shown = env_file.relative_to(ROOT) if env_file.is_relative_to(ROOT) else env_file
         say(f"For `sam local start-api` (see docs/deploy.md): {shown}")
         say("Docker containers can reach this cloud, and through it run code on this machine.")
-    say("The functions' logs follow. Ctrl-C stops everything.\n")
+    if keys:
+        say(f"\nPress {bold}s{regular} to send an event, {bold}c{regular} to open the console.")
+    say("Ctrl-C stops everything, and keeps the data for the next start.\n")
 
 
 def sam_local_environment(stack: Stack) -> str:
@@ -262,29 +307,6 @@ def sam_local_environment(stack: Stack) -> str:
     endpoint = f"http://host.docker.internal:{stack.cloud.port}"
     variables["AWS_ENDPOINT_URL"] = endpoint
     return json.dumps({"Parameters": variables}, indent=2) + "\n"
-
-
-def logs(stack: Stack) -> Iterator[str]:
-    """Follow the functions' logs, without end. Terminal control characters are escaped."""
-    pages = stack.client("logs").get_paginator("filter_log_events")
-    seen: set[tuple[str, int, str]] = set()
-    since = 0
-    while True:
-        latest = since
-        for group, name in LOG_GROUPS.items():
-            # Starts a little earlier, because a line can arrive with an older timestamp.
-            for page in pages.paginate(
-                logGroupName=stack.resources[group], startTime=max(0, since - 10_000)
-            ):
-                for event in page["events"]:
-                    line = (event["logStreamName"], event["timestamp"], event["message"])
-                    latest = max(latest, event["timestamp"])
-                    if line not in seen and not event["message"].startswith(_PLATFORM_LINES):
-                        for text in event["message"].rstrip().replace("\t", " ").split("\n"):
-                            yield f"{name:<9} {plain(text)}"
-                    seen.add(line)
-        since = latest
-        time.sleep(0.5)
 
 
 if __name__ == "__main__":

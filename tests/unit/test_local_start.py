@@ -1,7 +1,12 @@
-"""`make start`: who can reach the cloud, and how it prints untrusted log lines."""
+"""`make start`: who can reach the cloud, its keys, and how it prints untrusted log lines."""
 
+import os
+import queue
 import subprocess
+import sys
+import termios
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,8 +14,10 @@ from typing import Any
 
 import pytest
 
-from infra.local import cloud, start
+from gpw.operations.tail import LOG_GROUPS
+from infra.local import cloud, log, start
 from infra.local.cloud import LocalCloud, LocalCloudError
+from infra.local.keys import pressed
 
 ROOT = Path(__file__).resolve().parents[2]
 BRIDGE = "172.17.0.1"
@@ -85,21 +92,40 @@ def test_a_second_start_says_that_the_first_one_runs(
     assert "already running at http://127.0.0.1:4566" in capsys.readouterr().err
 
 
-def test_control_characters_are_escaped_and_line_breaks_kept() -> None:
+def test_control_characters_of_raw_lines_are_escaped_and_line_breaks_kept() -> None:
     hostile = "id \x1b[2J \x9b \u202e\u2028end"
     messages = [f"{hostile}\n", "Traceback\n\tline 1\n", "REPORT RequestId: 1\n"]
-    stack: Any = SimpleNamespace(
-        resources={group: group for group in start.LOG_GROUPS},
+    target: Any = SimpleNamespace(
+        resources={group: group for group in LOG_GROUPS},
         client=lambda _service: SimpleNamespace(get_paginator=lambda _operation: Logs(messages)),
     )
 
-    lines = list(islice(start.logs(stack), 3))
+    lines = list(islice(log.raw(target, datetime.fromtimestamp(0, UTC)), 3))
 
     assert lines == [
         "ingest    id \\u001b[2J \\u009b \\u202e\\u2028end",
         "ingest    Traceback",
         "ingest     line 1",
     ]
+
+
+def test_a_key_calls_its_function_and_the_terminal_is_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    person, terminal = os.openpty()
+    before = termios.tcgetattr(terminal)
+    called = queue.Queue[str]()
+    with open(terminal) as stdin:  # noqa: PTH123  a file descriptor
+        monkeypatch.setattr(sys, "stdin", stdin)
+        with pressed({"s": lambda: called.put("s"), "c": lambda: called.put("c")}) as keys:
+            os.write(person, b"xcs")
+            found = [called.get(timeout=30), called.get(timeout=30)]
+        after = termios.tcgetattr(terminal)
+    os.close(person)
+
+    assert keys
+    assert found == ["c", "s"]
+    assert after == before
 
 
 class Logs:

@@ -63,11 +63,13 @@ def follow(
     wanted: Filter,
     begin: datetime,
     seconds: float | None = None,
+    *,
+    pause: float = POLL_SECONDS,
 ) -> Iterator[list[Seen]]:
     """The wanted lines since `begin`, a list for each poll; with the age of each event.
 
     While AWS can't be reached it says so once and keeps trying. seconds: when to stop; None for
-    never.
+    never. pause: seconds between two polls.
     """
     ages = Ages()
     end = None if seconds is None else time.monotonic() + seconds
@@ -76,7 +78,7 @@ def follow(
         yield [seen for seen in aged if wanted.shows(seen)]
         if end is not None and time.monotonic() >= end:
             return
-        time.sleep(POLL_SECONDS if end is None else min(POLL_SECONDS, end - time.monotonic()))
+        time.sleep(pause if end is None else min(pause, end - time.monotonic()))
 
 
 def polls(target: Target, begin: datetime, outage: Outage | None = None) -> Iterator[list[Seen]]:
