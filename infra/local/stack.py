@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "infra" / "examples"
 STACK_NAME = "getprofile-webhooks"
 BUCKET = "getprofile-artifacts"
+BUILD = "build"  # in the cloud's directory: the built functions
 ROUTE = "/webhooks/getprofile"
 API_ID = "getprofile"  # the same at every start, and so the webhook URL is too
 # Valid on the local cloud only, so they need no protection.
@@ -82,7 +83,7 @@ def build(directory: Path, *, architecture: str | None = None, source: Path = RO
 
     source: the directory with template.yaml, to build another release.
     """
-    output = _sam_build(source, directory / "build", architecture, scratch=directory)
+    output = _sam_build(source, directory / BUILD, architecture, scratch=directory)
     compiler = [sys.executable, "-m", "infra.build.artifact", str(output)]
     _run(compiler, dict(os.environ), name="infra/build/artifact.py")
     return output / "template.yaml"

@@ -31,6 +31,7 @@ from infra.local.console import RunningConsole
 from infra.local.fake_profile_api import FakeProfileApi
 from infra.local.keys import pressed
 from infra.local.stack import (
+    BUILD,
     DEVELOPMENT_API_KEY,
     ROOT,
     Stack,
@@ -39,6 +40,7 @@ from infra.local.stack import (
     deploy_again,
 )
 from infra.local.story import complain, say, step
+from infra.local.watch import Redeployment, deploy_built
 
 ENVIRONMENT_FILE = ROOT / ".local" / "env.json"
 STATE_FOLDER = "state"  # beside it: what the cloud holds, for the next start
@@ -135,7 +137,9 @@ def run(port: int, env_file: Path, *, for_containers: bool, fresh: bool, raw: bo
                 "q": lambda: os.kill(os.getpid(), signal.SIGINT),
             }
             link = console.link()
-            with pressed(actions) as keys:
+            built = stack.cloud.directory / BUILD
+            redeployment = Redeployment(stack, built, ROOT / "functions", say)
+            with pressed(actions) as keys, redeployment.running():
                 greet(stack, api, link, env_file if for_containers else None, keys=keys)
                 if raw:
                     for line in log.raw(target, since):
@@ -194,6 +198,7 @@ def begin(
                 settings = {"HydrateProfiles": "true", "ProfileApiUrl": api.url}
                 if over:
                     stack = deploy_again(cloud, template, **settings)
+                    deploy_built(stack, template.parent)
                 else:
                     stack = deploy(cloud, template, api_key=DEVELOPMENT_API_KEY, **settings)
             cloud.keep()
@@ -289,6 +294,7 @@ def greet(
         say("Docker containers can reach this cloud, and through it run code on this machine.")
     if keys:
         say(f"\nPress {bold}s{regular} to send an event, {bold}c{regular} to open the console.")
+    say("Saving a file under functions/ redeploys its functions.")
     say("Ctrl-C stops everything, and keeps the data for the next start.\n")
 
 

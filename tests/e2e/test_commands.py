@@ -158,6 +158,8 @@ def test_start_keeps_the_stack_up_shows_what_happens_and_cleans_up_even_if_it_is
     wait_for(r"^\S+ consumer +applied .*profile\.updated  \S+  \S+  evt-start$")
     post(url, "?")
     wait_for(r"^\S+ ingest +request refused .*not_json")
+    (ROOT / "functions" / "receiver" / "hydrator" / "handler.py").touch()
+    wait_for("^Redeployed hydrator ")
     api = wait_for(r"GetProfile's API at (\S+)\n")[1]
     urllib3.request("POST", f"{api}/fail")
     send = gpw(tmp_path, "send", "--profile-id", "p-down")

@@ -161,7 +161,8 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> type[Cloud]:
         pass
 
     monkeypatch.setattr(start, "LocalCloud", Own)
-    monkeypatch.setattr(start, "build", lambda directory: directory)
+    monkeypatch.setattr(start, "build", lambda directory: directory / "template.yaml")
+    monkeypatch.setattr(start, "deploy_built", lambda *_: None)
     monkeypatch.setattr(start, "deploy", lambda *_, **__: "empty")
     monkeypatch.setattr(start, "deploy_again", lambda *_, **__: "kept")
     return Own

@@ -167,7 +167,7 @@ COMMANDS: list[Lazy | LazyGroup] = [
         Lazy(
             "up",
             "gpw.commands.local:up",
-            "Keep the stack running on this machine until Ctrl-C, and show its logs "
+            "Keep the stack running on this machine until Ctrl-C, and show its events "
             "(`make start`).",
         ),
         Lazy(

@@ -18,7 +18,7 @@ def up(
     *,
     port: Annotated[int | None, typer.Option(help="Port to listen on. By default 4566.")] = None,
 ) -> None:
-    """Keep the stack running on this machine until Ctrl-C, and show its logs (`make start`)."""
+    """Keep the stack running on this machine until Ctrl-C, and show its events (`make start`)."""
     if cloud := running_cloud(cloud_file()):
         raise OperatorError(
             f"A local cloud is already running at {cloud['endpoint']}", "gpw local down"
