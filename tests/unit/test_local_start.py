@@ -84,7 +84,7 @@ def test_a_taken_port_is_told_with_the_programs_that_listen_on_it() -> None:
 def test_a_second_start_says_that_the_first_one_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stack: Any = SimpleNamespace(cloud=SimpleNamespace(endpoint="http://127.0.0.1:4566"), url="")
+    stack: Any = SimpleNamespace(address={"endpoint": "http://127.0.0.1:4566"})
     with start.announced(stack, tmp_path / "cloud.json"):
         code = start.main(["--env-file", str(tmp_path / "env.json")])
 
