@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from gpw.operations.proof.arrived import Item, wait_until_recorded
@@ -12,6 +13,7 @@ from gpw.operations.proof.compare import prove
 from gpw.operations.proof.ledger import Ledger, delivery
 from gpw.operations.reporter import Silent
 from gpw.operations.sample import MALFORMED, SAMPLE
+from gpw.operations.sync import SweepRequest, Swept, follow, start
 from gpw.stack.errors import OperatorError
 from gpw.stack.queues import depth
 from gpw.stack.webhook import OK, WRONG_TOKEN, Webhook
@@ -28,6 +30,7 @@ from infra.local.stack import (
 )
 from infra.local.story import complain, say, step, wait_until
 from receiver.domain.outcome import Outcome
+from receiver.domain.version import timestamp
 
 EVENT = SAMPLE  # the example event in GetProfile's documentation
 STALE_EVENT = EVENT | {
@@ -42,6 +45,7 @@ PROFILE = {
     "last_updated": "2023-10-01T12:00:00Z",
     "update_log": ["grows without bound, so it is not stored"],
 }
+MISSED = "67890"  # the profile whose webhook never arrives
 PATIENCE_SECONDS = 90  # a step takes a few seconds, and longer on a busy machine
 WRONG_SECRET = "not-the-secret-at-all"  # noqa: S105
 
@@ -97,7 +101,6 @@ def tell() -> None:
     """Start a local cloud, deploy to it, send webhooks, show the results and clean up."""
     say("Start a local cloud")
     with LocalCloud() as cloud, FakeProfileApi(key=DEVELOPMENT_API_KEY) as api:
-        api.profiles["12345"] = PROFILE
         try:
             with step("sam build: the functions, for this machine's processor architecture"):
                 template = build(cloud.directory)
@@ -111,10 +114,14 @@ def tell() -> None:
                 )
             with step("an example workflow: infra/examples/profile-ready.yaml"):
                 workflow = deploy_example(stack, "profile-ready")["WorkflowArn"]
+            with step("sync: a first comparison with GetProfile, which has no profile yet"):
+                sweep(stack)
+            api.profiles[EVENT["data"]["profile_id"]] = PROFILE
             ledger = Ledger(EVENT["tenant_id"])
             send_requests(stack, ledger)
             show(stack, ledger)
             show_workflow(stack, workflow)
+            show_sync(stack, workflow, api)
         except (DemoError, OperatorError, TimeoutError) as error:
             raise DemoError(
                 f"{error}\n\nThe end of the local cloud's log:\n{cloud.log_tail()}"
@@ -186,7 +193,7 @@ def show_item(item: Item) -> None:
 
 
 def show_workflow(stack: Stack, workflow: str) -> None:
-    started = awaited(stack, lambda: executions(stack, workflow), "the workflow to be started")
+    started = awaited(stack, lambda: executions(stack, workflow, 1), "the workflow to be started")
     say("\nThe workflow: started by the event that was applied, once")
     for execution in started:
         say(f"      {execution['status']}  {execution['output']}")
@@ -194,13 +201,37 @@ def show_workflow(stack: Stack, workflow: str) -> None:
         raise DemoError("the workflow should have been started once")
 
 
-def executions(stack: Stack, workflow: str) -> list[dict[str, Any]] | None:
-    """The workflow's finished executions, or None while there are none or some still run."""
+def show_sync(stack: Stack, workflow: str, api: FakeProfileApi) -> None:
+    say(f"\nGetProfile was not able to deliver this one: profile {MISSED} is ready")
+    api.profiles[MISSED] = PROFILE | {"name": "Grace", "last_updated": timestamp(datetime.now(UTC))}
+    with step("sync compares GetProfile's profiles with the tables"):
+        swept = sweep(stack)
+    for line in swept.lines():
+        say(f"      {line}")
+    if not swept.in_step or swept.summary.behind != 1:
+        raise DemoError("sync should have found the one profile that was behind")
+    again = awaited(stack, lambda: executions(stack, workflow, 2), "the workflow to be started")
+    say("  It has started the workflow for that profile, too")
+    for execution in again:
+        if MISSED in execution["output"]:
+            say(f"      {execution['status']}  {execution['output']}")
+    if len(again) != 2:
+        raise DemoError("the workflow should have been started once for each profile")
+
+
+def sweep(stack: Stack) -> Swept:
+    """Compare GetProfile's list with the tables, without waiting for webhooks on their way."""
+    started = start(stack.target, SweepRequest(grace_seconds=0))
+    return follow(stack.target, Silent(), started)
+
+
+def executions(stack: Stack, workflow: str, number: int) -> list[dict[str, Any]] | None:
+    """The workflow's finished executions, or None until there are so many, or if some still run."""
     states = stack.client("stepfunctions")
     found = states.list_executions(stateMachineArn=workflow)["executions"]
     described = [states.describe_execution(executionArn=one["executionArn"]) for one in found]
     over = [one for one in described if one["status"] != "RUNNING"]
-    return over if found and len(over) == len(found) else None
+    return over if len(found) >= number and len(over) == len(found) else None
 
 
 def recorded(stack: Stack, ledger: Ledger) -> bool | None:

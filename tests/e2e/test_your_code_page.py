@@ -465,8 +465,7 @@ def finished(stack: Stack, workflow: str, number: int) -> list[dict[str, Any]]:
     """Waits until that many executions have ended."""
 
     def enough() -> list[dict[str, Any]] | None:
-        found = executions(stack, workflow)
-        return found if found is not None and len(found) >= number else None
+        return executions(stack, workflow, number)
 
     return wait_until(enough, seconds=60, what=f"{number} executions")
 

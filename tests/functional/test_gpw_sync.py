@@ -198,6 +198,21 @@ def test_a_profile_that_is_gone_is_listed_and_erased_after_a_question(
     assert {row["profile_id"] for row in cloud.history() if "profile_id" in row} == {"p0", "p2"}
 
 
+def test_nothing_is_erased_when_most_profiles_seem_to_be_gone(
+    stack: OperatedStack, api: FakeProfileApi, cloud: Cloud
+) -> None:
+    """As with the API key of another app."""
+    stack.run("sync")
+    api.profiles = {"other": {"last_updated": OLD}}
+    stack.run("sync", "--full")
+    stack.run("sync", "--full")
+
+    ran = stack.run("sync", "--remove-gone", "--yes", code=1)
+
+    assert "More profiles are gone (3) than GetProfile has (1)" in ran.err
+    assert all(cloud.item(f"p{n}") for n in range(3))
+
+
 def test_a_profile_that_a_webhook_restored_is_not_erased(
     one_gone: OperatedStack, receiver: Receiver, cloud: Cloud
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from gpw.operations.erasure import Erasure, erase
 from gpw.operations.lines import count_of
 from gpw.operations.reporter import Reporter, Silent
+from gpw.stack.errors import OperatorError
 from gpw.stack.permissions import on
 from gpw.stack.target import Target
 from gpw.stack.text import identifier
@@ -23,9 +24,13 @@ READ_GONE = (
 
 @dataclass(frozen=True)
 class Gone:
-    """The profiles that are gone, each with the time of the first sweep that missed it."""
+    """The profiles that are gone, each with the time of the first sweep that missed it.
+
+    at_getprofile: how many profiles the last sweep of everything found there.
+    """
 
     profiles: dict[Key, str]
+    at_getprofile: int
 
     def document(self) -> dict[str, Any]:
         return {
@@ -72,7 +77,7 @@ def gone(target: Target) -> Gone:
         for row in rows
         if row["updated_at"] < last
     }
-    return Gone({key: since for key, since in found.items() if key in here})
+    return Gone({key: since for key, since in found.items() if key in here}, store.load().profiles)
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,16 @@ class Removed:
 
 
 def remove_gone(target: Target, reporter: Reporter, chosen: Gone) -> Removed:
-    """Erase the profiles that are gone. chosen: those that were shown; each is checked again."""
+    """Erase the profiles that are gone. chosen: those that were shown; each is checked again.
+
+    Raises: OperatorError, if most profiles seem to be gone.
+    """
+    if len(chosen.profiles) > chosen.at_getprofile:
+        raise OperatorError(
+            f"More profiles are gone ({len(chosen.profiles):,}) than GetProfile has "
+            f"({chosen.at_getprofile:,}), as if the API key were another app's",
+            "check the key; gpw erase removes single profiles",
+        )
     erasures: dict[Key, Erasure] = {}
     kept = []
     with reporter.progress("profiles erased", len(chosen.profiles)) as advance:
