@@ -122,10 +122,15 @@ def no_long_polls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def empty_queues(stack: Stack) -> Iterator[None]:
-    """What an incident left in the parked queues is gone afterwards."""
+    """An incident meets nothing in the parked queues, and leaves nothing there."""
+
+    def purge() -> None:
+        for output in ("DeadLetterQueueUrl", "HeldQueueUrl"):
+            stack.client("sqs").purge_queue(QueueUrl=stack.outputs[output])
+
+    purge()
     yield
-    for output in ("DeadLetterQueueUrl", "HeldQueueUrl"):
-        stack.client("sqs").purge_queue(QueueUrl=stack.outputs[output])
+    purge()
 
 
 def until[T](found: Callable[[], T | None], what: str) -> T:
@@ -136,14 +141,30 @@ def depth(stack: Stack, output: str) -> int:
     return queues.depth(stack.client("sqs"), stack.outputs[output]).total
 
 
+@pytest.fixture
+def wait_for_lines(log_lines: Callable[[str], list[str]]) -> Callable[..., None]:
+    """Waits until a log has lines that hold a text: a function's lines arrive after its answer."""
+
+    def wait(group: str, text: str, count: int = 1) -> None:
+        def arrived() -> bool | None:
+            return sum(text in line for line in log_lines(group)) >= count or None
+
+        until(arrived, f"{count} lines with {text} in {group}")
+
+    return wait
+
+
 # ---------------------------------------------------------------- ten incidents
 
 
-def test_a_secret_that_getprofile_rotated_first(stack: Stack, diagnosis: Diagnosis) -> None:
+def test_a_secret_that_getprofile_rotated_first(
+    stack: Stack, diagnosis: Diagnosis, wait_for_lines: Callable[..., None]
+) -> None:
     for number in range(6):
         answer = stack.post(make_body(make_event(f"evt-wrong-{number}")), headers_for(WRONG))
         assert answer.status == 401
     until(lambda: depth(stack, "HeldQueueUrl") >= 6 or None, "the deliveries to be held")
+    wait_for_lines("IngestLogGroup", "wrong_secret", 6)
 
     diagnosis.ask("stack_health")
     secret, waiting = diagnosis.check("secret"), diagnosis.check("held")
@@ -179,12 +200,18 @@ def test_a_body_that_can_never_be_an_event(stack: Stack, diagnosis: Diagnosis) -
 
 
 def test_a_consumer_that_somebody_paused(
-    stack: Stack, diagnosis: Diagnosis, profile_id: str, settle: Callable[[], None]
+    stack: Stack,
+    diagnosis: Diagnosis,
+    profile_id: str,
+    settle: Callable[[], None],
+    wait_for_lines: Callable[..., None],
 ) -> None:
+    settle()
     functions, uuid = stack.client("lambda"), stack.resources["ConsumerFunctionEvents"]
     functions.update_event_source_mapping(UUID=uuid, Enabled=False)
     try:
         stack.post(make_body(make_event("evt-paused", profile_id=profile_id)))
+        wait_for_lines("IngestLogGroup", "evt-paused")
         diagnosis.ask("stack_health")
         consumer, queue = diagnosis.check("consumer"), diagnosis.check("events queue")
         shown = diagnosis.ask("show_event", event_id="evt-paused", tenant=TENANT)
@@ -225,7 +252,11 @@ def test_a_workflow_whose_rule_is_missing(
 
 
 def test_a_flood_of_events_that_are_stale(
-    stack: Stack, diagnosis: Diagnosis, profile_id: str, settle: Callable[[], None]
+    stack: Stack,
+    diagnosis: Diagnosis,
+    profile_id: str,
+    settle: Callable[[], None],
+    wait_for_lines: Callable[..., None],
 ) -> None:
     newest = make_event("evt-newest", profile_id=profile_id, created_at="2023-10-01T13:00:00Z")
     stack.post(make_body(newest))
@@ -241,6 +272,7 @@ def test_a_flood_of_events_that_are_stale(
             )
         )
     settle()
+    wait_for_lines("ConsumerLogGroup", "evt-late-", 20)
 
     counted = diagnosis.ask("metrics", hours=1)
     found = diagnosis.ask("find_events", tenant=TENANT, profile=profile_id, since="1h", limit=5)
@@ -261,7 +293,7 @@ def test_an_api_that_throttles(stack: Stack, diagnosis: Diagnosis) -> None:
     logs.put_log_events(
         logGroupName=group,
         logStreamName="throttled",
-        logEvents=[{"timestamp": now + n, "message": json.dumps(line)} for n in range(8)],
+        logEvents=[{"timestamp": now - 8 + n, "message": json.dumps(line)} for n in range(8)],
     )
 
     counted = diagnosis.ask("metrics", hours=1)
@@ -287,24 +319,21 @@ def test_a_key_that_getprofiles_api_refuses(
     diagnosis: Diagnosis,
     profile_id: str,
     api: FakeProfileApi,
-    log_lines: Callable[[str], list[str]],
+    wait_for_lines: Callable[..., None],
 ) -> None:
     key, api.key = api.key, "another-key-of-getprofile-0123456789"
     try:
         stack.post(make_body(make_event("evt-refused-key", profile_id=profile_id)))
-        until(
-            lambda: any("HydrationsFailed" in one for one in log_lines("HydratorLogGroup")) or None,
-            "the hydration to fail",
-        )
+        wait_for_lines("HydratorLogGroup", "HydrationsFailed")
         counted = diagnosis.ask("metrics", hours=1)
         diagnosis.ask("stack_health")
         waiting, stored = diagnosis.check("hydration"), diagnosis.check("API key")
     finally:
         api.key = key
 
-    [problem, *_] = [one for one in counted["problems"] if one["function"] == "hydrator"]
-    assert "key" in problem["cause"].lower()
-    assert "1 requests" in waiting["found"]
+    causes = [one["cause"] for one in counted["problems"] if one["function"] == "hydrator"]
+    assert any("key" in cause.lower() for cause in causes), causes
+    assert waiting["well"] is None  # requests wait
     assert "was last changed" in stored["found"]
 
 
