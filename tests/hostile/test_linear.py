@@ -395,8 +395,8 @@ def long_paths(value: Any, path: str = "") -> list[str]:
 QUADRATIC: list[tuple[Work, str, int]] = [  # with a size at which the work is done soon
     (lambda text: _INSISTING.sub("", text), "cut in a string of escaped quotes", 8_192),
     (lambda text: _INSISTING.sub("", text), "cut in JSON in a string", 8_192),
-    (parsed(long_paths), "a long name over names", 262_144),
-    (lambda text: [text[n:] for n in range(0, len(text), 16)], "white space", 262_144),
+    (parsed(long_paths), "a long name over names", 65_536),
+    (lambda text: [text[n:] for n in range(0, len(text), 16)], "white space", 65_536),
     (lambda text: int(Decimal(10) ** len(text)), "white space", 16_384),
 ]
 
