@@ -26,6 +26,7 @@ def main(directory: str, *options: str) -> None:
     threading.Thread(target=_watch, args=[directory, orphaned], daemon=True).start()
     # No worker processes: SIGTERM then reaches the one that saves the state.
     hypercorn(["ministack.app:app", "--workers", "0", *options])
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut the rest short
     problem = None
     if os.environ["PERSIST_STATE"] == "1":
         problem = failures.first or kept.complete(Path(os.environ["STATE_DIR"]))

@@ -283,6 +283,15 @@ def test_a_missing_stack_is_reported() -> None:
     assert found.exit_code == 1
     assert "There is no stack 'nowhere' in eu-central-1" in found.stderr
     assert "make deploy" in found.stderr
+    assert "--local" not in found.stderr
+
+
+@pytest.mark.usefixtures("cloud", "holder")
+def test_a_missing_stack_is_reported_with_the_local_cloud_that_is_running() -> None:
+    found = CliRunner().invoke(app, ["doctor", "--stack", "nowhere"])
+
+    assert found.exit_code == 1
+    assert "add --local" in found.stderr
 
 
 def test_an_endpoint_with_another_response_is_a_problem(

@@ -54,7 +54,11 @@ _CREDENTIALS: dict[type[BotoCoreError], tuple[str, str]] = {
     ),
     CredentialRetrievalError: ("The profile's source of credentials failed: {provider}", _LOG_IN),
     MetadataRetrievalError: ("This machine's role gives no credentials", _LOG_IN),
-    ProfileNotFound: ("{error}", "name another one with --profile or AWS_PROFILE"),
+    ProfileNotFound: (
+        "{error}",
+        "name another AWS profile with --profile or AWS_PROFILE; --profile-id names one of "
+        "GetProfile",
+    ),
     UnknownCredentialError: ("{error}", _CONFIG),
     UnknownTokenProviderError: ("{error}", _CONFIG),
     ConfigNotFound: ("{error}", _CONFIG),

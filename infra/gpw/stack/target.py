@@ -99,9 +99,11 @@ class Target:
             [found] = self.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"]
         except ClientError as error:
             if error.response["Error"]["Code"] == "ValidationError":
+                offered = not self.local and _local_cloud_runs()
                 raise OperatorError(
                     f"There is no stack {self.stack!r} in {self.where}",
-                    "name it with --stack and --region, or deploy it: make deploy GUIDED=1",
+                    "name it with --stack and --region, or deploy it: make deploy GUIDED=1"
+                    + ("; or add --local for the local cloud that is running" * offered),
                 ) from None
             raise
         except HTTPClientError:
@@ -217,7 +219,7 @@ def on_aws(stack: str | None, region: str | None, profile: str | None) -> Target
         profile_name=None if chosen is None or chosen == _environment_profile() else chosen,
         region_name=region or _set("AWS_REGION", "AWS_DEFAULT_REGION") or saved.get("region"),
     )
-    if session.region_name is None and not INSTALLED and running_cloud(cloud_file()):
+    if session.region_name is None and _local_cloud_runs():
         raise OperatorError(
             "No AWS region is chosen, and a local cloud is running",
             "add --local to work on the local cloud, or name a region with --region",
@@ -355,7 +357,13 @@ def finds_local_cloud(*, stack: str | None, region: str | None, aws_profile: str
     """
     saved = samconfig()
     named = stack or region or aws_profile or saved.get("region") or _profile(saved)
-    if INSTALLED or named or _set("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID"):
+    if named or _set("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID"):
+        return False
+    return _local_cloud_runs()
+
+
+def _local_cloud_runs() -> bool:
+    if INSTALLED:
         return False
     try:
         return running_cloud(cloud_file()) is not None
