@@ -35,6 +35,9 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+# gpw would find the cloud of a `make start` that the developer has running.
+os.environ["GPW_CLOUD_FILE"] = str(Path(tempfile.gettempdir()) / "no-local-cloud.json")
+
 # Hypothesis keeps a table of Unicode's categories; the working tree is not the place for it.
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis")
 
