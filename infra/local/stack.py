@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
+from samtranslator.yaml_helper import yaml_parse
 
 from gpw.stack.target import Target
 from infra.build import architecture as architectures
@@ -109,9 +110,26 @@ def deploy(
     return stack
 
 
-def deploy_again(cloud: LocalCloud, template: Path, **parameters: str) -> Stack:
-    """Run `sam deploy` over the stack that the cloud kept from an earlier run, secrets included."""
+def deploy_again(
+    cloud: LocalCloud, template: Path, *, stepwise: bool = False, **parameters: str
+) -> Stack:
+    """Run `sam deploy` over the stack that the cloud kept from an earlier run, secrets included.
+
+    stepwise: remove the alarms first, because MiniStack can't update a changed stack of them.
+    """
+    if stepwise:
+        _sam_deploy(cloud, without_monitoring(template), STACK_NAME, parameters)
     return _deploy(cloud, template, DEVELOPMENT_SECRET, parameters)
+
+
+def without_monitoring(built: Path) -> Path:
+    """The built template without its nested stack of alarms."""
+    template = yaml_parse(built.read_text(encoding="utf-8"))
+    del template["Resources"]["Monitoring"]
+    del template["Outputs"]["DashboardUrl"]
+    bare = built.with_suffix(".json")
+    bare.write_text(json.dumps(template), encoding="utf-8")
+    return bare
 
 
 def upgrade(stack: Stack, template: Path, **parameters: str) -> Stack:

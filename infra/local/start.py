@@ -18,6 +18,7 @@ from gpw.operations.sample import SAMPLE
 from gpw.operations.send import post_all, sample
 from gpw.stack.errors import OperatorError
 from gpw.stack.target import Target, running_cloud
+from gpw.stack.text import plain
 from gpw.stack.webhook import current_secret
 from infra.local import kept, log
 from infra.local.cloud import (
@@ -184,7 +185,7 @@ def begin(
     running: keeps the cloud until it ends.
     """
 
-    def attempt() -> Stack:
+    def attempt(*, stepwise: bool = False) -> Stack:
         with ExitStack() as trying:
             over = kept.holds_something(folder)
             say("Start a local cloud" + (", with the data of the last run" if over else ""))
@@ -197,7 +198,7 @@ def begin(
             with step("sam deploy: template.yaml, with IAM enforced"):
                 settings = {"HydrateProfiles": "true", "ProfileApiUrl": api.url}
                 if over:
-                    stack = deploy_again(cloud, template, **settings)
+                    stack = deploy_again(cloud, template, stepwise=stepwise, **settings)
                     deploy_built(stack, template.parent)
                 else:
                     stack = deploy(cloud, template, api_key=DEVELOPMENT_API_KEY, **settings)
@@ -206,22 +207,23 @@ def begin(
         return stack
 
     why = kept.defect(folder)
-    if why is None:
+    for stepwise in (False, True) if why is None else ():
         try:
-            return attempt()
+            return attempt(stepwise=stepwise)
         except PortTakenError:
             raise
         except (LocalCloudError, *CLOUD_ERRORS) as error:
             if not kept.holds_something(folder):
                 raise
-            why = str(error)
+            why = str(error).strip()
+    assert why  # noqa: S101  for the type checker
     aside = kept.set_aside(folder)
     try:
         stack = attempt()
     except BaseException:  # the data was not the reason, or nobody waited
         aside.rename(folder)
         raise
-    said = why.splitlines()[0]
+    said = plain(why.splitlines()[-1])  # where sam deploy says what failed
     say(
         f"Starting empty: the data of the last run can't be used ({said}) "
         f"and was set aside in {aside}"

@@ -145,6 +145,15 @@ def opened(link: str) -> int:
     return urllib3.request("GET", address, headers={"host": found.netloc}, redirect=False).status
 
 
+def closed(link: str) -> bool | None:
+    """Whether nobody listens at the port of a link."""
+    try:
+        socket.create_connection(("127.0.0.1", urlsplit(link).port or 0), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    return None
+
+
 def test_start_keeps_the_stack_up_shows_what_happens_and_cleans_up_even_if_it_is_killed(
     start: Start, tmp_path: Path, own_tmp: Path
 ) -> None:
@@ -167,11 +176,12 @@ def test_start_keeps_the_stack_up_shows_what_happens_and_cleans_up_even_if_it_is
     doctor = gpw(tmp_path, "doctor", "--no-ping")
     urllib3.request("POST", f"{api}/heal")
     sync = gpw(tmp_path, "sync")
-    wait_for(r'^hydrator +\{.*"profile hydrated".*"p-down"')  # its message was delayed
+    wait_for(r"^\S+ hydrator +hydrated .*p-down$")  # its message was delayed
     status = gpw(tmp_path, "status", "abc-tenant", "p-down", "--json")
     console = opened(link)
     started.end(signal.SIGKILL)
     wait_until(lambda: list(own_tmp.iterdir()) == [] or None, seconds=60, what="the cloud to end")
+    wait_until(lambda: closed(link), seconds=60, what="the console to end")
 
     assert url.endswith(f"/_aws/execute-api/{API_ID}/$default{ROUTE}")  # known before the start
     assert answer == (200, b"OK")

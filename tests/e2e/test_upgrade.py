@@ -6,15 +6,12 @@ It makes no archive. It forgets an alarm's ARN when it updates the alarm, and th
 dashboard, so both releases are deployed without the nested stack of alarms, which holds no data.
 """
 
-import json
 import secrets
 import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-
-from samtranslator.yaml_helper import yaml_parse
 
 from gpw.listening.subscription import Subscription
 from gpw.operations.proof.arrived import from_bus
@@ -35,6 +32,7 @@ from infra.local.stack import (
     host_architecture,
     set_secret,
     upgrade,
+    without_monitoring,
 )
 from infra.local.story import wait_until
 from tests import releases
@@ -46,16 +44,6 @@ NEXT_SECRET = secrets.token_urlsafe(32)  # GetProfile already sends it; nobody h
 API_KEY = secrets.token_urlsafe(32)
 # The tables change from on demand to provisioned units, and a batch window begins.
 CHEAPER = {"WriteUnits": "100", "ConsumerBatchWindowSeconds": "1"}
-
-
-def without_monitoring(built: Path) -> Path:
-    """The built template without its nested stack of alarms."""
-    template = yaml_parse(built.read_text(encoding="utf-8"))
-    del template["Resources"]["Monitoring"]
-    del template["Outputs"]["DashboardUrl"]
-    bare = built.with_suffix(".json")
-    bare.write_text(json.dumps(template), encoding="utf-8")
-    return bare
 
 
 class Sender:

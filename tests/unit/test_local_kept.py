@@ -145,7 +145,7 @@ class Cloud:
 
     def __enter__(self) -> "Cloud":
         if self.fails_always or (self.fails_with_data and self._data):
-            raise LocalCloudError("MiniStack could not load its state: failed\nand its log")
+            raise LocalCloudError("`sam deploy` failed:\nMiniStack could not load its state")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -207,7 +207,21 @@ def test_data_that_the_cloud_can_not_start_with_is_set_aside(
 
     assert begin(folder) == "empty"
     assert len(asides(folder)) == 1
-    assert "MiniStack could not load its state: failed)" in capsys.readouterr().out
+    assert "can't be used (MiniStack could not load its state)" in capsys.readouterr().out
+
+
+def test_a_stack_that_can_not_be_updated_at_once_is_updated_in_steps(
+    folder: Path, cloud: type[Cloud], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deploy_again(*_: object, stepwise: bool, **__: object) -> str:
+        if not stepwise:
+            raise LocalCloudError("`sam deploy` failed")
+        return "kept"
+
+    monkeypatch.setattr(start, "deploy_again", deploy_again)
+
+    assert begin(folder) == "kept"
+    assert asides(folder) == []
 
 
 def test_data_stays_in_place_if_an_empty_cloud_does_not_start_either(
