@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
+_Socket = socket.socket
 _PREFIX = "/v1/profile/"
 _LIST = "/v1/search"
 _SORTED_BY = ("last_updated", "created_at", "id", "name")
@@ -409,7 +410,9 @@ class _FakeApiServer(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = super().get_request()
+        # As `accept` does, but also while other tests of this process forbid it new sockets.
+        descriptor, address = self.socket._accept()  # type: ignore[attr-defined]
+        connection = _Socket(fileno=descriptor)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.api.tls:
             # The connection's own thread does the handshake.

@@ -305,7 +305,8 @@ def test_the_function_runs_on_a_laptop_before_it_is_deployed(
             assert stack.post(make_body(make_event(profile_id=profile_id))).status == 200
             printed(f"Hello {profile_id} of abc-tenant")
         finally:
-            os.killpg(listening.pid, signal.SIGINT)
+            # Not SIGINT, which a shell's background processes ignore, and their children too.
+            os.killpg(listening.pid, signal.SIGTERM)
             listening.wait(60)
 
 
