@@ -475,6 +475,28 @@ def test_a_sweep_that_was_abandoned_is_gone_on_with_by_the_next_message(world: W
     assert world.state.complete_at == timestamp(NOON)
 
 
+@pytest.mark.parametrize(
+    ("abandoned", "asked"), [({}, {"full": True}), ({}, {"dry_run": True}), ({"dry_run": True}, {})]
+)
+def test_an_abandoned_sweep_gives_way_to_one_that_does_more(
+    world: World, abandoned: dict[str, Any], asked: dict[str, Any]
+) -> None:
+    """A dry run never goes on with a sweep that sends events, nor is one taken for a sweep."""
+    world.update("a")
+    world.seconds_left = PAGE_SECONDS - 1
+    world.ask(**abandoned)
+    world.queue.messages.clear()
+    world.seconds_left = 60
+    world.now += STALLED + SECOND
+    state = world.sweep(**asked)
+
+    dry = "dry_run" in asked
+    done = state.last_dry_run if dry else state.last
+    assert done
+    assert (done.started_at, done.full) == (timestamp(world.now), "full" in asked)
+    assert bool(world.bus) is not dry
+
+
 def test_a_message_of_a_sweep_that_is_over_does_nothing(world: World) -> None:
     before = world.state
     world.ask(sweep=before.complete_at)

@@ -98,12 +98,15 @@ class Sweeper:
         log.record("debug", "sync asked", {"SyncAge": age / timedelta(milliseconds=1)})
         if running := state.running:
             stalled = state.progressed_at < timestamp(self.now() - STALLED)
+            more = _does_more(asked, running)
             mine = running.started_at == asked.sweep or running.begun_by == message_id
-            if mine or stalled:
+            if mine or (stalled and not more):
                 return state
-            if _does_more(asked, running):
+            if not stalled and more:
                 raise SweepRunningError("Another sweep runs; this one waits for its end")
-            return None
+            if not more:
+                return None
+            # An abandoned sweep that does less is replaced: the next one reads what it left out.
         if asked.sweep:
             return None
         overdue = state.full_at < timestamp(self.now() - self.full_every)
