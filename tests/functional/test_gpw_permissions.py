@@ -173,7 +173,7 @@ def swept(stack: OperatedStack) -> str:
     told: dict[str, Any] = dict.fromkeys(("started_at", "finished_at", "since"), "2999")
     told |= {"full": True, "dry_run": False, "total": 1, "begun_by": "x", "behind_seconds": 1}
     last = Summary.model_validate(told | counts)
-    done = {"complete_at": "2999", "full_at": "2999", "last": last}
+    done = {"complete_at": "2999", "full_at": "2999", "proved_at": "2999", "gone": 1, "last": last}
     store.save(store.load().model_copy(update=done))
     key = Key(profile_id="p", tenant_id="t")
     store.missed(key, "2998", "")

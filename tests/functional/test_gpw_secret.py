@@ -12,9 +12,12 @@ import pytest
 import urllib3
 from botocore.exceptions import ClientError
 
+from gpw.cli.command import Gpw
+from gpw.commands.secret import change
 from gpw.operations import secret, secret_status
 from gpw.operations.sample import DATA, SAMPLE
 from gpw.operations.settling import METRIC_SECONDS, counted_from
+from gpw.stack.errors import OperatorError
 from gpw.stack.target import Target
 from receiver.domain.events import EVENT_TYPES
 from receiver.domain.parse import parse_event
@@ -39,6 +42,12 @@ def value(stack: OperatedStack) -> Any:
     return lambda: secrets.get_secret_value(SecretId=stack.outputs["WebhookSecretArn"])[
         "SecretString"
     ]
+
+
+def api_key(stack: OperatedStack) -> str:
+    secrets = aws_client("secretsmanager")
+    found = secrets.get_secret_value(SecretId=stack.outputs["ProfileApiSecretArn"])
+    return str(found["SecretString"])
 
 
 def everything(ran: Ran) -> str:
@@ -70,6 +79,72 @@ def test_set_asks_on_a_terminal_without_showing_what_is_typed(
 
     assert value() == SECRET
     assert SECRET not in everything(ran)
+
+
+def test_one_entry_sets_the_api_key_too_if_the_owner_says_so(
+    stack: OperatedStack, value: Any
+) -> None:
+    done = stack.run("secret", "set", "--is-api-key", "--yes", "--json", stdin=SECRET)
+
+    assert (value(), api_key(stack)) == (SECRET, SECRET)
+    assert done.document["api_key"] is True
+    assert SECRET not in everything(done)
+
+
+def test_yes_is_no_answer_to_whether_the_secret_is_the_api_key(
+    stack: OperatedStack, value: Any
+) -> None:
+    before = api_key(stack)
+    ran = stack.run("secret", "set", "--yes", stdin=SECRET)
+
+    assert (value(), api_key(stack)) == (SECRET, before)
+    assert "--is-api-key" in ran.err
+
+
+def test_the_question_about_the_api_key_is_asked_while_nobody_has_set_one(
+    stack: OperatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask(_gpw: Any, question: str) -> bool:
+        asked.append(question)
+        return True
+
+    monkeypatch.setattr(Gpw, "ask", ask)
+    monkeypatch.setattr(Gpw, "confirm", lambda _gpw, _question: None)
+    monkeypatch.setattr(secret, "GENERATED_SECONDS", 60)
+    stack.run("secret", "set", stdin=SECRET)
+    stack.run("secret", "set", stdin=NEW_SECRET)
+    aws_client("secretsmanager").put_secret_value(
+        SecretId=stack.outputs["ProfileApiSecretArn"], SecretString="another-key-0123456789abcdef"
+    )
+    stack.run("secret", "set", stdin=SECRET)
+
+    assert [question for question in asked if "API key" in question] == [change._IS_API_KEY] * 2
+    assert api_key(stack) == "another-key-0123456789abcdef"
+
+
+def test_an_api_key_that_could_not_be_stored_is_said_beside_the_secret_that_was(
+    stack: OperatedStack, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = secret.store
+
+    def refused(target: Target, which: secret.Which, new: str) -> datetime:
+        if which is secret.Which.API:
+            raise OperatorError("Secrets Manager did not confirm the new value")
+        return store(target, which, new)
+
+    monkeypatch.setattr(secret, "store", refused)
+    ran = stack.run("secret", "set", "--is-api-key", "--yes", stdin=SECRET, code=1)
+
+    assert value() == SECRET
+    assert "The webhook secret is set, and the API key is not" in ran.err
+
+
+def test_the_api_key_alone_can_be_no_webhook_secret(stack: OperatedStack) -> None:
+    ran = stack.run("secret", "set", "--for", "api", "--is-api-key", stdin=SECRET, code=2)
+
+    assert "--is-api-key is about the webhook secret" in ran.err
 
 
 def test_two_different_typings_change_nothing(

@@ -126,8 +126,8 @@ def test_a_page_that_fails_is_retried_with_the_message_that_asked_for_it(
     receiver: Receiver, cloud: Cloud, api: FakeProfileApi, output: Output
 ) -> None:
     api.fail(faults.status(503), times=1)
-    receiver.hydrate('{"sync": {}}', expected=1)
-    receiver.hydrate('{"sync": {}}')
+    receiver.hydrate('{"sync": {}}', "message", expected=1)
+    receiver.hydrate('{"sync": {}}', "message")
 
     assert all(cloud.item(one) for one in api.profiles)
     [line] = [line for line in output.logs if line["message"] == "message failed"]

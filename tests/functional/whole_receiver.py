@@ -10,7 +10,7 @@ from tests.functional.conftest import Handler
 
 
 class Receiver:
-    """The functions behind the queues. published: the records of the stream that are done."""
+    """The functions behind the queues."""
 
     def __init__(self, cloud: Cloud, load: Callable[[str], Handler]) -> None:
         self.cloud = cloud
@@ -18,7 +18,7 @@ class Receiver:
         self.consumer, self.publisher, self.hydrator = (
             load(name) for name in ("ConsumerFunction", "PublisherFunction", "HydratorFunction")
         )
-        self.published = 0
+        self.published = self.hydrated = 0
 
     @property
     def bus(self) -> list[dict[str, Any]]:
@@ -29,7 +29,9 @@ class Receiver:
         """A sweep, and everything that follows from it."""
         self.hydrate(json.dumps({"sync": asked}))
 
-    def hydrate(self, body: str, message_id: str = "message-1", expected: int = 0) -> None:
+    def hydrate(self, body: str, message_id: str = "", expected: int = 0) -> None:
+        self.hydrated += 1
+        message_id = message_id or f"message-{self.hydrated}"
         batch = {"Records": [make_sqs_record(body, message_id, attributes={})]}
         answer = self.hydrator(batch, make_context(60_000))
         assert len(answer["batchItemFailures"]) == expected

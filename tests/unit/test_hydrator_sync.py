@@ -344,8 +344,10 @@ def test_while_the_consumer_is_paused_the_full_profiles_wait_for_the_next_sweep(
     assert world.sweep().full_due is True
     assert world.full == {}
 
-    world.consuming = True
     world.now += HOUR
+    assert world.sweep().last.full is False  # type: ignore[union-attr]
+    world.consuming = True
+    world.now += DAY
     assert world.sweep().full_due is False
     assert world.full[key("a")][1].profile == world.at_getprofile[key("a")]
 
@@ -464,7 +466,7 @@ def test_a_sweep_that_runs_is_not_overlapped(world: World) -> None:
             world.ask(**asked)
 
 
-def test_a_sweep_that_was_abandoned_is_gone_on_with_by_the_next_message(world: World) -> None:
+def test_a_sweep_that_was_abandoned_is_given_up_and_another_begins(world: World) -> None:
     world.seconds_left = PAGE_SECONDS - 1
     world.ask()
     world.queue.messages.clear()
@@ -472,7 +474,99 @@ def test_a_sweep_that_was_abandoned_is_gone_on_with_by_the_next_message(world: W
     world.now += STALLED + SECOND
     world.ask()
 
-    assert world.state.complete_at == timestamp(NOON)
+    assert world.state.complete_at == timestamp(world.now)
+
+
+def test_a_page_that_always_fails_stops_no_later_sweep(world: World) -> None:
+    """The sweep of everything can't read its list; the most recently updated profiles can be."""
+
+    def broken(answer: dict[str, Any]) -> dict[str, Any]:
+        return {} if "sortBy=id" in world.requests[-1] else answer
+
+    world.answer = broken
+    world.update("a")
+    with pytest.raises(UnexpectedAnswerError):
+        world.ask(full=True)
+    world.now += STALLED + SECOND
+    world.sweep()
+
+    assert world.in_step() == {key("a")}
+
+
+def test_a_message_that_is_delivered_again_after_its_sweep_begins_no_other(world: World) -> None:
+    world.ask("message-1", full=True)
+    before = world.state
+    world.ask("message-1", full=True)
+
+    assert world.state == before
+
+
+def test_whoever_waits_for_an_answer_gets_a_sweep_of_its_own_after_the_one_that_runs(
+    world: World,
+) -> None:
+    world.seconds_left = PAGE_SECONDS - 1
+    world.ask()
+    with pytest.raises(SweepRunningError):
+        world.ask(answer=True)
+
+
+def test_what_a_longer_grace_time_left_undecided_is_read_by_the_next_sweep(world: World) -> None:
+    world.update("a", ago=HOUR / 2)
+    for n in range(300):
+        world.update(f"p{n}", ago=SECOND)
+    world.sweep(grace_seconds=3600)
+    assert world.in_step() == set()
+    world.now += HOUR
+    world.sweep()
+
+    assert key("a") in world.in_step()
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_pages_that_are_smaller_than_asked_for_do_not_end_the_list(
+    world: World, full: bool
+) -> None:
+    """The API has a limit of its own, and does not say so."""
+    world.largest_page = 50
+    world.answer = lambda answer: answer | {"pageSize": 100}
+    for n in range(130):
+        world.update(f"p{n}", ago=HOUR)
+    world.sweep(full=full, since=timestamp(NOON - DAY))
+
+    assert len(world.in_step()) == 130
+
+
+def test_a_profile_from_before_the_first_sweep_starts_no_workflow_in_a_later_one() -> None:
+    """Such as when the first API key was another app's, without profiles."""
+    world = swept()
+    for n in range(3):
+        world.update(f"p{n}", ago=DAY)
+    state = world.sweep(full=True)
+
+    assert len(world.in_step()) == 3
+    assert world.bus == []
+    assert (state.last.filled, state.last.behind) == (3, 0)  # type: ignore[union-attr]
+
+
+def test_a_status_that_no_event_can_have_stops_nothing(world: World) -> None:
+    world.update("a", status="\ud800")
+    world.update("b", status="\uffff")
+    world.update("c")
+    world.sweep()
+
+    assert world.rows.keys() == {key("a"), key("b"), key("c")}
+    assert world.rows[key("a")]["status"] is None
+    assert world.rows[key("b")]["status"] == "\uffff"
+
+
+def test_a_pass_that_proves_nothing_changes_nothing_about_what_is_gone(world: World) -> None:
+    world.deliver("gone", NOON - DAY)
+    assert weeks(world, 2)[-1] == 1
+    world.answer = lambda answer: answer | {"profiles": [{"tenant_id": "t"}]}
+    world.now += 7 * DAY
+    state = world.sweep(full=True)
+
+    assert (state.gone, state.proved_at < state.full_at) == (1, True)
 
 
 @pytest.mark.parametrize(

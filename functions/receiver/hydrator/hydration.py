@@ -48,11 +48,13 @@ class Hydration(Key, frozen=True):
 class SyncRequest(BaseModel, frozen=True):
     """Begin a sweep, if none runs; or go on with the one that runs.
 
+    answer: somebody waits for its result, so it is not dropped while another sweep runs.
     full: sweep everything. since: go back to this time at least. dry_run: only compare and count.
     sweep: go on with the sweep that began then; empty to begin one. grace_seconds: for so long
     after its last update, a profile's webhook is still awaited.
     """
 
+    answer: bool = False
     full: bool = False
     since: Timestamp | None = None
     dry_run: bool = False

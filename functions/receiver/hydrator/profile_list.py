@@ -143,8 +143,14 @@ def _listed(one: dict[str, Any], fetched_at: datetime) -> Listed | None:
     except ValidationError:
         return None
     status = profile.get("status")
-    short = isinstance(status, str) and len(status) <= MAX_STATUS_LENGTH
-    return Listed(key, status if short else None, complete(profile, fetched_at))
+    return Listed(key, status if _usable(status) else None, complete(profile, fetched_at))
+
+
+def _usable(status: Any) -> bool:
+    """Whether a status can be in an event."""
+    if not isinstance(status, str) or len(status) > MAX_STATUS_LENGTH:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in status)
 
 
 def _count(value: Any) -> int | None:

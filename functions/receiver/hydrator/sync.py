@@ -6,7 +6,7 @@ somebody should go on, so a lost, repeated or dead-lettered message does no harm
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import batched
@@ -16,7 +16,7 @@ from receiver.aws.sqs import BATCH_MESSAGES, Queue, QueueMessage
 from receiver.domain.version import timestamp
 from receiver.hydrator.comparison import TOLERANCE, behind, made_event, version_of
 from receiver.hydrator.errors import SweepRunningError, UnexpectedAnswerError
-from receiver.hydrator.hydration import Key, SyncRequest
+from receiver.hydrator.hydration import GRACE_SECONDS, Key, SyncRequest
 from receiver.hydrator.profile_api import MAX_PAUSE_SECONDS, ProfileApi
 from receiver.hydrator.profile_list import (
     Listed,
@@ -37,8 +37,9 @@ from receiver.messages import synced
 PAGE_SECONDS = 30.0
 WAIT_SECONDS = 10  # for the consumer to apply a page's events, before full profiles are stored
 
-# Longer than any message waits to be retried, so its sweep was abandoned, and another may go on.
+# Longer than any message waits to be retried, so its sweep was abandoned, and another may begin.
 STALLED = timedelta(seconds=2 * MAX_PAUSE_SECONDS)
+AGAIN_AFTER = timedelta(days=1)  # a sweep of everything that left full profiles unwritten
 
 ALWAYS_TAKEN = 10  # GetProfile's own default: a refusal is not about the size of such a page
 MAX_STALLS = 50  # pages in a row that show nothing new or do not join: the list is not one
@@ -97,27 +98,29 @@ class Sweeper:
         age = self.now() - datetime.fromisoformat(since) if since else timedelta()
         log.record("debug", "sync asked", {"SyncAge": age / timedelta(milliseconds=1)})
         if running := state.running:
-            stalled = state.progressed_at < timestamp(self.now() - STALLED)
-            more = _does_more(asked, running)
-            mine = running.started_at == asked.sweep or running.begun_by == message_id
-            if mine or (stalled and not more):
+            if running.started_at == asked.sweep or running.begun_by == message_id:
                 return state
-            if not stalled and more:
-                raise SweepRunningError("Another sweep runs; this one waits for its end")
-            if not more:
+            if state.progressed_at >= timestamp(self.now() - STALLED):
+                if asked.answer or _does_more(asked, running):
+                    raise SweepRunningError("Another sweep runs; this one waits for its end")
                 return None
-            # An abandoned sweep that does less is replaced: the next one reads what it left out.
-        if asked.sweep:
+            # It was abandoned, or one of its pages always fails: another one reads what it left.
+        done = [one.begun_by for one in (state.last, state.last_full, state.last_dry_run) if one]
+        if asked.sweep or message_id in done:
             return None
-        overdue = state.full_at < timestamp(self.now() - self.full_every)
-        overlap = timedelta(seconds=asked.grace_seconds) + 2 * TOLERANCE
+        stuck = state.running is not None and state.running.full
+        due = state.full_at < timestamp(self.now() - self.full_every) or (
+            state.full_due and state.full_at < timestamp(self.now() - AGAIN_AFTER)
+        )
+        overlap = timedelta(seconds=GRACE_SECONDS) + 2 * TOLERANCE
         begins = datetime.fromisoformat(state.complete_at or now) - overlap
         sweep = Sweep(
             started_at=now,
             begun_by=message_id,
-            full=asked.full or state.full_due or overdue,
+            full=asked.full or (due and not stuck),
             since=timestamp(min(begins, asked.since or begins)),
             backfill=not state.full_at,
+            asked_at=state.asked_at or now,
             dry_run=asked.dry_run,
             grace_seconds=asked.grace_seconds,
         )
@@ -154,6 +157,12 @@ class Sweeper:
             raise _NoListError("The list's pages repeat or do not join")
         total = sweep.total if page.total is None else min(page.total, sweep.total or page.total)
         changes: dict[str, Any] = {"stalls": stalls, "pages": sweep.pages + 1, "total": total}
+        reached = not sweep.full and _reaches(page, sweep.since)
+        short = 0 < page.count < window.size and window.begins + page.count < (total or 0)
+        if short and not reached:
+            # The API sends smaller pages than it says, so the next one would begin elsewhere.
+            fewer = changes | {"size": page.count, "limit": page.count}
+            return self._save(state, running=sweep.model_copy(update=fewer))
         if apart:
             # Profiles in front of the window were deleted, so others have moved past its beginning.
             changes["covered"] = max(0, sweep.covered - window.size)
@@ -163,7 +172,7 @@ class Sweeper:
             deadline.check(BUDGET.longest_seconds)
             digests = (one.digest for one in page.profiles)
             self.store.note(sweep.started_at, sweep.pages, digests)
-        done = page.count < window.size or (not sweep.full and _reaches(page, sweep.since))
+        done = reached or page.count < window.size
         comparing = done and sweep.full and not sweep.dry_run
         sweep = sweep.model_copy(
             update=changes
@@ -200,7 +209,8 @@ class Sweeper:
             and (ahead := behind(one, rows.get(one.key))) is not None
         }
         made = {key: made_event(one, sweep.started_at) for key, (one, _) in late.items()}
-        filled = sum(key not in rows for key in made) if sweep.backfill else 0
+        fills = self._fills(made.keys() - rows.keys(), late, sweep)
+        filled = len(fills)
         worst = max((int(ahead.total_seconds()) for _, ahead in late.values()), default=0)
         counts = {
             "behind": sweep.behind + len(made) - filled,
@@ -212,13 +222,8 @@ class Sweeper:
                 seconds = int(ahead.total_seconds())
                 log.record("info", "profile behind", {}, behind_seconds=seconds, **key.model_dump())
             return counts
-        fills = sweep.backfill and not self.publish_backfill
         messages = [
-            synced(
-                json.dumps(event, ensure_ascii=False),
-                self.now(),
-                publish=key in rows or not fills,
-            )
+            synced(json.dumps(event), self.now(), publish=key not in fills)
             for key, event in made.items()
         ]
         for batch in batched(messages, BATCH_MESSAGES, strict=False):
@@ -230,6 +235,23 @@ class Sweeper:
             counts["written"] = sweep.written + written
             counts["unwritten"] = sweep.unwritten + unwritten
         return counts
+
+    def _fills(
+        self, missing: Set[Key], late: Mapping[Key, tuple[Listed, timedelta]], sweep: Sweep
+    ) -> set[Key]:
+        """Of missing profiles, those that GetProfile had before the first sweep, unless the owner
+        has them published. One that does not tell its age counts as such in the first sweep."""
+        if self.publish_backfill:
+            return set()
+        return {
+            key
+            for key in missing
+            if (
+                updated_at < sweep.asked_at
+                if (updated_at := late[key][0].updated_at)
+                else sweep.backfill
+            )
+        }
 
     def _store(
         self, listed: list[Listed], sweep: Sweep, made: dict[Key, str], deadline: Deadline
@@ -295,8 +317,8 @@ class Sweeper:
         for key in keys:
             if digest_of(key) not in seen:
                 deadline.check(2 * BUDGET.longest_seconds)
-                gone += self.store.missed(key, sweep.started_at, state.full_at) >= 2
-        sweep = sweep.model_copy(update={"after": last, "gone": gone})
+                gone += self.store.missed(key, sweep.started_at, state.proved_at) >= 2
+        sweep = sweep.model_copy(update={"after": last, "gone": gone, "proves": True})
         return self._save(state, running=sweep) if last else self._complete(state, sweep)
 
     def _passed(self, sweep: Sweep) -> set[str]:
@@ -312,12 +334,15 @@ class Sweeper:
         if sweep.dry_run:
             log.record("info", "dry run complete", {}, **_common(sweep))
             return self._save(state, running=None, last_dry_run=summary)
-        changes: dict[str, Any] = {"running": None, "complete_at": sweep.started_at}
+        # What a longer grace time left undecided is read again by the next sweep.
+        longer = max(0, sweep.grace_seconds - GRACE_SECONDS)
+        complete = datetime.fromisoformat(sweep.started_at) - timedelta(seconds=longer)
+        changes: dict[str, Any] = {"running": None, "complete_at": timestamp(complete)}
         if sweep.full:
-            changes |= {"full_at": sweep.started_at, "gone": sweep.gone}
+            changes |= {"full_at": sweep.started_at, "gone": sweep.gone, "last_full": summary}
             changes["full_due"] = sweep.unwritten > 0
-        else:
-            changes["full_due"] = state.full_due
+        if sweep.proves:
+            changes["proved_at"] = sweep.started_at
         state = self._save(state, last=summary, **changes)
         age = finished - datetime.fromisoformat(sweep.started_at)
         log.record(

@@ -23,12 +23,12 @@ class Sweep(BaseModel):
 
     started_at: also its name. begun_by: the id of the message that began it. full: whether it reads
     everything, by id. since: a quick sweep ends at profiles that were updated before. backfill:
-    whether events for missing profiles stay off the bus. dry_run: whether it only compares and
-    counts. comparing: whether everything is read, and
-    known profiles are looked up in it; after: the last of them. covered: how many profiles of the
+    whether none of everything was complete before. asked_at: the state's. dry_run: whether it only
+    compares and counts. comparing: whether everything is read, and known profiles are looked up in
+    it; after: the last of them. covered: how many profiles of the
     list are read. size, limit: the next page's largest size, and the API's. tail: the places of the
     last page. total: the smallest that the API told. stalls: pages that did not join, in a row. The
-    rest are counts.
+    rest are counts, and whether it proves which profiles are gone.
     """
 
     started_at: str
@@ -36,6 +36,7 @@ class Sweep(BaseModel):
     full: bool
     since: str = ""
     backfill: bool = False
+    asked_at: str = ""
     dry_run: bool = False
     grace_seconds: int = GRACE_SECONDS
     comparing: bool = False
@@ -55,6 +56,7 @@ class Sweep(BaseModel):
     unwritten: int = 0
     behind_seconds: int = 0
     gone: int = 0
+    proves: bool = False
 
 
 class Summary(BaseModel):
@@ -80,7 +82,8 @@ class SyncState(BaseModel):
 
     asked_at: when a sweep was first asked for. progressed_at: when this was last written.
     complete_at, full_at: the starts of the last complete sweep, and of the last of everything.
-    full_due: whether that one left something undone. profiles: how many it found at GetProfile.
+    full_due: whether that one left something undone. proved_at: the start of the last one that
+    proves which profiles are gone. profiles: how many it found at GetProfile.
     gone: how many profiles two of them in a row missed.
     """
 
@@ -91,9 +94,11 @@ class SyncState(BaseModel):
     complete_at: str = ""
     full_at: str = ""
     full_due: bool = True
+    proved_at: str = ""
     profiles: int = 0
     gone: int = 0
     last: Summary | None = None
+    last_full: Summary | None = None
     last_dry_run: Summary | None = None
 
 

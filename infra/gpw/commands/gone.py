@@ -17,6 +17,7 @@ def show_gone(gpw: Gpw, *, remove: bool) -> None:
         return
     for line in found.lines():
         gpw.out.note(line)
+    operation.check_removable(gpw.target, found)
     gpw.confirm(f"Erase {count_of(len(found.profiles), 'profile')} here permanently?")
     removed = operation.remove_gone(gpw.target, gpw.out, found)
     show(gpw.out, removed, well=removed.well)

@@ -1,5 +1,6 @@
 """`gpw sync`: compares the profiles here with GetProfile's list, and catches up with it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from gpw.cli.command import Gpw, command
 from gpw.cli.result import show
 from gpw.commands.gone import show_gone
 from gpw.operations.gone import READ_GONE
+from gpw.operations.gone import gone as gone_now
 from gpw.operations.sync import RUN, SweepRequest, follow, start
 from gpw.stack.errors import FAILED, USAGE, OperatorError
 from gpw.stack.when import given_moment
@@ -70,6 +72,8 @@ def sync(
         gpw.out.hint("Started. To see the result: gpw doctor")
         return
     swept = follow(gpw.target, gpw.out, started)
+    if swept.gone:  # as of the last sweep of everything
+        swept = replace(swept, gone=len(gone_now(gpw.target).profiles))
     show(gpw.out, swept, well=swept.in_step)
     if not swept.in_step:
         raise typer.Exit(FAILED)

@@ -24,13 +24,9 @@ READ_GONE = (
 
 @dataclass(frozen=True)
 class Gone:
-    """The profiles that are gone, each with the time of the first sweep that missed it.
-
-    at_getprofile: how many profiles the last sweep of everything found there.
-    """
+    """The profiles that are gone, each with the time of the first sweep that missed it."""
 
     profiles: dict[Key, str]
-    at_getprofile: int
 
     def document(self) -> dict[str, Any]:
         return {
@@ -59,7 +55,8 @@ def gone(target: Target) -> Gone:
     """The profiles that the last sweeps of everything missed, and that no event restored since."""
     store = SyncStore(target.output("SyncTableName"), target.client("dynamodb"))
     found: dict[Key, str] = {}
-    last = store.load().full_at
+    state = store.load()
+    last = state.proved_at
     table = target.table("SyncTableName")
     for page in table.pages(
         "query",
@@ -77,7 +74,7 @@ def gone(target: Target) -> Gone:
         for row in rows
         if row["updated_at"] < last
     }
-    return Gone({key: since for key, since in found.items() if key in here}, store.load().profiles)
+    return Gone({key: since for key, since in found.items() if key in here})
 
 
 @dataclass(frozen=True)
@@ -114,17 +111,25 @@ class Removed:
         return [*lines, "What no erasure reaches: docs/data.md"]
 
 
-def remove_gone(target: Target, reporter: Reporter, chosen: Gone) -> Removed:
-    """Erase the profiles that are gone. chosen: those that were shown; each is checked again.
+def check_removable(target: Target, chosen: Gone) -> None:
+    """Check that not most of the profiles seem to be gone, as with the API key of another app.
 
-    Raises: OperatorError, if most profiles seem to be gone.
+    Compared with those that were here before the first sweep that missed one, and not written
+    since: the other app's own profiles have been added here by that sweep. Raises: OperatorError.
     """
-    if len(chosen.profiles) > chosen.at_getprofile:
+    first = min(chosen.profiles.values())
+    pages = target.table("ProfilesTableName").pages("scan", ProjectionExpression="updated_at")
+    before = sum(row["updated_at"] < first for page in pages for row in page.items)
+    if 2 * len(chosen.profiles) >= before:
         raise OperatorError(
-            f"More profiles are gone ({len(chosen.profiles):,}) than GetProfile has "
-            f"({chosen.at_getprofile:,}), as if the API key were another app's",
-            "check the key; gpw erase removes single profiles",
+            f"{len(chosen.profiles):,} of the {count_of(before, 'profile')} that were here before "
+            "are gone, as if the API key were another app's",
+            "check the key. gpw erase removes single profiles",
         )
+
+
+def remove_gone(target: Target, reporter: Reporter, chosen: Gone) -> Removed:
+    """Erase the profiles that are gone. chosen: those that were shown; each is checked again."""
     erasures: dict[Key, Erasure] = {}
     kept = []
     with reporter.progress("profiles erased", len(chosen.profiles)) as advance:

@@ -182,10 +182,16 @@ def put(target: Target, new: NewSecret, *, api_key: bool = False) -> SecretSet:
 
     api_key: whether the value is the API key too, and is set as such.
     """
-    if api_key:
-        secret.store(target, Which.API, new.value)
     done = _put(target, new)
-    done.api_key = api_key
+    if api_key:
+        try:
+            secret.store(target, Which.API, new.value)
+        except (ClientError, BotoCoreError, OperatorError) as error:
+            raise OperatorError(
+                f"The webhook secret is set, and the API key is not: {error}",
+                "gpw secret set --for api",
+            ) from None
+        done.api_key = True
     return done
 
 

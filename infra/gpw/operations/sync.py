@@ -45,7 +45,7 @@ class SweepRequest:
 
     def body(self) -> str:
         """The message that asks the hydrator for it."""
-        asked: dict[str, Any] = {"full": self.full, "dry_run": self.dry_run}
+        asked: dict[str, Any] = {"answer": True, "full": self.full, "dry_run": self.dry_run}
         if self.since:
             asked["since"] = timestamp(self.since)
         if self.grace_seconds is not None:
@@ -66,9 +66,18 @@ class Swept:
 
     @property
     def in_step(self) -> bool:
-        """Whether all profiles are here now, as far as the sweep compared them."""
-        made = self.summary.behind + self.summary.filled
-        return not self.summary.unusable and not (made if self.summary.dry_run else self.waiting)
+        """Whether all profiles are here, or on their way through the events queue."""
+        found = self.summary
+        made = found.behind + found.filled
+        return not found.unusable and not self.unread and not (found.dry_run and made)
+
+    @property
+    def unread(self) -> int:
+        """How many profiles the API counts that a sweep of everything did not get to read."""
+        found = self.summary
+        if not found.full or found.total is None:
+            return 0
+        return max(0, found.total - found.listed - found.unusable)
 
     def document(self) -> dict[str, Any]:
         told = self.summary.model_dump(exclude={"begun_by"})
@@ -86,6 +95,8 @@ class Swept:
             parts.append(self._behind())
         if self.waiting:
             parts.append(f"{count_of(self.waiting, 'event')} still waiting in the events queue")
+        if self.unread:
+            parts.append(f"the API did not show {self.unread:,} of them")
         if found.unusable:
             parts.append(f"{found.unusable:,} can't be compared, because their ids are not usable")
         if self.gone:
@@ -211,14 +222,18 @@ class Started:
     before: str
 
     def answer(self, state: SyncState) -> Summary | None:
-        """The complete sweep that answers the request: its own, or a later one that does as much,
-        because a message is dropped while such a one runs."""
-        summary = _last(state, self.request)
-        if summary is None or summary.begun_by == self.message_id:
-            return summary
-        later = summary.started_at > self.before and summary.started_at >= timestamp(self.at)
-        as_much = summary.full or not (self.request.full or self.request.since)
-        return summary if later and as_much else None
+        """The sweep that answers the request: its own, or a later one that does as much."""
+        for summary in filter(None, [_last(state, self.request), self._full(state)]):
+            if summary.begun_by == self.message_id:
+                return summary
+            later = summary.started_at > self.before and summary.started_at >= timestamp(self.at)
+            as_much = summary.full or not (self.request.full or self.request.since)
+            if later and as_much:
+                return summary
+        return None
+
+    def _full(self, state: SyncState) -> Summary | None:
+        return None if self.request.dry_run else state.last_full
 
 
 def _last(state: SyncState, request: SweepRequest) -> Summary | None:

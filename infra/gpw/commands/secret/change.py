@@ -44,8 +44,11 @@ def change(gpw: Gpw, which: Which, *, rotating: bool, is_api_key: bool) -> None:
     new = plan(gpw.target, which, read_secret(), before, rotating=rotating)
     if new.question:
         gpw.confirm(new.question)
-    if not is_api_key and not gpw.yes and may_be_api_key(gpw.target, new):
-        is_api_key = gpw.ask(_IS_API_KEY)  # --yes is no answer to it
+    if not is_api_key and may_be_api_key(gpw.target, new):
+        if gpw.yes:  # which is no answer to it
+            gpw.out.note("If this value is the API key too, set that as well: --is-api-key")
+        else:
+            is_api_key = gpw.ask(_IS_API_KEY)
     done = put(gpw.target, new, api_key=is_api_key)
     gpw.out.say_lines(done.lines())
     try:
