@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Span, Text
 
+from gpw.cli.fitting import Column, elided, fitted
 from gpw.operations.lines import Line
 from gpw.stack import printable_json
 from gpw.stack.errors import FAILED, USAGE, OperatorError
@@ -82,6 +83,28 @@ class Output:
             for row in rows:
                 table.add_row(*map(safe, row))
             self.console.print(table)
+
+    def lines(self, columns: Sequence[Column], rows: Sequence[Sequence[str | Text]]) -> None:
+        """Print a table whose rows stay on one line each, for people only.
+
+        A terminal that is too narrow gets fewer columns, and texts without their middles; a pipe
+        gets everything.
+        """
+        shown = [[safe(cell) for cell in row] for row in rows]
+        widths = dict.fromkeys(range(len(columns)), PIPE_WIDTH)
+        if self.console.is_terminal:
+            texts = [[cell.plain for cell in row] for row in shown]
+            widths = fitted(columns, texts, self.console.width)
+        self.table(
+            [columns[place].heading for place in widths],
+            [
+                [
+                    Text(elided(row[place].plain, width, self._ellipsis), row[place].style)
+                    for place, width in widths.items()
+                ]
+                for row in shown
+            ],
+        )
 
     def document(self, value: Any) -> None:
         """Print the result as JSON, for programs only."""
@@ -186,10 +209,18 @@ class Output:
                 raise OperatorError("Not confirmed, so nothing was done", code=FAILED)
 
     @property
+    def _able(self) -> bool:
+        """Whether the output can show any character."""
+        return (self.console.encoding or "").lower().startswith("utf")
+
+    @property
+    def _ellipsis(self) -> str:
+        return "…" if self._able else "..."
+
+    @property
     def marks(self) -> dict[bool | None, Text]:
         """The signs for good, bad and unknown."""
-        able = (self.console.encoding or "").lower().startswith("utf")
-        good, bad, unknown = ("✓", "✗", "?") if able else ("ok", "NO", "?")
+        good, bad, unknown = ("✓", "✗", "?") if self._able else ("ok", "NO", "?")
         return {
             True: Text(good, style="green"),
             False: Text(bad, style="bold red"),

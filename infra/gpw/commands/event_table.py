@@ -6,16 +6,30 @@ from typing import Any
 
 from rich.text import Text
 
+from gpw.cli.fitting import Column
 from gpw.cli.output import Output
 from gpw.stack.text import OUTCOME_STYLES, identifier
 from gpw.stack.when import ago
 
+# At 80 columns, `ago` (6), the outcome (8) and the gaps (10) leave 56 for type, tenant, profile and
+# id. The minimums of all but `status` fit; the longest type of GetProfile has 24 characters.
+COLUMNS = (
+    Column("created", dropped=1),
+    Column("ago"),
+    Column("outcome"),
+    Column("type", least=24),
+    Column("status", least=8, dropped=2),
+    Column("tenant", least=8, dropped=3),
+    Column("profile", least=8),
+    Column("id", least=14),
+)
+
 
 def show_events(out: Output, items: Sequence[dict[str, Any]]) -> None:
-    """Print a table of events of the history."""
+    """Print a table of events of the history, each on one line of a terminal."""
     now = datetime.now(UTC)
-    out.table(
-        ["created", "ago", "outcome", "type", "status", "tenant", "profile", "id"],
+    out.lines(
+        COLUMNS,
         [
             [
                 item["created_at"][:19].replace("T", " "),

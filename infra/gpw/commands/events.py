@@ -27,6 +27,9 @@ def events(
 
     Events of one profile (--tenant and --profile-id) are looked up by key. Every other selection
     scans the whole history, which takes time and read units if the history is long.
+
+    A terminal shows each event on one line. Where that is too narrow, it leaves out columns and the
+    middle of long ids; a pipe and --json have them whole.
     """
     selection = chosen(gpw)
     found = newest(gpw.target, selection, limit, gpw.out)
