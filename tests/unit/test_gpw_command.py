@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -154,8 +155,28 @@ def test_an_unknown_option_is_wrong_usage() -> None:
     assert CliRunner().invoke(app, ["events", "--colour"]).exit_code == 2
 
 
-def test_without_a_command_the_help_is_shown() -> None:
-    assert "doctor" in CliRunner().invoke(app, []).stdout
+def test_without_a_command_gpw_shows_the_first_steps_and_where_the_rest_is() -> None:
+    ran = CliRunner().invoke(app, [])
+    steps = re.findall(r"^  gpw (.*?) +[A-Z]", ran.stdout, re.MULTILINE)
+
+    assert ran.exit_code == 2
+    assert [line for line in ran.stdout.splitlines() if len(line) > 80] == []
+    assert "`gpw --help` lists all commands" in ran.stdout
+    assert len(steps) == 5
+    for step in steps:
+        name = next(one for one in COMMANDS if f"{step} ".startswith(f"{one} "))
+        assert all(word in help_of(*COMMANDS[name]) for word in step.split() if word[0] == "-")
+
+
+def test_help_lists_every_command_in_a_group_by_what_it_is_for() -> None:
+    panels = re.findall(r"^╭─ (\w+)", help_of(), re.MULTILINE)
+
+    assert panels == ["Options", "Look", "Act", "Try", "Own"]
+
+
+@pytest.mark.parametrize("words", [(), ("dlq",), ("events",), ("sync",)])
+def test_help_shows_no_type_for_an_option_that_takes_no_value(words: tuple[str, ...]) -> None:
+    assert "<bool>" not in help_of(*words)
 
 
 def test_each_paragraph_of_a_docstring_is_put_on_one_line() -> None:

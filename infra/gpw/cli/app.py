@@ -18,6 +18,19 @@ no stack, and `local` runs the local cloud itself. Exit codes: 0 success, 1 a pr
 wrong usage, 130 interrupted.
 """
 
+# For somebody who has never used gpw. A test checks that the commands exist.
+FIRST_STEPS = """gpw operates the GetProfile webhook receiver. The first steps:
+
+  gpw local up       Run the receiver on this machine, as `make start` does.
+  gpw send           Send it a sample event.
+  gpw events         List the events that it accepted.
+  gpw listen --print Show live events, or forward them to your application.
+  gpw ui             See all of it in a browser.
+
+`gpw --help` lists all commands; `gpw COMMAND --help` shows one with an example.
+If your receiver runs on AWS, `gpw doctor` checks it.
+"""
+
 
 class _Gpw(LazyGroup):
     """The group of all commands. Typer creates it without commands, so it adds them."""
@@ -25,12 +38,18 @@ class _Gpw(LazyGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings | {"commands": COMMANDS})
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As Typer's, but without a word it shows the first steps."""
+        if not args and not ctx.resilient_parsing:
+            typer.echo(FIRST_STEPS, nl=False)
+            ctx.exit(2)  # wrong usage, as in gpw.stack.errors, which imports the SDK
+        return super().parse_args(ctx, args)
+
 
 app = typer.Typer(
     name="gpw",
     cls=_Gpw,
     help=flowing(HELP),
-    no_args_is_help=True,
     rich_markup_mode="rich",
     # A traceback would show the values of variables, including the secret.
     pretty_exceptions_enable=False,

@@ -14,6 +14,7 @@ from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
 from gpw.cli.docstrings import flowing
+from gpw.cli.lazy import shown_options
 from gpw.cli.output import Output
 from gpw.stack.errors import INTERRUPTED, USAGE, OperatorError, explained
 from gpw.stack.permissions import STACK, Level, Need, Requirement
@@ -162,6 +163,10 @@ class Command(TyperCommand):
     context_class = Gpw
     requirement = Requirement(Level.LOOK, frozenset())
     own: frozenset[str] = frozenset()  # the names of the function's parameters
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """As Typer's, for help."""
+        return shown_options(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As Typer's, but errors have no words of a validator, and suggest only similar options."""

@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from gpw.stack.permissions import Requirement
 
 
+def shown_options(parameters: list[Any]) -> list[Any]:
+    """Parameters as help shows them: a flag takes no value, so it has no type."""
+    for one in parameters:
+        if getattr(one, "is_flag", False):
+            one.metavar = ""
+    return parameters
+
+
 class Lazy(TyperCommand):
     """A command that is not imported yet.
 
@@ -39,6 +47,10 @@ class LazyGroup(TyperGroup):
         name, found, rest = super().resolve_command(ctx, args)
         return name, found.load() if isinstance(found, Lazy) else found, rest
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """As Typer's, for help."""
+        return shown_options(super().get_params(ctx))
+
     def listed(self) -> dict[str, Lazy]:
         """Its commands and those of its groups, by their names, such as `dlq ls`."""
         found: dict[str, Lazy] = {}
@@ -58,6 +70,13 @@ class LazyGroup(TyperGroup):
 def group(name: str, summary: str, *commands: Lazy) -> LazyGroup:
     """A group of commands under one name."""
     return LazyGroup(name=name, help=summary, commands=commands, no_args_is_help=True)
+
+
+def section(title: str, *commands: Lazy | LazyGroup) -> tuple[Lazy | LazyGroup, ...]:
+    """Commands that help shows under one title."""
+    for one in commands:
+        one.rich_help_panel = title
+    return commands
 
 
 def requirements(context: typer.Context) -> "dict[str, Requirement]":
