@@ -109,6 +109,10 @@ def history_and_state(stack: OperatedStack) -> str:
     return history(stack)
 
 
+def parked_event(stack: OperatedStack) -> str:
+    return letters(stack) + held(stack) + history(stack)
+
+
 LOAD = "gpw-load-0123abcd-1"
 VERIFY = "gpw-verify-0123456789abcdef"
 
@@ -203,6 +207,7 @@ RUNS: dict[str, tuple[Callable[[OperatedStack], str] | None, list[list[str]]]] =
     "gpw tail": (None, [["tail", "--for", "0"]]),
     "gpw listen": (killed_listener, [LISTEN, [*LISTEN, *PROFILE]]),
     "gpw status": (history, [["status", "abc-tenant", "12345"]]),
+    "gpw show": (parked_event, [["show", "evt-1"], ["show", "evt-1", *PROFILE]]),
     "gpw events": (history, [["events"], ["events", *PROFILE]]),
     "gpw export": (
         history_and_state,

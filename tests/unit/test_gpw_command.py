@@ -60,6 +60,7 @@ def test_the_table_has_every_command() -> None:
             "ui",
             "status",
             "events",
+            "show",
             "export",
             "dlq ls",
             "dlq show",

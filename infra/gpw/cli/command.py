@@ -13,8 +13,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
-from gpw.cli.docstrings import flowing
-from gpw.cli.lazy import shown_options
+from gpw.cli.docstrings import flowing, shown_options
 from gpw.cli.output import Output
 from gpw.stack.errors import INTERRUPTED, USAGE, OperatorError, explained
 from gpw.stack.permissions import STACK, Level, Need, Requirement

@@ -6,17 +6,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from gpw.cli.docstrings import shown_options
+
 if TYPE_CHECKING:
     from gpw.cli.command import Command
     from gpw.stack.permissions import Requirement
-
-
-def shown_options(parameters: list[Any]) -> list[Any]:
-    """Parameters as help shows them: a flag takes no value, so it has no type."""
-    for one in parameters:
-        if getattr(one, "is_flag", False):
-            one.metavar = ""
-    return parameters
 
 
 class Lazy(TyperCommand):

@@ -21,6 +21,11 @@ COMMANDS: list[Lazy | LazyGroup] = [
         ),
         Lazy("events", "gpw.commands.events:events", "List events of the history, newest first."),
         Lazy(
+            "show",
+            "gpw.commands.show:show",
+            "Show one event by its id, wherever it is, with its way through the system.",
+        ),
+        Lazy(
             "status", "gpw.commands.status:status", "Show a profile's state and its newest events."
         ),
         Lazy(

@@ -1,7 +1,7 @@
 """Follows one event: the events before and after it, and its way through the functions."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -63,17 +63,22 @@ def steps(target: Target, item: Item, log_groups: Mapping[str, str]) -> list[Ste
     Raises: ClientError, BotoCoreError, if the logs can't be read.
     """
     received = datetime.fromisoformat(item.get("received_at") or item["created_at"])
-    logged = [
+    found = logged_steps(_logged(target, item, log_groups, received), since=received)
+    known = known_steps(target, item)
+    return known[:1] + found if found else known
+
+
+def logged_steps(lines: Iterable[Seen], since: datetime) -> list[Step]:
+    """An event's way by its log lines. since: when it was received."""
+    return [
         Step(
             one.at,
-            duration((one.at - received).total_seconds()),
+            duration((one.at - since).total_seconds()),
             f"{one.function}: {one.message}",
             " ".join(part for part in (one.outcome, one.reason, one.detail) if part),
         )
-        for one in sorted(_logged(target, item, log_groups, received), key=lambda one: one.at)
+        for one in sorted(lines, key=lambda one: one.at)
     ]
-    known = known_steps(target, item)
-    return known[:1] + logged if logged else known
 
 
 def _logged(

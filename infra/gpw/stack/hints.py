@@ -7,7 +7,7 @@ from collections.abc import Sequence
 # Every command that works on a stack; a test compares them with the table of commands.
 COMMANDS = (
     *("doctor", "erase", "events", "export", "forward", "listen", "load", "pause", "policies"),
-    *("reconcile", "replay", "republish", "resume", "send", "status", "sync", "tail", "ui"),
+    *("reconcile", "replay", "republish", "resume", "send", "show", "status", "sync", "tail", "ui"),
     *("mcp", "verify"),
     *("dlq ls", "dlq purge", "dlq redrive", "dlq show", "held ls", "held purge", "held release"),
     *("secret rotate", "secret set", "secret status"),

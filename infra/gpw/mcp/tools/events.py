@@ -1,10 +1,9 @@
 """Tools about events and profiles."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field
 
 from gpw.history.history import subject
@@ -12,11 +11,10 @@ from gpw.history.selection import select
 from gpw.mcp.answers import fitting, ident, payload, text
 from gpw.mcp.in_step import in_step
 from gpw.mcp.tools.base import Tools
-from gpw.operations import trace
-from gpw.operations.events import Item, ReadLimit, kept, newest_within
-from gpw.operations.tail import LOG_GROUPS
+from gpw.operations import one_event, trace
+from gpw.operations.events import ReadLimit, kept, newest_within
+from gpw.operations.one_event import SearchLimitError
 from gpw.stack.errors import OperatorError
-from gpw.stack.tables import Table
 from gpw.stack.text import pasted
 from receiver.domain.version import timestamp
 
@@ -24,7 +22,6 @@ from receiver.domain.version import timestamp
 # Large events cost more, so dollars have a limit of their own.
 LIMIT = ReadLimit(items=10_000, dollars=0.01)
 SEARCHED_EVENTS = 2_000  # of one profile, for an event's id
-LOGGED = timedelta(days=1)  # how far back the logs are searched for an event without history
 
 Tenant = Annotated[str, Field(description="The tenant's id.")]
 ProfileId = Annotated[str, Field(description="The profile's id.")]
@@ -105,16 +102,20 @@ class EventTools(Tools):
         """
         self.check_payload(show_payload)
         target, named = self.target, pasted(event_id)
-        table = target.table("EventsTableName")
-        item = self._named(table, pasted(tenant), _id(profile), named)
+        place = subject(pasted(tenant), _id(profile))
+        try:
+            item = one_event.in_history(target, self.call, named, place, SEARCHED_EVENTS)
+        except SearchLimitError as error:
+            raise OperatorError(str(error), "use find_events with since and until") from None
         if item is None:
-            return {"in_history": False, "logged": self._logged(named)}
-        shown = {"in_history": True, "event": _row(item), "way": self._way(item)}
-        before = trace.previous(table, item)
-        shown["event_before"] = _row(before) if before else None
+            lines = one_event.logged(target, named)
+            steps = trace.logged_steps(lines, since=lines[0].at) if lines else []
+            return {"in_history": False, "logged": _steps(steps)}
+        found = one_event.story(target, item)
+        shown = {"in_history": True, "event": _row(item), "way": _steps(found.way)}
+        shown["event_before"] = _row(found.before) if found.before else None
         if item.get("outcome") == "stale":
-            newer = trace.overtaking(table, item)
-            shown["stale_because_of"] = _row(newer) if newer else None
+            shown["stale_because_of"] = _row(found.newer) if found.newer else None
         if show_payload:
             shown["data"] = payload(item.get("data"))
         return shown
@@ -141,49 +142,12 @@ class EventTools(Tools):
             shown["data"] = payload(state.get("data"))
         return shown
 
-    def _named(self, table: Table, tenant: str, profile: str | None, event_id: str) -> Item | None:
-        """The newest event with an id among those of a profile. Raises: OperatorError."""
-        looked_at = 0
-        for page in table.pages(
-            "query",
-            KeyConditionExpression="subject = :subject",
-            ExpressionAttributeValues={":subject": {"S": subject(tenant, profile)}},
-            ScanIndexForward=False,
-        ):
-            for item in page.items:
-                if item["event_id"] == event_id:
-                    return item
-            looked_at += page.looked_at
-            self.call.check()
-            if looked_at >= SEARCHED_EVENTS:
-                raise OperatorError(
-                    f"The newest {looked_at:,} events of this profile do not have this id",
-                    "use find_events with since and until",
-                )
-        return None
 
-    def _way(self, item: Item) -> list[dict[str, str]]:
-        target = self.target
-        try:
-            steps = trace.steps(target, item, LOG_GROUPS)
-        except (ClientError, BotoCoreError):  # the logs can't be read
-            steps = trace.known_steps(target, item)
-        return fitting(
-            {"at": timestamp(one.at), "what": text(one.what), "detail": text(one.detail)}
-            for one in steps
-        )
-
-    def _logged(self, event_id: str) -> list[dict[str, str]]:
-        now = datetime.now(UTC)
-        found = trace.logged(self.target, event_id, LOG_GROUPS, now - LOGGED, now)
-        return fitting(
-            {
-                "at": timestamp(one.at),
-                "what": text(f"{one.function}: {one.message}"),
-                "detail": text(" ".join(filter(None, (one.outcome, one.reason, one.detail)))),
-            }
-            for one in sorted(found, key=lambda one: one.at)
-        )
+def _steps(steps: Iterable[trace.Step]) -> list[dict[str, str]]:
+    return fitting(
+        {"at": timestamp(one.at), "what": text(one.what), "detail": text(one.detail)}
+        for one in steps
+    )
 
 
 def _id(value: str | None) -> str | None:
