@@ -259,11 +259,27 @@ def test_the_page_about_your_code_runs_the_example_for_the_events_of_its_deploye
     assert json.loads(pattern(wanted[0], "name"))["$or"][0] == rule
 
 
+def test_a_python_file_or_a_url_can_be_named_without_an_option(
+    stack: OperatedStack, app: App, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "my.py").write_text("def react(event, context): return event['detail']['id']")
+    come(monkeypatch, make_event("evt-1"))
+
+    called = stack.run("listen", str(tmp_path / "my.py"), "--count", "1", "--json")
+    stack.run("listen", app.url, "--count", "1")
+
+    assert attempts(called.out)[0]["response"] == '"evt-1"'
+    assert json.loads(app.got[0][1]) == make_event("evt-1")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         [],
         ["--print", "--forward-to", "http://localhost/"],
+        ["3000", "--forward-to", "http://localhost/"],
+        ["localhost"],
+        ["no_such_file.py"],
         ["--print", "--profile-id", "without-tenant"],
         ["--print", "--since", "yesterday"],
         ["--forward-to", "ftp://localhost/"],

@@ -1,9 +1,11 @@
 """The parts of `gpw listen` that need no AWS: where to, what is sent, and each event once."""
 
 import json
+import os
 import socket
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +26,7 @@ from gpw.listening.forward import (
     header_value,
     headers,
 )
+from gpw.listening.function_file import FunctionFile, by_file, names_file
 from gpw.listening.leases import LEASE_SECONDS, SILENT_SECONDS, UNTIL, expired, lease, silent
 from gpw.listening.loopback import addresses, destination, is_loopback
 from gpw.listening.subscription import HOLD_SECONDS, RENEW_SECONDS, Received, is_probe, pattern
@@ -341,8 +344,20 @@ def test_the_whole_loopback_network_is_this_machine() -> None:
     ],
 )
 def test_an_unusable_url_is_refused(url: str) -> None:
-    with pytest.raises(OperatorError, match="--forward-to"):
+    with pytest.raises(OperatorError, match="The destination"):
         destination(url)
+
+
+@pytest.mark.parametrize(
+    ("short", "url"),
+    [
+        ("3000", "http://localhost:3000/"),
+        ("3000/hooks?a=b", "http://localhost:3000/hooks?a=b"),
+        ("80/my.py", "http://localhost/my.py"),
+    ],
+)
+def test_a_port_stands_for_a_url_on_this_machine(short: str, url: str) -> None:
+    assert (destination(short).url, names_file(short)) == (url, False)
 
 
 def test_a_url_is_parsed() -> None:
@@ -434,6 +449,79 @@ def test_a_function_that_fails_is_a_failed_attempt(
 def test_an_unknown_function_is_refused(name: str) -> None:
     with pytest.raises(OperatorError, match=name):
         by_call(name, form=Form.WEBHOOK, secret="secret")
+
+
+# ---------------------------------------------------------------- a file
+
+
+def saved(path: Path, text: str, tick: int = 0) -> FunctionFile:
+    """Save a file at a time of its own, because a file system's clock can be coarse."""
+    path.write_text(text)
+    os.utime(path, ns=(tick, tick))
+    return FunctionFile(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def helper(): ...\ndef handler(event, context): return 'found'",
+        "def helper(): ...\ndef lambda_handler(event, context): return 'found'",
+        "from json import dumps\ndef _part(): ...\ndef react(event, context): return 'found'",
+    ],
+)
+def test_a_files_handler_is_found(text: str, tmp_path: Path) -> None:
+    (tmp_path / "my.py").write_text(text)
+
+    call = by_file(str(tmp_path / "my.py"), form=Form.EVENTBRIDGE, secret="secret")
+
+    assert call(bus_event(), 1).response == '"found"'
+
+
+def test_a_function_of_a_file_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "my.py").write_text("def handler(e, c): return 1\ndef other(e, c): return 2")
+
+    call = by_file(f"{tmp_path}/my.py:other", form=Form.EVENTBRIDGE, secret="secret")
+
+    assert call(bus_event(), 1).response == "2"
+
+
+@pytest.mark.parametrize("text", ["", "def one(): ...\ndef two(): ...", "def", "1 / 0", None])
+def test_a_file_without_a_clear_handler_is_refused_before_it_listens(
+    text: str | None, tmp_path: Path
+) -> None:
+    if text is not None:
+        (tmp_path / "my.py").write_text(text)
+
+    with pytest.raises(OperatorError, match=r"my\.py"):
+        by_file(str(tmp_path / "my.py"), form=Form.EVENTBRIDGE, secret="secret")
+
+
+def test_a_saved_file_is_used_from_the_next_event_on_and_not_loaded_otherwise(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "my.py"
+    file = saved(path, "def handler(e, c): return 1", tick=1)
+    first = file.current()
+    again = file.current()
+    saved(path, "def handler(e, c): return 2", tick=2)
+
+    assert again is first
+    assert (first({}, None), file.current()({}, None)) == (1, 2)
+
+
+def test_an_error_in_a_saved_file_fails_the_event_and_the_next_save_repairs_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "my.py"
+    path.write_text("def handler(e, c): return 1")
+    call = by_file(str(path), form=Form.EVENTBRIDGE, secret="secret")
+
+    saved(path, "def handler(e, c) return 2", tick=2)
+    broken = call(bus_event(), 1)
+    saved(path, "def handler(e, c): return 3", tick=3)
+
+    assert (broken.well, "SyntaxError" in broken.error) == (False, True)
+    assert call(bus_event(), 1).response == "3"
 
 
 # ---------------------------------------------------------------- until it ends

@@ -21,11 +21,11 @@ wrong usage, 130 interrupted.
 # For somebody who has never used gpw. A test checks that the commands exist.
 FIRST_STEPS = """gpw operates the GetProfile webhook receiver. The first steps:
 
-  gpw local up       Run the receiver on this machine, as `make start` does.
-  gpw send           Send it a sample event.
-  gpw events         List the events that it accepted.
-  gpw listen --print Show live events, or forward them to your application.
-  gpw ui             See all of it in a browser.
+  gpw local up     Run the receiver on this machine, as `make start` does.
+  gpw send         Send it a sample event.
+  gpw events       List the events that it accepted.
+  gpw listen 3000  Forward live events to your application on that port.
+  gpw ui           See all of it in a browser.
 
 `gpw --help` lists all commands; `gpw COMMAND --help` shows one with an example.
 If your receiver runs on AWS, `gpw doctor` checks it.

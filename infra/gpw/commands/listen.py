@@ -17,6 +17,13 @@ from gpw.operations.listen import listen as forward_live
 from gpw.stack.permissions import LISTENING, Level
 from gpw.stack.when import given_moment
 
+ToArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="A port on this machine (3000, 3000/hooks), a URL, or a Python file (my.py, "
+        "my.py:function).",
+    ),
+]
 ForwardToOption = Annotated[
     str | None,
     typer.Option("--forward-to", help="POST each event to this URL on this machine."),
@@ -72,7 +79,7 @@ SweepOption = Annotated[
 
 
 @command(
-    example="gpw listen --forward-to http://localhost:3000/hooks",
+    example="gpw listen 3000/hooks",
     needs=LISTENING,
     level=Level.OPERATE,
     options=(of_the_bus, by_content),
@@ -80,6 +87,7 @@ SweepOption = Annotated[
 def listen(
     gpw: Gpw,
     *,
+    to: ToArgument = None,
     forward_to: ForwardToOption = None,
     invoke: InvokeOption = None,
     only_print: PrintOption = False,
@@ -100,6 +108,10 @@ def listen(
     failed attempt is shown; only --retries repeats it. The page Listen of `gpw ui` shows attempts
     with a button to retry each.
 
+    A Python file is called as Lambda calls it: its function `handler` or `lambda_handler`, or the
+    only one that it has. It may be `async`. When you save the file, the next event gets the new
+    code; modules that it imports stay as they are.
+
     With --json, each attempt is a line of JSON. Exits with 1 if an event failed, or if fewer than
     --count events arrived before --timeout.
     """
@@ -110,17 +122,18 @@ def listen(
         return
     wanted = chosen(gpw)
     begin = None if since is None else given_moment(since, datetime.now(UTC))
-    to = Destination.named(
-        forward_to,
-        invoke,
+    place = Destination.named(
+        to,
+        url=forward_to,
+        function=invoke,
         only_print=only_print,
         form=form,
         secret=development_secret(secret_env),
         remote=allow_remote,
     )
-    shown = partial(show, gpw.out, whole=to.shown)
-    how = Listening(Forwarding(to.forward, shown, retries=retries), begin, count, timeout)
-    forward_live(gpw.target, gpw.out, wanted, to, how)
+    shown = partial(show, gpw.out, whole=place.shown)
+    how = Listening(Forwarding(place.forward, shown, retries=retries), begin, count, timeout)
+    forward_live(gpw.target, gpw.out, wanted, place, how)
     gpw.out.note(how.sentence())
     if how.code:
         raise typer.Exit(how.code)

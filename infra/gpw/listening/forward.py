@@ -56,6 +56,8 @@ class Result:
 
 # An event and the attempt's number, from 1.
 type Forward = Callable[[BusEvent, int], Result]
+# Lambda's handler: an event and the context.
+type Function = Callable[[Any, Any], Any]
 
 
 def content(event: BusEvent, form: Form) -> str:
@@ -203,13 +205,17 @@ class Context:
 
 
 def by_call(name: str, *, form: Form, secret: str) -> Forward:
-    """Calls a Python function as Lambda does. name: `module:function`.
+    """Calls a Python function as Lambda does. name: `module:function`. Raises: OperatorError."""
+    function = _loaded(name)
+    return calling(lambda: function, name.rpartition(":")[2], form=form, secret=secret)
+
+
+def calling(find: Callable[[], Function], name: str, *, form: Form, secret: str) -> Forward:
+    """Calls a Python function as Lambda does. find: is asked for the function at each event.
 
     In the form eventbridge, the function receives what a rule's Lambda target receives; in the form
     webhook, what an HTTP API passes to it. Unlike Lambda, it also runs an `async def` function.
-    Raises: OperatorError, if there is no such function.
     """
-    function = _loaded(name)
 
     def forward(event: BusEvent, attempt: int) -> Result:
         passed = json.loads(
@@ -218,10 +224,10 @@ def by_call(name: str, *, form: Form, secret: str) -> Forward:
             else json.dumps(http_event(event.body(), headers(event, attempt, secret)))
         )
         began = time.monotonic()
-        context = Context(name.rpartition(":")[2], str(uuid.uuid4()), began)
+        context = Context(name, str(uuid.uuid4()), began)
         try:
             with redirect_stdout(sys.stderr):  # the function's output is not part of gpw's
-                returned = function(passed, context)
+                returned = find()(passed, context)
                 if inspect.isawaitable(returned):
                     returned = asyncio.run(_awaited(returned))
             return _returned(returned, time.monotonic() - began)
@@ -246,7 +252,7 @@ def http_event(body: str, sent: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _loaded(name: str) -> Callable[[Any, Any], Any]:
+def _loaded(name: str) -> Function:
     module, colon, attribute = name.partition(":")
     if not (module and colon and attribute):
         raise OperatorError(
@@ -270,7 +276,7 @@ def _loaded(name: str) -> Callable[[Any, Any], Any]:
         ) from None
     if not callable(found):
         raise OperatorError(f"{name} is not a function", code=USAGE)
-    function: Callable[[Any, Any], Any] = found
+    function: Function = found
     return function
 
 

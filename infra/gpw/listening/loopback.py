@@ -1,5 +1,6 @@
 """Checks where events may be forwarded: only to this machine, unless the operator allows more."""
 
+import re
 import socket
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 from gpw.stack.errors import USAGE, OperatorError
 
 PORTS = {"http": 80, "https": 443}
+ON_THIS_MACHINE = re.compile(r"\d+(?:[/?].*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -25,30 +27,39 @@ class Destination:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.path}"
+
 
 def destination(url: str) -> Destination:
-    """The parts of a URL. Raises: OperatorError, if events can't be posted to it."""
+    """The parts of a URL, or of a port on this machine with or without a path: `3000/hooks`.
+
+    Raises: OperatorError, if events can't be posted to it.
+    """
+    if ON_THIS_MACHINE.fullmatch(url):
+        url = f"http://localhost:{url}"
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise OperatorError(f"--forward-to is not a URL: {error}", code=USAGE) from None
+        raise OperatorError(f"The destination is not a URL: {error}", code=USAGE) from None
     if parts.scheme not in PORTS or not parts.hostname:
         raise OperatorError(
-            f"--forward-to is not a URL: {url!r}",
-            "write one such as http://localhost:3000/hooks",
+            f"The destination is not a URL: {url!r}",
+            "write one such as http://localhost:3000/hooks, or 3000/hooks for it",
             code=USAGE,
         )
     if parts.username is not None or parts.password is not None:
         raise OperatorError(
-            "--forward-to must not contain a user name or password",
+            "The destination must not contain a user name or password",
             "the app recognizes gpw by its bearer token: --secret-env",
             code=USAGE,
         )
     query = f"?{parts.query}" if parts.query else ""
     path = f"{parts.path or '/'}{query}"
     if not path.isascii() or any(character <= " " for character in path):
-        raise OperatorError("--forward-to has characters that must be %-escaped", code=USAGE)
+        raise OperatorError("The destination has characters that must be %-escaped", code=USAGE)
     return Destination(parts.scheme, parts.hostname, port or PORTS[parts.scheme], path)
 
 

@@ -11,6 +11,7 @@ from gpw.history.selection import Selection
 from gpw.listening.attempts import Forwarding
 from gpw.listening.bus_event import BusEvent
 from gpw.listening.forward import Form, Forward, by_call, by_http, by_printing
+from gpw.listening.function_file import by_file, names_file
 from gpw.listening.loopback import destination
 from gpw.listening.subscription import WAIT_SECONDS, Ended, Received, Subscription, ended_by_signals
 from gpw.operations.outage import Outage
@@ -32,28 +33,35 @@ class Destination:
     @classmethod
     def named(
         cls,
+        to: str | None,
+        *,
         url: str | None,
         function: str | None,
-        *,
         only_print: bool,
         form: Form | None,
         secret: str,
         remote: bool,
     ) -> "Destination":
-        """Exactly one of a URL, a `module:function` and printing. Raises: OperatorError."""
-        if (url is not None) + (function is not None) + only_print != 1:
+        """Exactly one of a URL, a `module:function` and printing. Raises: OperatorError.
+
+        to: either a URL, its port and path on this machine, or a Python file.
+        """
+        if sum(one is not None for one in (to, url, function)) + only_print != 1:
             raise OperatorError(
                 "Where should events go?",
-                "give one of --forward-to URL, --invoke MODULE:FUNCTION, --print",
+                "give one of 3000/hooks, my.py, --forward-to URL, --invoke MODULE:FUNCTION, "
+                "--print",
                 code=USAGE,
             )
-        if url is not None:
-            sent = form or Form.WEBHOOK
-            forward = by_http(destination(url), form=sent, secret=secret, remote=remote)
-            return cls(forward, f"go to {url}")
-        if function is not None:
-            called = by_call(function, form=form or Form.EVENTBRIDGE, secret=secret)
-            return cls(called, f"are passed to {function}")
+        file = to if to is not None and names_file(to) else None
+        if url := url if file else url or to:
+            parts, sent = destination(url), form or Form.WEBHOOK
+            forward = by_http(parts, form=sent, secret=secret, remote=remote)
+            return cls(forward, f"go to {parts.url}")
+        if called := file or function:
+            call = by_file if file else by_call
+            forward = call(called, form=form or Form.EVENTBRIDGE, secret=secret)
+            return cls(forward, f"are passed to {called}")
         return cls(by_printing, "are printed", form or Form.WEBHOOK)
 
 
