@@ -57,6 +57,7 @@ def test_a_command_of_the_runbook_does_what_it_says(
     stack: Stack, cloud_file: Path, message_id: str, profile_id: str, line: str
 ) -> None:
     names = {"REASON": REASON, "MESSAGE_ID": message_id, "TENANT": "abc-tenant"}
+    names |= {"EVENT_ID": "evt_unknown"}
     names |= {"PROFILE": profile_id, "FIRST": "2h", "LAST": "1m"}
     text = re.sub(r"\b[A-Z_]{4,}\b", lambda match: names[match[0]], line)
     words = shlex.split(text) + ENDING.get(line, [])
@@ -78,4 +79,6 @@ def test_a_command_of_the_runbook_does_what_it_says(
 def test_every_placeholder_is_one_that_the_test_fills_in() -> None:
     placeholders = set(re.findall(r"\b[A-Z_]{4,}\b", " ".join(COMMANDS)))
 
-    assert placeholders == {*("REASON", "MESSAGE_ID", "TENANT", "PROFILE", "FIRST", "LAST")}
+    assert placeholders == {
+        *("REASON", "MESSAGE_ID", "EVENT_ID", "TENANT", "PROFILE", "FIRST", "LAST")
+    }

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from gpw.history import log_lines
@@ -13,6 +14,9 @@ from gpw.stack.target import Target
 from gpw.stack.when import duration
 
 LOG_PERIOD = timedelta(hours=6)  # after an event was received, in which its log lines are read
+# An empty page of CloudWatch can precede others. 20 pages are 4 seconds of an account's 5 requests
+# per second.
+LOG_PAGES = 20
 _PLAIN_ID = re.compile(r"[\w.:-]{4,128}", re.ASCII)  # an id that a filter pattern takes unchanged
 
 type Item = dict[str, Any]
@@ -91,20 +95,21 @@ def _logged(
 def logged(
     target: Target, event_id: str, log_groups: Mapping[str, str], since: datetime, until: datetime
 ) -> Iterator[Seen]:
-    """The log lines about an event id, of the first page that each log group returns."""
+    """The log lines about an event id, of the first pages that each log group returns."""
     pattern: dict[str, Any] = (
         {"filterPattern": f'"{event_id}"'} if _PLAIN_ID.fullmatch(event_id) else {}
     )
     for group, function in log_groups.items():
         if group not in target.resources:
             continue
-        answer = target.client("logs").filter_log_events(
+        pages = target.client("logs").get_paginator("filter_log_events")
+        found_pages = pages.paginate(
             logGroupName=target.resources[group],
             startTime=int(since.timestamp() * 1000),
             endTime=int(until.timestamp() * 1000),
             **pattern,
         )
-        for line in answer["events"]:
+        for line in (line for page in islice(found_pages, LOG_PAGES) for line in page["events"]):
             at = log_lines.moment_of(line["timestamp"])
             found = log_lines.read(function, line["message"], at)
             if found and found.event_id == event_id:
