@@ -28,6 +28,7 @@ from infra.bench.capacity import (
 )
 from infra.bench.charts import lines
 from infra.bench.queue_model import STEP, UNITS_PER_EVENT, Run, Scenario, simulated
+from infra.bench.sweeps import sweeps_table
 from infra.blocks import with_block
 
 PAGE = "docs/performance.md"
@@ -173,6 +174,7 @@ def tables() -> dict[str, dict[str, str]]:
             "limits": limits_table(settings, figures, quotas),
             "rates": rates_table(settings, figures, quotas),
             "hot keys": hot_keys_table(settings, figures, quotas),
+            "sweeps": sweeps_table(settings, figures, price_list_on_file().prices),
             "quotas": quotas_table(),
             "settings": settings_table(),
         },
