@@ -28,6 +28,8 @@ from gpw.cli.table import requirements
 from gpw.mcp.audit import Audit
 from gpw.mcp.server import Server
 from gpw.operations import policies
+from gpw.operations.reporter import Silent
+from gpw.operations.sync import SweepRequest, follow, start
 from gpw.stack import queues
 from gpw.stack.permissions import Level
 from infra.local.fake_profile_api import FakeProfileApi
@@ -373,16 +375,26 @@ def test_a_profile_that_is_behind_getprofile(
     profile_id: str,
     api: FakeProfileApi,
     full: Callable[..., Any],
+    settle: Callable[[], None],
 ) -> None:
     api.profiles[profile_id] = {"name": "Nobody", "last_updated": "2023-10-02T00:00:00Z"}
     stack.post(make_body(make_event("evt-behind", profile_id=profile_id)))
     until(lambda: full(profile_id), "the full profile")
 
     shown = diagnosis.ask("profile", tenant=TENANT, profile=profile_id)
+    operator = target(stack, stack.cloud.session)
+    request = SweepRequest(full=True, grace_seconds=0)
+    follow(operator, Silent(), start(operator, request), patience=120)
+    settle()
+    swept = diagnosis.ask("sync")
+    caught_up = diagnosis.ask("profile", tenant=TENANT, profile=profile_id)
 
     assert shown["full_profile"]["changed_after_state"] is True
     assert shown["full_profile"]["changed_at_getprofile"].startswith("2023-10-02")
     assert shown["newest_events"][0]["event_id"] == "evt-behind"
+    assert (swept["key_set"], swept["last"]["behind"] >= 1) == (True, True)
+    assert "had been behind, and caught up" in swept["found"]
+    assert caught_up["full_profile"]["changed_after_state"] is False
     assert "Nobody" not in diagnosis.text
 
 

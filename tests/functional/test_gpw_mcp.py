@@ -28,6 +28,8 @@ from gpw.stack.target import on_aws
 from receiver.domain.credential import digest
 from receiver.domain.outcome import Outcome
 from receiver.domain.version import timestamp
+from receiver.hydrator.hydration import Key
+from receiver.hydrator.sync_store import Summary, SyncStore
 from tests.canary import leaks
 from tests.factories import make_event, to_json
 from tests.functional.cloud import REGION, STACK, Cloud, aws_client
@@ -36,7 +38,7 @@ from tests.functional.gpw_stack import OperatedStack
 
 TOOLS = {
     *("stack_health", "find_events", "show_event", "profile", "dead_letters", "held"),
-    *("metrics", "alarms", "cost", "explain", "suggest_command"),
+    *("metrics", "alarms", "cost", "sync", "explain", "suggest_command"),
 }
 # No part of them stands anywhere unless a secret leaked there.
 CANARY, OTHER_CANARY = "Hn4Vc8Lx2Qp6Rt9Zb3Kf7Wm1Js5Gd0Ya", "Tb6Yq1Nz5Xe9Mu3Ck7Po2Vh8Jr4Fw0Ls"
@@ -348,6 +350,52 @@ def test_health_lists_the_rules_of_the_bus_and_leaves_secret_and_listeners_alone
     assert not re.search(r"GetSecretValue|ListQueues|DeleteRule", log.read_text())
 
 
+def missed(stack: OperatedStack, *profiles: str) -> None:
+    """Two sweeps of everything are complete, and both missed these profiles."""
+    store = SyncStore(stack.outputs["SyncTableName"], aws_client("dynamodb"))
+    now = timestamp(datetime.now(UTC))
+    told: dict[str, Any] = dict.fromkeys(("started_at", "finished_at", "since"), now)
+    told |= dict.fromkeys(("listed", "unusable", "filled", "written"), 0)
+    told |= {"full": True, "dry_run": False, "total": 9, "begun_by": "x"}
+    last = Summary.model_validate(told | {"behind": 3, "behind_seconds": 120})
+    done = {"complete_at": now, "full_at": now, "last": last, "gone": len(profiles)}
+    store.save(store.load().model_copy(update=done))
+    for one in profiles:
+        key = Key(profile_id=one, tenant_id="t-1")
+        row = {name: {"S": value} for name, value in key.model_dump().items()}
+        stack.put_raw("ProfilesTableName", row | {"updated_at": {"S": RECEIVED_AT}})
+        store.missed(key, RECEIVED_AT, "")
+        store.missed(key, now, RECEIVED_AT)
+
+
+def test_the_last_sweep_is_shown_with_counts_and_ids_only_on_request(
+    stack: OperatedStack, ask: Callable[..., Any]
+) -> None:
+    missed(stack, "p-1", "p-2")
+
+    shown = ask("sync")
+    asked = ask("sync", list_gone=True)
+
+    assert (shown["last"]["behind"], shown["gone"], shown["running"]) == (3, 2, False)
+    assert "3 profiles had been behind, and caught up; 2 are here and gone there" in shown["found"]
+    assert shown["fix"].startswith(f"gpw sync --stack {STACK}")
+    assert "p-1" not in str(shown)
+    assert {one["profile"] for one in asked["gone_profiles"]} == {"p-1", "p-2"}
+    assert asked["stopped"] is None
+
+
+def test_without_a_sweep_or_without_sync_it_says_so(
+    stack: OperatedStack, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = ask("sync")
+    monkeypatch.setattr("gpw.operations.sync.minutes_between_sweeps", lambda _: 0)
+    off = ask("sync")
+
+    assert (found["well"], found["key_set"]) == (None, False)
+    assert found["fix"].startswith("gpw secret set --stack")
+    assert "deploy it with SyncIntervalMinutes=60" in off
+
+
 def test_an_answer_from_the_documents_comes_in_parts(ask: Callable[..., Any]) -> None:
     found = ask("explain", topic="not_publishable")
     first = ask("explain", topic="reference: Metrics")
@@ -443,7 +491,10 @@ def test_whatever_code_calls_the_session_refuses_all_that_the_tools_do_not_need(
 
 
 def test_the_list_of_allowed_calls_has_none_that_writes_or_reads_a_secret() -> None:
-    reads = ("Get", "List", "Describe", "Query", "Scan", "FilterLogEvents", "Simulate")
+    reads = (
+        *("Get", "BatchGetItem", "List", "Describe", "Query", "Scan"),
+        *("FilterLogEvents", "Simulate"),
+    )
     # To look at a queue is to receive its messages and to make them visible again.
     looks_at_a_queue = {"sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"}
 
@@ -461,6 +512,8 @@ def test_the_tools_call_exactly_what_the_command_declares_and_the_policy_allows(
     stack.put("HeldQueueUrl", "{}")
     for tool in ("stack_health", "find_events", "dead_letters", "held", "metrics", "alarms"):
         assert isinstance(ask(tool), dict), tool
+    missed(stack, "12345")
+    assert ask("sync", list_gone=True)["stopped"] is None
     for tool in ("profile", "show_event"):
         given = {"event_id": "evt-1"} if tool == "show_event" else {}
         assert isinstance(ask(tool, tenant="abc-tenant", profile="12345", **given), dict)
@@ -598,6 +651,23 @@ def test_a_scan_of_dead_letters_is_bounded_and_says_so(
 
     assert "2 dead letters" in ask("dead_letters")["stopped"]
     assert ask("held")["stopped"]
+
+
+@pytest.mark.parametrize(("what", "most"), [("NOTES", 2), ("LISTED", 2)])
+def test_the_list_of_profiles_that_are_gone_is_bounded_and_says_so(
+    stack: OperatedStack,
+    ask: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    most: int,
+) -> None:
+    monkeypatch.setattr(f"gpw.mcp.tools.sync.{what}", most)
+    missed(stack, "p-1", "p-2", "p-3")
+
+    found = ask("sync", list_gone=True)
+
+    assert (len(found["gone_profiles"]), found["gone"]) == (2, 3)
+    assert "after 2 profiles" in found["stopped"]
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

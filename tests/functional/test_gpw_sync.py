@@ -7,15 +7,19 @@ from contextlib import redirect_stdout
 from functools import partial
 from io import StringIO
 
+import boto3
 import pytest
 
 from gpw.commands import sync as command
 from gpw.operations import sync as operation
+from gpw.operations.reporter import Silent
 from gpw.stack import queues
+from gpw.stack.target import Target
 from infra.local.fake_profile_api import FakeProfileApi
 from infra.local.fake_profile_api import status as answering
+from receiver.hydrator.sync_store import SyncStore
 from tests.factories import make_context, make_event, make_sqs_record
-from tests.functional.cloud import Cloud
+from tests.functional.cloud import STACK, Cloud, aws_client
 from tests.functional.conftest import API_KEY, Handler
 from tests.functional.gpw_stack import OperatedStack
 from tests.functional.whole_receiver import Receiver
@@ -152,6 +156,24 @@ def test_a_sweep_that_goes_on_slowly_is_followed_with_a_word(
     monkeypatch.setattr(command, "follow", slow)
 
     assert "No page was read for 60 s" in stack.run("sync").err
+
+
+def test_a_follower_with_patience_gives_up_only_without_progress(
+    stack: OperatedStack, receiver: Receiver, api: FakeProfileApi
+) -> None:
+    clock, store = [0.0], SyncStore(stack.outputs["SyncTableName"], aws_client("dynamodb"))
+
+    def work(_seconds: float) -> None:
+        clock[0] += 50
+        if clock[0] <= 500:  # ten times as long as its patience
+            store.save(store.load())
+
+    target = Target(STACK, boto3.Session())
+    started = operation.start(target, operation.SweepRequest())
+
+    with pytest.raises(operation.StalledError, match="no progress for 50 s"):
+        operation.follow(target, Silent(), started, patience=50, sleep=work, clock=lambda: clock[0])
+    assert clock == [550]
 
 
 def test_another_message_that_answers_the_question_ends_the_wait(

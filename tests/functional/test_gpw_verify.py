@@ -4,7 +4,10 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,15 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from gpw.operations import verify, verify_cases, verify_cleanup
+from gpw.operations import sync, verify, verify_cases, verify_cleanup
 from gpw.operations.proof import arrived
 from gpw.operations.verify_cases import tenant_name, wrong_secret
 from gpw.stack import alarms, queues
 from gpw.stack.errors import OperatorError
 from gpw.stack.listener_names import prefix
+from gpw.stack.target import Target
 from gpw.stack.webhook import WebhookResponse
+from infra.local.fake_profile_api import FakeProfileApi
 from receiver.domain.credential import digest
 from tests.factories import (
     SECRET,
@@ -26,8 +31,10 @@ from tests.factories import (
     make_event,
 )
 from tests.functional.cloud import Cloud
+from tests.functional.conftest import API_KEY, Handler
 from tests.functional.gpw_endpoint import Endpoint
-from tests.functional.gpw_stack import OperatedStack
+from tests.functional.gpw_stack import OperatedStack, Ran
+from tests.functional.whole_receiver import Receiver
 
 VERIFY = ("verify", "--yes", "--patience", "0.01")
 MEASURED = 4
@@ -92,7 +99,8 @@ def test_all_checks_pass_on_an_intact_stack_and_no_data_remains(
 
     found = checks(ran.document)
     # moto writes 1E+100 as a float on the bus.
-    assert {what for what, well in found.items() if well is not True} == {"cold start", "bus"}
+    unknown = {what for what, well in found.items() if well is not True}
+    assert unknown == {"cold start", "bus", "in step"}  # no API key is set
     assert False not in found.values()
     assert {"bus", "held", "dead letters", "numbers", "metrics", "wrong secret"} <= set(found)
     measured = ran.document["milliseconds"]
@@ -154,6 +162,128 @@ def test_without_a_bus_the_rest_is_checked_and_removed(
     found = checks(ran.document)
     assert [what for what, well in found.items() if well is False] == ["bus"]
     assert everything(stack) == NOTHING
+
+
+# ---------------------------------------------------------------- in step with GetProfile
+
+
+@pytest.fixture
+def sweeping(
+    stack: OperatedStack,
+    cloud: Cloud,
+    load: Callable[[str], Handler],
+    profile_api: FakeProfileApi,
+    monkeypatch: pytest.MonkeyPatch,
+) -> FakeProfileApi:
+    """GetProfile's API, and a hydrator that works while verify waits for the sweep."""
+    profile_api.profiles = {"p1": {"last_updated": "2023-10-01T12:00:00Z"}}
+    cloud.set_api_key(API_KEY)
+    cloud.parameters["ProfileApiUrl"] = profile_api.url
+    receiver = Receiver(cloud, load)
+
+    def work(_seconds: float) -> None:
+        with redirect_stdout(StringIO()):
+            receiver.work()
+
+    monkeypatch.setattr(sync, "follow", partial(sync.follow, sleep=work))
+    return profile_api
+
+
+def in_step(ran: Ran) -> dict[str, Any] | None:
+    return next((one for one in ran.document["checks"] if one["what"] == "in step"), None)
+
+
+def test_it_sweeps_before_it_sends_and_says_what_was_missing(
+    stack: OperatedStack, endpoint: Endpoint, sweeping: FakeProfileApi
+) -> None:
+    ran = stack.run(*VERIFY, "--json")
+
+    assert in_step(ran) == {
+        "what": "in step",
+        "well": True,
+        "found": "1 profile at GetProfile, all here; 1 was added to the history without starting "
+        "workflows",
+        "fix": "",
+    }
+    assert everything(stack) == NOTHING | {"states": 1, "events": 1}
+
+
+def test_profiles_that_cannot_be_compared_are_a_problem(
+    stack: OperatedStack, endpoint: Endpoint, sweeping: FakeProfileApi
+) -> None:
+    sweeping.profiles["x" * 1_000] = {"last_updated": "2023-10-01T12:00:00Z"}
+
+    found = in_step(stack.run(*VERIFY, "--json", code=1))
+
+    assert found
+    assert found["well"] is False
+    assert "1 can't be compared" in found["found"]
+
+
+def test_a_sweep_without_progress_is_unknown_and_the_other_checks_run(
+    stack: OperatedStack, endpoint: Endpoint, cloud: Cloud
+) -> None:
+    cloud.set_api_key(API_KEY)  # and nobody works on the queue
+
+    ran = stack.run(*VERIFY, "--json")
+
+    found = in_step(ran)
+    assert found
+    assert (found["well"], "no progress" in found["found"]) == (None, True)
+    assert checks(ran.document)["duplicates"] is True
+    assert everything(stack) == NOTHING
+
+
+def test_without_an_api_key_it_says_how_to_set_one_and_starts_no_sweep(
+    stack: OperatedStack, endpoint: Endpoint, cloud: Cloud
+) -> None:
+    found = in_step(stack.run(*VERIFY, "--json"))
+
+    assert found
+    assert found["well"] is None
+    assert found["fix"].startswith("gpw secret set --stack my-stack")
+    assert cloud.messages("HydrationQueue") == []
+
+
+@pytest.mark.parametrize("off", ["output", "parameter"])
+def test_a_stack_without_sync_is_not_asked_about_it(
+    stack: OperatedStack, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, off: str
+) -> None:
+    without = {"output": "SyncTableName", "parameter": "SyncIntervalMinutes"}[off]
+    of_stack = "outputs" if off == "output" else "parameters"
+    known = getattr(Target, of_stack).func
+    monkeypatch.setattr(
+        Target,
+        of_stack,
+        property(lambda self: {n: v for n, v in known(self).items() if n != without}),
+    )
+
+    ran = stack.run(*VERIFY, "--json")
+
+    assert in_step(ran) is None
+
+
+@pytest.mark.parametrize("answer", ["declined", "interrupted"])
+def test_a_run_that_is_declined_sends_nothing_and_one_interrupted_in_its_sweep_leaves_nothing(
+    stack: OperatedStack,
+    endpoint: Endpoint,
+    cloud: Cloud,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+) -> None:
+    cloud.set_api_key(API_KEY)
+    monkeypatch.setattr(sync, "follow", partial(sync.follow, sleep=lambda _: interrupt()))
+
+    ran = stack.run(*(("verify",) if answer == "declined" else VERIFY), code=None)
+
+    assert ran.code == (2 if answer == "declined" else 130)
+    assert len(cloud.messages("HydrationQueue")) == (0 if answer == "declined" else 1)
+    assert (endpoint.posted, everything(stack)) == ([], NOTHING)
+    if answer == "declined":
+        assert "it also starts the sweep that runs every 60 minutes" in ran.err
+
+
+# ---------------------------------------------------------------- interruption
 
 
 def interrupt() -> None:

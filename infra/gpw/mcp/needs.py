@@ -1,8 +1,10 @@
 """What the server asks AWS for: the permissions to grant, and the only calls that it can make."""
 
 from gpw.operations import dead_letters, held_queue
+from gpw.operations.gone import READ_GONE
 from gpw.operations.log_counts import ACCESS_LOG
 from gpw.operations.pause import MAPPINGS
+from gpw.operations.sync import READ_STATE
 from gpw.operations.tail import LOG_GROUPS, QUEUES
 from gpw.stack import alarms
 from gpw.stack.permissions import LIST_RULES, READ_HISTORY, STACK, Need, on
@@ -14,6 +16,8 @@ NEEDS = (
     *on("FullProfilesTableName", "dynamodb:GetItem"),
     *dead_letters.LOOK,
     *held_queue.LOOK,
+    *READ_STATE,
+    *READ_GONE,
     *alarms.ALARMS,
     *LIST_RULES,
     *on("EventBusName", "events:DescribeEventBus"),

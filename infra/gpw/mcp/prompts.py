@@ -52,11 +52,14 @@ def is_anything_missing() -> str:
     return (
         "Is anything missing?\n"
         "1. stack_health: events that wait, dead letters, held deliveries, disabled functions.\n"
-        "2. metrics with hours=24: refused and failed requests, 429 answers, dead letters.\n"
-        "3. dead_letters and held, if there are some: what they are and what to do.\n"
-        "4. For a profile that someone doubts: profile.\n"
-        "What GetProfile never sent, or what API Gateway refused, is not stored here: "
-        "explain 'what no alarm tells' says how to find such gaps.\n"
+        "2. sync: when the profiles here were last compared with GetProfile's list, and whether "
+        "some were behind because their webhooks never arrived.\n"
+        "3. metrics with hours=24: refused and failed requests, 429 answers, dead letters.\n"
+        "4. dead_letters and held, if there are some: what they are and what to do.\n"
+        "5. For a profile that someone doubts: profile.\n"
+        "A sweep sees only a profile's newest status: what GetProfile never sent, or what API "
+        "Gateway refused, is not stored as an event. If no sweep is recent, suggest the command "
+        "sync.\n"
         f"{RULES}"
     )
 

@@ -27,6 +27,7 @@ from gpw.mcp.tools.events import EventTools
 from gpw.mcp.tools.help import HelpTools
 from gpw.mcp.tools.parked import ParkedTools
 from gpw.mcp.tools.stack import StackTools
+from gpw.mcp.tools.sync import SyncTools
 from gpw.operations import documents
 from gpw.stack.errors import OperatorError, explained
 from gpw.stack.files import DOCS
@@ -84,7 +85,14 @@ class Server(MCPServer[Any]):
         helping = HelpTools(*shared, commands)
         self._add(
             *(stack.stack_health, events.find_events, events.show_event, events.profile),
-            *(parked.dead_letters, parked.held, stack.metrics, stack.alarms, stack.cost),
+            *(
+                SyncTools(*shared).sync,
+                parked.dead_letters,
+                parked.held,
+                stack.metrics,
+                stack.alarms,
+                stack.cost,
+            ),
             *(helping.explain, helping.suggest_command),
         )
         for prompt in PROMPTS:

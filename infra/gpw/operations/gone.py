@@ -1,6 +1,7 @@
 """Profiles that are here and that GetProfile no longer has, as two complete sweeps found."""
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from gpw.operations.erasure import Erasure, erase
@@ -27,6 +28,7 @@ class Gone:
     """The profiles that are gone, each with the time of the first sweep that missed it."""
 
     profiles: dict[Key, str]
+    whole: bool = True  # whether all notes were read
 
     def document(self) -> dict[str, Any]:
         return {
@@ -51,30 +53,33 @@ class Gone:
         return [*lines, "To erase them here: gpw sync --remove-gone"]
 
 
-def gone(target: Target) -> Gone:
-    """The profiles that the last sweeps of everything missed, and that no event restored since."""
+def gone(target: Target, most: int | None = None) -> Gone:
+    """The profiles that the last sweeps of everything missed, and that no event restored since.
+
+    most: how many notes about missing profiles to read, if not all.
+    """
     store = SyncStore(target.output("SyncTableName"), target.client("dynamodb"))
-    found: dict[Key, str] = {}
-    state = store.load()
-    last = state.proved_at
-    table = target.table("SyncTableName")
-    for page in table.pages(
+    last = store.load().proved_at
+    pages = target.table("SyncTableName").pages(
         "query",
         KeyConditionExpression="id = :missing",
         ExpressionAttributeValues={":missing": {"S": MISSING}},
         ConsistentRead=True,
-    ):
-        for item in page.items:
-            if item["passes"] >= PASSES and item["pass"] == last:
-                key = Key(profile_id=item["profile_id"], tenant_id=item["tenant_id"])
-                found[key] = str(item["missing_since"])
+    )
+    notes = (item for page in pages for item in page.items)
+    found = {
+        Key(profile_id=item["profile_id"], tenant_id=item["tenant_id"]): str(item["missing_since"])
+        for item in islice(notes, most)
+        if item["passes"] >= PASSES and item["pass"] == last
+    }
+    whole = most is None or next(notes, None) is None
     rows = target.table("ProfilesTableName").get_all([key.model_dump() for key in found])
     here = {
         Key(profile_id=row["profile_id"], tenant_id=row["tenant_id"])
         for row in rows
         if row["updated_at"] < last
     }
-    return Gone({key: since for key, since in found.items() if key in here})
+    return Gone({key: since for key, since in found.items() if key in here}, whole)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,10 @@ RUN = (
 )
 
 
+class StalledError(OperatorError):
+    """A sweep made no progress for as long as it was to be awaited."""
+
+
 @dataclass(frozen=True)
 class SweepRequest:
     """What a sweep is to do. since: go back to this time at least. grace_seconds: for so long after
@@ -79,17 +83,31 @@ class Swept:
             return 0
         return max(0, found.total - found.listed - found.unusable)
 
+    @property
+    def well(self) -> bool | None:
+        """As `in_step`; None if profiles are gone, which is the owner's to decide about."""
+        return None if self.in_step and self.gone else self.in_step
+
+    @property
+    def fix(self) -> str:
+        """What to do, if anything."""
+        if self.waiting:
+            return "gpw doctor"
+        return "gpw sync --gone lists them" if self.gone else ""
+
     def document(self) -> dict[str, Any]:
         told = self.summary.model_dump(exclude={"begun_by"})
         return {"in_step": self.in_step, "gone": self.gone, "waiting": self.waiting} | told
 
-    def lines(self) -> list[str]:
-        """One sentence, and what to do about it."""
+    @property
+    def sentence(self) -> str:
+        """What was found, for people."""
         found = self.summary
         total = found.listed if found.total is None else found.total
         parts = [f"{count_of(total, 'profile')} at GetProfile" + ", all here" * self.in_step]
         if found.filled:
-            verb = "would be added" if found.dry_run else "were added"
+            were = "was" if found.filled == 1 else "were"
+            verb = "would be added" if found.dry_run else f"{were} added"
             parts.append(f"{found.filled:,} {verb} to the history without starting workflows")
         if found.behind:
             parts.append(self._behind())
@@ -101,7 +119,11 @@ class Swept:
             parts.append(f"{found.unusable:,} can't be compared, because their ids are not usable")
         if self.gone:
             parts.append(f"{self.gone:,} {'is' if self.gone == 1 else 'are'} gone there")
-        lines = ["; ".join(parts) + "."]
+        return "; ".join(parts)
+
+    def lines(self) -> list[str]:
+        """One sentence, and what to do about it."""
+        found, lines = self.summary, [f"{self.sentence}."]
         if not found.full:
             compared = count_of(found.listed, "profile")
             lines.append(f"  Compared: {compared}, those updated since {found.since[:16]} UTC")
@@ -187,14 +209,29 @@ class InStep:
         }
 
 
+def minutes_between_sweeps(target: Target) -> int:
+    """How often the stack sweeps; 0 if it has no sync."""
+    if "SyncTableName" not in target.outputs:
+        return 0
+    return int(target.parameters.get("SyncIntervalMinutes", "0"))
+
+
 def in_step(target: Target, now: datetime | None = None) -> InStep | None:
     """What is known of sync; None if the stack has no sync. Raises: the SDK's errors."""
-    minutes = int(target.parameters.get("SyncIntervalMinutes", "0"))
-    if not minutes or "SyncTableName" not in target.outputs:
+    minutes = minutes_between_sweeps(target)
+    if not minutes:
         return None
     state = _store(target).load()
     known = True if state.complete_at else key_was_set(target)
     return InStep(state, known, 3 * 60.0 * minutes, now or datetime.now(UTC))
+
+
+def no_sync(target: Target) -> OperatorError:
+    """The error that a stack has no sync."""
+    return OperatorError(
+        f"The stack {target.stack!r} does not compare its profiles with GetProfile's",
+        "deploy it with SyncIntervalMinutes=60",
+    )
 
 
 def sweep_running(target: Target) -> bool:
@@ -260,18 +297,29 @@ def follow(
     reporter: Reporter,
     started: Started,
     *,
+    patience: float | None = None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Swept:
-    """Wait until the sweep is complete and its events are applied."""
+    """Wait until the sweep is complete and its events are applied.
+
+    patience: the seconds without progress after which to give up, if at all. Raises: StalledError.
+    """
     store = _store(target)
     with reporter.progress("profiles compared") as advance:
         revision, progressed_at = -1, clock()
+        noted_at = progressed_at
         while not (summary := started.answer(state := store.load())):
+            now = clock()
             if state.revision != revision:
-                revision, progressed_at = state.revision, clock()
-            elif clock() - progressed_at > QUIET_SECONDS:
-                progressed_at = clock()
+                revision, progressed_at, noted_at = state.revision, now, now
+            elif patience is not None and now - progressed_at >= patience:
+                raise StalledError(
+                    f"the sweep made no progress for {duration(patience)}; it may still go on",
+                    "gpw tail --errors --since 10m; then gpw sync",
+                )
+            elif now - noted_at > QUIET_SECONDS:
+                noted_at = now
                 reporter.note(
                     f"? No page was read for {duration(QUIET_SECONDS)}: gpw tail --errors --since "
                     "10m. The sweep goes on even if you stop this command."
@@ -301,8 +349,5 @@ def _waiting(
 
 def _store(target: Target) -> SyncStore:
     if "SyncTableName" not in target.outputs:
-        raise OperatorError(
-            f"The stack {target.stack!r} does not compare its profiles with GetProfile's",
-            "deploy it with SyncIntervalMinutes=60",
-        )
+        raise no_sync(target)
     return SyncStore(target.output("SyncTableName"), target.client("dynamodb"))

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from gpw.history.selection import Selection
 from gpw.listening.subscription import Subscription
-from gpw.operations import cost, dead_letters, held_queue, pricing
+from gpw.operations import cost, dead_letters, held_queue, pricing, sync
 from gpw.operations.checks import Check, guarded
 from gpw.operations.latency import Latencies
 from gpw.operations.lines import count_of
@@ -64,6 +64,7 @@ NEEDS = [
     *held_queue.LOOK,
     *held_queue.DELETE,
     *SUBSCRIBING,
+    *sync.RUN,
     *alarms.ALARMS,
     *on("*", "cloudwatch:GetMetricStatistics"),
 ]
@@ -95,13 +96,18 @@ class VerifyRun:
         """The question that the operator must confirm."""
         after = "its data stays" if keep else "its data is removed afterwards"
         sent = run_plan(self.tenant, datetime.now(UTC))
+        minutes = sync.minutes_between_sweeps(self.target)
+        sweep = (
+            f" If an API key is set, it also starts the sweep that runs every {minutes} minutes, "
+            "which catches up with missed webhooks."
+        )
         return (
             f"Send about {sent.requests} requests as tenant {self.tenant} to the stack "
             f"{self.target.stack!r} in {self.target.where}? It costs about "
             f"${max(0.01, dollars(sent.requests)):.2f}, and {after}. Rules on the bus see it. "
             f"{sent.dead_letters.total()} dead letters raise the alarm dead-letters, which sends a "
             "mail to AlarmEmail. One delivery with a wrong secret counts towards the alarm "
-            "wrong-secret, which is raised by 5 in 15 minutes."
+            f"wrong-secret, which is raised by 5 in 15 minutes.{sweep if minutes else ''}"
         )
 
     def verify(self, secret: str, *, keep: bool) -> None:
@@ -133,6 +139,8 @@ class VerifyRun:
         with ExitStack() as stack:
             before = self._ringing()
             for what, look in (
+                # Before the run has profiles of its own, which GetProfile does not have.
+                ("in step", self._in_step),
                 ("bus", lambda: self._listen(stack)),
                 ("answers", self._answers),
                 ("history", self._history),
@@ -186,6 +194,23 @@ class VerifyRun:
     def _send(self, deliveries: Sequence[PlannedDelivery], *, connections: int = 1) -> None:
         with self.reporter.progress(f"sending {count_of(len(deliveries), 'event')}"):
             send(self._webhook, deliveries, self._secret, self._ledger, connections=connections)
+
+    # ------------------------------------------------------------ GetProfile's list
+
+    def _in_step(self) -> Iterator[Check]:
+        found = sync.in_step(self.target)
+        if found is None:
+            return
+        if not found.key_set:
+            yield Check("in step", None, found.text(), found.fix)
+            return
+        try:
+            started = sync.start(self.target, sync.SweepRequest())
+            swept = sync.follow(self.target, self.reporter, started, patience=self.patience)
+        except sync.StalledError as error:
+            yield Check("in step", None, str(error), error.fix)
+            return
+        yield Check("in step", swept.well, swept.sentence, swept.fix)
 
     # ------------------------------------------------------------ responses
 
