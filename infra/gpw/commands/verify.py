@@ -52,12 +52,14 @@ def verify(
 ) -> None:
     """Prove that the deployed stack does what it promises: run it once after a deployment.
 
-    It sends about 60 requests of its own tenant. It checks responses, state, history, dead letters,
-    held deliveries, bus, metrics and alarms, and measures latencies. Then it removes the data of
-    the run, even if it fails or is interrupted.
+    With sync and an API key, it first starts a sweep, as `gpw sync` does. Then it sends about 60
+    requests of its own tenant. It checks responses, state, history, dead letters, held deliveries,
+    bus, metrics and alarms, and measures latencies. Then it removes the data of the run, even if it
+    fails or is interrupted.
 
     On AWS it costs about a cent and asks first. Rules on the bus may match its events, and its dead
-    letters raise the alarm dead-letters. No event has the status ready, so no profile is fetched.
+    letters raise the alarm dead-letters. None of its events has the status ready, so only the sweep
+    asks GetProfile.
     It does not change the secret. Exits with 1 if something is wrong or could not be removed.
     """
     target, out = gpw.target, gpw.out
