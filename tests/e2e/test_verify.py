@@ -78,7 +78,7 @@ def test_on_a_sound_stack_all_is_well_or_honestly_unknown_and_nothing_is_left(
     assert {what for what, well in found.items() if False in well} <= BY_SPEED, done.stdout
     assert unknown == {"cold start", "metrics"}  # the local cloud makes none
     promised = {*(one.name for one in PLAN.exchanges), *(one.name for one in PLAN.cases)}
-    others = {"challenge", "applied", "bus", "dead letters", "held", "alarms"}
+    others = {"in step", "challenge", "applied", "bus", "dead letters", "held", "alarms"}
     assert found.keys() >= promised | others
     assert json.loads(done.stdout)["left"] == []
     assert left(stack, tenant_of(done)) == {}
