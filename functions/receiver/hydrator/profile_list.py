@@ -4,6 +4,7 @@ The list is read in windows. Each begins with the last profile of the one before
 no profile between the two has slipped past, as happens when a profile in front of them is deleted.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -19,6 +20,7 @@ from receiver.hydrator.hydration import Key
 from receiver.hydrator.profile_api import MAX_VALUES, Fetched, complete, shape
 
 MAX_STATUS_LENGTH = 128
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 _EXPECTED = "Expected a list: an object with profiles, an array of objects; got "
 
@@ -64,7 +66,7 @@ def next_window(covered: int, size: int) -> Window:
 class Listed:
     """A profile of the list. fetched: the profile, as a fetch of it alone would have returned it.
 
-    status: None for one that is no text of at most MAX_STATUS_LENGTH characters.
+    status: None for one that is no text of at most MAX_STATUS_LENGTH characters that UTF-8 has.
     """
 
     key: Key
@@ -142,15 +144,9 @@ def _listed(one: dict[str, Any], fetched_at: datetime) -> Listed | None:
         key = Key.model_validate(ids)
     except ValidationError:
         return None
-    status = profile.get("status")
-    return Listed(key, status if _usable(status) else None, complete(profile, fetched_at))
-
-
-def _usable(status: Any) -> bool:
-    """Whether a status can be in an event."""
-    if not isinstance(status, str) or len(status) > MAX_STATUS_LENGTH:
-        return False
-    return not any("\ud800" <= character <= "\udfff" for character in status)
+    told = profile.get("status")
+    fits = isinstance(told, str) and len(told) <= MAX_STATUS_LENGTH and not _HALF_PAIR.search(told)
+    return Listed(key, told if fits else None, complete(profile, fetched_at))
 
 
 def _count(value: Any) -> int | None:

@@ -223,6 +223,7 @@ class Sweeper:
                 log.record("info", "profile behind", {}, behind_seconds=seconds, **key.model_dump())
             return counts
         messages = [
+            # Escaped: SQS refuses a few characters, and with them the page.
             synced(json.dumps(event), self.now(), publish=key not in fills)
             for key, event in made.items()
         ]
