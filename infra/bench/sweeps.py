@@ -140,15 +140,20 @@ def _state_bytes(size: int, *, full: bool) -> int:
     """The size of the item that holds a sweep's progress. size: of the last page."""
     digest = "0" * DIGEST_LENGTH
     named = {"started_at": TIME, "begun_by": str(UUID(int=0)), "full": full, "since": TIME}
-    sweep = Sweep.model_validate(named | {"tail": [digest] * size, "total": PROFILES})
+    sweep = Sweep.model_validate(
+        named | {"asked_at": TIME, "tail": [digest] * size, "total": PROFILES}
+    )
     counts = dict.fromkeys(Summary.model_fields, 0)
+    last = Summary.model_validate(counts | named | {"finished_at": TIME, "dry_run": False})
     state = SyncState(
         asked_at=TIME,
         progressed_at=TIME,
         running=sweep,
         complete_at=TIME,
         full_at=TIME,
-        last=Summary.model_validate(counts | named | {"finished_at": TIME, "dry_run": False}),
+        proved_at=TIME,
+        last=last,
+        last_full=last,
     )
     return item_bytes(item_to_dynamodb(STATE | {"state": state.model_dump_json(), "revision": 1}))
 

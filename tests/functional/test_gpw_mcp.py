@@ -358,7 +358,13 @@ def missed(stack: OperatedStack, *profiles: str) -> None:
     told |= dict.fromkeys(("listed", "unusable", "filled", "written"), 0)
     told |= {"full": True, "dry_run": False, "total": 9, "begun_by": "x"}
     last = Summary.model_validate(told | {"behind": 3, "behind_seconds": 120})
-    done = {"complete_at": now, "full_at": now, "last": last, "gone": len(profiles)}
+    done = {
+        "complete_at": now,
+        "full_at": now,
+        "proved_at": now,
+        "last": last,
+        "gone": len(profiles),
+    }
     store.save(store.load().model_copy(update=done))
     for one in profiles:
         key = Key(profile_id=one, tenant_id="t-1")

@@ -98,12 +98,12 @@ def test_an_answer_that_is_no_list_is_retried_and_nothing_is_written_or_logged_o
     answer: faults.Fault,
 ) -> None:
     profile_api.fail(answer)
-    receiver.hydrate('{"sync": {}}', expected=1)
+    receiver.hydrate('{"sync": {}}', "message", expected=1)
     assert (cloud.item("good"), cloud.history()) == (None, [])
 
     profile_api.heal()
     profile_api.fail(faults.raw(GENUINE))
-    receiver.hydrate('{"sync": {}}')
+    receiver.hydrate('{"sync": {}}', "message")
     assert (cloud.item("good") or {})["status"] == "ready"
     assert len(receiver.bus) == 1
     assert MARK not in output.text

@@ -73,7 +73,7 @@ def list_page(profiles: int, filler: str) -> bytes:
     return body
 
 
-@pytest.mark.parametrize("filler", ["members", "objects", "nulls", "text"])
+@pytest.mark.parametrize("filler", ["members", "text"])  # the most objects, the most bytes
 @pytest.mark.parametrize("profiles", [PAGE_PROFILES - 1, 1])  # not full, so it is the last one
 def test_the_largest_page_of_a_sweep_takes_less_than_70_percent_of_the_memory(
     profile_api: FakeProfileApi, profiles: int, filler: str
