@@ -139,6 +139,65 @@ def test_an_event_is_found_by_a_word_in_its_payload_and_compared_with_the_one_be
     expect(page.locator("ol.way")).to_contain_text("consumer: event applied")
 
 
+def test_a_list_with_long_names_has_one_line_an_event_and_each_row_opens_its_event(
+    page: Page, running: Running, send: Send, profile_id: str
+) -> None:
+    word = f"dense{profile_id}"
+    name = send(f"evt-{'long' * 25}", status="processing" * 9, note=word)
+    page.goto(f"{running.url}/events?q={word}")
+    cells = page.locator("#rows tr[data-row] td")
+    expect(cells).to_have_count(6)
+    heights = cells.evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+    line = cells.first.evaluate("one => parseFloat(getComputedStyle(one).lineHeight)")
+    cells.nth(3).click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    assert max(heights) < 2 * line
+
+
+def test_a_filter_applies_at_once_and_is_removed_by_its_chip(
+    page: Page, running: Running, send: Send, profile_id: str
+) -> None:
+    word = f"chip{profile_id}"
+    names = [send(f"chip-{status}", status=status, note=word) for status in ("ready", "processing")]
+    page.goto(f"{running.url}/events?q={word}")
+    expect(page.locator("#rows tr[data-row]")).to_have_count(2)
+    page.get_by_label("Status").select_option("ready")
+    expect(page.locator("#rows tr[data-row]")).to_have_count(1)
+    expect(page).to_have_url(f"{running.url}/events?status=ready&q={word}")
+    expect(row(page, names[0])).to_be_visible()
+    page.get_by_role("link", name="Remove the filter status ready").click()
+    expect(page.locator("#rows tr[data-row]")).to_have_count(2)
+    expect(page).to_have_url(f"{running.url}/events?q={word}")
+    expect(page.get_by_role("link", name="Replay all")).to_be_visible()
+    page.get_by_role("searchbox").fill("nothing-has-this-word")
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_text("No event in memory matches")).to_be_visible()
+    expect(page.get_by_role("link", name="Replay all")).to_be_hidden()
+
+
+def test_the_page_of_an_event_copies_its_payload_leads_to_the_next_and_replays_it_alone(
+    page: Page, running: Running, send: Send
+) -> None:
+    first = send("walk-1", created_at="2023-10-01T12:00:00Z")
+    second = send("walk-2", created_at="2023-10-01T12:00:05Z", note="copied")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{running.url}/events?q={first}")
+    row(page, first).get_by_role("link", name=first).click()
+    page.get_by_role("link", name=f"Later: {second}").click()
+    expect(page.get_by_role("link", name=f"Earlier: {first}")).to_be_visible()
+    page.get_by_role("region", name="Payload").get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    expect(page.get_by_text("exact times")).to_be_visible()
+    page.get_by_role("button", name="Replay").click()
+    expect(page.get_by_text("Replayed 1 event")).to_be_in_viewport()
+    page.get_by_role("link", name="Show its path now").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text(second)
+    assert json.loads(page.evaluate("navigator.clipboard.readText()"))["note"] == "copied"
+
+
 def test_all_events_that_match_are_replayed_after_a_dry_run(
     page: Page, running: Running, send: Send, profile_id: str
 ) -> None:

@@ -21,7 +21,20 @@ from typer.testing import CliRunner
 
 from gpw.cli.app import app as command_line
 from gpw.cli.table import loaded
-from gpw.console import fill, filters, forwarder, live
+from gpw.console import (
+    actions,
+    event,
+    events,
+    fill,
+    filters,
+    forwarder,
+    letters,
+    listening,
+    live,
+    one_event,
+    overview,
+    parked,
+)
 from gpw.console.app import application
 from gpw.console.filters import Filters
 from gpw.console.forwarder import Attempts, Run
@@ -237,6 +250,36 @@ def test_events_are_found_by_any_word_and_every_filter_stands_in_the_address(
     assert "gpw events --tenant abc-tenant --text blue --stack" in page
 
 
+def test_filters_are_chips_in_an_address_without_empty_fields(
+    browser: Browser, happened: Callable[..., Item]
+) -> None:
+    happened("evt-a", status="ready")
+    sent = browser.get("/events", q="", tenant="abc-tenant", profile="12345", status=" ")
+    page = browser.get("/events", tenant="abc-tenant", profile="12345", status="ready").text
+    chips = {unescape(one) for one in re.findall(r'class="chip" href="([^"]*)"', page)}
+
+    assert (sent.status, sent.headers["location"]) == (
+        303,
+        "/events?tenant=abc-tenant&profile=12345",
+    )
+    assert chips == {
+        "/events?status=ready",  # a profile belongs to a tenant
+        "/events?tenant=abc-tenant&status=ready",
+        "/events?tenant=abc-tenant&profile=12345",
+    }
+
+
+def test_a_row_shows_how_long_ago_and_the_exact_time_and_whole_values_on_hover(
+    browser: Browser, happened: Callable[..., Item]
+) -> None:
+    received = datetime.now(UTC) - timedelta(hours=3)
+    happened(f"evt-{'long' * 30}", received_at=f"{received:%Y-%m-%dT%H:%M:%S.%fZ}")
+    page = browser.get("/events").text
+
+    assert f'title="{received:%Y-%m-%d %H:%M:%S} UTC">3 h ago</time>' in page
+    assert f'title="evt-{"long" * 30}"' in page
+
+
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [
@@ -290,6 +333,33 @@ def test_an_event_is_compared_with_the_one_before_it(
     assert "data.gone" in page
     assert "data.added" in page
     assert "data.profile_id" not in page
+
+
+def test_nothing_is_compared_with_another_type_or_with_another_event_of_a_tenant(
+    browser: Browser, happened: Callable[..., Item]
+) -> None:
+    happened("evt-1", created_at="2023-10-01T12:00:00Z")
+    other = happened("evt-2", created_at="2023-10-01T12:01:00Z", event_type="profile.merged")
+    happened("evt-3", created_at="2023-10-01T12:02:00Z", event_type="profile.merged")
+    page = browser.get("/event", **address(other)).text
+
+    assert "Changes since" not in page
+    assert ">evt-1<" in page.partition('rel="prev"')[2]
+    assert ">evt-3<" in page.partition('rel="next"')[2]
+
+
+@pytest.mark.parametrize("name", ["replay", "republish", "forward"])
+def test_an_action_on_the_page_of_an_event_reaches_this_event_and_tells_its_outcome(
+    browser: Browser, happened: Callable[..., Item], app: App, name: str
+) -> None:
+    happened("evt-1", note="evt-2")  # a search for evt-2 would find it, too
+    item = happened("evt-2")
+    done = browser.job(f"/event/actions/{name}", **address(item), url=app.url)
+
+    assert " 1 event" in done
+    assert "notice good" in done
+    assert f"gpw {name}" in done
+    assert ids(app) == (["evt-2"] if name == "forward" else [])
 
 
 def test_a_stale_event_names_the_newer_one_that_was_applied_before_it(
@@ -727,6 +797,7 @@ CHANGES: list[tuple[str, dict[str, str]]] = [
     ("/held/purge", {"digest": "x"}),
     ("/profile/erase", {"tenant": "t", "profile": "p"}),
     ("/event/send", {"to": "stack", "body": "{}"}),
+    ("/event/actions/replay", {"subject": "s", "version": "v"}),
     ("/listen/start", {"url": "http://127.0.0.1:1/"}),
     ("/listen/attempts/1/retry", {}),
 ]
@@ -746,11 +817,9 @@ def test_without_write_nothing_can_be_changed(
 
 
 def test_every_form_that_changes_something_is_among_those_that_need_write() -> None:
-    from gpw.console import actions, event, events, letters, listening, overview, parked
-
     posts = {
         route.path
-        for module in (actions, event, events, letters, listening, overview, parked)
+        for module in (actions, event, events, letters, listening, one_event, overview, parked)
         for route in module.ROUTES
         if "POST" in (route.methods or ())
     }
@@ -767,6 +836,7 @@ def test_every_form_that_changes_something_is_among_those_that_need_write() -> N
         "/held/{name}",
         "/profile/erase",
         "/event/send",
+        "/event/actions/{name}",
         "/listen/start",
         "/listen/attempts/{number:int}/retry",
     }
@@ -1249,6 +1319,27 @@ def test_checks_of_before_an_outage_are_shown_as_old(browser: Browser, console: 
 
     assert 'class="checks stale"' in page
     assert "These results are from 20 min ago" in page
+
+
+def test_the_overview_lists_problems_first_with_their_page_and_the_rest_in_one_line(
+    browser: Browser, console: Console
+) -> None:
+    names = {"bus": True, "ping": None, "dead letters": False, "alarms": True}
+    console.checks = Job(1, "Check the stack", "gpw doctor", over=True)
+    console.checks.document = [
+        {"what": name, "well": well, "found": f"{name} found", "fix": ""}
+        for name, well in names.items()
+    ]
+    lines = re.findall(r"<li .*?</li>", browser.get("/overview/checks").text, re.DOTALL)
+
+    assert [re.findall(r'class="(good|bad|unsure)"', one) for one in lines] == [
+        ["bad"],
+        ["unsure"],
+        ["good"],
+    ]
+    assert 'href="/dead-letters"' in lines[0]
+    assert {"bus", "alarms"} <= set(re.findall(r">([\w ]+)</span>", lines[2]))
+    assert f"<code>{console.target.webhook_url}</code>" in browser.get("/").text
 
 
 def test_events_of_the_bus_are_taken_from_the_history_and_then_confirmed(

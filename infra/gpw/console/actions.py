@@ -39,7 +39,7 @@ EXPLAINED = {
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """What a dry run counted: exactly these events. url: of a forwarding."""
 
     keys: list[Key]
@@ -50,7 +50,7 @@ class _Plan:
 def ask(request: Request) -> Response:
     """The page of an action on all events that match. It changes nothing."""
     console, filters = console_of(request), read(request.query_params)
-    name = _verb(request)
+    name = verb(request)
     return render(
         request,
         "action.html",
@@ -59,7 +59,7 @@ def ask(request: Request) -> Response:
         explained=EXPLAINED[name],
         filters=filters,
         some=bool(console.store.newest(filters.selection, limit=1)),
-        command=_command(console, name, filters),
+        command=command_of(console, name, filters),
         fields=filters.asked,
     )
 
@@ -72,7 +72,7 @@ def act(request: Request) -> Response:
 
 
 def _dry_run(request: Request) -> Response:
-    console, name = console_of(request), _verb(request)
+    console, name = console_of(request), verb(request)
     given = {key: values[0] for key, values in form(request).items()}
     filters, url = read(given), given.get("url", "").strip()
     if name == "forward" and not url:
@@ -80,16 +80,16 @@ def _dry_run(request: Request) -> Response:
     keys = console.store.keys(filters.selection)
     job = console.jobs.new(
         f"{ACTIONS[name].verb} {count_of(len(keys), 'event')}",
-        _command(console, name, filters, True, url),
+        command_of(console, name, filters, True, url),
     )
-    confirmed = _command(console, name, filters, False, url)
+    confirmed = command_of(console, name, filters, False, url)
 
     def work(reporter: Reporter) -> None:
-        result = _run(console, job, name, _Plan(keys, len(keys), url), reporter, dry_run=True)
+        result = run(console, job, name, Plan(keys, len(keys), url), reporter, dry_run=True)
         if result.count:
             gone = set(result.gone)
             left = [key for key in keys if key not in gone]
-            job.plan = (request.url.path, _Plan(left, result.count, url), confirmed)
+            job.plan = (request.url.path, Plan(left, result.count, url), confirmed)
             label = f"{ACTIONS[name].verb} {count_of(result.count, 'event')}"
             job.then = Then(label, request.url.path, {"plan": str(job.number)})
 
@@ -98,21 +98,21 @@ def _dry_run(request: Request) -> Response:
 
 
 def _confirmed(request: Request) -> Response:
-    console, name = console_of(request), _verb(request)
+    console, name = console_of(request), verb(request)
     check_write(console)
     number = form(request).get("plan", [""])[0]
     plan, command = console.jobs.confirmed(number, request.url.path)
     job = console.jobs.new(f"{ACTIONS[name].verb} {count_of(plan.count, 'event')}", command)
 
     def work(reporter: Reporter) -> None:
-        _run(console, job, name, plan, reporter, dry_run=False)
+        run(console, job, name, plan, reporter, dry_run=False)
 
     console.jobs.begin(job, work)
     return job_fragment(request, job)
 
 
-def _run(
-    console: Console, job: Job, name: str, plan: _Plan, reporter: Reporter, *, dry_run: bool
+def run(
+    console: Console, job: Job, name: str, plan: Plan, reporter: Reporter, *, dry_run: bool
 ) -> Any:
     """Act on the events of a plan, or count them, as the history has them now."""
     result = ACTIONS[name].result(dry_run)
@@ -126,7 +126,7 @@ def _run(
     return result
 
 
-def _command(
+def command_of(
     console: Console,
     name: str,
     filters: Filters,
@@ -139,7 +139,7 @@ def _command(
     return console.command(f"{name}{to} {filters.options()}{how}")
 
 
-def _verb(request: Request) -> str:
+def verb(request: Request) -> str:
     name = str(request.path_params["name"])
     if name not in ACTIONS:
         raise OperatorError("There is no such action")
@@ -159,7 +159,7 @@ def erase_profile(request: Request) -> Response:
     if not dry_run:
         check_write(console)
 
-    def run(reporter: Reporter) -> None:
+    def work(reporter: Reporter) -> None:
         try:
             job.well = _erase(console.target, reporter, tenant, profile, dry_run=dry_run)
         finally:
@@ -176,7 +176,7 @@ def erase_profile(request: Request) -> Response:
             {"tenant": tenant, "profile": profile},
             grave=True,
         )
-    console.jobs.begin(job, run)
+    console.jobs.begin(job, work)
     return job_fragment(request, job)
 
 

@@ -7,7 +7,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from gpw.console import actions, event, events, letters, listening, overview, parked
+from gpw.console import actions, event, events, letters, listening, one_event, overview, parked
 from gpw.console.security import Guard
 from gpw.console.web import HERE, Console, render
 
@@ -19,6 +19,7 @@ def application(console: Console) -> ASGIApp:
             *overview.ROUTES,
             *events.ROUTES,
             *event.ROUTES,
+            *one_event.ROUTES,
             *letters.ROUTES,
             *listening.ROUTES,
             *actions.ROUTES,

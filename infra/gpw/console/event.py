@@ -38,13 +38,16 @@ def show(request: Request) -> Response:
     table = console.target.table("EventsTableName")
     before = trace.previous(table, item)
     body = _body(item)
-    differing, more = _changes(before, item) if before else ([], 0)
+    comparable = before is not None and _comparable(before, item)
+    differing, more = _changes(before, item) if before and comparable else ([], 0)
     return render(
         request,
         "event.html",
         item=item,
         body=body,
         before=before,
+        after=trace.following(table, item),
+        comparable=comparable,
         changes=differing,
         more_changes=more,
         overtaken=trace.overtaking(table, item) if item.get("outcome") == "stale" else None,
@@ -77,6 +80,11 @@ def sample(request: Request) -> Response:
         media_type="application/json",
         headers={"content-disposition": f'attachment; filename="{name}.json"'},
     )
+
+
+def _comparable(before: dict[str, Any], item: dict[str, Any]) -> bool:
+    """Whether both tell the same of the same profile. Events of a tenant are unrelated."""
+    return "profile_id" in item and before["event"] == item["event"]
 
 
 def _changes(before: dict[str, Any], item: dict[str, Any]) -> tuple[list[Change], int]:

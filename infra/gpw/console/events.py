@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from gpw.console.filters import Filters, checked, choices, read
@@ -29,6 +29,8 @@ KINDS = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}  # 
 
 def show(request: Request) -> Response:
     console, filters = console_of(request), checked(request.query_params)
+    if any(not value.strip() for value in request.query_params.values()):
+        return RedirectResponse(filters.page("/events"), 303)  # a form sends its empty fields, too
     store = console.store
     last = store.last_id()  # first, so that events that arrive meanwhile are streamed
     rows, unchecked = ([], "") if filters.wrong else _rows(console, filters)

@@ -30,6 +30,8 @@ NAMES = {
 }
 
 
+NEEDED_BY = {"tenant": {"profile"}}  # a profile belongs to a tenant
+
 EVERYTHING = Selection(by="received_at")
 
 
@@ -47,6 +49,16 @@ class Filters:
     @property
     def query(self) -> str:
         return urlencode(self.asked)
+
+    def page(self, path: str) -> str:
+        """The address of a page with these filters."""
+        return f"{path}?{self.query}" if self.asked else path
+
+    def without(self, name: str) -> str:
+        """The address of the list without one filter, and without what needs that filter."""
+        gone = {name} | NEEDED_BY.get(name, set())
+        left = {key: value for key, value in self.asked.items() if key not in gone}
+        return Filters(left).page("/events")
 
     def options(self) -> str:
         """The same as options of gpw. Times are those of receipt, and fixed."""

@@ -18,6 +18,7 @@ from gpw.stack.queues import depth
 from gpw.stack.when import duration
 
 CHECKS_SECONDS = 300.0  # before checking again: each check sends a request that is refused
+PAGES = {"dead letters": "/dead-letters", "held": "/held"}  # where to mend a check or a queue
 
 
 def show(request: Request) -> Response:
@@ -40,7 +41,11 @@ def checks(request: Request) -> Response:
         request,
         "_checks.html",
         job=console.checks,
-        checks=found,
+        problems=sorted(
+            (one for one in found if not one["well"]), key=lambda one: one["well"] is None
+        ),
+        healthy=[one for one in found if one["well"]],
+        pages=PAGES,
         stale=offline and console.checks.over and found != [],
         at=console.checks_at,
     )
@@ -59,7 +64,7 @@ def queues(request: Request) -> Response:
         if url := target.outputs.get(output):
             age = oldest_age(target, url)
             found.append((name, depth(sqs, url), duration(age) if age is not None else ""))
-    return render(request, "_queues.html", queues=found)
+    return render(request, "_queues.html", queues=found, pages=PAGES)
 
 
 def minutes(request: Request) -> Response:

@@ -38,6 +38,12 @@ def previous(table: Table, item: Item) -> Item | None:
     return next((one for page in found for one in page), None)
 
 
+def following(table: Table, item: Item) -> Item | None:
+    """The event of the same subject after this one."""
+    found = _of_subject(table, item, "version > :version", Limit=1)
+    return next((one for page in found for one in page), None)
+
+
 def overtaking(table: Table, item: Item) -> Item | None:
     """The event that made this one stale: it is newer, and was applied earlier."""
     newer = next(_of_subject(table, item, "version > :version", Limit=100), [])

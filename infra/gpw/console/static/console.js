@@ -38,8 +38,9 @@ document.addEventListener("keydown", (event) => {
       break;
     case "r": {
       const action = document.querySelector("[data-key=r]");
-      if (action?.matches("a")) action.click();
-      else action?.focus();
+      if (!action?.checkVisibility()) return;
+      if (action.matches("a")) action.click();
+      else action.focus();
       break;
     }
     case "?":
@@ -54,7 +55,8 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("click", async (event) => {
   const copy = event.target.closest("[data-copy]");
   if (copy) {
-    await navigator.clipboard.writeText(copy.previousElementSibling.textContent);
+    const text = document.getElementById(copy.dataset.copy) ?? copy.previousElementSibling;
+    await navigator.clipboard.writeText(text.textContent);
     copy.textContent = "Copied";
     setTimeout(() => (copy.textContent = "Copy"), 1500);
   }
@@ -68,6 +70,40 @@ document.addEventListener("click", async (event) => {
       .replace(/^ {2}"created_at": "[^"]*"/m, `  "created_at": "${new Date().toISOString().slice(0, 19)}Z"`);
   }
 });
+
+// A row opens its event wherever it is clicked; with Ctrl in another tab, as its link does.
+document.addEventListener("click", (event) => {
+  const row = event.target.closest(".dense tr[data-row]");
+  if (!row || event.target.closest("a, button") || String(getSelection())) return;
+  row.querySelector("a.open").dispatchEvent(new MouseEvent("click", event));
+});
+
+// Filters apply as soon as they are chosen. Enter in a field both changes and submits it.
+let asked = "";
+document.addEventListener("change", (event) => event.target.closest("#filters")?.requestSubmit());
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.target.id !== "filters") return;
+  const now = String(new URLSearchParams(new FormData(event.target)));
+  if (now === asked) event.preventDefault();
+  asked = now;
+});
+document.addEventListener("htmx:responseError", (event) => {
+  // Only the whole page says which field is wrong.
+  if (event.target.id === "filters") location.assign(event.detail.xhr.responseURL);
+});
+
+// As gpw.stack.when.ago writes it.
+function ago(seconds) {
+  if (seconds < 120) return `${Math.max(0, Math.round(seconds))} s ago`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min ago`;
+  return seconds < 172800 ? `${Math.round(seconds / 3600)} h ago` : `${Math.round(seconds / 86400)} d ago`;
+}
+setInterval(() => {
+  for (const one of document.querySelectorAll("time[title]")) {
+    const seconds = (Date.now() - new Date(one.dateTime)) / 1000;
+    if (!isNaN(seconds)) one.textContent = ago(seconds);
+  }
+}, 5000);
 
 document.addEventListener("change", (event) => {
   if (!event.target.matches("[data-all]")) return;
