@@ -338,6 +338,19 @@ def test_the_overview_shows_checks_queues_minutes_and_cost(page: Page, running: 
     expect(page.locator("svg.chart")).to_be_visible()
 
 
+def test_the_webhook_url_is_copied_from_the_overview(
+    page: Page, running: Running, stack: Stack
+) -> None:
+    url = stack.url
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(running.url)
+    webhook = page.get_by_role("region", name="Webhook URL")
+    webhook.get_by_role("button", name="Copy").click()
+    expect(webhook.get_by_role("button", name="Copied")).to_be_visible()
+
+    assert page.evaluate("navigator.clipboard.readText()") == url
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
 def test_no_page_has_a_serious_fault_of_accessibility_nor_is_wider_than_the_window(
@@ -364,6 +377,10 @@ def test_no_page_has_a_serious_fault_of_accessibility_nor_is_wider_than_the_wind
             ]
             overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             assert page.evaluate(overflow) <= 0, path
+            menu = page.get_by_role("navigation", name="Pages").get_by_role("link")
+            ends = menu.evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
+            assert len(ends) == len(PAGES) - 1  # each but an action, which the list leads to
+            assert max(ends) <= width, path
 
         assert {path: found for path, found in faults.items() if found} == {}
         assert shown.problems == []
