@@ -268,7 +268,7 @@ def test_an_edited_event_is_sent_and_arrives(
     name = send("edit", status="processing")
     page.goto(f"{running.url}/events?q={name}")
     row(page, name).get_by_role("link", name=name).click()
-    body = page.get_by_role("textbox")
+    body = page.get_by_role("textbox", name="as GetProfile would send it")
     body.fill(body.input_value().replace('"processing"', '"edited"'))
     page.get_by_role("button", name="New id and time").click()
     sent = json.loads(body.input_value())

@@ -121,6 +121,14 @@ document.addEventListener("htmx:sseMessage", () => {
   for (const old of rows().slice(MOST_ROWS)) old.remove();
 });
 
+// On a narrow screen a chart is wider than its frame: the newest minutes are on the right.
+document.addEventListener("htmx:afterSwap", (event) => {
+  const frame = event.target.closest(".scroll:has(> .chart)");
+  if (!frame || frame.dataset.placed) return;
+  frame.dataset.placed = "yes";
+  frame.scrollLeft = frame.scrollWidth;
+});
+
 // The list was made while the history was still being read.
 document.addEventListener("htmx:afterSwap", () => {
   const fill = document.querySelector("#rows") && document.getElementById("fill");
