@@ -511,7 +511,7 @@ def test_a_console_without_write_shows_and_changes_nothing(
         # A script that runs while the page is still changing has no answer.
         expect(page).to_have_url(re.compile(r"/event\?"))
         page.wait_for_load_state()
-        expect(page.get_by_text("Actions are off in this console")).to_be_visible()
+        expect(page.get_by_text("Actions are off in this console").first).to_be_visible()
         sent = page.evaluate(
             "() => fetch('/event/send', {method: 'POST', body: 'to=local&body={}'})"
             ".then(answer => answer.status)"

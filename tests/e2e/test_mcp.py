@@ -326,7 +326,7 @@ def test_a_key_that_getprofiles_api_refuses(
     key, api.key = api.key, "another-key-of-getprofile-0123456789"
     try:
         stack.post(make_body(make_event("evt-refused-key", profile_id=profile_id)))
-        wait_for_lines("HydratorLogGroup", "HydrationsFailed")
+        wait_for_lines("HydratorLogGroup", "ApiKeyError")
         counted = diagnosis.ask("metrics", hours=1)
         diagnosis.ask("stack_health")
         waiting, stored = diagnosis.check("hydration"), diagnosis.check("API key")

