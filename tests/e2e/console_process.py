@@ -1,10 +1,7 @@
 """`gpw ui` as a process, and a browser in front of it."""
 
-import json
 import os
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,9 +11,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, Playwright
 
 from infra import chromium
-from infra.local.stack import ROOT
-
-END_SECONDS = 30
+from tests.e2e.serving_command import serving
 
 
 @dataclass(frozen=True)
@@ -35,30 +30,8 @@ class Running:
 @contextmanager
 def console(cloud_file: Path, *options: str) -> Iterator[Running]:
     """A console of the local cloud that the file describes; ended as by Ctrl-C."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "gpw.cli.app", "ui", "--local", "--json", *options],
-        cwd=ROOT,
-        env=os.environ | {"GPW_CLOUD_FILE": str(cloud_file)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            text = ""
-            while not text.endswith("}\n"):
-                line = process.stdout.readline()
-                assert line, process.stderr.read() if process.stderr else ""
-                text += line
-            told = json.loads(text)
-            yield Running(told["url"], told["port"], process)
-            process.send_signal(signal.SIGINT)
-            _out, error = process.communicate(timeout=END_SECONDS)
-            assert process.returncode == 0, error
-            assert "Traceback" not in error
-        finally:
-            process.kill()
+    with serving(cloud_file, "ui", "--local", *options) as (told, process):
+        yield Running(told["url"], told["port"], process)
 
 
 @dataclass

@@ -38,7 +38,9 @@ def test_a_port_that_was_asked_for_and_is_taken_is_an_error_that_says_so() -> No
             listen(LOOPBACK, port)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, loopback has but one address")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="macOS has only 127.0.0.1 on its loopback interface"
+)
 def test_several_addresses_get_the_same_port() -> None:
     with ExitStack() as closing:
         sockets = [closing.enter_context(one) for one in listen(["127.0.0.1", "127.0.0.2"], 0)]

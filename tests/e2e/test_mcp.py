@@ -3,8 +3,6 @@
 import hashlib
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -36,6 +34,7 @@ from infra.local.fake_profile_api import FakeProfileApi
 from infra.local.stack import ROOT, Stack, headers_for
 from infra.local.start import announced
 from infra.local.story import wait_until
+from tests.e2e.serving_command import serving
 from tests.e2e.test_policies import target, under_other_names
 from tests.factories import make_body, make_event
 
@@ -443,7 +442,7 @@ def test_a_client_starts_the_command_and_asks_it(stack: Stack, tmp_path: Path) -
 
 def test_a_client_with_the_token_asks_over_http_and_no_other(stack: Stack, tmp_path: Path) -> None:
     path = tmp_path / "cloud.json"
-    with announced(stack, path), serving(path, tmp_path / "audit.jsonl") as (url, token):
+    with announced(stack, path), http_server(path, tmp_path / "audit.jsonl") as (url, token):
         wrong = urllib3.request("POST", url, headers={"authorization": "Bearer wrong"})
         names = anyio.run(tools_over_http, url, token)
 
@@ -461,29 +460,7 @@ async def tools_over_http(url: str, token: str) -> set[str]:
 
 
 @contextmanager
-def serving(cloud_file: Path, log: Path) -> Iterator[tuple[str, str]]:
-    """`gpw mcp --http`, ended as by Ctrl-C. Yields: its URL and token."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "gpw.cli.app", *MCP, str(log), "--http", "--json"],
-        cwd=ROOT,
-        env=os.environ | {"GPW_CLOUD_FILE": str(cloud_file)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            text = ""
-            while not text.endswith("}\n"):
-                line = process.stdout.readline()
-                assert line, process.stderr.read() if process.stderr else ""
-                text += line
-            told = json.loads(text)
-            yield told["url"], told["token"]
-            process.send_signal(signal.SIGINT)
-            _out, error = process.communicate(timeout=30)
-            assert process.returncode == 0, error
-            assert "Traceback" not in error
-        finally:
-            process.kill()
+def http_server(cloud_file: Path, log: Path) -> Iterator[tuple[str, str]]:
+    """`gpw mcp --http`. Yields: its URL and token."""
+    with serving(cloud_file, *MCP, str(log), "--http") as (told, _process):
+        yield told["url"], told["token"]

@@ -1,7 +1,6 @@
 """`gpw sync` with the real hydrator behind the queue: what it says, and what it changes."""
 
 import json
-import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import partial
@@ -20,9 +19,9 @@ from infra.local.fake_profile_api import status as answering
 from receiver.hydrator.sync_store import SyncStore
 from tests.factories import make_context, make_event, make_sqs_record
 from tests.functional.cloud import STACK, Cloud, aws_client
-from tests.functional.conftest import API_KEY, Handler
+from tests.functional.conftest import Handler
 from tests.functional.gpw_stack import OperatedStack
-from tests.functional.whole_receiver import Receiver
+from tests.functional.whole_receiver import Receiver, sweeping
 
 OLD, NEW = "2023-10-01T11:00:00Z", "2023-10-01T12:30:00Z"
 
@@ -46,10 +45,7 @@ def receiver(
     api: FakeProfileApi,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Receiver:
-    cloud.set_api_key(API_KEY)
-    cloud.parameters |= {"ProfileApiUrl": api.url, "ProfileApiRequestsPerSecond": "1000"}
-    receiver = Receiver(cloud, load)
-    monkeypatch.setattr(sys.modules["receiver.hydrator.sync"], "WAIT_SECONDS", 0)
+    receiver = sweeping(cloud, load, api, monkeypatch)
 
     def work(_seconds: float) -> None:
         with redirect_stdout(StringIO()):  # the function's log is not the command's output

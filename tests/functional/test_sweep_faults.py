@@ -1,7 +1,6 @@
 """Each call to AWS that a sweep makes fails once: refused, or carried out with its answer lost."""
 
 import json
-import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,8 +11,8 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from infra.local.fake_profile_api import FakeProfileApi
 from tests.factories import make_context, make_sqs_record
 from tests.functional.cloud import Cloud
-from tests.functional.conftest import API_KEY, Handler
-from tests.functional.whole_receiver import Receiver
+from tests.functional.conftest import Handler
+from tests.functional.whole_receiver import sweeping
 
 FIRST = datetime.fromisoformat("2023-10-01T12:00:00+00:00")
 ATTEMPTS = 4  # of a message; the SDK repeats some calls itself
@@ -59,15 +58,8 @@ def test_after_any_call_failed_once_the_states_are_getprofiles_and_each_change_i
     breaker: Breaker,
     moment: str,
 ) -> None:
-    cloud.set_api_key(API_KEY)
-    cloud.parameters |= {
-        "HydrateProfiles": "true",
-        "ProfileApiUrl": profile_api.url,
-        "ProfileApiRequestsPerSecond": "1000",
-    }
     cloud.session.register(moment, breaker.called)
-    receiver = Receiver(cloud, load)
-    monkeypatch.setattr(sys.modules["receiver.hydrator.sync"], "WAIT_SECONDS", 0)
+    receiver = sweeping(cloud, load, profile_api, monkeypatch, HydrateProfiles="true")
     profile_api.profiles = {"changes": {"last_updated": FIRST.isoformat()}}
 
     def sweep(number: int) -> None:

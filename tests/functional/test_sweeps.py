@@ -1,7 +1,6 @@
 """A sweep by the real handlers: from GetProfile's list to the tables and the bus."""
 
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +10,8 @@ from infra.local import fake_profile_api as faults
 from infra.local.fake_profile_api import FakeProfileApi
 from tests.factories import make_context, make_event, make_sqs_record
 from tests.functional.cloud import Cloud
-from tests.functional.conftest import API_KEY, Handler, Output
-from tests.functional.whole_receiver import Receiver
+from tests.functional.conftest import Handler, Output
+from tests.functional.whole_receiver import Receiver, sweeping
 
 TENANT = "abc-tenant"
 UPDATED = "2023-10-01T11:00:00Z"
@@ -31,16 +30,7 @@ def receiver(
     api: FakeProfileApi,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Receiver:
-    cloud.set_api_key(API_KEY)
-    cloud.parameters |= {
-        "HydrateProfiles": "true",
-        "ProfileApiUrl": api.url,
-        "ProfileApiRequestsPerSecond": "1000",
-    }
-    receiver = Receiver(cloud, load)
-    # Nothing consumes while the hydrator runs, so it would wait in vain.
-    monkeypatch.setattr(sys.modules["receiver.hydrator.sync"], "WAIT_SECONDS", 0)
-    return receiver
+    return sweeping(cloud, load, api, monkeypatch, HydrateProfiles="true")
 
 
 def test_the_first_sweep_brings_every_profile_into_the_tables_without_a_workflow(

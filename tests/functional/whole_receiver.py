@@ -1,12 +1,33 @@
 """Consumer, publisher and hydrator on one cloud, with what waits in their queues handed over."""
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from infra.local.fake_profile_api import FakeProfileApi
 from tests.factories import make_context, make_sqs_record
 from tests.functional.cloud import Cloud
-from tests.functional.conftest import Handler
+from tests.functional.conftest import API_KEY, Handler
+
+
+def sweeping(
+    cloud: Cloud,
+    load: Callable[[str], Handler],
+    api: FakeProfileApi,
+    monkeypatch: pytest.MonkeyPatch,
+    **parameters: str,
+) -> "Receiver":
+    """A receiver whose hydrator reads the list of `api`. parameters: of the template."""
+    cloud.set_api_key(API_KEY)
+    cloud.parameters |= {"ProfileApiUrl": api.url, "ProfileApiRequestsPerSecond": "1000"}
+    cloud.parameters |= parameters
+    receiver = Receiver(cloud, load)
+    # Nothing consumes while the hydrator runs, so it would wait in vain.
+    monkeypatch.setattr(sys.modules["receiver.hydrator.sync"], "WAIT_SECONDS", 0)
+    return receiver
 
 
 class Receiver:

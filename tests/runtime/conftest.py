@@ -50,7 +50,7 @@ class Lambda:
         given: dict[str, str | None] = {
             **self.cloud.environment(function),
             # What Lambda sets: "Defined runtime environment variables" in its developer guide.
-            "AWS_ACCESS_KEY_ID": "ASIAXXXXXXXXXXXXXXXX",
+            "AWS_ACCESS_KEY_ID": "ASIAIOSFODNN7EXAMPLE",
             "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
             "AWS_SESSION_TOKEN": SESSION_TOKEN,
             "AWS_REGION": REGION,

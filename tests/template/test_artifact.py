@@ -408,7 +408,9 @@ def lambda_runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the package has Linux's compiled modules")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="the package contains modules compiled for Linux"
+)
 @pytest.mark.parametrize("function", ["IngestFunction", "ConsumerFunction"])
 def test_every_handler_can_be_imported_from_the_package_and_the_lambda_runtime_alone(
     build: Build, lambda_runtime: Path, stack: dict[str, Any], function: str

@@ -29,7 +29,7 @@ class Fill:
         self._number = 0  # of the newest fill; an older one that still runs gives up
         self.since = since
         self.first: datetime | None = None  # what was received from then on is read
-        self.looked_at = 0
+        self.scanned = 0
         self.found = 0
         self.segments_done = 0
         self.segments = SEGMENTS
@@ -47,7 +47,7 @@ class Fill:
             self._number += 1
             self.since, self.problem, self.running = since, "", True
             self.first = first
-            self.looked_at = self.found = self.segments_done = 0
+            self.scanned = self.found = self.segments_done = 0
             number = self._number
         self._thread = threading.Thread(target=self.run, args=(number, first), daemon=True)
         self._thread.start()
@@ -86,9 +86,9 @@ class Fill:
         if not self.running:
             return 1.0
         by_segments = self.segments_done / self.segments
-        if self.total is None or self.looked_at > self.total:
+        if self.total is None or self.scanned > self.total:
             return by_segments or None
-        return max(by_segments, self.looked_at / self.total)
+        return max(by_segments, self.scanned / self.total)
 
     def _read(self, number: int, first: datetime, part: int) -> None:
         _scan, arguments = request(Selection(since=first, by="received_at"))
@@ -98,7 +98,7 @@ class Fill:
                 return
             new = self._store.add(page.items)
             with self._lock:
-                self.looked_at += page.looked_at
+                self.scanned += page.scanned
                 self.found += new
         with self._lock:
             self.segments_done += number == self._number

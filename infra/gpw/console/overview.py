@@ -18,7 +18,10 @@ from gpw.stack.queues import depth
 from gpw.stack.when import duration
 
 CHECKS_SECONDS = 300.0  # before checking again: each check sends a request that is refused
-PAGES = {"dead letters": "/dead-letters", "held": "/held"}  # where to mend a check or a queue
+PAGES = {
+    "dead letters": "/dead-letters",
+    "held": "/held",
+}  # the page to fix it on, by check or queue
 
 
 def show(request: Request) -> Response:

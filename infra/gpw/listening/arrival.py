@@ -42,7 +42,7 @@ def arrived_since(
     for page in target.table("EventsTableName").pages(
         operation, ConsistentRead=consistent, **arguments
     ):
-        yield Page([one for one in page.items if holds(one, wanted.words)], page.looked_at)
+        yield Page([one for one in page.items if holds(one, wanted.words)], page.scanned)
 
 
 def by_arrival(

@@ -54,9 +54,9 @@ def keys(target: Target, chosen: Selection, reporter: Reporter) -> list[Key]:
     """
     found: list[Key] = []
     with reporter.progress("reading the history") as advance:
-        for page, looked_at in _pages(target, chosen):
+        for page, scanned in _pages(target, chosen):
             found += page
-            advance(to=looked_at)
+            advance(to=scanned)
     return found
 
 
@@ -102,7 +102,7 @@ def act(
 
 
 def _pages(target: Target, chosen: Selection) -> Iterator[tuple[list[Key], int]]:
-    looked_at = 0
+    scanned = 0
     for page in history.read(target.table("EventsTableName"), chosen):
-        looked_at += page.looked_at
-        yield [history.key(item) for item in page.items], looked_at
+        scanned += page.scanned
+        yield [history.key(item) for item in page.items], scanned

@@ -261,7 +261,7 @@ class _Person:
             checked = 0
             for selection in (own, Selection(tenant=self._tenant)):
                 for page in read(table, selection, consistent=True):
-                    checked += page.looked_at
+                    checked += page.scanned
                     advance(to=checked)
                     yield from page.items
 
@@ -278,7 +278,7 @@ class _Person:
                 ExpressionAttributeValues={":tenant": {"S": self._tenant}},
                 ConsistentRead=True,
             ):
-                checked += page.looked_at
+                checked += page.scanned
                 advance(to=checked)
                 self.found.unsure += [
                     Unsure(what, f"{self._tenant} {row['profile_id']}")

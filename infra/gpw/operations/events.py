@@ -32,11 +32,11 @@ class Kept:
 def newest(target: Target, chosen: Selection, limit: int, reporter: Reporter) -> list[Item]:
     """The newest of the selected events, newest first."""
     found: list[Item] = []
-    looked_at = 0
+    scanned = 0
     with reporter.progress("reading the history") as advance:
         for page in read(target.table("EventsTableName"), chosen):
-            looked_at += page.looked_at
-            advance(to=looked_at)
+            scanned += page.scanned
+            advance(to=scanned)
             found = nlargest(limit, found + page.items, key=lambda item: item["version"])
             if chosen.profile is not None and len(found) == limit:
                 break  # they are returned newest first
@@ -61,7 +61,7 @@ class Sighted:
 
     items: list[Item] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
-    looked_at: int = 0
+    scanned: int = 0
     dollars: float = 0.0
     stopped: str | None = None
 
@@ -83,15 +83,15 @@ def newest_within(
     units = 0.0
     with reporter.progress("reading the history") as advance:
         for page in read(target.table("EventsTableName"), chosen, metered=True):
-            found.looked_at += page.looked_at
+            found.scanned += page.scanned
             units += page.units
             found.dollars = price.dollars(units)
             matching = [one for one in page.items if before is None or one["version"] < before]
             found.outcomes.update(str(one.get("outcome", "")) for one in matching)
             found.items = nlargest(count, found.items + matching, key=lambda one: one["version"])
-            advance(to=found.looked_at)
-            if found.looked_at >= limit.items:
-                found.stopped = f"after {found.looked_at:,} events, the limit of one call"
+            advance(to=found.scanned)
+            if found.scanned >= limit.items:
+                found.stopped = f"after {found.scanned:,} events, the limit of one call"
                 break
             if found.dollars >= limit.dollars:
                 found.stopped = f"after {found.dollars:.4f} dollars of reads, the limit of one call"

@@ -73,16 +73,16 @@ def export(
         return sum(rows for rows, _ in _written(pages, writer))
     count = 0
     with reporter.progress(f"reading the {what}") as advance:
-        for rows, looked_at in _written(pages, writer):
+        for rows, scanned in _written(pages, writer):
             count += rows
-            advance(looked_at)
+            advance(scanned)
     return count
 
 
 def _written(pages: Iterator[Page], writer: Writer) -> Iterator[tuple[int, int]]:
     for page in pages:
         writer.write(page.items)
-        yield len(page.items), page.looked_at
+        yield len(page.items), page.scanned
 
 
 def _states(table: Table, chosen: Selection) -> Iterator[Page]:

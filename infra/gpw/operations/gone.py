@@ -1,5 +1,6 @@
 """Profiles that are here and that GetProfile no longer has, as two complete sweeps found."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -12,7 +13,7 @@ from gpw.stack.permissions import on
 from gpw.stack.target import Target
 from gpw.stack.text import identifier
 from receiver.hydrator.hydration import Key
-from receiver.hydrator.sync_store import MISSING, SyncStore
+from receiver.hydrator.sync_store import MISSING, SyncStore, missed_key
 
 SHOWN = 20  # --json lists all
 PASSES = 2  # one pass proves nothing: pages shift while they are read
@@ -58,8 +59,7 @@ def gone(target: Target, most: int | None = None) -> Gone:
 
     most: how many notes about missing profiles to read, if not all.
     """
-    store = SyncStore(target.output("SyncTableName"), target.client("dynamodb"))
-    last = store.load().proved_at
+    proved_at = _proved_at(target)
     pages = target.table("SyncTableName").pages(
         "query",
         KeyConditionExpression="id = :missing",
@@ -67,19 +67,33 @@ def gone(target: Target, most: int | None = None) -> Gone:
         ConsistentRead=True,
     )
     notes = (item for page in pages for item in page.items)
-    found = {
-        Key(profile_id=item["profile_id"], tenant_id=item["tenant_id"]): str(item["missing_since"])
-        for item in islice(notes, most)
-        if item["passes"] >= PASSES and item["pass"] == last
-    }
+    found = {_key(note): note for note in islice(notes, most)}
     whole = most is None or next(notes, None) is None
-    rows = target.table("ProfilesTableName").get_all([key.model_dump() for key in found])
-    here = {
-        Key(profile_id=row["profile_id"], tenant_id=row["tenant_id"])
-        for row in rows
-        if row["updated_at"] < last
-    }
-    return Gone({key: since for key, since in found.items() if key in here}, whole)
+    missed = [key.model_dump() for key, note in found.items() if _misses(note, proved_at)]
+    rows = target.table("ProfilesTableName").get_all(missed)
+    here = [_key(row) for row in rows if row["updated_at"] < proved_at]
+    return Gone({key: str(found[key]["missing_since"]) for key in here}, whole)
+
+
+def _proved_at(target: Target) -> str:
+    """When the last sweep began that proves which profiles are gone."""
+    store = SyncStore(target.output("SyncTableName"), target.client("dynamodb"))
+    return store.load().proved_at
+
+
+def _misses(note: Mapping[str, Any], proved_at: str) -> bool:
+    return bool(note["passes"] >= PASSES and note["pass"] == proved_at)
+
+
+def _key(item: Mapping[str, Any]) -> Key:
+    return Key(profile_id=item["profile_id"], tenant_id=item["tenant_id"])
+
+
+def _still_gone(target: Target, key: Key, proved_at: str) -> bool:
+    """Whether one profile is gone, read just now."""
+    note = target.table("SyncTableName").get(missed_key(key))
+    row = target.table("ProfilesTableName").get(key.model_dump())
+    return bool(note and row and _misses(note, proved_at) and row["updated_at"] < proved_at)
 
 
 @dataclass(frozen=True)
@@ -136,10 +150,10 @@ def check_removable(target: Target, chosen: Gone) -> None:
 def remove_gone(target: Target, reporter: Reporter, chosen: Gone) -> Removed:
     """Erase the profiles that are gone. chosen: those that were shown; each is checked again."""
     erasures: dict[Key, Erasure] = {}
-    kept = []
+    kept, proved_at = [], _proved_at(target)
     with reporter.progress("profiles erased", len(chosen.profiles)) as advance:
         for key in chosen.profiles:
-            if key in gone(target).profiles:
+            if _still_gone(target, key, proved_at):
                 erasures[key] = erase(
                     target, Silent(), key.tenant_id, key.profile_id, show=lambda _lines: None
                 )

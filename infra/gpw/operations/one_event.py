@@ -107,17 +107,17 @@ def in_history(
     if subject is not None:
         arguments |= {"KeyConditionExpression": "subject = :subject", "ScanIndexForward": False}
         values[":subject"] = {"S": subject}
-    looked_at = 0
+    scanned = 0
     with reporter.progress("reading the history") as advance:
         for page in target.table("EventsTableName").pages(
             "scan" if subject is None else "query", ExpressionAttributeValues=values, **arguments
         ):
             if page.items:
                 return page.items[0]
-            looked_at += page.looked_at
-            advance(to=looked_at)
-            if most is not None and looked_at >= most:
-                raise SearchLimitError(f"The newest {looked_at:,} events do not have this id")
+            scanned += page.scanned
+            advance(to=scanned)
+            if most is not None and scanned >= most:
+                raise SearchLimitError(f"The newest {scanned:,} events do not have this id")
     return None
 
 

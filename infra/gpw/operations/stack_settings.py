@@ -49,18 +49,23 @@ class Template:
             case {"Ref": str(name)}:
                 return self._values[name]
             case {"Fn::If": [str(condition), then, otherwise]}:
-                holds = self._holds(self._template["Conditions"][condition])
-                return self.value(then if holds else otherwise)
+                return self.value(then if self._holds({"Condition": condition}) else otherwise)
             case _:
                 return given
 
     def _holds(self, condition: Json) -> bool:
+        """Whether a condition holds, by CloudFormation's five condition functions."""
         match condition:
+            case {"Condition": str(name)}:
+                return self._holds(self._template["Conditions"][name])
             case {"Fn::Not": [negated]}:
                 return not self._holds(negated)
-            case {"Fn::Equals": [one, other]}:
-                return str(self.value(one)) == str(self.value(other))
-        raise NotImplementedError(str(condition))
+            case {"Fn::And": list(parts)}:
+                return all(map(self._holds, parts))
+            case {"Fn::Or": list(parts)}:
+                return any(map(self._holds, parts))
+        one, other = condition["Fn::Equals"]
+        return str(self.value(one)) == str(self.value(other))
 
     def number(self, given: Any) -> int:
         return int(self.value(given))

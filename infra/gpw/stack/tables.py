@@ -15,13 +15,13 @@ FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.05, 1.0
 
 @dataclass(frozen=True)
 class Page:
-    """A page of the requested items. looked_at: the number of items that DynamoDB read for it.
+    """A page of the requested items. scanned: the number of items that DynamoDB read for it.
 
     units: the read units that this took, if they were asked for.
     """
 
     items: list[dict[str, Any]]
-    looked_at: int
+    scanned: int
     units: float = 0.0
 
 

@@ -78,7 +78,7 @@ class EventTools(Tools):
             "by_outcome": dict(found.outcomes),
             "events": rows,
             "next": rows[-1]["version"] if rows and len(rows) < total else None,
-            "read": {"events": found.looked_at, "dollars": round(found.dollars, 6)},
+            "read": {"events": found.scanned, "dollars": round(found.dollars, 6)},
             "stopped": found.stopped,
         }
 
