@@ -93,7 +93,6 @@ class Sweeper:
 
         Raises: SweepRunningError.
         """
-        now = timestamp(self.now())
         since = state.complete_at or state.asked_at
         age = self.now() - datetime.fromisoformat(since) if since else timedelta()
         log.record("debug", "sync asked", {"SyncAge": age / timedelta(milliseconds=1)})
@@ -108,13 +107,23 @@ class Sweeper:
         done = [one.begun_by for one in (state.last, state.last_full, state.last_dry_run) if one]
         if asked.sweep or message_id in done:
             return None
+        sweep = self._new_sweep(state, message_id, asked)
+        return self._save(state, running=sweep, asked_at=sweep.asked_at)
+
+    def _new_sweep(self, state: SyncState, message_id: str, asked: SyncRequest) -> Sweep:
+        """The sweep to begin: of everything if that was asked for or is due, else a quick one.
+
+        It is not due right after one that made no progress, so that a page of it that always fails
+        does not stop the quick ones.
+        """
+        now = timestamp(self.now())
         stuck = state.running is not None and state.running.full
         due = state.full_at < timestamp(self.now() - self.full_every) or (
             state.full_due and state.full_at < timestamp(self.now() - AGAIN_AFTER)
         )
         overlap = timedelta(seconds=GRACE_SECONDS) + 2 * TOLERANCE
         begins = datetime.fromisoformat(state.complete_at or now) - overlap
-        sweep = Sweep(
+        return Sweep(
             started_at=now,
             begun_by=message_id,
             full=asked.full or (due and not stuck),
@@ -124,7 +133,6 @@ class Sweeper:
             dry_run=asked.dry_run,
             grace_seconds=asked.grace_seconds,
         )
-        return self._save(state, running=sweep, asked_at=state.asked_at or now)
 
     def _step(self, state: SyncState, sweep: Sweep, deadline: Deadline) -> SyncState:
         if sweep.comparing:
