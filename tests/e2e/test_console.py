@@ -136,7 +136,13 @@ def test_an_event_is_found_by_a_word_in_its_payload_and_compared_with_the_one_be
 
     expect(page.get_by_role("heading", level=1)).to_have_text(found)
     expect(page.locator("table.changes")).to_contain_text("data.status")
-    expect(page.locator("ol.way")).to_contain_text("consumer: event applied")
+
+    def way_is_whole() -> bool | None:
+        """A function's log line arrives after what it has done."""
+        page.reload()
+        return "consumer: event applied" in page.locator("ol.way").inner_text() or None
+
+    wait_until(way_is_whole, seconds=60, what="the consumer's log line")
 
 
 def test_a_list_with_long_names_has_one_line_an_event_and_each_row_opens_its_event(
